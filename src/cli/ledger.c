@@ -18,7 +18,9 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/ledger_read.h"
+#include "cli/question.h"
 #include "cli/spool_folder.h"
+#include "cli/table_check.h"
 #include "server/supervisor.h"
 
 enum { LEDGER_AGREES = 0, LEDGER_DIFFERS = 1 };
@@ -33,6 +35,7 @@ struct ledger {
     char dir[PATH_MAX];
     int64_t since_ms;
     bool all, json;
+    const char *url, *user, *table, *id, *time; /* of a table to be compared */
     bool differs;
     cJSON *streams;
 };
@@ -211,11 +214,44 @@ static void add_json(struct ledger *g, const struct ledger_stream *l)
 
 /* ---- the command ---- */
 
+/* The stream's events against the rows of the table. */
+static bool check_table(struct ledger *g, const struct ledger_stream *l, struct err *e)
+{
+    const char *password = getenv("CLICKHOUSE_PASSWORD");
+    char id[600];
+    struct table_check c = {
+        .spool = g->dir, .table = g->table, .id = g->id, .time = g->time};
+    struct table_result r;
+    bool ok;
+
+    (void)snprintf(id, sizeof id, "toString(%s)", l->tallies.index.fields[0]);
+    c.id = g->id != NULL ? g->id : id;
+    c.q = question_new(g->url, g->user, password == NULL ? "" : password, e);
+    ok = c.q != NULL && table_check(&c, l, &r, e);
+    question_free(c.q);
+    if (!ok) {
+        return false;
+    }
+    (void)printf("table=%s stream=%s minutes=%" PRIu64 " accepted=%" PRIu64
+                 " rows=%" PRIu64 " missing=%" PRIu64 " doubled=%" PRIu64
+                 " extra=%" PRIu64 "%s\n",
+                 g->table, l->tallies.stream, r.minutes, r.expected, r.found, r.missing,
+                 r.doubled, r.extra,
+                 r.cut ? " and more: there are too many differences to name" : "");
+    g->differs |= r.missing + r.doubled + r.extra > 0 || r.cut;
+    return true;
+}
+
 static bool one_stream(struct ledger *g, const char *name, struct err *e)
 {
     struct ledger_stream l;
     bool ok = ledger_read(g->dir, name, g->since_ms, &l, e);
 
+    if (ok && g->url != NULL) {
+        ok = check_table(g, &l, e);
+        ledger_free(&l);
+        return ok;
+    }
     for (uint32_t i = 0; ok && i < l.n_minutes; i++) {
         g->differs |= !agrees(&l, l.minutes[i]);
     }
@@ -273,11 +309,17 @@ static bool take_since(struct ledger *g, const char *text)
 
 static bool take_options(struct ledger *g, int argc, char **argv)
 {
-    static const struct option options[] = {{"since", required_argument, NULL, 's'},
-                                            {"stream", required_argument, NULL, 't'},
-                                            {"all", no_argument, NULL, 'a'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"since", required_argument, NULL, 's'},
+        {"stream", required_argument, NULL, 't'},
+        {"clickhouse", required_argument, NULL, 'c'},
+        {"table", required_argument, NULL, 'T'},
+        {"time", required_argument, NULL, 'm'},
+        {"id", required_argument, NULL, 'i'},
+        {"user", required_argument, NULL, 'u'},
+        {"all", no_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},
+        {NULL, 0, NULL, 0}};
     bool ok = true;
 
     g->path = "data";
@@ -288,6 +330,21 @@ static bool take_options(struct ledger *g, int argc, char **argv)
             break;
         case 't':
             g->stream = optarg;
+            break;
+        case 'c':
+            g->url = optarg;
+            break;
+        case 'T':
+            g->table = optarg;
+            break;
+        case 'm':
+            g->time = optarg;
+            break;
+        case 'i':
+            g->id = optarg;
+            break;
+        case 'u':
+            g->user = optarg;
             break;
         case 'a':
             g->all = true;
@@ -302,7 +359,9 @@ static bool take_options(struct ledger *g, int argc, char **argv)
     if (optind < argc) {
         g->path = argv[optind++];
     }
-    return ok && optind == argc;
+    /* A table is compared whole, in words. */
+    return ok && optind == argc && (g->url != NULL) == (g->table != NULL) &&
+           (g->url != NULL) == (g->time != NULL) && !(g->url != NULL && g->json);
 }
 
 static void print_json(const struct ledger *g)

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "cli/entries.h"
 #include "index/ids.h"
 #include "index/reader.h"
 #include "spool/inspect.h"
@@ -35,6 +36,15 @@ static struct tally_row *next_row(struct tallies *t)
         t->rows = mem_realloc(t->rows, t->room * sizeof *t->rows);
     }
     return &t->rows[t->n++];
+}
+
+static struct entry *next_entry(struct tallies *t)
+{
+    if (t->n_tail == t->tail_room) {
+        t->tail_room = t->tail_room == 0 ? 1024 : 2 * t->tail_room;
+        t->tail = mem_realloc(t->tail, t->tail_room * sizeof *t->tail);
+    }
+    return &t->tail[t->n_tail++];
 }
 
 static bool on_file(void *arg, struct index_file *f)
@@ -120,7 +130,14 @@ static void tally(struct tallying *y, const struct spool_segment_info *i,
     if (id.p == NULL) {
         (*row)->n_anonymous++;
     } else {
-        (*row)->sum += index_print(id.p, id.n);
+        const uint64_t print = index_print(id.p, id.n);
+
+        (*row)->sum += print;
+        *next_entry(y->t) = (struct entry){.print = index_stored_print(print),
+                                           .epoch = i->epoch,
+                                           .worker = i->worker,
+                                           .seq = b->first + k,
+                                           .wall_ms = (*row)->wall_ms};
     }
 }
 
@@ -265,6 +282,7 @@ void tallies_free(struct tallies *t)
 {
     free(t->rows);
     free(t->shards);
+    free(t->tail);
     free(t->index.runs);
     *t = (struct tallies){.n = 0};
 }

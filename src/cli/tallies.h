@@ -14,6 +14,7 @@
 #include "base/attr.h"
 #include "cli/index_list.h"
 
+struct entry;
 struct err;
 
 enum { TALLY_MINUTE_MS = 60000 };
@@ -31,6 +32,8 @@ struct tallies {
     struct index_list index; /* what its files cover */
     struct tally_row *rows;  /* by shard and sequence */
     uint32_t n, room;
+    struct entry *tail; /* cli/entries.h: events that no file covers */
+    uint32_t n_tail, tail_room;
     struct tally_shard {
         uint32_t epoch, worker;
     } * shards; /* that have segments */

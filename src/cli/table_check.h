@@ -1,0 +1,32 @@
+/*
+ * table_check - a stream's ledger against a ClickHouse table: minutes whose count or
+ * checksum differs, in these the parts of the fingerprints that differ, in these the ids.
+ * An id that stands in the table under a neighbouring minute is no difference.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "cli/ledger_read.h"
+
+struct err;
+struct question;
+
+struct table_check {
+    struct question *q;
+    const char *spool, *table;
+    const char *id;   /* SQL: the id as a text */
+    const char *time; /* SQL: seconds since 1970 of the acceptance */
+};
+
+struct table_result {
+    uint64_t minutes, expected, found; /* compared; events with an id; rows */
+    uint64_t missing, doubled, extra;  /* ids */
+    bool cut;                          /* there are more than were looked at */
+};
+
+/* Writes a line for each id to stdout. False and *e: it could not be compared. */
+bool table_check(const struct table_check *c, const struct ledger_stream *l,
+                 struct table_result *out, struct err *e) MUST_USE;

@@ -1,0 +1,84 @@
+-- sluice ledger --clickhouse: one event that a table lacks, has twice, or has of
+-- nowhere is named, also when the minutes of the table are a little late.
+local h = require "harness"
+local clickhouse = require "clickhouse"
+
+local why_not = clickhouse.missing()
+
+describe("the ledger against a ClickHouse table", function()
+  local ch, s
+  setup(function()
+    if why_not then return end
+    ch = clickhouse.start()
+    for _, name in ipairs { "good", "bad" } do
+      ch:must(("CREATE TABLE %s (event_id String, n UInt32, at UInt64) "
+        .. "ENGINE = MergeTree ORDER BY event_id"):format(name))
+    end
+    s = h.server { policy = ([[
+server { listen = "127.0.0.1:0", workers = 2 }
+admin { listen = "127.0.0.1:0" }
+spool { segment = "32MiB" }
+clickhouse "olap" { urls = { %q }, table = "default.good",
+  batch = { target = 3000, min = 1, linger = "50ms" } }
+stream "events" { sinks = { "olap" }, index = "event_id" }
+local function on_event(ev, req) ev.at = req.time_ms end
+route "POST /b" { body = "batch", stream = "events", on_event = on_event }
+]]):format(ch.url) }
+    local lines = {}
+    for i = 1, 20000 do lines[i] = ([[{"event_id":"e%d","n":%d}]]):format(i, i) end
+    for from = 1, 20000, 4000 do
+      assert.equal(202, s:post("/b", "[" .. table.concat(lines, ",", from, from + 3999)
+        .. "]").status)
+    end
+    h.wait_for("all rows", function()
+      return ch:count("SELECT count() FROM good") == 20000
+    end)
+    ch:must("INSERT INTO bad SELECT * FROM good WHERE event_id != 'e1234'")
+    ch:must("INSERT INTO bad SELECT * FROM good WHERE event_id = 'e77'")
+    ch:must("INSERT INTO bad SELECT 'stranger', 1, max(at) FROM good")
+  end)
+  teardown(function()
+    if s then s:close() end
+    if ch then ch:close() end
+  end)
+
+  local function ledger(name, time)
+    return h.shell(("exec 2>&1; %s ledger --clickhouse %s --table default.%s --time '%s' '%s'; "
+      .. "echo code=$?"):format(h.binary, ch.url, name, time or "intDiv(at, 1000)", s.data))
+  end
+
+  it("finds no difference where there is none", function()
+    if why_not then pending(why_not) return end
+    local out = ledger "good"
+    assert.matches("accepted=20000 rows=20000 missing=0 doubled=0 extra=0\n", out)
+    assert.matches("code=0", out)
+  end)
+
+  it("names the lost event, the doubled one and the stranger", function()
+    if why_not then pending(why_not) return end
+    local out = ledger "bad"
+    assert.matches('missing id="e1234" accepted=1 rows=0 stream=events position=1%.%d/%d+\n',
+      out)
+    assert.matches('doubled id="e77" accepted=1 rows=2 ', out)
+    assert.matches('extra id="stranger" accepted=0 rows=1\n', out)
+    assert.matches("missing=1 doubled=1 extra=1\n", out)
+    assert.matches("code=1", out)
+  end)
+
+  it("takes no row for lost that the table has under the next minute", function()
+    if why_not then pending(why_not) return end
+    local out = ledger("good", "intDiv(at, 1000) + 40")
+    assert.matches("missing=0 doubled=0 extra=0\n", out)
+    out = ledger("bad", "intDiv(at, 1000) + 40")
+    assert.matches('missing id="e1234"', out)
+    assert.matches("missing=1 doubled=1 extra=1\n", out)
+  end)
+
+  it("says the server's words when it can't compare", function()
+    if why_not then pending(why_not) return end
+    local out = ledger "nowhere"
+    assert.matches("sluice: ClickHouse: status %d+: Code: 60", out)
+    assert.matches("code=3", out)
+    assert.matches("usage: sluice ledger", h.shell(h.binary .. " ledger --table x 2>&1"))
+  end)
+end)
