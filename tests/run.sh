@@ -230,7 +230,7 @@ X
     tests/e2e/dedup_spec.lua tests/e2e/archive_spec.lua tests/e2e/policy_spec.lua \
     tests/e2e/bad_input_spec.lua tests/e2e/http_spec.lua tests/e2e/routes_spec.lua
   specs build-tsan tests/e2e/http_spec.lua
-  fuzz agents bulk chunked cidr decode encoding forwarded hmac http jwt keys mmdb multipart proxy \
+  fuzz agents bulk chunked cidr decode encoding forwarded hmac http index jwt keys mmdb multipart proxy \
     query request segment shapes signed
   if [ "$(id -u)" -eq 0 ]; then
     check "docker/Dockerfile, in chroots" ended image
