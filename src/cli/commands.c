@@ -147,17 +147,27 @@ static const struct command list[] = {
      .run = cli_ledger,
      .group = GROUP_STORED,
      .summary = "compare what was accepted with what each sink confirmed, by minute",
-     .forms = FORMS("ledger [--since AGE] [--stream NAME] [--all] [--json] [DIR]"),
+     .forms = FORMS("ledger [--since AGE] [--stream NAME] [--all] [--json] [DIR]",
+                    "ledger --clickhouse URL --table TABLE --time SQL [--id SQL] "
+                    "[--user NAME] [DIR]"),
      .options = OPTIONS(
          {"--since", "AGE",
           "only events accepted within that time, such as 1h, from a whole minute on"},
          {"--stream", "NAME", "only that stream; by default all that have an index"},
          {"--all", NULL, "also the minutes in which all is confirmed"},
-         {"--json", NULL, "the answer as one JSON object"}),
+         {"--json", NULL, "the answer as one JSON object"},
+         {"--clickhouse", "URL",
+          "compare with a table of that server; the password is in "
+          "CLICKHOUSE_PASSWORD"},
+         {"--table", "TABLE", "the table"},
+         {"--time", "SQL",
+          "the seconds since 1970 at which a row's event was accepted"},
+         {"--id", "SQL", "a row's id as a text (default: toString(FIELD))"},
+         {"--user", "NAME", "the user of the server"}),
      .about =
          "DIR is the data directory or a spool (default: data), also of a running "
          "server; the command only reads it. Exit code 0: every sink has confirmed "
-         "every event, 1: not so, 3: the spool can't be read.",
+         "every event, or the table has each once, 1: not so, 3: it can't be compared.",
      .operand = OPERAND_FOLDER},
     {.name = "inspect",
      .run = cli_inspect,
