@@ -160,16 +160,6 @@ static stats_cell *cell(const char *result)
                          labels);
 }
 
-static void quotas_free(struct quotas *q)
-{
-    latch_fini(&q->ended);
-    (void)pthread_cond_destroy(&q->wake);
-    (void)pthread_mutex_destroy(&q->lock);
-    registry_unref(q->registry);
-    free(q->dir);
-    free(q);
-}
-
 struct quotas *quotas_open(struct registry *registry, const char *spool_dir,
                            struct err *e)
 {
@@ -194,7 +184,6 @@ struct quotas *quotas_open(struct registry *registry, const char *spool_dir,
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
         (void)err_errno(e, rc, "can't start the thread of the quotas");
-        registry_quotas_restore(registry, NULL, NULL);
         quotas_free(q);
         return NULL;
     }
@@ -214,7 +203,19 @@ bool quotas_close(struct quotas *q, uint64_t until_ns)
         return false;
     }
     (void)pthread_join(q->thread, NULL);
-    registry_quotas_restore(q->registry, NULL, NULL);
-    quotas_free(q);
     return true;
+}
+
+void quotas_free(struct quotas *q)
+{
+    if (q == NULL) {
+        return;
+    }
+    registry_quotas_restore(q->registry, NULL, NULL);
+    latch_fini(&q->ended);
+    (void)pthread_cond_destroy(&q->wake);
+    (void)pthread_mutex_destroy(&q->lock);
+    registry_unref(q->registry);
+    free(q->dir);
+    free(q);
 }

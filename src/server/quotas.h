@@ -1,7 +1,7 @@
 /*
  * quotas - what was used of the policy's quotas, on disk: spool/quotas/NAME-WINDOW.quota.
  *
- *   quotas_open (the spool is ours) -> quotas_close
+ *   quotas_open (the spool is ours) -> quotas_close -> quotas_free
  *
  * A thread of its own saves each second what has changed; the last time when it ends. So
  * a restart or an upgrade forgets nothing, and a process that is killed at most what was
@@ -27,3 +27,6 @@ struct quotas *quotas_open(struct registry *registry, const char *spool_dir,
 /* Before the spool is closed, whose lock keeps others from the files. False: the thread
  * hangs, and what it uses must stay. NULL is fine. */
 bool quotas_close(struct quotas *q, uint64_t until_ns) MUST_USE;
+
+/* After the last load has ended: it may read a file. NULL is fine. */
+void quotas_free(struct quotas *q);

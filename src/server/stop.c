@@ -125,6 +125,7 @@ bool stop_all(struct server *s)
     generations_fini(&s->generations);
     policy_unref(s->previous);
     policy_unref(s->policy);
+    quotas_free(s->quotas);
     registry_unref(s->registry);
     folders_free(s->folders);
     unwatch(s);

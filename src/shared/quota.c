@@ -66,8 +66,8 @@ static uint64_t load(const _Atomic uint64_t *x)
 
 static bool swap(_Atomic uint64_t *x, uint64_t before, uint64_t after)
 {
-    return atomic_compare_exchange_strong_explicit(
-        x, &before, after, memory_order_relaxed, memory_order_relaxed);
+    /* In one order with `unsaved`: a save that says that all is saved has seen it. */
+    return atomic_compare_exchange_strong(x, &before, after);
 }
 
 /* The epoch and its window by a clock; of a window that has just ended another one. */
@@ -162,7 +162,7 @@ static uint32_t refuse(struct quota *q, double ms)
 
 static void use(struct quota *q)
 {
-    if (!atomic_load_explicit(&q->unsaved, memory_order_relaxed)) {
+    if (!atomic_load(&q->unsaved)) {
         atomic_store(&q->unsaved, true);
     }
 }

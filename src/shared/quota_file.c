@@ -72,9 +72,8 @@ static bool write_entries(const struct quota *q, uint64_t epoch, struct writing 
 {
     for (uint64_t i = 0; i < (uint64_t)q->n_sets * QUOTA_WAYS; i++) {
         const struct quota_place *p = &q->sets[i / QUOTA_WAYS].places[i % QUOTA_WAYS];
-        uint64_t hash = atomic_load_explicit(&p->hash, memory_order_relaxed);
-        uint64_t n = quota_count(atomic_load_explicit(&p->usage, memory_order_relaxed),
-                                 epoch, hash);
+        uint64_t hash = atomic_load(&p->hash);
+        uint64_t n = quota_count(atomic_load(&p->usage), epoch, hash);
 
         if (hash != 0 && n > 0) {
             w->chunk[w->n++] = (struct entry){hash, n};

@@ -361,29 +361,52 @@ struct buckets *registry_buckets(struct registry *h, const char *name,
     return b;
 }
 
-struct quota *registry_quota(struct registry *h, const char *name,
-                             const struct quota_conf *conf)
+/* Of the name's windows; NULL: none yet. */
+static struct quota *quota_of(const struct named *n, uint32_t window_s)
+{
+    for (const struct table *t = n->tables; t != NULL; t = t->next) {
+        if (t->quota != NULL && quota_window_s(t->quota) == window_s) {
+            return quota_ref(t->quota);
+        }
+    }
+    return NULL;
+}
+
+static struct quota *quota_there(struct registry *h, const char *name,
+                                 uint32_t window_s)
 {
     struct quota *q;
-    struct named *n;
-    struct table *t;
 
     (void)pthread_mutex_lock(&h->lock);
     sweep(h);
-    n = named_of(h, name, true);
-    for (t = n->tables; t != NULL && (t->quota == NULL ||
-                                      quota_window_s(t->quota) != conf->window_s);) {
-        t = t->next;
-    }
-    if (t == NULL) {
-        t = table_new(n);
-        t->quota = quota_new(conf);
-        if (h->restore != NULL) {
-            h->restore(h->restore_arg, name, t->quota);
-        }
-    }
-    q = quota_ref(t->quota);
+    q = quota_of(named_of(h, name, true), window_s);
     (void)pthread_mutex_unlock(&h->lock);
+    return q;
+}
+
+struct quota *registry_quota(struct registry *h, const char *name,
+                             const struct quota_conf *conf)
+{
+    struct quota *q = quota_there(h, name, conf->window_s), *made;
+    struct named *n;
+
+    if (q != NULL) {
+        return q;
+    }
+    /* Not under the lock: the disk may take its time, and /metrics waits for the lock. */
+    made = quota_new(conf);
+    if (h->restore != NULL) {
+        h->restore(h->restore_arg, name, made);
+    }
+    (void)pthread_mutex_lock(&h->lock);
+    n = named_of(h, name, true);
+    q = quota_of(n, conf->window_s);
+    if (q == NULL) {
+        table_new(n)->quota = quota_ref(made);
+        q = quota_ref(made);
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    quota_unref(made);
     return q;
 }
 

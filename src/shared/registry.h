@@ -59,8 +59,8 @@ struct seen *registry_seen(struct registry *h, const char *name, const char *key
 
 /* ---- registry_rounds.c: another thread, now and then ---- */
 
-/* restore is called for each quota that a generation asks for first, under the registry's
- * lock, and for those that are there. NULL: not any more. */
+/* restore is called for each quota that a generation asks for first, before any thread
+ * uses it. Set before the first load that is to be live; NULL: not any more. */
 typedef void registry_quota_fn(void *arg, const char *name, struct quota *q);
 void registry_quotas_restore(struct registry *h, registry_quota_fn *restore, void *arg);
 /* The quotas that have something unsaved, not under the lock; q lives during the call. */

@@ -4,17 +4,8 @@
 
 void registry_quotas_restore(struct registry *h, registry_quota_fn *restore, void *arg)
 {
-    (void)pthread_mutex_lock(&h->lock);
-    h->restore = restore;
     h->restore_arg = arg;
-    for (struct named *n = h->named; n != NULL && restore != NULL; n = n->next) {
-        for (struct table *t = n->tables; t != NULL; t = t->next) {
-            if (t->quota != NULL) {
-                restore(arg, n->name, t->quota);
-            }
-        }
-    }
-    (void)pthread_mutex_unlock(&h->lock);
+    h->restore = restore;
 }
 
 /* The next one to save that was not looked at yet, or whose turn it is again. */

@@ -11,6 +11,7 @@
 #include "policy/run/make.h"
 #include "shared/buckets.h"
 #include "shared/quota.h"
+#include "tables/csv_table.h"
 
 /* One limit for one request. */
 struct asked {
@@ -108,9 +109,17 @@ static bool limited(struct refused *no)
     return false;
 }
 
-static bool refuse_unset(const struct asked *a, struct refused *no)
+static bool refuse_unset(const struct asked *a, const struct policy_request *req,
+                         struct refused *no)
 {
     count_refused(a);
+    if (req->key_rows != NULL && csv_table_damaged(req->key_rows)) {
+        (void)make_refuse(no, 503, "Keys unreadable", "keys_unreadable",
+                          "the server can't read its keys now; send the request again "
+                          "later");
+        no->auth = AUTH_UNREADABLE;
+        return limited(no);
+    }
     if (a->kind == LIMIT_ZERO) {
         (void)snprintf(no->text, sizeof no->text,
                        "the limit %.64s of this key is 0: it may send nothing",
@@ -157,8 +166,9 @@ static bool refuse_over(const struct asked *a, const struct limit_view *v, uint3
 
 /* Whether n fit into all; each that has no room is counted. What it says of all is kept
  * for the headers. */
-static bool fits(struct policy_state *s, const struct asked *list, uint32_t n_asked,
-                 uint32_t n, struct refused *no)
+static bool fits(struct policy_state *s, const struct policy_request *req,
+                 const struct asked *list, uint32_t n_asked, uint32_t n,
+                 struct refused *no)
 {
     const struct asked *tightest = NULL, *large = NULL;
     struct limit_view over = {0}, least = {0};
@@ -169,7 +179,7 @@ static bool fits(struct policy_state *s, const struct asked *list, uint32_t n_as
         struct limit_view v;
 
         if (a->kind == LIMIT_UNSET || a->kind == LIMIT_ZERO) {
-            return refuse_unset(a, no);
+            return refuse_unset(a, req, no);
         }
         if (a->kind == LIMIT_UNLIMITED) {
             continue;
@@ -211,7 +221,7 @@ bool limits_look(struct policy_state *s, const struct route *route,
 {
     struct asked list[ROUTE_LIMITS_MAX];
 
-    return fits(s, list, ask(s, route, req, list), 1, no);
+    return fits(s, req, list, ask(s, route, req, list), 1, no);
 }
 
 bool limits_take(struct policy_state *s, const struct route *route,
@@ -220,7 +230,7 @@ bool limits_take(struct policy_state *s, const struct route *route,
     struct asked list[ROUTE_LIMITS_MAX];
     uint32_t n_asked = ask(s, route, req, list);
 
-    if (!fits(s, list, n_asked, n, no)) {
+    if (!fits(s, req, list, n_asked, n, no)) {
         return false;
     }
     for (uint32_t i = 0; i < n_asked; i++) {

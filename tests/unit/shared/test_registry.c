@@ -167,9 +167,68 @@ static void what_a_table_has_refused_is_counted_when_it_is_gone(void **state)
     buckets_unref(next);
 }
 
+struct kept {
+    struct registry *h;
+    uint32_t n;  /* calls */
+    double give; /* taken of a quota before it is used */
+};
+
+static void restore(void *arg, const char *name, struct quota *q)
+{
+    struct kept *k = arg;
+    static char text[65536];
+
+    k->n++;
+    assert_string_equal(name, "day");
+    assert_int_equal(quota_take(q, STR("a"), k->give, 10, 1e12), 0);
+    /* The disk may take its time: whoever reads metrics does not wait for it. */
+    stats_write(collect, text);
+}
+
+static void save(void *arg, const char *name, struct quota *q)
+{
+    struct kept *k = arg;
+
+    (void)name;
+    (void)q;
+    k->n++; /* it stays unsaved */
+}
+
+static void a_quota_begins_with_what_was_kept_of_it(void **state)
+{
+    const struct quota_conf day = {.window_s = 86400, .max_keys = 100};
+    const struct quota_conf more = {.window_s = 86400, .max_keys = 200};
+    const struct quota_conf hour = {.window_s = 3600, .max_keys = 100};
+    struct kept k = {.h = published, .give = 7};
+    struct quota *q, *same, *other;
+
+    (void)state;
+    registry_quotas_restore(k.h, restore, &k);
+    q = registry_quota(k.h, "day", &day);
+    same = registry_quota(k.h, "day", &more);
+    other = registry_quota(k.h, "day", &hour);
+    assert_ptr_equal(q, same);
+    assert_ptr_not_equal(q, other);
+    assert_int_equal(k.n, 2);
+    assert_int_not_equal(quota_take(q, STR("a"), 4, 10, 1e12), 0);
+    quota_unref(q);
+    quota_unref(same);
+    quota_unref(other);
+    /* No generation has it, and it is not saved: it stays for the next one. */
+    q = registry_quota(k.h, "day", &day);
+    assert_int_equal(k.n, 2);
+    assert_int_not_equal(quota_take(q, STR("a"), 4, 10, 1e12), 0);
+    k.n = 0;
+    registry_quotas_unsaved(k.h, save, &k);
+    assert_int_equal(k.n, 2); /* each once, although both stay unsaved */
+    quota_unref(q);
+    registry_quotas_restore(k.h, NULL, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_quota_begins_with_what_was_kept_of_it),
         cmocka_unit_test(a_metric_is_one_for_all_generations),
         cmocka_unit_test(a_table_stays_while_its_words_do),
         cmocka_unit_test(what_a_table_has_refused_is_counted_when_it_is_gone),
