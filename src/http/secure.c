@@ -207,10 +207,20 @@ void secure_awake(struct conn *c)
     x->spent_ns += clock_mono_ns() - since;
 }
 
+/* Its client has ended first, and may still listen: what it got was whole. */
+static void last_word(struct conn *c)
+{
+    enum tls_step ignored = tls_session_goodbye(c->tls);
+
+    (void)ignored;
+}
+
 void secure_forget(struct conn *c)
 {
     if (c->shaking) {
         over(c);
+    } else if (c->tls != NULL && c->eof && c->out_n == 0) {
+        last_word(c);
     }
     tls_session_free(c->tls);
     c->tls = NULL;

@@ -93,6 +93,9 @@ enum tls_step tls_session_handshake(struct tls_session *t, enum tls_failure *why
     if (rc == 1) {
         t->whole = true;
         t->more = true; /* the client may have sent its request along */
+        /* HTTP says itself where a request ends: a client that ends its side by its socket
+         * alone gets its answers. */
+        (void)SSL_set_options(t->ssl, SSL_OP_IGNORE_UNEXPECTED_EOF);
         note_peer(t);
         return TLS_DONE;
     }

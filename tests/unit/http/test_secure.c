@@ -86,6 +86,43 @@ static void a_body_cut_without_goodbye_is_not_taken(void **state)
     assert_int_equal(2, n_aborted);
 }
 
+/* Its whole requests are answered, be the end said by TLS or by the socket alone. */
+static void a_client_that_only_reads_from_now_on_gets_its_answers(void **state)
+{
+    static char answer[1 << 20];
+
+    (void)state;
+    answer_bytes = 300000; /* more than the socket takes at once */
+    answers_later = true;
+    for (int goodbye = 0; goodbye < 2; goodbye++) {
+        struct client c = client_open(NULL);
+        size_t got;
+
+        assert_true(client_shake(&c));
+        assert_true(client_send(&c, get, sizeof get - 1));
+        assert_true(client_send(&c, get, sizeof get - 1));
+        if (goodbye == 1) {
+            assert_true(SSL_shutdown(c.ssl) >= 0);
+        }
+        assert_int_equal(0, shutdown(c.fd, SHUT_WR));
+        for (uint64_t till = soon(); n_waits < 2 && clock_mono_ns() < till;) {
+            turn();
+        }
+        turn(); /* reads the end */
+        turn();
+        assert_int_equal(2, n_waits);
+        while (n_waits > 0) {
+            reply(waits[--n_waits]);
+        }
+        got = client_read(&c, answer, sizeof answer);
+        assert_true(got > 2 * answer_bytes);
+        assert_true(SSL_get_shutdown(c.ssl) & SSL_RECEIVED_SHUTDOWN);
+        client_close(&c);
+        all_gone();
+    }
+    assert_int_equal(4, n_bodies);
+}
+
 static void an_answer_that_closes_ends_with_a_goodbye(void **state)
 {
     struct client c = client_open(NULL);
@@ -241,6 +278,7 @@ int main(void)
         EACH(a_body_of_many_records_arrives_whole),
         EACH(pipelined_requests_of_one_record_are_all_answered),
         EACH(a_body_cut_without_goodbye_is_not_taken),
+        EACH(a_client_that_only_reads_from_now_on_gets_its_answers),
         EACH(an_answer_that_closes_ends_with_a_goodbye),
         EACH(a_large_answer_waits_for_its_client),
         EACH(a_renewed_certificate_is_for_new_connections),
