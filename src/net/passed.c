@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "net/listener.h"
 
 enum { FIRST_FD = 3, FDS_MAX = 1024 };
@@ -29,25 +30,39 @@ static int count(void)
 }
 
 /* The name of the socket at place i of a:b:c; without names each is "unknown", as
- * systemd says. */
-static bool is_named(int i, const char *name)
+ * systemd says. n 0: it has none. */
+static struct str name_of(int i)
 {
     const char *at = getenv("LISTEN_FDNAMES"), *end;
-    size_t n = strlen(name);
 
     if (at == NULL) {
-        return strcmp(name, "unknown") == 0;
+        return STR("unknown");
     }
     for (; i > 0; i--) {
         at = strchr(at, ':');
         if (at == NULL) {
-            return false;
+            return STR("");
         }
         at++;
     }
     end = strchr(at, ':');
-    return (end == NULL ? strlen(at) : (size_t)(end - at)) == n &&
-           memcmp(at, name, n) == 0;
+    return (struct str){at, end == NULL ? strlen(at) : (size_t)(end - at)};
+}
+
+static bool is_named(int i, const char *name)
+{
+    return str_eq(name_of(i), str_of(name));
+}
+
+bool passed_name(int i, char *out, size_t n)
+{
+    struct str name = name_of(i);
+
+    if (i >= count()) {
+        return false;
+    }
+    (void)snprintf(out, n, "%.*s", (int)name.n, name.p);
+    return true;
 }
 
 static bool is_listening(int fd)

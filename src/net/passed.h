@@ -14,6 +14,9 @@
 
 struct err;
 
+/* The name of the socket at place i, from 0; false: so many were not passed. */
+bool passed_name(int i, char *out, size_t n) MUST_USE;
+
 /* The socket of that name (FileDescriptorName=, by default that of the socket unit).
  * bound gets its address. Non-blocking. -1 and *e: there is none, or several, or it is no
  * listening stream socket. */

@@ -174,6 +174,48 @@ static bool give_rights(const struct unix_socket *s, const struct unix_rights *r
     return true;
 }
 
+/* file: the socket's file itself, by which neither is a link followed nor a file meant
+ * that has taken its name since. */
+static bool change_rights(int file, const struct stat *st, const struct unix_socket *s,
+                          const struct unix_rights *r, struct err *e)
+{
+    char self[32];
+    uid_t uid;
+    gid_t gid;
+
+    if (!find_owner(r, &uid, &gid, e)) {
+        return false;
+    }
+    uid = uid == st->st_uid ? (uid_t)-1 : uid;
+    gid = gid == st->st_gid ? (gid_t)-1 : gid;
+    if ((uid != (uid_t)-1 || gid != (gid_t)-1) &&
+        fchownat(file, "", uid, gid, AT_EMPTY_PATH) != 0) {
+        return err_errno(e, errno, "can't give unix:%s to its owner", s->path);
+    }
+    (void)snprintf(self, sizeof self, "/proc/self/fd/%d", file);
+    if ((st->st_mode & 07777) != r->mode && chmod(self, r->mode) != 0) {
+        return err_errno(e, errno, "can't set the mode of unix:%s", s->path);
+    }
+    return true;
+}
+
+bool unix_socket_rights(const struct unix_socket *s, const struct unix_rights *r,
+                        struct err *e)
+{
+    int file = open(s->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    bool ok = true;
+
+    if (file >= 0 && fstat(file, &st) == 0 && st.st_dev == s->dev &&
+        st.st_ino == s->ino) {
+        ok = change_rights(file, &st, s, r, e);
+    }
+    if (file >= 0) {
+        (void)close(file);
+    }
+    return ok;
+}
+
 bool unix_socket_open(const char *path, const struct unix_rights *r,
                       struct unix_socket *s, struct err *e)
 {

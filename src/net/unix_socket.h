@@ -36,7 +36,12 @@ struct unix_rights {
 bool unix_socket_open(const char *path, const struct unix_rights *r,
                       struct unix_socket *s, struct err *e) MUST_USE;
 
-/* The same for fd, which another process opened so and has handed over. That one may
+/* Gives the file of an open one other rights, if it is still the one that was made and has
+ * not got them; without a name its owner stays. False: *e. */
+bool unix_socket_rights(const struct unix_socket *s, const struct unix_rights *r,
+                        struct err *e) MUST_USE;
+
+/* A socket for fd, which another process opened and has handed over. That one may
  * need the file again: it stays at the close, unless unix_socket_own was called. */
 void unix_socket_adopt(const char *path, int fd, struct unix_socket *s);
 void unix_socket_own(struct unix_socket *s);

@@ -23,7 +23,9 @@
 #include "server/process.h"
 #include "server/quotas.h"
 #include "server/renewal.h"
+#include "server/rights.h"
 #include "server/sinks/taken.h"
+#include "server/unused.h"
 #include "server/upgrade/place.h"
 #include "server/upgrade/predecessor.h"
 
@@ -278,6 +280,8 @@ bool start_all(struct server *s, struct err *e)
     predecessor_connections(s, s->place);
     predecessor_serving(s, s->place);
     listenings_settle(&s->listeners, &s->admin_listener, s->place);
+    unused_tell(plan);
+    rights_restore(s); /* of sockets that a process before has opened */
     predecessor_connections(s, s->place);
     return true;
 }

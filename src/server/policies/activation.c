@@ -16,6 +16,7 @@
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
 #include "server/renewal.h"
+#include "server/rights.h"
 #include "server/sinks/taken.h"
 
 static const double LOOK_S = 0.1;
@@ -187,6 +188,7 @@ static void went_live(void *arg)
     s->policy = policy_ref(r->policy);
     admin_follow(s);
     lines_follow(s);
+    rights_restore(s); /* of a rollout's policy they are new */
     log_follow(policy_plan(s->policy));
     renewal_set(s->renewal, s->policy, NULL); /* a canary's were not set before */
     s->live = r->generation;
@@ -482,6 +484,11 @@ void activation_apply(struct reload *r)
         (void)snprintf(text, sizeof text,
                        "%s can't change in a running server: restart it", fixed);
         reload_refuse(r, RELOAD_NEEDS_RESTART, text);
+        return;
+    }
+    if ((r->from != NULL || policy_plan(r->policy)->rollout.kind == ROLLOUT_NONE) &&
+        !rights_follow(s, policy_plan(r->policy), &r->e)) {
+        reload_refuse(r, RELOAD_FAILED, r->e.text);
         return;
     }
     sinks_ready(s, policy_plan(r->policy), apply, r);

@@ -39,6 +39,7 @@
 #include "server/policies/snapshots.h"
 #include "server/process.h"
 #include "server/renewal.h"
+#include "server/rights.h"
 #include "server/upgrade/successor.h"
 #include "stats/stats.h"
 
@@ -209,6 +210,7 @@ void reload_refuse(struct reload *r, enum reload_result result, const char *why)
     (void)snprintf(text, n + 256, "%.*s%s; still running generation %lu\n", (int)n, why,
                    denied, (unsigned long)s->live->number);
     generation_set(&s->generations, r->generation, GEN_REFUSED, why);
+    rights_restore(s);
     reload_finish(r, result, "refused", text);
     free(text);
 }

@@ -127,9 +127,31 @@ static void another_kind_of_descriptor_is_refused(void **state)
                  "(ListenStream= with Accept=no)");
 }
 
+static void each_socket_that_was_passed_has_its_name(void **state)
+{
+    char name[16];
+
+    (void)state;
+    say(NULL, "2", "in:admin");
+    assert_true(passed_name(0, name, sizeof name));
+    assert_string_equal("in", name);
+    assert_true(passed_name(1, name, sizeof name));
+    assert_string_equal("admin", name);
+    assert_false(passed_name(2, name, sizeof name));
+    say(NULL, "2", "in");
+    assert_true(passed_name(1, name, sizeof name));
+    assert_string_equal("", name);
+    say(NULL, "1", NULL);
+    assert_true(passed_name(0, name, sizeof name));
+    assert_string_equal("unknown", name);
+    say("1", "2", "in:admin"); /* for another process */
+    assert_false(passed_name(0, name, sizeof name));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_socket_that_was_passed_has_its_name),
         cmocka_unit_test(a_socket_is_found_by_its_name),
         cmocka_unit_test(a_name_that_was_not_passed_is_an_error),
         cmocka_unit_test(what_is_for_another_process_is_not_taken),

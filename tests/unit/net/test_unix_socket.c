@@ -95,6 +95,38 @@ static void an_owner_may_be_a_number_and_must_be_known(void **state)
     assert_int_equal(-1, access(path, F_OK)); /* nothing is left of it */
 }
 
+static void a_reload_changes_the_mode_of_its_own_file_alone(void **state)
+{
+    char other[80];
+    struct unix_socket s;
+    struct stat st;
+    struct err e;
+    FILE *f;
+
+    (void)state;
+    assert_true(unix_socket_open(path, &plain, &s, &e));
+    assert_true(unix_socket_rights(&s, &(struct unix_rights){.mode = 0660}, &e));
+    assert_int_equal(0, stat(path, &st));
+    assert_int_equal(0660, st.st_mode & 07777);
+    assert_false(unix_socket_rights(
+        &s, &(struct unix_rights){.mode = 0600, .user = "no-such-user"}, &e));
+    assert_string_equal("there is no user \"no-such-user\"", e.text);
+    /* Whoever may write the folder must not lead it to another file. */
+    (void)snprintf(other, sizeof other, "%s-other", path);
+    f = fopen(other, "w");
+    assert_non_null(f);
+    (void)fclose(f);
+    assert_int_equal(0, chmod(other, 0600));
+    assert_int_equal(0, unlink(path));
+    assert_int_equal(0, symlink(other, path));
+    assert_true(unix_socket_rights(&s, &(struct unix_rights){.mode = 0666}, &e));
+    assert_int_equal(0, stat(other, &st));
+    assert_int_equal(0600, st.st_mode & 07777);
+    unix_socket_close(&s);
+    (void)unlink(path);
+    (void)unlink(other);
+}
+
 /* As kill -9 leaves it. */
 static void leave_a_file(void)
 {
@@ -242,6 +274,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_has_the_mode_of_the_policy),
         cmocka_unit_test(an_owner_may_be_a_number_and_must_be_known),
+        cmocka_unit_test(a_reload_changes_the_mode_of_its_own_file_alone),
         cmocka_unit_test(a_file_that_a_dead_process_left_is_replaced),
         cmocka_unit_test(a_second_instance_leaves_the_first_alone),
         cmocka_unit_test(a_busy_instance_is_left_alone),
