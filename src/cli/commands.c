@@ -85,8 +85,10 @@ static const struct command list[] = {
      .run = cli_upgrade,
      .group = GROUP_RUNNING,
      .summary = "have a new process take the place of a running server",
-     .forms = FORMS("upgrade [--admin ADDRESS] [--status]"),
+     .forms = FORMS("upgrade [--admin ADDRESS [--cacert FILE]] [--status]"),
      .options = OPTIONS({"--admin", "ADDRESS", "the running server's admin listener"},
+                        {"--cacert", "FILE",
+                         "the certificates that https trusts, instead of the system's"},
                         {"--status", NULL, "say how the last one ended"}),
      .about =
          "The new process is of the binary and the policy that are there now. Exit "
@@ -97,10 +99,11 @@ static const struct command list[] = {
      .run = cli_sink,
      .group = GROUP_RUNNING,
      .summary = "drop the events of a removed sink, repair a journal",
-     .forms = FORMS("sink drop NAME [--admin ADDRESS [--ca FILE] | --spool DIR]",
+     .forms = FORMS("sink drop NAME [--admin ADDRESS [--cacert FILE] | --spool DIR]",
                     "sink repair NAME --spool DIR [--yes]"),
      .options = OPTIONS({"--admin", "ADDRESS", "the running server's admin listener"},
-                        {"--ca", "FILE", "who signed its certificate, for https"},
+                        {"--cacert", "FILE",
+                         "the certificates that https trusts, instead of the system's"},
                         {"--spool", "DIR", "the spool of a server that does not run"},
                         {"--yes", NULL, "repair it; without it nothing changes"}),
      .operand = OPERAND_WORD,
@@ -110,13 +113,14 @@ static const struct command list[] = {
      .group = GROUP_STORED,
      .summary = "list, show, send again and remove dead letters",
      .forms = FORMS("dead list DIR", "dead show FILE", "dead purge FILE [--all]",
-                    "dead replay --sink NAME [--admin ADDRESS] [--ca FILE] "
+                    "dead replay --sink NAME [--admin ADDRESS] [--cacert FILE] "
                     "[--dry-run | --stop]",
                     "dead replay FILE (--to URL | --dry-run)"),
      .options =
          OPTIONS({"--sink", "NAME", "send a sink's dead letters to that sink again"},
                  {"--admin", "ADDRESS", "the running server's admin listener"},
-                 {"--ca", "FILE", "who signed its certificate, for https"},
+                 {"--cacert", "FILE",
+                  "the certificates that https trusts, instead of the system's"},
                  {"--to", "URL",
                   "post dead letters to a route; its schema and hooks run "
                   "again"},

@@ -215,7 +215,7 @@ static int replay_sink(int argc, char **argv)
             stop = true;
         } else if (strcmp(argv[i], "--admin") == 0 && i + 1 < argc) {
             at.admin = argv[++i];
-        } else if (strcmp(argv[i], "--ca") == 0 && i + 1 < argc) {
+        } else if (strcmp(argv[i], "--cacert") == 0 && i + 1 < argc) {
             at.ca = argv[++i];
         } else {
             return usage_wrong("dead");

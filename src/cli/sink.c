@@ -200,7 +200,7 @@ int cli_sink(int argc, char **argv)
     if (argc == 3) {
         return ask("127.0.0.1:9100", NULL, argv[2]);
     }
-    if ((argc == 5 || (argc == 7 && strcmp(argv[5], "--ca") == 0)) &&
+    if ((argc == 5 || (argc == 7 && strcmp(argv[5], "--cacert") == 0)) &&
         strcmp(argv[3], "--admin") == 0) {
         return ask(argv[4], argc == 7 ? argv[6] : NULL, argv[2]);
     }

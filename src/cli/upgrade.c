@@ -27,6 +27,11 @@ struct server_state {
     char version[64], why[512];
 };
 
+/* The admin listener: HOST:PORT or https://HOST:PORT; cacert: NULL: the system's. */
+struct server_at {
+    const char *admin, *cacert;
+};
+
 struct answer {
     char text[ANSWER];
     size_t n;
@@ -56,19 +61,24 @@ static size_t on_answer(char *p, size_t size, size_t n, void *arg)
 }
 
 /* The status of the answer; 0 and *e: none comes. */
-static long ask(const char *admin, const char *path, bool post, struct answer *a,
-                struct err *e)
+static long ask(const struct server_at *at, const char *path, bool post,
+                struct answer *a, struct err *e)
 {
     CURL *curl = curl_easy_init();
     char url[512];
     long status = 0;
     CURLcode rc;
 
-    (void)snprintf(url, sizeof url, "http://%s%s", admin, path);
+    (void)snprintf(url, sizeof url, "%s%s%s",
+                   strstr(at->admin, "://") == NULL ? "http://" : "", at->admin, path);
     a->n = 0;
     a->text[0] = '\0';
     (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (at->cacert != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, at->cacert);
+    }
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ANSWER_S);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, a);
@@ -82,7 +92,7 @@ static long ask(const char *admin, const char *path, bool post, struct answer *a
         (void)err_set(e,
                       "no server answers at %s (%s); name the address of its admin "
                       "listener with --admin ADDRESS",
-                      admin, curl_easy_strerror(rc));
+                      at->admin, curl_easy_strerror(rc));
         return 0;
     }
     return status;
@@ -95,10 +105,10 @@ static void text_of(const cJSON *o, const char *name, char *out, size_t n)
     (void)snprintf(out, n, "%s", cJSON_IsString(x) ? x->valuestring : "");
 }
 
-static bool look(const char *admin, struct server_state *x, struct err *e)
+static bool look(const struct server_at *at, struct server_state *x, struct err *e)
 {
     static struct answer a;
-    long status = ask(admin, "/status", false, &a, e);
+    long status = ask(at, "/status", false, &a, e);
     cJSON *o = status == 200 ? cJSON_ParseWithLength(a.text, a.n) : NULL;
     const cJSON *pid = cJSON_GetObjectItem(o, "pid");
     const cJSON *upgrade = cJSON_GetObjectItem(o, "upgrade");
@@ -113,9 +123,11 @@ static bool look(const char *admin, struct server_state *x, struct err *e)
         text_of(o, "version", x->version, sizeof x->version);
         text_of(upgrade, "why", x->why, sizeof x->why);
     } else if (status == 200) {
-        (void)err_set(e, "the answer of %s is not one of sluice; check --admin", admin);
+        (void)err_set(e, "the answer of %s is not one of sluice; check --admin",
+                      at->admin);
     } else if (status != 0) {
-        (void)err_set(e, "%s answers /status with %ld: %.200s", admin, status, a.text);
+        (void)err_set(e, "%s answers /status with %ld: %.200s", at->admin, status,
+                      a.text);
     }
     cJSON_Delete(o);
     return ok;
@@ -126,13 +138,13 @@ static void show(const struct server_state *x, const char *what)
     (void)printf("pid %.0f, version %s: %s\n", x->pid, x->version, what);
 }
 
-static int show_status(const char *admin)
+static int show_status(const struct server_at *at)
 {
     struct server_state x;
     char text[600];
     struct err e;
 
-    if (!look(admin, &x, &e)) {
+    if (!look(at, &x, &e)) {
         return fail(&e);
     }
     (void)snprintf(text, sizeof text, "the last upgrade failed: %s", x.why);
@@ -143,7 +155,7 @@ static int show_status(const char *admin)
 }
 
 /* While one process leaves and the other comes, nobody answers for a moment. */
-static int await(const char *admin, const struct server_state *before)
+static int await(const struct server_at *at, const struct server_state *before)
 {
     const struct timespec pause = {0, LOOK_MS * 1000000L};
     uint64_t until_ns = clock_mono_ns() + UPGRADE_S * 1000000000ull;
@@ -152,7 +164,7 @@ static int await(const char *admin, const struct server_state *before)
 
     do {
         (void)nanosleep(&pause, NULL);
-        if (!look(admin, &now, &e) || now.under_way) {
+        if (!look(at, &now, &e) || now.under_way) {
             continue;
         }
         if (now.pid != before->pid) {
@@ -168,19 +180,19 @@ static int await(const char *admin, const struct server_state *before)
     return fail(&e);
 }
 
-static int upgrade(const char *admin)
+static int upgrade(const struct server_at *at)
 {
     static struct answer a;
     struct server_state before;
     struct err e;
     long status;
 
-    if (!look(admin, &before, &e)) {
+    if (!look(at, &before, &e)) {
         return fail(&e);
     }
-    status = ask(admin, "/upgrade", true, &a, &e);
+    status = ask(at, "/upgrade", true, &a, &e);
     if (status == 202) {
-        return await(admin, &before);
+        return await(at, &before);
     }
     if (status != 0) {
         a.text[strcspn(a.text, "\n")] = '\0';
@@ -191,17 +203,19 @@ static int upgrade(const char *admin)
 
 int cli_upgrade(int argc, char **argv)
 {
-    const char *admin = "127.0.0.1:9100";
+    struct server_at at = {"127.0.0.1:9100", NULL};
     bool only_status = false;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--status") == 0) {
             only_status = true;
         } else if (strcmp(argv[i], "--admin") == 0 && i + 1 < argc) {
-            admin = argv[++i];
+            at.admin = argv[++i];
+        } else if (strcmp(argv[i], "--cacert") == 0 && i + 1 < argc) {
+            at.cacert = argv[++i];
         } else {
             return usage();
         }
     }
-    return only_status ? show_status(admin) : upgrade(admin);
+    return only_status ? show_status(&at) : upgrade(&at);
 }

@@ -74,10 +74,10 @@ describe("the admin listener over TLS", function()
 
   it("is asked by the command line", function()
     local out = h.shell(("%s dead replay --sink archive --dry-run --admin https://localhost:%d "
-      .. "--ca '%s/own.pem'"):format(h.binary, s.admin, dir))
+      .. "--cacert '%s/own.pem'"):format(h.binary, s.admin, dir))
     has(out, "a file sink refuses no events")
-    out = h.shell(("%s sink drop archive --admin https://localhost:%d --ca '%s/own.pem'"):format(
-      h.binary, s.admin, dir))
+    out = h.shell(("%s sink drop archive --admin https://localhost:%d --cacert '%s/own.pem'")
+      :format(h.binary, s.admin, dir))
     has(out, "policy")
     out = h.shell(("%s dead replay --sink archive --dry-run --admin https://localhost:%d"):format(
       h.binary, s.admin))
