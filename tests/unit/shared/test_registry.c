@@ -182,7 +182,7 @@ static void restore(void *arg, const char *name, struct quota *q)
     assert_string_equal(name, "day");
     assert_int_equal(quota_take(q, STR("a"), k->give, 10, 1e12), 0);
     /* The disk may take its time: whoever reads metrics does not wait for it. */
-    stats_write(collect, text);
+    stats_write(STATS_TEXT, collect, text);
 }
 
 static void save(void *arg, const char *name, struct quota *q)
