@@ -19,7 +19,7 @@ static const char DEFAULT_SPOOL[] = "data/spool";
 static const char DEFAULT_ADMIN[] =
     "127.0.0.1:9100"; /* as a policy without admin has */
 
-enum { TOKEN_MAX = 4096, CONNECT_MS = 5000, ANSWER_MAX = 64 << 20 };
+enum { TOKEN_MAX = 4096, CONNECT_MS = 5000, ANSWER_MAX = 64 << 20, SILENT_S = 20 };
 
 struct ask {
     CURL *curl;
@@ -276,6 +276,68 @@ bool ask_send(struct ask *a, const char *method, const char *path, long timeout_
     answer->text = a->text;
     answer->n = a->n;
     return true;
+}
+
+/* ---- a stream ---- */
+
+struct streaming {
+    struct ask *a;
+    bool (*fn)(void *arg, const char *p, size_t n);
+    void *arg;
+    bool enough;
+};
+
+static size_t on_streamed(char *p, size_t size, size_t n, void *arg)
+{
+    struct streaming *s = arg;
+    long status = 0;
+
+    (void)curl_easy_getinfo(s->a->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200) {
+        return on_part(p, size, n, s->a);
+    }
+    s->enough = !s->fn(s->arg, p, n);
+    return s->enough ? 0 : n;
+}
+
+enum ask_end ask_stream(struct ask *a, const char *path,
+                        bool (*fn)(void *arg, const char *p, size_t n), void *arg,
+                        struct err *e)
+{
+    struct streaming s = {a, fn, arg, false};
+    struct ask_answer answer = {0, a->text, 0};
+    char url[8192];
+    CURLcode rc;
+
+    (void)snprintf(url, sizeof url, "%s%s", a->url, path);
+    prepare(a, "GET", url);
+    (void)curl_easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_streamed);
+    (void)curl_easy_setopt(a->curl, CURLOPT_WRITEDATA, &s);
+    /* The server gives a sign of life every 5 s. */
+    (void)curl_easy_setopt(a->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(a->curl, CURLOPT_LOW_SPEED_TIME, (long)SILENT_S);
+    a->n = 0;
+    a->text[0] = '\0';
+    rc = curl_easy_perform(a->curl);
+    if (s.enough) {
+        return ASK_ENOUGH;
+    }
+    (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &answer.status);
+    if (answer.status >= 400) {
+        answer.text = a->text;
+        answer.n = a->n;
+        (void)ask_refused(&answer, e);
+        return ASK_REFUSED;
+    }
+    (void)err_set(e,
+                  answer.status == 200 ? "the server at %s ended the stream%s%s"
+                                       : "no server answers at %s: %s%s",
+                  a->where,
+                  rc == CURLE_OK         ? ""
+                  : answer.status == 200 ? ": "
+                                         : "",
+                  rc == CURLE_OK ? "" : curl_easy_strerror(rc));
+    return ASK_ENDED;
 }
 
 /* The server's own words: JSON with a detail, or a line. */

@@ -48,6 +48,13 @@ struct ask_answer {
 bool ask_send(struct ask *a, const char *method, const char *path, long timeout_ms,
               struct ask_answer *answer, struct err *e) MUST_USE;
 
+/* An answer without end, part by part as it comes; fn returns false once it has enough.
+ * ASK_ENDED and *e: there is no server, or it has ended; ASK_REFUSED and *e: it says no. */
+enum ask_end { ASK_ENOUGH, ASK_REFUSED, ASK_ENDED };
+enum ask_end ask_stream(struct ask *a, const char *path,
+                        bool (*fn)(void *arg, const char *p, size_t n), void *arg,
+                        struct err *e) MUST_USE;
+
 /* Puts what is wrong with an answer of 400 or more into *e; returns false. */
 bool ask_refused(const struct ask_answer *answer, struct err *e);
 

@@ -49,6 +49,29 @@ static const struct command list[] = {
      .about =
          "Exit code 0: all is well, 1: something is wrong, as the first lines say, "
          "3: no server answers."},
+    {.name = "tap",
+     .run = cli_tap,
+     .group = GROUP_RUNNING,
+     .asks = 1,
+     .summary = "show events as they pass, with what became of them",
+     .forms = FORMS("tap [--refused] [--where FIELD=VALUE] [OPTION]..."),
+     .options = OPTIONS(
+         {"--route", "\"POST /v1/events\"", "events of this route only"},
+         {"--stream", "NAME", "events that this stream gets only"},
+         {"--refused", NULL, "only what is rejected, refused or a dead letter"},
+         {"--where", "FIELD=VALUE",
+          "events whose field, such as user.id, has this value (a number, true, or a "
+          "text's characters)"},
+         {"--sample", "SHARE", "this share of those that pass all that, such as 1%"},
+         {"--raw", NULL, "with the bytes of refused events, which no hook has masked"},
+         {"--count", "N", "end after so many"}),
+     .about =
+         "Prints a JSON object a line, until Ctrl-C. An event stands as it is stored, "
+         "after all that the policy hides. A line {\"dropped\":N} says that N events "
+         "passed and were not shown: a server shows at most some thousand a second, "
+         "and "
+         "never waits for who looks.\n\nExit code 0: --count was reached, 1: the "
+         "server refuses, 3: there is no server, or it has ended."},
     {.name = "reload",
      .run = cli_reload,
      .group = GROUP_RUNNING,

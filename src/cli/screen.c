@@ -176,7 +176,7 @@ static void show_refusals(struct screen *s, const cJSON *facts,
     struct row rows[ROWS_MAX];
     size_t n = sorted(rows, cJSON_GetObjectItem(facts, "refusals"), "code",
                       o->order == ORDER_NAME ? NULL : "per_second", "since_start");
-    size_t shown = o->all || n <= REFUSALS_SHOWN ? n : REFUSALS_SHOWN;
+    size_t shown = o->view == VIEW_REFUSALS || n <= REFUSALS_SHOWN ? n : REFUSALS_SHOWN;
 
     if (n == 0) {
         return;
@@ -198,7 +198,19 @@ static void show_refusals(struct screen *s, const cJSON *facts,
     }
 }
 
-static void show_sink(struct screen *s, const cJSON *x)
+static void show_endpoints(struct screen *s, const cJSON *sink)
+{
+    const cJSON *x;
+
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(sink, "endpoints"))
+    {
+        add(s, TONE_PLAIN, "      %s: breaker %s, %.0f requests, %.0f failed",
+            facts_text(x, "url"), facts_text(x, "breaker"), facts_number(x, "requests"),
+            facts_number(x, "failures"));
+    }
+}
+
+static void show_sink(struct screen *s, const cJSON *x, bool whole)
 {
     char behind[SHOW_BYTES], left[SHOW_BYTES], bytes[SHOW_BYTES], now[SHOW_BYTES];
     bool holds = facts_true(x, "holding");
@@ -220,6 +232,9 @@ static void show_sink(struct screen *s, const cJSON *x)
     if (holds) {
         add(s, TONE_PLAIN, "      why: %s", facts_text(x, "why"));
     }
+    if (whole) {
+        show_endpoints(s, x);
+    }
 }
 
 static void show_sinks(struct screen *s, const cJSON *facts,
@@ -236,7 +251,7 @@ static void show_sinks(struct screen *s, const cJSON *facts,
     add(s, TONE_TITLE, "%-22s %-9s %12s %10s %10s %10s %8s", "SINKS", "state", "behind",
         "events", "bytes", "per second", "dead");
     for (size_t i = 0; i < n; i++) {
-        show_sink(s, rows[i].x);
+        show_sink(s, rows[i].x, o->view == VIEW_SINKS);
     }
 }
 
@@ -283,11 +298,21 @@ static void show_policy(struct screen *s, const cJSON *facts)
 
 void screen_facts(struct screen *s, const cJSON *facts, const struct screen_options *o)
 {
+    bool all = o->view == VIEW_ALL;
+
     show_verdict(s, facts, o->where);
-    show_clients(s, facts);
-    show_events(s, facts);
-    show_refusals(s, facts, o);
-    show_sinks(s, facts, o);
-    show_spool(s, facts);
-    show_policy(s, facts);
+    if (all || o->view == VIEW_CLIENTS) {
+        show_clients(s, facts);
+        show_events(s, facts);
+    }
+    if (all || o->view == VIEW_REFUSALS) {
+        show_refusals(s, facts, o);
+    }
+    if (all || o->view == VIEW_SINKS) {
+        show_sinks(s, facts, o);
+        show_spool(s, facts);
+    }
+    if (all || o->view == VIEW_POLICY) {
+        show_policy(s, facts);
+    }
 }

@@ -13,7 +13,15 @@
 struct cJSON;
 
 enum screen_tone { TONE_PLAIN, TONE_TITLE, TONE_GOOD, TONE_WARN, TONE_BAD, TONE_FAINT };
-enum screen_order { ORDER_NAME, ORDER_BEHIND, ORDER_RATE };
+enum screen_view {
+    VIEW_ALL,
+    VIEW_CLIENTS,
+    VIEW_REFUSALS,
+    VIEW_SINKS,
+    VIEW_POLICY,
+    N_VIEWS
+};
+enum screen_order { ORDER_NAME, ORDER_BEHIND, ORDER_RATE, N_ORDERS };
 
 struct screen {
     struct screen_line {
@@ -24,9 +32,9 @@ struct screen {
 };
 
 struct screen_options {
-    const char *where;       /* the address, for the first line */
+    const char *where;     /* the address, for the first line */
+    enum screen_view view; /* VIEW_ALL: a little of each part; others: one part whole */
     enum screen_order order; /* of sinks and refusals */
-    bool all;                /* all refusals, not only the first ones */
 };
 
 void screen_facts(struct screen *s, const struct cJSON *facts,

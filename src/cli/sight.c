@@ -9,10 +9,12 @@
 
 enum { TIMEOUT_MS = 10000 };
 
-static bool get(struct ask *a, const char *path, struct ask_answer *answer,
-                struct err *e)
+static bool get(const struct sight *s, struct ask *a, const char *path,
+                struct ask_answer *answer, struct err *e)
 {
-    return ask_send(a, "GET", path, TIMEOUT_MS, answer, e) &&
+    long ms = s->wait_ms > 0 ? s->wait_ms : TIMEOUT_MS;
+
+    return ask_send(a, "GET", path, ms, answer, e) &&
            (answer->status == 200 || ask_refused(answer, e));
 }
 
@@ -21,7 +23,7 @@ bool sight_look(struct sight *s, struct ask *a, struct err *e)
     struct ask_answer answer;
     cJSON *status;
 
-    if (!get(a, "/status", &answer, e)) {
+    if (!get(s, a, "/status", &answer, e)) {
         return false;
     }
     status = cJSON_ParseWithLength(answer.text, answer.n);
@@ -29,7 +31,7 @@ bool sight_look(struct sight *s, struct ask *a, struct err *e)
         cJSON_Delete(status);
         return err_set(e, "what answers at %s is no sluice", ask_where(a));
     }
-    if (!get(a, "/metrics", &answer, e)) {
+    if (!get(s, a, "/metrics", &answer, e)) {
         cJSON_Delete(status);
         return false;
     }

@@ -21,6 +21,7 @@ struct sight {
     struct series_list before, now;
     struct cJSON *status;
     uint64_t before_ns, now_ns;
+    long wait_ms; /* for each answer; 0: 10 s */
 };
 
 /* *s is zeroed before the first. False and *e: as before. */

@@ -16,6 +16,7 @@
 #include "cli/screen.h"
 #include "cli/show.h"
 #include "cli/sight.h"
+#include "cli/status.h"
 #include "server/supervisor.h"
 
 enum { DURING_MS = 1000, DURING_MAX_MS = 3600000 };
@@ -55,7 +56,7 @@ static bool look_twice(struct sight *s, struct ask *a, int64_t ms, struct err *e
     return sight_look(s, a, e);
 }
 
-static int show(const struct ask_options *o, int64_t ms, bool json)
+int status_show(const struct ask_options *o, int64_t ms, bool json)
 {
     struct sight s = {0};
     struct err e;
@@ -101,5 +102,5 @@ int cli_status(int argc, char **argv)
             ok = ask_option(&ask, o, optarg);
         }
     }
-    return ok && optind == argc ? show(&ask, ms, json) : usage_wrong("status");
+    return ok && optind == argc ? status_show(&ask, ms, json) : usage_wrong("status");
 }

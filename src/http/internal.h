@@ -8,6 +8,7 @@
  *   conn.c     a socket: reads, feeds the parser, writes, closes
  *   secure.c   its handshake, if it is over TLS
  *   request.c  a request: its head checked, its answer queued
+ *   stream.c   an answer that goes on
  *   body.c     its body: collected, inflated, handed over
  *   preface.c  what a proxy says before the first request, and of each request
  *   begun.c    the beginning of a request, once more for another server
@@ -297,6 +298,10 @@ void conn_read_on(struct conn *c); /* reads again if nothing forbids it */
 bool request_head(struct conn *c, const struct parse_head *h);
 /* The owner's view of the request being parsed; false: its target is not valid. */
 bool request_view(struct conn *c, struct http_view *v);
+/* The header line of now. */
+const char *request_date(struct http_server *s);
+/* Answers that are ready leave the queue, in order. */
+void request_advance(struct conn *c);
 /* Back to the pool, unless a user still needs it. */
 void request_release(struct http_request *r);
 void request_abort(struct conn *c); /* the one being parsed */

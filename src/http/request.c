@@ -23,7 +23,7 @@ uint64_t http_connection(const struct http_request *r)
 }
 
 /* An origin server with a clock sends Date (RFC 9110, 6.6.1). */
-static const char *date_line(struct http_server *s)
+const char *request_date(struct http_server *s)
 {
     int64_t now = clock_wall_ms() / 1000;
     time_t t = (time_t)now;
@@ -70,7 +70,7 @@ static size_t render(struct http_server *s, const struct http_request *r, int st
     out[n++] = ' ';
     n = put_z(out, n, http_phrase(status));
     n = put_z(out, n, "\r\n");
-    n = put_z(out, n, date_line(s));
+    n = put_z(out, n, request_date(s));
     if (status != 204 && body.n > 0 && strncmp(headers, "Content-Type:", 13) != 0) {
         n = put_z(out, n, "Content-Type: application/json\r\n");
     }
@@ -110,7 +110,7 @@ static void put_100(struct conn *c, struct http_request *r)
 }
 
 /* Answers that are ready leave the queue, in order. */
-static void advance(struct conn *c)
+void request_advance(struct conn *c)
 {
     while (c->first != NULL && c->first->answered) {
         struct http_request *r = c->first;
@@ -190,7 +190,7 @@ void http_answer(struct http_request *r, int status, const char *headers,
         c->stashed += r->stash_room;
         r->stash_n = render(s, r, status, headers, body, r->stash);
     }
-    advance(c);
+    request_advance(c);
 }
 
 void request_refuse_limit(struct conn *c, int status, const char *code,
@@ -395,6 +395,6 @@ void request_abort(struct conn *c)
         request_release(r);
     } else {
         r->answered = true; /* with nothing */
-        advance(c);
+        request_advance(c);
     }
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "ingest/internal.h"
 #include "ingest/refusals.h"
+#include "ingest/tapping.h"
 
 enum { BUFFERED_MAX_BYTES = 48 << 20 };
 
@@ -148,6 +149,10 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
     }
     account_received(a, 1);
     account_refused(a, code, status, 1);
+    if (UNLIKELY(in->n_taps > 0)) {
+        tapping_refusal(
+            in, &(struct tapped_refusal){.account = a, .status = status, .code = code});
+    }
 }
 
 /* By name, so that their counters go on over reloads. */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "ingest/coding.h"
 #include "ingest/internal.h"
+#include "ingest/tapping.h"
 #include "policy/run/auth.h"
 #include "policy/run/limits.h"
 
@@ -94,6 +95,11 @@ static const struct {
                            "the disk does not say whether the events came before; "
                            "send the request again later"}};
 
+const char *admission_unstored_code(enum store_result why)
+{
+    return unstored[why].code;
+}
+
 void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n)
 {
@@ -111,6 +117,24 @@ void admission_count_unstored(struct account *a, enum store_result why, int stat
                               uint32_t n)
 {
     account_refused(a, unstored[why].code, status, n);
+}
+
+/* Before it has events: those that are taps' business. */
+static void tell_refusal(struct ingest *in, const struct account *a, int status,
+                         const struct answer_error *e)
+{
+    tapping_refusal(in, &(struct tapped_refusal){
+                            a, status, e->code,
+                            e->detail == NULL ? e->error : e->detail, in->tapped_body});
+}
+
+static void tell_unstored(struct ingest *in, const struct account *a,
+                          enum store_result why)
+{
+    tapping_refusal(in, &(struct tapped_refusal){.account = a,
+                                                 .status = 503,
+                                                 .code = unstored[why].code,
+                                                 .detail = unstored[why].detail});
 }
 
 /* Before the body is read: whether the route's stream has room. */
@@ -157,6 +181,9 @@ bool admission_progress(void *arg, struct http_request *r, const struct http_vie
     answer_head_common(p->route, &req, in->extra);
     admission_leave(in, p);
     account_received(p->account, 1);
+    if (UNLIKELY(in->n_taps > 0)) {
+        tell_unstored(in, p->account, STORE_FULL);
+    }
     admission_unstored(in, r, STORE_FULL, 1);
     return false;
 }
@@ -188,6 +215,9 @@ void admission_refuse_whole(struct ingest *in, struct http_request *r,
     /* The number of its events is not known: it counts as one. */
     account_received(p->account, 1);
     a = refusing(in, r, 1);
+    if (UNLIKELY(in->n_taps > 0)) {
+        tell_refusal(in, p->account, no->status, &no->error);
+    }
     answer_head_refused(no, admission_retry_after(in), in->extra, lines);
     refuse_with(&a, no->status, lines, &no->error);
 }
@@ -204,6 +234,9 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
     if (w == NULL) {
         admission_refuse_whole(in, r, no);
         return;
+    }
+    if (UNLIKELY(in->n_taps > 0)) {
+        tell_refusal(in, p->account, no->status, &no->error);
     }
     account_received(p->account, 1);
     account_refused(p->account, no->error.code, no->status, 1);
@@ -365,6 +398,9 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
         stored = look_ahead(in, b->stream_ids[p->route->stream], bytes);
         if (stored != STORE_OK) {
             account_received(p->account, 1);
+            if (UNLIKELY(in->n_taps > 0)) {
+                tell_unstored(in, p->account, stored);
+            }
             admission_unstored(in, r, stored, 1);
             return;
         }

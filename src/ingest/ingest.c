@@ -30,6 +30,7 @@
 #include "http/handover.h"
 #include "ingest/internal.h"
 #include "ingest/refusals.h"
+#include "ingest/tapping.h"
 #include "policy/run/auth.h"
 #include "policy/run/limits.h"
 #include "policy/run/run.h"
@@ -79,6 +80,7 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
         outcome_of(p->route, &in->batch, o);
     } else if (UNLIKELY(no.auth != AUTH_OK)) {
         /* Nothing is kept of a body that anybody could have sent. */
+        in->tapped_body = (struct str){NULL, 0};
         account_auth(p->account, no.auth);
         admission_refuse_whole(in, r, &no);
     } else if (p->route->on_refused != NULL && !no.limited &&
@@ -215,9 +217,10 @@ static void await_commit(struct ingest *in, const struct request_state *p,
 }
 
 /* To the pending blocks; the answer waits for the commit. */
-static void accept_body(struct ingest *in, struct http_request *r,
-                        struct request_state *p, struct policy_request *req,
-                        const struct outcome *o, struct dedup_hold *hold)
+static enum store_result accept_body(struct ingest *in, struct http_request *r,
+                                     struct request_state *p,
+                                     struct policy_request *req,
+                                     const struct outcome *o, struct dedup_hold *hold)
 {
     struct waiter *w = waiter_get(in);
     enum store_result stored;
@@ -226,7 +229,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
         dedup_finish(hold, false);
         admission_give_back(in, p, req);
         answer_unstored(in, r, p, o, STORE_CROWDED);
-        return;
+        return STORE_CROWDED;
     }
     w->req = r;
     if (UNLIKELY(hold->n + hold->n_ties > 0)) {
@@ -245,10 +248,11 @@ static void accept_body(struct ingest *in, struct http_request *r,
         waiter_put(in, w);
         admission_give_back(in, p, req);
         answer_unstored(in, r, p, o, stored);
-        return;
+        return stored;
     }
     await_commit(in, p, o, w);
     meters_stage(in, STAGE_STORE);
+    return STORE_OK;
 }
 
 static enum store_result take_out_repeats(struct ingest *in, struct request_state *p,
@@ -303,6 +307,9 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
     p->mark.whole_ns = in->turn_ns > p->mark.began_ns ? in->turn_ns : p->mark.began_ns;
     req = admission_request(in, v);
     answer_head_common(p->route, &req, in->extra);
+    if (UNLIKELY(in->n_taps > 0) && p->shape != SCAN_QUERY) {
+        in->tapped_body = v->body; /* a query may hold a key */
+    }
     if (decide(in, r, v, p, &o)) {
         enum store_result marked = STORE_OK;
 
@@ -318,7 +325,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
             admission_give_back(in, p, &req);
             answer_unstored(in, r, p, &o, marked);
         } else if (o.store && (o.accepted > o.dropped || hold.n_ties > 0)) {
-            accept_body(in, r, p, &req, &o, &hold);
+            marked = accept_body(in, r, p, &req, &o, &hold);
         } else {
             dedup_finish(&hold, false);
             if (kept) {
@@ -327,7 +334,11 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
                 answer_now(in, r, p, &o);
             }
         }
+        if (UNLIKELY(in->n_taps > 0)) {
+            tapping_events(in, p, &o, admission_unstored_code(marked));
+        }
     }
+    in->tapped_body = (struct str){NULL, 0};
     admission_leave(in, p);
     if (in->pending_bytes >= TURN_BYTES ||
         (in->pending_since_ns != 0 &&

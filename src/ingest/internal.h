@@ -17,6 +17,7 @@
 #include "ingest/ingest.h"
 #include "ingest/shadow.h"
 #include "ingest/share.h"
+#include "ingest/tap.h"
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
 #include "stats/stats.h"
@@ -147,7 +148,10 @@ struct ingest {
     char extra[CORS_BYTES];
     bool draining;
     uint64_t hand_over_ns; /* since when it hands over; 0: it does not */
-    uint32_t sample;       /* counts down to a sampled request */
+    uint32_t n_taps;       /* that watch it */
+    struct tap *taps[TAPS_MAX];
+    struct str tapped_body; /* of the request in hand, for a refusal; mostly none */
+    uint32_t sample;        /* counts down to a sampled request */
     bool sampling;
     uint64_t stage_began_ns;
     const struct http_view *view; /* of the request in hand; NULL: not known */
@@ -267,6 +271,7 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
 void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n); /* 503 */
 /* The same for a client that gets its route's answer all the same: counts the code. */
+const char *admission_unstored_code(enum store_result why); /* NULL of STORE_OK */
 void admission_count_unstored(struct account *a, enum store_result why, int status,
                               uint32_t n);
 /* Events that no stream took are not charged to the limits of their route. req: of the

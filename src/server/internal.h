@@ -37,6 +37,7 @@ struct process;
 struct registry;
 struct renewal;
 struct successor;
+struct taps;
 
 enum { RELOAD_ENDS = 6 };
 
@@ -105,6 +106,7 @@ struct server {
     struct listening admin_listener;
     struct http_server *admin;
     const struct admin_plan *admin_plan; /* the live policy's */
+    struct taps *taps;                   /* that operators look through */
     struct generations generations;
     struct generation *live;
     ev_timer look_timer;                        /* while a generation retires */

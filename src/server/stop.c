@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/admin/tap.h"
 #include "server/index/indexes.h"
 #include "server/internal.h"
 #include "server/keys/keystores.h"
@@ -91,9 +92,11 @@ bool stop_all(struct server *s)
     if (joined) {
         mailbox_fini(&s->mail); /* frees the bindings that the workers handed back */
     }
+    taps_stop(s->taps);
     if (s->admin != NULL) {
         http_server_free(s->admin);
     }
+    taps_free(s->taps);
     listening_close(&s->admin_listener);
     listenings_close(&s->listeners);
     renewal_free(s->renewal);

@@ -1,5 +1,5 @@
 /*
- * admin - the second listener: GET /metrics /healthz /readyz /status, POST /reload
+ * admin - the second listener: GET /metrics /healthz /readyz /status /tap, POST /reload
  * /loglevel, and orders to one sink: /sinks/NAME/drop, breaker, replay. On the supervisor's loop;
  * nothing here is on the events' way.
  */
@@ -15,6 +15,7 @@
 #include "server/admin/guard.h"
 #include "server/admin/prefers.h"
 #include "server/admin/problems.h"
+#include "server/admin/tap.h"
 #include "server/certificates.h"
 #include "server/internal.h"
 #include "server/renewal.h"
@@ -318,8 +319,8 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
         const char *path;
         bool post;
     } paths[] = {{"/metrics", false}, {"/healthz", false}, {"/readyz", false},
-                 {"/status", false},  {"/reload", true},   {"/loglevel", true},
-                 {"/upgrade", true}};
+                 {"/status", false},  {"/tap", false},     {"/reload", true},
+                 {"/loglevel", true}, {"/upgrade", true}};
     char name[96];
     bool get = is_get(v);
 
@@ -356,7 +357,7 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
     http_answer(r, 404, "",
                 STR("{\"error\":\"Not found\",\"code\":\"unknown_path\","
                     "\"detail\":\"expected /metrics, /healthz, /readyz, /status, "
-                    "POST /reload, /loglevel or /upgrade\"}"));
+                    "/tap, POST /reload, /loglevel or /upgrade\"}"));
 }
 
 static void on_body(void *arg, struct http_request *r, const struct http_view *v)
@@ -380,6 +381,8 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
         get_status(s, r);
     } else if (str_eq(v->path, STR("/upgrade"))) {
         post_upgrade(s, r);
+    } else if (str_eq(v->path, STR("/tap"))) {
+        taps_get(s->taps, r, v);
     } else if (str_eq(v->path, STR("/loglevel"))) {
         post_loglevel(r, v->query);
     } else {
@@ -436,6 +439,7 @@ bool admin_start(struct server *s, struct err *e)
         !listening_open_one(&s->admin_listener, s->place, e)) {
         return false;
     }
+    s->taps = taps_new(s);
     s->admin = http_server_new(s->loop, &limits, &ops, s);
     options = options_of(s);
     http_server_listen(s->admin, s->admin_listener.fds[0], &options);

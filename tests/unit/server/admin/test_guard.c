@@ -138,6 +138,7 @@ static void a_change_from_another_machine_needs_the_token(void **state)
     assert_int_equal(403, asks("POST /reload", far));
     assert_non_null(strstr(answer, "set admin.token in the policy"));
     assert_int_equal(200, asks("GET /status", far));
+    assert_int_equal(403, asks("GET /tap", far)); /* it shows what clients sent */
     plan.token = STR("0123456789abcdef");
     for (size_t i = 0; i < N_ELEMS(wrong); i++) {
         (void)snprintf(head, sizeof head, "%s%s", far, wrong[i]);
@@ -145,10 +146,12 @@ static void a_change_from_another_machine_needs_the_token(void **state)
         assert_non_null(strstr(answer, "WWW-Authenticate: Bearer\r\n"));
         assert_null(strstr(answer, "0123456789"));
         assert_int_equal(401, asks("DELETE /sinks/a/replay", head));
+        assert_int_equal(401, asks("GET /tap?raw", head));
     }
     (void)snprintf(head, sizeof head, "%s%s", far,
                    "Authorization: bearer 0123456789abcdef\r\n");
     assert_int_equal(200, asks("POST /reload", head));
+    assert_int_equal(200, asks("GET /tap", head));
     assert_int_equal(200, asks("GET /status", "Host: evil.example\r\nAuthorization: "
                                               "Bearer 0123456789abcdef\r\n"));
     assert_int_equal(200, asks("POST /reload", "Host: a\r\n")); /* from this machine */
