@@ -6,7 +6,7 @@
 #pragma once
 
 /* ---- run.c, check.c, dead.c, find.c, inspect.c, key.c, ledger.c, reference.c, replay.c,
- * schema.c, sink.c, status.c, tap.c, test.c, upgrade.c, version.c ---- */
+ * schema.c, sink.c, status.c, tap.c, test.c, top.c, upgrade.c, version.c ---- */
 
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
@@ -22,6 +22,7 @@ int cli_sink(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_tap(int argc, char **argv);
 int cli_test(int argc, char **argv);
+int cli_top(int argc, char **argv);
 int cli_upgrade(int argc, char **argv);
 int cli_version(int argc, char **argv);
 

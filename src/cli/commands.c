@@ -49,6 +49,19 @@ static const struct command list[] = {
      .about =
          "Exit code 0: all is well, 1: something is wrong, as the first lines say, "
          "3: no server answers."},
+    {.name = "top",
+     .run = cli_top,
+     .group = GROUP_RUNNING,
+     .asks = 1,
+     .summary = "the same as status, again and again, with keys",
+     .forms = FORMS("top [--every TIME]"),
+     .options =
+         OPTIONS({"--every", "TIME", "between two looks: 50ms to 1h (default: 1s)"}),
+     .about =
+         "Keys: q quits, a shows a little of everything, c clients, r refusals, k "
+         "sinks with their endpoints, p the policy; s sorts by backlog, rate or name; "
+         "space holds the picture; arrows and pages scroll. Where there is no terminal "
+         "it prints one screen, as status does."},
     {.name = "tap",
      .run = cli_tap,
      .group = GROUP_RUNNING,

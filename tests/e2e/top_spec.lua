@@ -1,0 +1,178 @@
+-- sluice top in a terminal of its own: a pseudo terminal whose other end is the test.
+local fcntl = require "posix.fcntl"
+local h = require "harness"
+local poll = require "posix.poll"
+local signal = require "posix.signal"
+local stdlib = require "posix.stdlib"
+local termio = require "posix.termio"
+local unistd = require "posix.unistd"
+
+local policy = [[
+server { listen = "127.0.0.1:0", workers = 1, drain = "100ms" }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive", linger = "20ms" }
+http "away" { url = "http://127.0.0.1:1/" }
+stream "events" { sinks = { "archive", "away" } }
+route "POST /v1/events" { body = "event", stream = "events", schema = schema { n = int {} } }
+]]
+
+describe("sluice top", function()
+  local s
+
+  setup(function()
+    s = h.server { policy = policy }
+    s:post("/v1/events", '{"n":1}')
+    s:post("/v1/events", '{"n":"x"}')
+    h.wait_for("the sink to hold", function()
+      return s:metric("sluice_sink_holding", 'sink="away"') == 1
+    end)
+  end)
+  teardown(function() s:close() end)
+
+  ---A program on a terminal: what it has drawn, its keys, its end.
+  local function open(argv, env)
+    local t = { text = "" }
+    t.fd = assert(stdlib.openpt(fcntl.O_RDWR + fcntl.O_NOCTTY))
+    assert(stdlib.grantpt(t.fd))
+    assert(stdlib.unlockpt(t.fd))
+    local name = stdlib.ptsname(t.fd)
+    -- The slave stays open here, so that its settings outlive the program.
+    t.slave = assert(fcntl.open(name, fcntl.O_RDWR + fcntl.O_NOCTTY))
+    t.before = termio.tcgetattr(t.slave)
+    t.pid = assert(unistd.fork())
+    if t.pid == 0 then
+      unistd.setpid("s") -- a session, whose terminal the next one becomes
+      local fd = fcntl.open(name, fcntl.O_RDWR)
+      for i = 0, 2 do unistd.dup2(fd, i) end
+      stdlib.setenv("TERM", "xterm")
+      for k, v in pairs(env or {}) do stdlib.setenv(k, v) end
+      local args = {}
+      for i = 2, #argv do args[i - 1] = argv[i] end
+      unistd.execp(argv[1], args)
+      unistd._exit(127)
+    end
+    function t:read()
+      while poll.rpoll(self.fd, 0) == 1 do
+        local part = unistd.read(self.fd, 65536)
+        if not part or part == "" then break end
+        self.text = self.text .. part
+      end
+      return self.text
+    end
+    ---Waits until something is drawn after what the last call has seen.
+    function t:sees(pattern)
+      return h.wait_for("the screen to have " .. pattern, function()
+        local from, to = self:read():find(pattern, self.seen or 1)
+        if to then self.seen = to + 1 end
+        return from
+      end)
+    end
+    function t:key(k) unistd.write(self.fd, k) end
+    function t:flags() return termio.tcgetattr(self.slave).lflag end
+    function t:close()
+      unistd.close(self.fd)
+      unistd.close(self.slave)
+    end
+    return t
+  end
+
+  local function top(env, ...)
+    return open({ h.binary, "top", "--every", "50ms", "--spool", s.data .. "/spool", ... }, env)
+  end
+
+  local function reap(t)
+    local code
+    h.wait_for("its end", function()
+      t:read()
+      local ok, v = pcall(h.reap, t.pid, 0.02)
+      if ok then code = v end
+      return ok
+    end)
+    return code
+  end
+
+  it("draws all, each part, in an order, and gives the terminal back", function()
+    local t = top()
+    t:sees "\27%[%?1049h"
+    t:sees "WRONG  sink away takes nothing"
+    t:sees "CLIENTS"
+    t:sees "SINKS"
+    t:sees "%[all, by backlog%]"
+    assert.not_equal(t.before.lflag, t:flags())
+    t:key "s"
+    t:sees "%[all, by rate%]"
+    t:key "k"
+    t:sees "http://127.0.0.1:1"
+    t:sees "%[sinks, by rate%]"
+    t:key "r"
+    t:sees "wrong_type"
+    t:sees "%[refusals, by rate%]"
+    t:key " "
+    t:sees "PAUSED"
+    t:key "q"
+    assert.equal(0, reap(t))
+    assert.matches("\27%[%?25h\27%[%?1049l", t:read():sub(-20))
+    assert.equal(t.before.lflag, t:flags())
+    t:close()
+  end)
+
+  it("gives the terminal back when a signal ends it", function()
+    for name, code in pairs { SIGINT = 0, SIGTERM = 143, SIGHUP = 129, SIGSEGV = "signal 11" } do
+      local t = top()
+      t:sees "%[all, by backlog%]"
+      signal.kill(t.pid, signal[name])
+      assert.equal(code, reap(t), name)
+      assert.matches("\27%[%?25h\27%[%?1049l", t:read():sub(-20), 1, false)
+      assert.equal(t.before.lflag, t:flags(), name)
+      t:close()
+    end
+  end)
+
+  it("draws within the size that the terminal has", function()
+    local t = top()
+    t:sees "%[all, by backlog%]"
+    h.shell(("stty -F '%s' cols 30 rows 6"):format(stdlib.ptsname(t.fd)))
+    local frame = h.wait_for("a small frame", function()
+      local last = t:read():match ".*(\27%[H.-)\27%[K\27%[J"
+      local _, n = (last or ""):gsub("\r\n", "")
+      return n == 5 and last
+    end)
+    for line in frame:gmatch "([^\r\n]+)\27%[K\r\n" do
+      assert.is_true(#line:gsub("\27%[[%d;]*%a", "") <= 30, line)
+    end
+    t:key "q"
+    assert.equal(0, reap(t))
+    t:close()
+  end)
+
+  it("draws without colours when NO_COLOR asks for it, and goes on without the server",
+  function()
+    local t = top({ NO_COLOR = "1" })
+    t:sees "%[all, by backlog%]"
+    assert.falsy(t:read():find "\27%[%d*;?%d+m")
+    t:key "q"
+    assert.equal(0, reap(t))
+    t:close()
+    t = top()
+    t:sees "%[all, by backlog%]"
+    assert.equal(0, s:stop())
+    t:sees "no server answers"
+    t:sees "NO ANSWER"
+    t:key "q"
+    assert.equal(0, reap(t))
+    t:close()
+    s:start()
+  end)
+
+  it("prints one screen where there is no terminal, or a dumb one", function()
+    local out = h.shell(("%s top --every 50ms --spool '%s/spool'"):format(h.binary, s.data))
+    assert.matches("^sluice ", out)
+    assert.matches("\nSINKS ", out)
+    assert.falsy(out:find "\27")
+    local t = top({ TERM = "dumb" })
+    t:sees "SINKS "
+    assert.equal(1, reap(t))
+    assert.falsy(t:read():find "\27")
+    t:close()
+  end)
+end)
