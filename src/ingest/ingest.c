@@ -255,21 +255,6 @@ static enum store_result accept_body(struct ingest *in, struct http_request *r,
     return STORE_OK;
 }
 
-static enum store_result take_out_repeats(struct ingest *in, struct request_state *p,
-                                          struct dedup_hold *hold)
-{
-    switch (dedup_mark(p->binding->state, p->route, &in->batch,
-                       (struct dedup_now){in->mono_ms, in->wall_ms}, hold)) {
-    case DEDUP_FULL:
-        return STORE_KEYS_FULL;
-    case DEDUP_UNREAD:
-        return STORE_KEYS_UNREAD;
-    case DEDUP_OK:
-        break;
-    }
-    return STORE_OK;
-}
-
 /* Nothing of it is stored but records of its refusals. */
 static void answer_kept(struct ingest *in, struct http_request *r,
                         const struct request_state *p, const struct outcome *o)
@@ -314,7 +299,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
         enum store_result marked = STORE_OK;
 
         if (UNLIKELY(p->binding->plan->n_dedups > 0)) {
-            marked = take_out_repeats(in, p, &hold);
+            marked = store_unrepeated(in, p, &hold);
             outcome_of(p->route, &in->batch, &o);
         }
         count_codes(in, p->account, &o);
@@ -466,16 +451,6 @@ bool ingest_idle(const struct ingest *in)
            http_server_open(in->http) == 0;
 }
 
-static void drop_waiters(struct ingest *in, struct waiter *w)
-{
-    while (w != NULL) {
-        struct waiter *next = w->next;
-
-        waiter_put(in, w);
-        w = next;
-    }
-}
-
 void ingest_free(struct ingest *in)
 {
     if (in->current != NULL) {
@@ -485,7 +460,7 @@ void ingest_free(struct ingest *in)
         binding_free(in->candidate);
         binding_free(in->current); /* no request holds it now */
     }
-    drop_waiters(in, in->syncing);
+    waiters_put(in, in->syncing);
     ev_prepare_stop(in->conf.loop, &in->prepare);
     ev_check_stop(in->conf.loop, &in->check);
     ev_async_stop(in->conf.loop, &in->synced);

@@ -165,6 +165,7 @@ struct waiter *waiter_get(struct ingest *in);             /* NULL: WAITERS_MAX i
 char *waiter_text(struct waiter *w, size_t n);            /* where its answer may go */
 void waiter_release(struct ingest *in, struct waiter *w); /* its room */
 void waiter_put(struct ingest *in, struct waiter *w);
+void waiters_put(struct ingest *in, struct waiter *w); /* and those behind it */
 /* Its answer is due after the commit; its n events wait. mark, account, ends and
  * the answer are set. */
 void waiter_join(struct ingest *in, struct waiter *w, uint32_t n);
@@ -187,6 +188,10 @@ enum store_result {
     STORE_KEYS_FULL,  /* too many keys of a dedup wait to be saved */
     STORE_KEYS_UNREAD /* the disk did not give a page of its keys */
 };
+/* Marks those of in->batch that dedup has seen; hold gets the keys of the others. Not
+ * STORE_OK: it can't tell. */
+enum store_result store_unrepeated(struct ingest *in, struct request_state *p,
+                                   struct dedup_hold *hold) MUST_USE;
 enum store_result store_events(struct ingest *in, const struct binding *b,
                                const struct route *route, struct waiter *w) MUST_USE;
 

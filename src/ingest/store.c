@@ -286,3 +286,18 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
     note_syncs(in, b, &z, marks, w);
     return STORE_OK;
 }
+
+enum store_result store_unrepeated(struct ingest *in, struct request_state *p,
+                                   struct dedup_hold *hold)
+{
+    switch (dedup_mark(p->binding->state, p->route, &in->batch,
+                       (struct dedup_now){in->mono_ms, in->wall_ms}, hold)) {
+    case DEDUP_FULL:
+        return STORE_KEYS_FULL;
+    case DEDUP_UNREAD:
+        return STORE_KEYS_UNREAD;
+    case DEDUP_OK:
+        break;
+    }
+    return STORE_OK;
+}

@@ -86,3 +86,13 @@ char *waiter_text(struct waiter *w, size_t n)
     w->long_answer = mem_alloc(n);
     return w->long_answer;
 }
+
+void waiters_put(struct ingest *in, struct waiter *w)
+{
+    while (w != NULL) {
+        struct waiter *next = w->next;
+
+        waiter_put(in, w);
+        w = next;
+    }
+}
