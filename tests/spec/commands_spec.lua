@@ -57,6 +57,48 @@ route "POST /e" { body = "event", stream = "s" }]])
     assert.falsy(out:find("usage: sluice test", 1, true))
   end)
 
+  it("completes its commands, their options and words in bash", function()
+    h.write(dir .. "/sluice.bash", (sluice "completion bash"))
+    assert.equal("", h.shell("bash -n " .. dir .. "/sluice.bash"))
+    local function complete(...)
+      local words = { "sluice", ... }
+      return h.shell(([[cd '%s' && bash -c '. ./sluice.bash; COMP_WORDS=(%s); COMP_CWORD=%d; _sluice
+        printf "%%s " "${COMPREPLY[@]}"']]):format(dir, table.concat(words, " "), #words - 1))
+    end
+    assert.equal("status ", complete "stat")
+    for _, command in ipairs(commands()) do
+      assert.matches(" " .. command .. " ", " " .. complete '""')
+      local help = sluice(command .. " --help")
+      for option in help:gmatch "\n  (%-%-[%l-]+)" do
+        assert.matches(" " .. option:gsub("%-", "%%-") .. " ", " " .. complete(command, "--"))
+      end
+    end
+    assert.equal("debug ", complete("loglevel", "d"))
+    assert.equal("p.lua ", complete("check", "p."))
+  end)
+
+  it("knows all commands in zsh, fish and in the manual page", function()
+    local zsh, fish, page = sluice "completion zsh", sluice "completion fish", sluice "manual"
+    for _, command in ipairs(commands()) do
+      assert.matches("\n  '" .. command .. ":", zsh)
+      assert.matches(" %-a " .. command .. " %-d '", fish)
+      assert.matches("\n.SS " .. command .. "\n.B " .. command, page)
+    end
+    -- Each quote is closed, as a shell that is not there would say.
+    for line in fish:gmatch "[^\n]+" do
+      assert.equal(0, select(2, line:gsub("\\'", ""):gsub("'", "")) % 2, line)
+    end
+    h.write(dir .. "/_sluice", zsh)
+    assert.equal("", h.shell(("grep -v '^#\\|^local -a\\|^(( CURR' %s/_sluice | bash -n")
+      :format(dir)))
+    for line in page:gmatch "[^\n]+" do
+      -- No text of the table begins a line as a request of roff.
+      if line:find "^[.']" and line ~= ".br" then
+        assert.matches("^%.%u%u?%u?[ \n]", line .. "\n")
+      end
+    end
+  end)
+
   it("writes no colours into a pipe", function()
     assert.falsy(sluice("help"):find "\27")
   end)
