@@ -27,9 +27,12 @@ static const struct command list[] = {
      .run = cli_check,
      .group = GROUP_SERVE,
      .summary = "report every mistake of a policy",
-     .forms = FORMS("check [--json] POLICY.lua"),
+     .forms = FORMS("check [--json] POLICY.lua|FOLDER|-..."),
      .options = OPTIONS({"--json", NULL, "a list of problems, for editors"}),
-     .about = "Exit code 0: the policy is good, 1: it has a mistake.",
+     .about =
+         "A folder stands for its policies: files *.lua with a route that no other "
+         "one requires. - is standard input.\n\nExit code 0: all are good, 1: one has "
+         "a mistake.",
      .operand = OPERAND_FILE},
     {.name = "test",
      .run = cli_test,

@@ -53,13 +53,22 @@ static bool requires(const struct candidate *c, const char *path)
     return false;
 }
 
-/* Shows the problems of list[at], unless it is a part of another. */
-static bool examine(const struct candidate *list, int n, int at)
+/* Whether another of the list has it as a part. */
+static bool is_part(const struct candidate *list, int n, int at)
 {
     for (int i = 0; i < n; i++) {
         if (i != at && requires(&list[i], list[at].path)) {
             return true;
         }
+    }
+    return false;
+}
+
+/* Shows the problems of list[at], unless it is a part of another. */
+static bool examine(const struct candidate *list, int n, int at)
+{
+    if (is_part(list, n, at)) {
+        return true;
     }
     if (list[at].policy == NULL) {
         (void)fputs(list[at].report.text, stderr);
@@ -99,31 +108,62 @@ static int is_policy(const struct dirent *d)
            (n < 9 || strcmp(d->d_name + n - 9, "_spec.lua") != 0);
 }
 
-bool policies_check(const char *dir)
+/* Those that may be policies, loaded; NULL and errno: the folder can't be read. */
+static struct candidate *candidates(const char *dir, int *n_list)
 {
     struct dirent **names;
-    int n = scandir(dir, &names, is_policy, alphasort), n_list = 0;
-    struct candidate *list = mem_alloc((size_t)(n > 0 ? n : 1) * sizeof *list);
-    bool good = true;
+    int n = scandir(dir, &names, is_policy, alphasort);
+    struct candidate *list;
 
+    *n_list = 0;
+    if (n < 0) {
+        return NULL;
+    }
+    list = mem_alloc((size_t)(n > 0 ? n : 1) * sizeof *list);
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
 
         (void)snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
         if (has_route(path)) {
-            list[n_list++] = load(path);
+            list[(*n_list)++] = load(path);
         }
         free(names[i]);
     }
-    for (int i = 0; i < n_list; i++) {
-        good &= examine(list, n_list, i);
-    }
-    for (int i = 0; i < n_list; i++) {
+    free(names);
+    return list;
+}
+
+static void drop_all(struct candidate *list, int n)
+{
+    for (int i = 0; i < n; i++) {
         drop(&list[i]);
     }
     free(list);
-    if (n >= 0) {
-        free(names);
+}
+
+bool policies_check(const char *dir)
+{
+    int n;
+    struct candidate *list = candidates(dir, &n);
+    bool good = true;
+
+    for (int i = 0; i < n; i++) {
+        good &= examine(list, n, i);
     }
+    drop_all(list, n);
     return good;
+}
+
+bool policies_each(const char *dir, void (*fn)(void *arg, const char *path), void *arg)
+{
+    int n;
+    struct candidate *list = candidates(dir, &n);
+
+    for (int i = 0; i < n; i++) {
+        if (!is_part(list, n, i)) {
+            fn(arg, list[i].path);
+        }
+    }
+    drop_all(list, n);
+    return list != NULL;
 }

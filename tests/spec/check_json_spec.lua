@@ -76,7 +76,7 @@ describe("sluice check --json", function()
   function()
     for _, args in ipairs { "--json", "--jason", "--json --json a" } do
       local f = io.popen(h.binary .. " check " .. args .. " 2>&1; echo rc=$?")
-      assert.equal("usage: sluice check [--json] POLICY.lua\nrc=2\n", f:read("*a"))
+      assert.equal("usage: sluice check [--json] POLICY.lua|FOLDER|-...\nrc=2\n", f:read("*a"))
       f:close()
     end
   end)
