@@ -5,13 +5,14 @@
  */
 #pragma once
 
-/* ---- run.c, check.c, completion.c, dead.c, find.c, inspect.c, key.c, ledger.c, manual.c,
+/* ---- run.c, check.c, completion.c, dead.c, drain.c, find.c, inspect.c, key.c, ledger.c, manual.c,
  * reference.c, replay.c, schema.c, sink.c, status.c, tap.c, test.c, top.c, upgrade.c, version.c ---- */
 
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_completion(int argc, char **argv);
 int cli_dead(int argc, char **argv);
+int cli_drain(int argc, char **argv);
 int cli_find(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 int cli_key(int argc, char **argv);

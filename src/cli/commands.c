@@ -112,6 +112,18 @@ static const struct command list[] = {
      .summary = "make a canary or shadow the live policy",
      .forms = FORMS("promote [--json]"),
      .options = OPTIONS({"--json", NULL, "the server's answer as it is"})},
+    {.name = "drain",
+     .run = cli_drain,
+     .group = GROUP_RUNNING,
+     .asks = 1,
+     .summary = "send clients elsewhere, and wait until sinks have all events",
+     .forms = FORMS("drain [--wait TIME]", "drain --undo"),
+     .options = OPTIONS({"--wait", "TIME", "for so long at most (default: 10m)"},
+                        {"--undo", NULL, "take part again"}),
+     .about =
+         "The server's health turns to 503 and each answer closes its connection; it "
+         "takes what still comes, and does not end.\n\nExit code 0: nothing is left, "
+         "1: something is left, 3: no server answers."},
     {.name = "loglevel",
      .run = cli_loglevel,
      .group = GROUP_RUNNING,

@@ -179,5 +179,8 @@ void http_server_flush(struct http_server *s);
 /* Accepts until EAGAIN, then stops accepting; idle connections close; others
  * finish with Connection: close. */
 void http_server_drain(struct http_server *s);
+/* While it is on, each answer closes its connection, and so do idle ones; new connections
+ * are let in. */
+void http_server_rest(struct http_server *s, bool on);
 uint32_t http_server_open(const struct http_server *s); /* connections */
 void http_server_free(struct http_server *s);           /* closes all */

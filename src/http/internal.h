@@ -168,6 +168,7 @@ struct http_server {
     uint32_t n_pool, n_free_requests;
     uint64_t n_accepted;
     bool draining;
+    bool resting; /* clients are to go elsewhere */
     bool handing; /* accepts nothing, for hand takes what comes to rest */
     http_hand_fn *hand;
     void *hand_arg;

@@ -179,9 +179,9 @@ void http_answer(struct http_request *r, int status, const char *headers,
     if (s->in_head == r && !worth_discarding(r)) {
         r->close = true;
     }
-    r->close |= !r->keep_alive ||
-                (c->last == r &&
-                 (s->draining || c->eof || server_surplus(s) > 0 || conn_must_end(c)));
+    r->close |=
+        !r->keep_alive || (c->last == r && (s->draining || s->resting || c->eof ||
+                                            server_surplus(s) > 0 || conn_must_end(c)));
     if (c->first == r) {
         buffer_grow(s, &c->out, &c->out_room, c->out_n + bound);
         c->out_n += render(s, r, status, headers, body, c->out + c->out_n);

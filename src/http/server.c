@@ -220,7 +220,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
             conn_expire(c);
         } else if (!conn_idle(c)) {
             continue;
-        } else if (quiet || surplus-- > 0) {
+        } else if (quiet || s->resting || surplus-- > 0) {
             conn_drain(c);
         } else {
             buffer_rest(c);
@@ -431,6 +431,11 @@ void http_server_drain(struct http_server *s)
     for (uint32_t i = 0; i < s->n_listeners; i++) {
         accept_drain(s->listeners[i]);
     }
+}
+
+void http_server_rest(struct http_server *s, bool on)
+{
+    s->resting = on;
 }
 
 uint32_t http_server_open(const struct http_server *s)

@@ -445,6 +445,11 @@ void ingest_adopt(struct ingest *in, const struct http_handed *h)
     http_server_adopt(in->http, h);
 }
 
+void ingest_rest(struct ingest *in, bool on)
+{
+    http_server_rest(in->http, on);
+}
+
 bool ingest_idle(const struct ingest *in)
 {
     return in->pending == NULL && in->syncing == NULL &&

@@ -49,6 +49,7 @@ struct ingest *ingest_new(const struct ingest_conf *c);
 
 /* Stops accepting; requests under way are finished. ingest_idle says when. */
 void ingest_drain(struct ingest *in);
+void ingest_rest(struct ingest *in, bool on); /* as http_server_rest */
 bool ingest_idle(const struct ingest *in);
 
 /* The same, but connections are not closed: each goes to hand, and ingest_adopt of another

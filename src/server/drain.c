@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "ingest/ingest.h"
 #include "server/internal.h"
 #include "server/process.h"
 #include "server/upgrade/successor.h"
@@ -65,4 +66,28 @@ void drain_begin(struct server *s, const char *cause)
     log_write(LOG_INFO, "drain", "cause=%s drain_ms=%ld", cause, (long)plan->drain_ms);
     ev_timer_init(&s->drain_timer, on_look, 0., LOOK_S);
     ev_timer_start(s->loop, &s->drain_timer);
+}
+
+static void on_rest(void *arg) /* a worker's thread */
+{
+    ingest_rest(arg, true);
+}
+
+static void on_return(void *arg) /* a worker's thread */
+{
+    ingest_rest(arg, false);
+}
+
+void drain_rest(struct server *s, bool on)
+{
+    if (s->draining || s->resting == on) {
+        return;
+    }
+    s->resting = on;
+    atomic_store(&s->leaving, on);
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        worker_post(s->workers[i], on ? on_rest : on_return,
+                    worker_ingest(s->workers[i]));
+    }
+    log_write(LOG_INFO, "drain", "cause=POST status=%s", on ? "rests" : "returns");
 }

@@ -122,6 +122,7 @@ struct server {
     struct worker_step superseded; /* that a load has not waited for */
     int64_t started_ms;
     bool draining;
+    bool resting;        /* an operator sends clients elsewhere; it goes on */
     atomic_bool leaving; /* the same, for the workers */
     bool ended;          /* the loop; workers are gone, or go */
     uint64_t drain_until_ns, drain_from_ns;
@@ -342,3 +343,5 @@ bool stop_all(struct server *s) MUST_USE;
 /* ---- drain.c ---- */
 
 void drain_begin(struct server *s, const char *cause);
+/* Health is 503 and connections close while it is on; nothing ends. */
+void drain_rest(struct server *s, bool on);

@@ -105,6 +105,39 @@ describe("a command to a running server", function()
     assert.equal("live", cjson.decode(out).status)
   end)
 
+  it("sends clients elsewhere, says what is left, and takes them back", function()
+    local c = h.connect(s.port)
+    local request = "POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: 7\r\n\r\n" .. '{"n":1}'
+    c:send(request)
+    assert.is_nil(h.answer(c).headers.connection)
+    local out, code = sluice("drain --wait 0ms " .. here())
+    assert.equal(1, code, out)
+    assert.matches("not drained: %d+ events wait for sinks", out)
+    s:logged "event=drain cause=POST status=rests"
+    assert.is_true(h.closed(c)) -- it is idle
+    assert.equal(503, s:get("/readyz").status)
+    h.wait_for("answers that close", function()
+      c = h.connect(s.port)
+      c:send(request)
+      local a = h.answer(c)
+      c:close()
+      return a.status == 202 and a.headers.connection == "close"
+    end)
+    local text = sluice("status --during 20ms " .. here())
+    assert.matches("WRONG  the server drains", text)
+    assert.equal(0, select(2, sluice("drain --undo " .. here())))
+    assert.equal(200, s:get("/readyz").status)
+    h.wait_for("connections that stay", function()
+      c = h.connect(s.port)
+      c:send(request)
+      local kept = h.answer(c).headers.connection == nil
+      c:close()
+      return kept
+    end)
+    assert.equal(400, h.request(s.admin, "POST", "/drain?x", "").status)
+  end)
+
   it("logs less or more until the next load", function()
     assert.equal("level=error until the next reload\n", (sluice("loglevel error " .. here())))
     s:logged "event=loglevel cause=POST level_now=error"

@@ -65,7 +65,7 @@ static void get_metrics(struct http_request *r, const struct http_view *v)
 
 static void get_readyz(struct server *s, struct http_request *r)
 {
-    const char *why = ingest_why_unready(s->spool, s->draining);
+    const char *why = ingest_why_unready(s->spool, s->draining || s->resting);
     char text[64];
 
     (void)snprintf(text, sizeof text, "%s\n", why == NULL ? "ready" : why);
@@ -289,6 +289,18 @@ static void post_upgrade(struct server *s, struct http_request *r)
     answer_text(r, 409, text);
 }
 
+static void post_drain(struct server *s, struct http_request *r, struct str query)
+{
+    bool off = str_eq(query, STR("off"));
+
+    if (query.n > 0 && !off) {
+        answer_text(r, 400, "expected /drain or /drain?off\n");
+        return;
+    }
+    drain_rest(s, !off);
+    answer_text(r, 200, off ? "returns\n" : "rests\n");
+}
+
 /* The next load of a policy sets its own. */
 static void post_loglevel(struct http_request *r, struct str query)
 {
@@ -320,7 +332,7 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
         bool post;
     } paths[] = {{"/metrics", false}, {"/healthz", false}, {"/readyz", false},
                  {"/status", false},  {"/tap", false},     {"/reload", true},
-                 {"/loglevel", true}, {"/upgrade", true}};
+                 {"/loglevel", true}, {"/drain", true},    {"/upgrade", true}};
     char name[96];
     bool get = is_get(v);
 
@@ -357,7 +369,7 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
     http_answer(r, 404, "",
                 STR("{\"error\":\"Not found\",\"code\":\"unknown_path\","
                     "\"detail\":\"expected /metrics, /healthz, /readyz, /status, "
-                    "/tap, POST /reload, /loglevel or /upgrade\"}"));
+                    "/tap, POST /reload, /drain, /loglevel or /upgrade\"}"));
 }
 
 static void on_body(void *arg, struct http_request *r, const struct http_view *v)
@@ -383,6 +395,8 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
         post_upgrade(s, r);
     } else if (str_eq(v->path, STR("/tap"))) {
         taps_get(s->taps, r, v);
+    } else if (str_eq(v->path, STR("/drain"))) {
+        post_drain(s, r, v->query);
     } else if (str_eq(v->path, STR("/loglevel"))) {
         post_loglevel(r, v->query);
     } else {

@@ -293,7 +293,7 @@ char *status_json(struct server *s)
     (void)cJSON_AddNumberToObject(o, "pid", (double)getpid());
     (void)cJSON_AddNumberToObject(o, "uptime_ms",
                                   (double)(clock_wall_ms() - s->started_ms));
-    (void)cJSON_AddBoolToObject(o, "draining", s->draining);
+    (void)cJSON_AddBoolToObject(o, "draining", s->draining || s->resting);
     (void)cJSON_AddStringToObject(o, "listen", listen);
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
     (void)cJSON_AddItemToObject(o, "process", process_status(s));

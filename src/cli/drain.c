@@ -1,0 +1,135 @@
+/* sluice drain [--undo] [--wait TIME]: a running server is taken out of its load balancer,
+ * and gives away what it has. */
+#include <cjson/cJSON.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/units.h"
+#include "cli/ask.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/facts.h"
+#include "cli/sight.h"
+#include "server/supervisor.h"
+
+enum { WAIT_MS = 600000, LOOK_MS = 250, TELL_LOOKS = 4, ORDER_MS = 10000 };
+
+/* What there is still to do. */
+struct rest {
+    double waiting, left; /* events: of clients, of sinks */
+    bool comes;           /* events came since the last look */
+    char why[600];        /* a sink that takes nothing, in its words */
+};
+
+static void look_at(const struct sight *s, struct rest *x)
+{
+    cJSON *facts = sight_facts(s);
+    const cJSON *sink;
+
+    *x = (struct rest){
+        .comes = series_sum(&s->now, "sluice_received_events_total", NULL) >
+                 series_sum(&s->before, "sluice_received_events_total", NULL)};
+    x->waiting = facts_number(cJSON_GetObjectItem(facts, "events"), "waiting");
+    cJSON_ArrayForEach(sink, cJSON_GetObjectItem(facts, "sinks"))
+    {
+        double left = facts_number(sink, "left_events");
+
+        x->left += left;
+        if (left > 0 && facts_true(sink, "holding")) {
+            (void)snprintf(x->why, sizeof x->why, "; sink %s takes nothing: %s",
+                           facts_text(sink, "name"), facts_text(sink, "why"));
+        }
+    }
+    cJSON_Delete(facts);
+}
+
+static bool order(struct ask *a, const char *path, struct err *e)
+{
+    struct ask_answer answer;
+
+    return ask_send(a, "POST", path, ORDER_MS, &answer, e) &&
+           (answer.status == 200 || ask_refused(&answer, e));
+}
+
+/* Until nothing is left, or the time is over. */
+static int wait_for(struct ask *a, int64_t ms, struct sight *s)
+{
+    const struct timespec pause = {0, LOOK_MS * 1000000L};
+    uint64_t until = clock_mono_ns() + (uint64_t)ms * 1000000u;
+    struct rest x = {0};
+    struct err e;
+
+    for (unsigned n = 0;; n++) {
+        if (!sight_look(s, a, &e)) {
+            (void)fprintf(stderr, "sluice: %s\n", e.text);
+            return EXIT_SETUP;
+        }
+        look_at(s, &x);
+        if (n > 0 && x.waiting + x.left <= 0 && !x.comes) {
+            (void)puts("drained: clients send nothing, sinks have all events");
+            return EXIT_OK;
+        }
+        if (clock_mono_ns() >= until) {
+            break;
+        }
+        if (n % TELL_LOOKS == 0) {
+            (void)printf(
+                "draining: %.0f events wait for sinks, %.0f for the disk%s%s\n", x.left,
+                x.waiting, x.comes ? ", clients still send" : "", x.why);
+            (void)fflush(stdout);
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    (void)printf("not drained: %.0f events wait for sinks, %.0f for the disk%s%s\n",
+                 x.left, x.waiting, x.comes ? ", clients still send" : "", x.why);
+    return EXIT_POLICY;
+}
+
+static int drain(const struct ask_options *o, bool undo, int64_t ms)
+{
+    struct sight s = {0};
+    struct err e;
+    struct ask *a = ask_open(o, &e);
+    int code = a == NULL ? EXIT_SETUP : EXIT_OK;
+
+    if (a == NULL || !order(a, undo ? "/drain?off" : "/drain", &e)) {
+        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        code = EXIT_SETUP;
+    } else if (undo) {
+        (void)puts("the server takes events again: its health is 200");
+    } else {
+        code = wait_for(a, ms, &s);
+    }
+    sight_free(&s);
+    ask_close(a);
+    return code;
+}
+
+int cli_drain(int argc, char **argv)
+{
+    static const struct option options[] = {ASK_GETOPT,
+                                            {"undo", no_argument, NULL, 'u'},
+                                            {"wait", required_argument, NULL, 'w'},
+                                            {NULL, 0, NULL, 0}};
+    struct ask_options ask = {0};
+    int64_t ms = WAIT_MS;
+    bool ok = true, undo = false;
+    int o;
+
+    optind = 1;
+    while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (o == 'u') {
+            undo = true;
+        } else if (o == 'w') {
+            ok = units_ms(str_of(optarg), &ms) && ms >= 0;
+        } else {
+            ok = ask_option(&ask, o, optarg);
+        }
+    }
+    return ok && optind == argc ? drain(&ask, undo, ms) : usage_wrong("drain");
+}
