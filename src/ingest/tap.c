@@ -116,11 +116,23 @@ uint64_t tap_dropped(const struct tap *t)
 
 /* ---- the worker ---- */
 
-static void drop(struct tap_ring *r)
+static void drop(struct tap_ring *r, uint32_t n)
 {
     atomic_store_explicit(&r->dropped,
-                          atomic_load_explicit(&r->dropped, memory_order_relaxed) + 1,
+                          atomic_load_explicit(&r->dropped, memory_order_relaxed) + n,
                           memory_order_relaxed);
+}
+
+void tap_drop(struct tap *t, uint32_t worker, uint32_t n)
+{
+    drop(&t->rings[worker], n);
+}
+
+bool tap_is_spent(const struct tap *t, uint32_t worker, double mono_ms)
+{
+    const struct tap_ring *r = &t->rings[worker];
+
+    return (r->looks < 1 || r->lines < 1) && r->looked_ms >= mono_ms;
 }
 
 static double refilled(double has, double more, double most)
@@ -139,7 +151,7 @@ bool tap_may_look(struct tap *t, uint32_t worker, double mono_ms)
         r->lines = refilled(r->lines, ms * LINES_A_MS, LINES_MAX);
     }
     if (r->looks < 1 || r->lines < 1) {
-        drop(r);
+        drop(r, 1);
         return false;
     }
     r->looks -= 1;
@@ -172,7 +184,7 @@ void tap_write(struct tap *t, uint32_t worker, size_t n)
 
     r->lines -= 1;
     if (n > TAP_RING_BYTES - used) {
-        drop(r);
+        drop(r, 1);
         return;
     }
     memcpy(r->bytes + at, r->line, first);

@@ -263,6 +263,10 @@ void tapping_events(struct ingest *in, const struct request_state *p,
         for (uint32_t i = 0; i < in->batch.n; i++) {
             const struct event *ev = &in->batch.events[i];
 
+            if (!f->refused && tap_is_spent(t, in->conf.worker, in->mono_ms)) {
+                tap_drop(t, in->conf.worker, in->batch.n - i); /* this turn */
+                break;
+            }
             if (!f->refused || is_refusal(ev, o, unstored)) {
                 tell_event(in, t, p, ev, o, unstored);
             }
