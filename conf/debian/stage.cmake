@@ -50,9 +50,9 @@ file(WRITE ${root}.changelog "${text}")
 compress(${root}.changelog ${doc}/changelog.gz)
 file(REMOVE ${root}.changelog)
 
-if(EXISTS ${source}/conf/sluice.1)
-  compress(${source}/conf/sluice.1 ${root}/usr/share/man/man1/sluice.1.gz)
-endif()
+compress(${root}/usr/share/man/man1/sluice.1 ${root}/usr/share/man/man1/sluice.1.gz)
+file(REMOVE ${root}/usr/share/man/man1/sluice.1)
+file(RENAME ${root}/usr/share/zsh/site-functions ${root}/usr/share/zsh/vendor-completions)
 
 # Whatever the umask and the clone's modes are.
 execute_process(COMMAND chmod -R u=rwX,go=rX ${root} COMMAND_ERROR_IS_FATAL ANY)
