@@ -164,8 +164,8 @@ static const struct command list[] = {
      .group = GROUP_STORED,
      .summary = "list, show, send again and remove dead letters",
      .forms = FORMS("dead list DIR", "dead show FILE", "dead purge FILE [--all]",
-                    "dead replay --sink NAME [--admin ADDRESS] [--cacert FILE] "
-                    "[--dry-run | --stop]",
+                    ("dead replay --sink NAME [--admin ADDRESS] [--cacert FILE] "
+                     "[--dry-run | --stop]"),
                     "dead replay FILE (--to URL | --dry-run)"),
      .options =
          OPTIONS({"--sink", "NAME", "send a sink's dead letters to that sink again"},
