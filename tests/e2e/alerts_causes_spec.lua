@@ -12,14 +12,20 @@ local socket = require "socket"
 local missing = h.shell("command -v prometheus") == "" and "no prometheus is installed"
 
 local POLICY = [[
-server { listen = "127.0.0.1:0", workers = 1, max_connections = 12 }
+server { listen = "127.0.0.1:0", workers = 1, max_connections = 12,
+  max_body = "1MiB" }
 admin { listen = "127.0.0.1:0" }
+spool { segment = "4MiB", max_bytes = "64MiB" }
+access_log { path = "%s/access.log" }
 listen "127.0.0.1:0" { tls = { cert = "%s.pem", key = "%s.key" } }
 kafka "bus" { brokers = %q, topic = "events", batch = { linger = "5ms",
   adapt = function() error "no" end } }
 null "kept" {}
+http "gone" { url = "http://127.0.0.1:1/", timeout = "1s", batch = { linger = "5ms" } }
 stream "events" { ack = "synced", sinks = { "bus" }, dedup = { key = "id", max_keys = 1000 } }
 stream "refused" { sinks = { "kept" } }
+stream "late" { sinks = { "gone" }, max_bytes = "24MiB" }
+route "POST /late" { body = "event", stream = "late" }
 local l = limit "l" { rate = "1/h", burst = 1, max_keys = 1000, key = "id" }
 route "POST /v1/events" { body = "batch", stream = "events",
   schema = schema { id = num { required = true } },
@@ -28,17 +34,21 @@ route "POST /v1/events" { body = "batch", stream = "events",
 ]]
 
 describe("alerts about causes", function()
-  local s, m, f, prometheus, port, dir, tls
+  local s, m, f, prometheus, port, dir, tls, mounted
   setup(function()
     if missing then return end
     dir, m = h.folder(), kafka.mock()
     local own = certificates.make(dir, "own")
     f = faults.new(dir)
-    s = h.server { policy = POLICY:format(own, own, m.brokers), data = dir .. "/data",
+    -- A disk of its own, so that it can be full.
+    h.shell(("mkdir %s/data && mount -t tmpfs -o size=160m tmpfs %s/data"):format(dir, dir))
+    mounted = h.shell(("stat -f -c %%T %s/data"):format(dir)) == "tmpfs\n"
+    s = h.server { policy = POLICY:format(dir, own, own, m.brokers), data = dir .. "/data",
       wrap = f:wrap() }
     tls = tonumber(s:text():match "listen=[^ ]*,127%.0%.0%.1:(%d+)")
     -- All faults last as long as the test, so that a short window sees them.
     local rules = h.read("docker/prometheus/rules.yml"):gsub("for: %w+", "for: 1s")
+      :gsub("_seconds > 600", "_seconds > 1")
     h.write(dir .. "/rules.yml", rules)
     h.write(dir .. "/p.yml", ([[
 global: { scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms }
@@ -52,10 +62,13 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
   end)
   teardown(function()
     if missing then return end
-    signal.kill(prometheus, signal.SIGTERM)
-    h.reap(prometheus)
-    s:close()
+    if prometheus then
+      signal.kill(prometheus, signal.SIGTERM)
+      h.reap(prometheus)
+    end
+    if s then s:close() end
     m:close()
+    if mounted then h.shell("umount " .. dir .. "/data") end
     h.remove(dir)
   end)
 
@@ -102,6 +115,10 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     end,
     SluiceDedupForgets = function() send(1100) end,
     SluiceLimitForgets = function() send(1100) end,
+    SluiceSpoolFills = function()
+      for _ = 1, 5 do s:post("/late", ('{"x":"%s"}'):format(("x"):rep(1000000))) end
+    end,
+    SluiceSinkFails = function() s:post("/late", "{}") end,
     SluiceSinkFunctionFails = function() send(1) end,
     SluiceKafkaResends = function()
       m:say("err 0 1 45") -- OUT_OF_ORDER_SEQUENCE_NUMBER ends a producer
@@ -113,6 +130,15 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
   local STORE = { SluiceStoreFails = function()
     f:rules "on=write do=EIO path=/spool/events/ times=1"
     send(1)
+  end }
+  local LOG = { SluiceAccessLogDrops = function()
+    f:rules "on=write do=EIO path=access.log"
+    send(1)
+  end }
+  local DISK = { SluiceDiskFull = function()
+    f:rules()
+    h.shell(("fallocate -l $(($(stat -f -c '%%a*%%S' %s/data) - 4000000)) %s/data/filler")
+      :format(dir, dir))
   end }
   local SYNC = { SluiceSyncFails = function()
     f:rules "on=sync do=EIO path=/spool/events/ times=1"
@@ -128,9 +154,9 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     end)
     local early = firing()
     for name in pairs(FAULTS) do assert.is_nil(early[name], name) end
-    f:rules "on=sync do=delay path=/spool/ ms=200"
+    f:rules "on=sync do=delay path=/spool/ ms=120"
     -- Again and again until all fire: a rate needs two scrapes that differ.
-    for _, set in ipairs { FAULTS, STORE, SYNC } do
+    for _, set in ipairs { FAULTS, LOG, STORE, SYNC, mounted and DISK } do
       local left
       h.wait_for("all alerts", function()
         local now = firing()

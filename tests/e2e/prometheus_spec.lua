@@ -16,6 +16,7 @@ end
 local POLICY = [[
 server { listen = "127.0.0.1:0", workers = 1 }
 admin { listen = "127.0.0.1:0" }
+access_log { path = "access.log" }
 listen "127.0.0.1:0" { tls = { cert = %q, key = %q } }
 kafka "bus" { brokers = %q, topic = "events", key = "user_id",
   batch = { adapt = function(stats) return 200 end } }
