@@ -322,7 +322,7 @@ function mmdb(name) end
 ---Keeps what a schema, on_event or the grammar refuses, with the bytes that the client sent. "dead_letter" writes it to the dead letters. The client gets the same answer as without.
 ---@class sluice.route.on_refused
 ---@field max_record? string Bytes of what the client sent that a record keeps. (default: 64KiB)
----@field rate? string Records that the route keeps, over all workers. A record of more than 1 KiB counts once for each KiB. The unused rate of 10 seconds may come at once. sluice counts what is beyond, and does not keep it. (default: 100/s)
+---@field rate? string Records that the route keeps, over all workers. A record of more than 1 KiB counts once for each KiB. The unused rate of 10 seconds, and as much as the largest record takes (up to six times max_record), may come at once. sluice counts what is beyond, and does not keep it. (default: 100/s)
 ---@field stream? string Stream that gets a record of each refusal. Not the route's own.
 
 ---Accepts only postbacks that Apple has signed: others are refused with 401. It needs body = "event". Signed are not all values: conversion values never are.

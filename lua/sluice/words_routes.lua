@@ -257,7 +257,8 @@ M.route = {
           help = "Stream that gets a record of each refusal. Not the route's own." },
         rate = { type = "rate", default = "100/s", min = 1 / 86400, max = 1000000,
           help = "Records that the route keeps, over all workers. A record of more than 1 KiB "
-            .. "counts once for each KiB. The unused rate of 10 seconds may come at once. "
+            .. "counts once for each KiB. The unused rate of 10 seconds, and as much as the "
+            .. "largest record takes (up to six times max_record), may come at once. "
             .. "sluice counts what is beyond, and does not keep it." },
         max_record = { type = "bytes", default = "64KiB", min = 1024, max = 1024 * 1024,
           help = "Bytes of what the client sent that a record keeps." },
