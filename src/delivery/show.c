@@ -128,6 +128,7 @@ void pump_show(struct delivery *d)
     show_hedge(d);
     d->status.lag_bytes = lag;
     d->status.remaining = remaining;
+    d->status.oldest_ms = oldest;
     d->status.retiring = retiring;
     d->status.leaving = leaving;
     d->status.lost = lost;

@@ -17,6 +17,7 @@ struct code {
     int status;
     stats_cell *cell;
     stats_cell *rejected, *refused; /* events; made on first use */
+    double sampled_ms;              /* 0: never */
 };
 
 struct account {
@@ -27,6 +28,7 @@ struct account {
     stats_cell *cut;    /* made on first use, as codes */
     struct code *codes; /* made on first use, which most routes never see */
     uint32_t n_codes;
+    struct code *last;              /* counted */
     stats_cell *auth[AUTH_REASONS]; /* the same */
     stats_cell *raised[HOOKS];      /* the same */
 };
@@ -206,6 +208,7 @@ static struct code *code_of(struct account *a, const char *code, int status)
         }
         c = c == NULL ? add(a, code, status) : c;
     }
+    a->last = c;
     return c;
 }
 
@@ -229,6 +232,16 @@ void account_refused(struct account *a, const char *code, int status, uint32_t n
         c->refused = result_of(a->route, "refused", c->name);
     }
     stats_add(c->refused, n);
+}
+
+bool account_sample_due(struct account *a, double now_ms, double pause_ms)
+{
+    if (a->last == NULL ||
+        (a->last->sampled_ms > 0 && now_ms - a->last->sampled_ms < pause_ms)) {
+        return false;
+    }
+    a->last->sampled_ms = now_ms;
+    return true;
 }
 
 static stats_cell *raised_of(struct account *a, enum hook hook)

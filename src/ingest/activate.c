@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "ingest/internal.h"
 #include "ingest/refusals.h"
+#include "ingest/sampling.h"
 #include "ingest/tapping.h"
 
 enum { BUFFERED_MAX_BYTES = 48 << 20 };
@@ -153,6 +154,7 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
         tapping_refusal(
             in, &(struct tapped_refusal){.account = a, .status = status, .code = code});
     }
+    sampling_whole(in, a, v, status, &(struct answer_error){.code = code}, true);
 }
 
 /* By name, so that their counters go on over reloads. */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "ingest/coding.h"
 #include "ingest/internal.h"
+#include "ingest/sampling.h"
 #include "ingest/tapping.h"
 #include "policy/run/auth.h"
 #include "policy/run/limits.h"
@@ -111,6 +112,11 @@ void admission_unstored(struct ingest *in, struct http_request *r,
                                   .detail = unstored[why].detail,
                                   .offset = -1,
                                   .limit = -1});
+    sampling_whole(in, a.account, NULL, 503,
+                   &(struct answer_error){.code = unstored[why].code,
+                                          .error = unstored[why].error,
+                                          .detail = unstored[why].detail},
+                   true);
 }
 
 void admission_count_unstored(struct account *a, enum store_result why, int status,
@@ -374,6 +380,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
             limits_lines(b->state, p->route, in->extra, sizeof in->extra);
         }
         admission_refuse_whole(in, r, &no);
+        sampling_whole(in, p->account, v, no.status, &no.error, true);
         if (UNLIKELY(in->candidate != NULL)) {
             candidate_head(in, b, v, &no, p, clock_mono_ns() - p->mark.began_ns);
         }

@@ -30,6 +30,7 @@
 #include "http/handover.h"
 #include "ingest/internal.h"
 #include "ingest/refusals.h"
+#include "ingest/sampling.h"
 #include "ingest/tapping.h"
 #include "policy/run/auth.h"
 #include "policy/run/limits.h"
@@ -83,11 +84,14 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
         in->tapped_body = (struct str){NULL, 0};
         account_auth(p->account, no.auth);
         admission_refuse_whole(in, r, &no);
+        sampling_whole(in, p->account, v, no.status, &no.error, true);
     } else if (p->route->on_refused != NULL && !no.limited &&
                refusals_body(in, p, v, &no)) {
         admission_refuse_kept(in, r, &no);
+        sampling_whole(in, p->account, v, no.status, &no.error, false);
     } else {
         admission_refuse_whole(in, r, &no);
+        sampling_whole(in, p->account, v, no.status, &no.error, false);
     }
     if (UNLIKELY(raised > 0)) {
         account_raised(p->account, HOOK_EVENT, raised);
@@ -115,16 +119,6 @@ static struct ends ends_of(const struct ingest *in, const struct outcome *o)
                                     .duplicate = o->repeats,
                                     .dead = o->dead}
                     : (struct ends){.refused = n - o->rejected};
-}
-
-static void count_codes(const struct ingest *in, struct account *a,
-                        const struct outcome *o)
-{
-    for (uint32_t i = 0; i < in->batch.n && o->rejected > 0; i++) {
-        if (in->batch.events[i].fate == EVENT_REJECT) {
-            account_rejected(a, in->batch.events[i].code, o->status);
-        }
-    }
 }
 
 enum { RETRY_BYTES = 40 };
@@ -302,7 +296,9 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
             marked = store_unrepeated(in, p, &hold);
             outcome_of(p->route, &in->batch, &o);
         }
-        count_codes(in, p->account, &o);
+        if (o.rejected > 0) {
+            sampling_events(in, p, v, &o);
+        }
         kept = UNLIKELY(o.rejected > 0 && p->route->on_refused != NULL) &&
                marked == STORE_OK && refusals_events(in, p, v, &o);
         if (UNLIKELY(marked != STORE_OK)) {

@@ -23,6 +23,7 @@ struct ingest;
 struct policy;
 struct policy_state;
 struct ring;
+struct samples;
 struct shadow_sample;
 struct tls_door;
 
@@ -41,6 +42,7 @@ struct ingest_conf {
     /* Takes a sample of a shadow's other decisions. Must not block. */
     void (*differs)(void *arg, struct shadow_sample *x);
     void *arg;
+    struct samples *samples; /* of refusals, for all workers; NULL: none are kept */
 };
 
 /* Set up by the supervisor before the worker's thread starts; serves nothing

@@ -156,6 +156,8 @@ struct ingest {
     uint64_t stage_began_ns;
     const struct http_view *view; /* of the request in hand; NULL: not known */
     struct access_lines access;
+    double samples_since_ms; /* of a second with n_samples */
+    uint32_t n_samples;
     struct meters m;
 };
 

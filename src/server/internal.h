@@ -31,11 +31,13 @@ struct access;
 struct err;
 struct collector;
 struct indexer;
+struct history;
 struct place;
 struct quotas;
 struct process;
 struct registry;
 struct renewal;
+struct samples;
 struct successor;
 struct taps;
 
@@ -105,6 +107,8 @@ struct server {
     struct successor *successor;  /* on its way; NULL: none */
     struct listening admin_listener;
     struct http_server *admin;
+    struct samples *samples;             /* of refusals, for the page */
+    struct history *history;             /* its figures */
     const struct admin_plan *admin_plan; /* the live policy's */
     struct taps *taps;                   /* that operators look through */
     struct generations generations;
@@ -332,6 +336,7 @@ void admin_follow(struct server *s);
 /* ---- admin/status.c: the JSON of /status; free() it ---- */
 
 char *status_json(struct server *s);
+struct cJSON *status_object(struct server *s);   /* the same; the caller's */
 char *status_replay(struct delivery *d);         /* of its dead letters */
 struct cJSON *status_retiring(struct server *s); /* sinks that retire */
 

@@ -19,6 +19,7 @@
 #include "server/internal.h"
 #include "server/keys/keystores.h"
 #include "server/lines.h"
+#include "server/page/history.h"
 #include "server/policies/snapshots.h"
 #include "server/process.h"
 #include "server/quotas.h"
@@ -28,6 +29,7 @@
 #include "server/unused.h"
 #include "server/upgrade/place.h"
 #include "server/upgrade/predecessor.h"
+#include "shared/samples.h"
 
 char *start_path(const char *dir, const char *name)
 {
@@ -98,6 +100,8 @@ static bool make_workers(struct server *s, struct err *e)
     int fds[PLAN_LISTENERS_MAX];
 
     lines_open(s);
+    s->samples = samples_new();
+    s->history = history_new(s->loop);
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
     for (uint32_t i = 0; i < s->n_workers; i++) {
         for (uint32_t k = 0; k < s->listeners.n; k++) {
@@ -117,6 +121,7 @@ static bool make_workers(struct server *s, struct err *e)
                                              .mail = &s->mail,
                                              .freed = on_freed,
                                              .differs = on_differs,
+                                             .samples = s->samples,
                                              .arg = s});
         if (s->workers[i] == NULL) {
             return err_set(e, "can't make an event loop for worker %u", i);

@@ -12,9 +12,11 @@
 #include "server/internal.h"
 #include "server/keys/keystores.h"
 #include "server/lines.h"
+#include "server/page/history.h"
 #include "server/quotas.h"
 #include "server/renewal.h"
 #include "shared/registry.h"
+#include "shared/samples.h"
 #include "sink/folders.h"
 
 /* The wait for a load, or a change of the sinks, at the end, beside the drain. */
@@ -97,6 +99,8 @@ bool stop_all(struct server *s)
         http_server_free(s->admin);
     }
     taps_free(s->taps);
+    history_free(s->history);
+    samples_free(s->samples);
     listening_close(&s->admin_listener);
     listenings_close(&s->listeners);
     renewal_free(s->renewal);

@@ -124,6 +124,7 @@ struct worker *worker_new(const struct worker_conf *c)
                                                  .leaving = c->leaving,
                                                  .retire = on_retire,
                                                  .differs = on_differs,
+                                                 .samples = c->samples,
                                                  .arg = w});
     return w;
 }

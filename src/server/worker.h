@@ -18,6 +18,7 @@ struct err;
 struct http_handed;
 struct mailbox;
 struct ring;
+struct samples;
 struct shadow_sample;
 struct tls_door;
 struct worker;
@@ -42,6 +43,7 @@ struct worker_conf {
     void (*freed)(void *arg, struct binding *b); /* b was freed: no pointer now */
     void (*differs)(void *arg, struct shadow_sample *x); /* takes x */
     void *arg;
+    struct samples *samples; /* of refusals, for all workers */
 };
 struct worker *worker_new(const struct worker_conf *c);
 

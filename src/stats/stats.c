@@ -218,6 +218,35 @@ void stats_histogram_free(struct stats_histogram *h)
     free(h);
 }
 
+void stats_histogram_add(struct stats_histogram *to, const struct stats_histogram *from)
+{
+    for (unsigned b = 0; b < N_BUCKETS; b++) {
+        stats_add(&to->buckets[b],
+                  atomic_load_explicit(&from->buckets[b], memory_order_relaxed));
+    }
+}
+
+void stats_histogram_less(struct stats_histogram *to,
+                          const struct stats_histogram *before)
+{
+    for (unsigned b = 0; b < N_BUCKETS; b++) {
+        uint64_t n = atomic_load_explicit(&to->buckets[b], memory_order_relaxed);
+        uint64_t less = atomic_load_explicit(&before->buckets[b], memory_order_relaxed);
+
+        stats_set(&to->buckets[b], n > less ? n - less : 0);
+    }
+}
+
+uint64_t stats_histogram_count(const struct stats_histogram *h)
+{
+    uint64_t n = 0;
+
+    for (unsigned b = 0; b < N_BUCKETS; b++) {
+        n += atomic_load_explicit(&h->buckets[b], memory_order_relaxed);
+    }
+    return n;
+}
+
 static uint64_t in_bucket(const struct stats_histogram *const *list, size_t n,
                           unsigned b)
 {
@@ -271,7 +300,8 @@ int series_by_name(const void *a, const void *b)
     return c != 0 ? c : strcmp(x->labels, y->labels);
 }
 
-struct series **series_look(size_t *n)
+/* In no order; series_unlook. */
+static struct series **copy(size_t *n)
 {
     struct series **list;
 
@@ -283,6 +313,13 @@ struct series **series_look(size_t *n)
         memcpy(list, registry.list, *n * sizeof(struct series *));
     }
     (void)pthread_mutex_unlock(&registry.lock);
+    return list;
+}
+
+struct series **series_look(size_t *n)
+{
+    struct series **list = copy(n);
+
     qsort(list, *n, sizeof *list, series_by_name);
     return list;
 }
@@ -309,4 +346,20 @@ uint64_t stats_value(const char *name, const char *labels)
     }
     (void)pthread_mutex_unlock(&registry.lock);
     return v;
+}
+
+void stats_each(stats_seen_fn *seen, void *arg)
+{
+    size_t n;
+    struct series **list = copy(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (list[i]->read == NULL) {
+            seen(arg, &(struct stats_series){
+                          list[i]->name, list[i]->labels,
+                          atomic_load_explicit(&list[i]->cell, memory_order_relaxed),
+                          list[i]->histogram});
+        }
+    }
+    series_unlook(list);
 }

@@ -79,6 +79,13 @@ struct stats_histogram *stats_histogram_new(void);
 void stats_histogram_clear(struct stats_histogram *h);
 void stats_histogram_free(struct stats_histogram *h); /* NULL is fine */
 
+/* to gets all counts of from; and loses those of an earlier copy of its own. */
+void stats_histogram_add(struct stats_histogram *to,
+                         const struct stats_histogram *from);
+void stats_histogram_less(struct stats_histogram *to,
+                          const struct stats_histogram *before);
+uint64_t stats_histogram_count(const struct stats_histogram *h);
+
 /* The value that share q (0..1) of all values in the n histograms does not pass, at
  * most an eighth too much; 0 when they are empty. NULL ones are skipped. */
 double stats_quantile(const struct stats_histogram *const *list, size_t n, double q);
@@ -92,6 +99,19 @@ const char *stats_label_pair(char *out, size_t out_bytes, const char *name,
 
 /* The sum over all cells of a series; 0 if there is none. For /status, tests. */
 uint64_t stats_value(const char *name, const char *labels);
+
+/* One series as it is now, but for those that are asked for their value: value of a
+ * counter or gauge, else histogram. name, labels and histogram live as long as the
+ * process. */
+struct stats_series {
+    const char *name, *labels;
+    uint64_t value;
+    const struct stats_histogram *histogram; /* NULL: it is none */
+};
+typedef void stats_seen_fn(void *arg, const struct stats_series *x);
+
+/* seen is called with each series, in no order; for pages that add up by themselves. */
+void stats_each(stats_seen_fn *seen, void *arg);
 
 /* ---- exemplar.c ---- */
 

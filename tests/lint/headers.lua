@@ -74,7 +74,7 @@ local function functions(text, fn)
 end
 
 -- Functions that the build makes of the Lua files, in no .c file of src.
-local made = { embed_find = true }
+local made = { embed_find = true, asset_text = true }
 
 local headers, home = {}, {}
 local list = assert(io.popen("find src -name '*.[ch]' | sort"))

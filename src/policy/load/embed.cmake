@@ -1,5 +1,6 @@
-# Writes OUT: the FILES as C strings, found by their path below ROOT.
-set(text "#include \"policy/load/embed.h\"\n\n#include <string.h>\n\n")
+# Writes OUT: the FILES as C strings, found by their path below ROOT through the
+# FUNCTION that HEADER declares.
+set(text "#include \"${HEADER}\"\n\n#include <string.h>\n\n")
 set(table "")
 set(i 0)
 foreach(file ${FILES})
@@ -18,7 +19,7 @@ static const struct {
 } files[] = {
 ${table}};
 
-struct str embed_find(const char *name)
+struct str ${FUNCTION}(const char *name)
 {
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         if (strcmp(files[i].name, name) == 0) {

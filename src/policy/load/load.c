@@ -74,6 +74,17 @@ const char *policy_file(const struct policy *p, uint32_t i)
     return i < p->n_files ? p->files[i].path : NULL;
 }
 
+struct str policy_file_text(const struct policy *p, uint32_t i)
+{
+    const char *path = policy_file(p, i);
+    size_t n = path == NULL ? 0 : strlen(path);
+
+    if (n == 0 || (i > 0 && (n < 4 || strcmp(path + n - 4, ".lua") != 0))) {
+        return (struct str){NULL, 0};
+    }
+    return (struct str){p->files[i].text, p->files[i].n};
+}
+
 const char *policy_secret_file(const struct policy *p, uint32_t i)
 {
     return secrets_file(p, i);

@@ -74,6 +74,9 @@ struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 /* The paths of its files, the policy's own first; NULL after the last. */
 const char *policy_file(const struct policy *p, uint32_t i);
+/* Its text as it was read, while p lives; {NULL, 0}: it is no Lua file, or there are no
+ * more. */
+struct str policy_file_text(const struct policy *p, uint32_t i);
 const char *policy_secret_file(const struct policy *p, uint32_t i);
 /* The same of its large lookup tables, which are not among the files. */
 const char *policy_table_file(const struct policy *p, uint32_t i);

@@ -1,6 +1,7 @@
 /*
- * admin - the second listener: GET /metrics /healthz /readyz /status /tap, POST /reload
- * /loglevel, and orders to one sink: /sinks/NAME/drop, breaker, replay. On the supervisor's loop;
+ * admin - the second listener: GET /metrics /healthz /readyz /status /tap, the page at / with
+ * its data, POST /reload /loglevel, and orders to one sink: /sinks/NAME/drop, breaker, replay.
+ * On the supervisor's loop;
  * nothing here is on the events' way.
  */
 #include <cjson/cJSON.h>
@@ -18,6 +19,8 @@
 #include "server/admin/tap.h"
 #include "server/certificates.h"
 #include "server/internal.h"
+#include "server/page/asset.h"
+#include "server/page/data.h"
 #include "server/renewal.h"
 #include "server/upgrade/successor.h"
 #include "stats/stats.h"
@@ -330,9 +333,10 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
     static const struct {
         const char *path;
         bool post;
-    } paths[] = {{"/metrics", false}, {"/healthz", false}, {"/readyz", false},
-                 {"/status", false},  {"/tap", false},     {"/reload", true},
-                 {"/loglevel", true}, {"/drain", true},    {"/upgrade", true}};
+    } paths[] = {{"/metrics", false}, {"/healthz", false},   {"/readyz", false},
+                 {"/status", false},  {"/page.json", false}, {"/policy.json", false},
+                 {"/tap", false},     {"/reload", true},     {"/loglevel", true},
+                 {"/drain", true},    {"/upgrade", true}};
     char name[96];
     bool get = is_get(v);
 
@@ -356,7 +360,7 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
     for (size_t i = 0; i < N_ELEMS(paths); i++) {
         bool post = paths[i].post;
 
-        if (!str_eq(v->path, str_of(paths[i].path))) {
+        if (!str_eq(v->path, str_of(paths[i].path)) && (post || !asset_is(v->path))) {
             continue;
         }
         if (post ? !str_eq(v->method, STR("POST")) : !get) {
@@ -368,7 +372,7 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
     }
     http_answer(r, 404, "",
                 STR("{\"error\":\"Not found\",\"code\":\"unknown_path\","
-                    "\"detail\":\"expected /metrics, /healthz, /readyz, /status, "
+                    "\"detail\":\"expected /, /metrics, /healthz, /readyz, /status, "
                     "/tap, POST /reload, /drain, /loglevel or /upgrade\"}"));
 }
 
@@ -399,6 +403,12 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
         post_drain(s, r, v->query);
     } else if (str_eq(v->path, STR("/loglevel"))) {
         post_loglevel(r, v->query);
+    } else if (str_eq(v->path, STR("/page.json"))) {
+        data_answer(s, r, v);
+    } else if (str_eq(v->path, STR("/policy.json"))) {
+        data_policy(s, r, v);
+    } else if (asset_is(v->path)) {
+        asset_answer(r, v);
     } else {
         post_reload(s, r, v->query);
     }

@@ -161,3 +161,12 @@ bool guard_passes(const struct admin_plan *a, struct http_request *r,
     }
     return true;
 }
+
+bool guard_trusts(const struct admin_plan *a, const struct http_request *r,
+                  const struct http_view *v)
+{
+    struct str site = header(v, STR("sec-fetch-site"));
+
+    return (site.p == NULL || is(site, STR("same-origin")) || is(site, STR("none"))) &&
+           (has_token(a, v) || http_is_local(r, v));
+}

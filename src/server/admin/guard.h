@@ -17,3 +17,8 @@ struct admin_plan;
 /* False: refused, and answered. */
 bool guard_passes(const struct admin_plan *a, struct http_request *r,
                   const struct http_view *v) MUST_USE;
+
+/* Whether a request that passes may also see what clients sent, and the policy's text: it
+ * has the token or comes from this machine, and no other page sent it. */
+bool guard_trusts(const struct admin_plan *a, const struct http_request *r,
+                  const struct http_view *v) MUST_USE;

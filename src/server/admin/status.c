@@ -1,9 +1,11 @@
 /* The JSON of GET /status, for people and scripts on call. */
 #include <cjson/cJSON.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "server/admin/totals.h"
 #include "server/internal.h"
 #include "server/process.h"
 #include "server/upgrade/place.h"
@@ -164,6 +166,14 @@ static void add_hedge(cJSON *sink, const struct delivery_status *d)
     }
 }
 
+/* Of an event of that wall time; 0: there is none. */
+static int64_t age_of(int64_t at_ms)
+{
+    int64_t now = clock_wall_ms();
+
+    return at_ms == 0 || now < at_ms ? 0 : now - at_ms;
+}
+
 static cJSON *sinks(struct server *s)
 {
     cJSON *list = cJSON_CreateArray();
@@ -186,6 +196,7 @@ static cJSON *sinks(struct server *s)
         (void)cJSON_AddNumberToObject(o, "batches", (double)d.batches);
         (void)cJSON_AddNumberToObject(o, "lag_bytes", (double)d.lag_bytes);
         (void)cJSON_AddNumberToObject(o, "left_events", (double)d.remaining);
+        (void)cJSON_AddNumberToObject(o, "oldest_ms", (double)age_of(d.oldest_ms));
         (void)cJSON_AddBoolToObject(o, "retiring", s->sinks[i].retiring);
         (void)cJSON_AddBoolToObject(o, "holding", d.holding);
         if (d.holding) {
@@ -243,6 +254,8 @@ static cJSON *streams(const struct server *s)
         (void)cJSON_AddStringToObject(o, "ack", acks[plan->streams[i].ack]);
         (void)cJSON_AddNumberToObject(o, "max_bytes",
                                       (double)plan->streams[i].max_bytes);
+        (void)cJSON_AddNumberToObject(o, "bytes",
+                                      (double)stats_value("sluice_spool_bytes", label));
         (void)cJSON_AddNumberToObject(
             o, "stored", (double)stats_value("sluice_stored_events_total", label));
         (void)cJSON_AddItemToArray(list, o);
@@ -279,14 +292,26 @@ static cJSON *upgrade_status(const struct server *s)
     return o;
 }
 
-char *status_json(struct server *s)
+static void add_free(cJSON *spool, const char *dir)
+{
+    struct statvfs st;
+
+    if (statvfs(dir, &st) == 0) {
+        (void)cJSON_AddNumberToObject(spool, "disk_free_bytes",
+                                      (double)st.f_bavail * (double)st.f_frsize);
+        (void)cJSON_AddNumberToObject(spool, "disk_bytes",
+                                      (double)st.f_blocks * (double)st.f_frsize);
+    }
+}
+
+struct cJSON *status_object(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
     bool writable;
     unsigned used = spool_used_percent(s->spool, &writable);
     cJSON *o = cJSON_CreateObject();
     cJSON *spool;
-    char *text, listen[LISTENINGS_TEXT];
+    char listen[LISTENINGS_TEXT];
 
     listenings_show(&s->listeners, listen, sizeof listen);
     (void)cJSON_AddStringToObject(o, "version", SLUICE_VERSION);
@@ -309,10 +334,20 @@ char *status_json(struct server *s)
     (void)cJSON_AddNumberToObject(spool, "epoch", spool_epoch(s->spool));
     (void)cJSON_AddNumberToObject(spool, "used_percent", used);
     (void)cJSON_AddBoolToObject(spool, "writable", writable);
+    add_free(spool, s->spool_dir);
+    (void)cJSON_AddItemToObject(o, "events", totals_events());
+    (void)cJSON_AddItemToObject(o, "refusals", totals_refusals());
     (void)cJSON_AddItemToObject(o, "streams", streams(s));
     (void)cJSON_AddItemToObject(o, "sinks", sinks(s));
     (void)cJSON_AddItemToObject(o, "retiring", status_retiring(s));
-    text = cJSON_PrintBuffered(o, 4096, 1);
+    return o;
+}
+
+char *status_json(struct server *s)
+{
+    cJSON *o = status_object(s);
+    char *text = cJSON_PrintBuffered(o, 4096, 1);
+
     cJSON_Delete(o);
     return text;
 }

@@ -113,7 +113,39 @@ static void another_method_or_path_is_told_what_there_is(void **state)
     assert_int_equal(405, admin_says("GET /sinks/a/drop", ""));
     assert_int_equal(405, admin_says("PUT /sinks/a/replay", ""));
     assert_int_equal(404, admin_says("GET /sinks//drop", ""));
-    assert_int_equal(404, admin_says("GET /", ""));
+    assert_int_equal(404, admin_says("GET /page/", ""));
+}
+
+static void the_page_comes_with_strict_rules_and_a_tag(void **state)
+{
+    static const char *const paths[] = {"/",
+                                        "/page/page.css",
+                                        "/page/page.js",
+                                        "/page/plot.js",
+                                        "/page/words.js",
+                                        "/page/uplot.js",
+                                        "/page/uplot.css"};
+    char line[160], tag[80] = "If-None-Match: ";
+    const char *at;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        (void)snprintf(line, sizeof line, "HEAD %s", paths[i]);
+        assert_int_equal(200, admin_says(line, ""));
+        assert_non_null(strstr(answer, "Content-Security-Policy: default-src 'none';"));
+        assert_non_null(strstr(answer, "frame-ancestors 'none'"));
+        assert_non_null(strstr(answer, "X-Content-Type-Options: nosniff"));
+        assert_int_equal(405, admin_says("POST /", ""));
+        assert_int_equal(403, admin_says(line, "Origin: https://page.example\r\n"));
+    }
+    assert_int_equal(
+        200, admin_says("HEAD /page/page.js", "Accept-Encoding: gzip, deflate\r\n"));
+    assert_non_null(strstr(answer, "Content-Encoding: gzip\r\n"));
+    at = strstr(answer, "ETag: ");
+    assert_non_null(at);
+    strncat(tag, at + 6, 20);
+    assert_int_equal(304, admin_says("HEAD /page/page.js", tag));
+    assert_int_equal(404, admin_says("GET /page/../page.js", ""));
 }
 
 int main(void)
@@ -124,6 +156,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(it_is_ready_while_events_can_be_stored, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(another_method_or_path_is_told_what_there_is,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_page_comes_with_strict_rules_and_a_tag,
                                         set_up, tear_down)};
 
     return cmocka_run_group_tests_name("admin", tests, NULL, NULL);

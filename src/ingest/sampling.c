@@ -1,0 +1,94 @@
+#include "ingest/sampling.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "ingest/internal.h"
+#include "shared/samples.h"
+
+/* Whether the last refusal of a is due as a sample. */
+static bool is_due(struct ingest *in, struct account *a)
+{
+    if (LIKELY(!account_sample_due(a, in->mono_ms, SAMPLE_PAUSE_MS)) ||
+        in->conf.samples == NULL) {
+        return false;
+    }
+    if (in->mono_ms - in->samples_since_ms >= 1000) {
+        in->samples_since_ms = in->mono_ms;
+        in->n_samples = 0;
+    }
+    return in->n_samples++ < SAMPLES_A_SECOND;
+}
+
+static void begin(const struct ingest *in, const struct account *a,
+                  const struct http_view *v, struct sample *x)
+{
+    *x = (struct sample){.at_ms = (int64_t)in->wall_ms, .index = -1};
+    (void)text_z(TEXT_PLAIN, str_of(account_name(a)), x->route, sizeof x->route);
+    if (v != NULL) {
+        (void)text_z(TEXT_PLAIN, v->path, x->path, sizeof x->path);
+    }
+}
+
+static void set_text(char *to, size_t bytes, const char *text)
+{
+    (void)text_z(TEXT_PLAIN, str_of(text == NULL ? "" : text), to, bytes);
+}
+
+static void sample_event(struct ingest *in, const struct request_state *p,
+                         const struct http_view *v, const struct event *ev, int status)
+{
+    bool many = scan_takes_many(p->shape);
+    struct str raw = v->body;
+    struct sample x;
+
+    begin(in, p->account, v, &x);
+    x.status = status;
+    set_text(x.code, sizeof x.code, ev->code);
+    set_text(x.message, sizeof x.message, ev->message);
+    set_text(x.field, sizeof x.field, ev->field);
+    if (many) {
+        raw = (struct str){in->batch.body + ev->off, ev->len};
+        x.index = (int32_t)ev->index;
+    }
+    /* A query may hold a key. */
+    if (p->shape != SCAN_QUERY) {
+        x.bytes = raw.n;
+        (void)text_z(TEXT_PLAIN, raw, x.raw, sizeof x.raw);
+    }
+    (void)samples_put(in->conf.samples, &x);
+}
+
+void sampling_events(struct ingest *in, const struct request_state *p,
+                     const struct http_view *v, const struct outcome *o)
+{
+    for (uint32_t i = 0; i < in->batch.n; i++) {
+        const struct event *ev = &in->batch.events[i];
+
+        if (ev->fate == EVENT_REJECT) {
+            account_rejected(p->account, ev->code, o->status);
+            if (UNLIKELY(is_due(in, p->account))) {
+                sample_event(in, p, v, ev, o->status);
+            }
+        }
+    }
+}
+
+void sampling_whole(struct ingest *in, struct account *a, const struct http_view *v,
+                    int status, const struct answer_error *e, bool secret)
+{
+    struct sample x;
+
+    if (LIKELY(!is_due(in, a))) {
+        return;
+    }
+    begin(in, a, v, &x);
+    x.status = status;
+    set_text(x.code, sizeof x.code, e->code);
+    set_text(x.message, sizeof x.message, e->detail != NULL ? e->detail : e->error);
+    if (!secret && v != NULL && v->body.n > 0) {
+        x.bytes = v->body.n;
+        (void)text_z(TEXT_PLAIN, v->body, x.raw, sizeof x.raw);
+    }
+    (void)samples_put(in->conf.samples, &x);
+}

@@ -1,0 +1,135 @@
+// words: figures as people read them, and the first line's answer. Nothing here touches
+// the document, so that Node can test it.
+
+export const number = (n) => {
+  if (n === null || n === undefined || !Number.isFinite(n)) return "–";
+  if (n < 10 && n !== Math.round(n)) return n.toFixed(1);
+  return Math.round(n).toLocaleString("en-US");
+};
+
+export const short = (n) => {
+  if (n === null || n === undefined || !Number.isFinite(n)) return "–";
+  for (const [size, letter] of [[1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
+    if (n >= size) {
+      const v = n / (letter === "k" ? 1e3 : size);
+      return `${v >= 100 ? Math.round(v) : v.toFixed(1)} ${letter}`;
+    }
+  }
+  return number(n);
+};
+
+export const bytes = (n) => {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let k = 0;
+  while (n >= 1024 && k < units.length - 1) { n /= 1024; k++; }
+  return `${k === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)} ${units[k]}`;
+};
+
+export const millis = (ms) => {
+  if (ms === null || ms === undefined) return "–";
+  if (ms === 0) return "0";
+  if (ms < 1) return `${Math.max(1, Math.round(ms * 1000))} µs`;
+  if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+  return span(ms);
+};
+
+export const span = (ms) => {
+  const s = ms / 1000;
+  if (s < 10) return `${s.toFixed(1)} s`;
+  if (s < 120) return `${Math.round(s)} s`;
+  if (s < 7200) return `${Math.round(s / 60)} min`;
+  if (s < 172800) return `${Math.round(s / 3600)} h`;
+  return `${Math.round(s / 86400)} days`;
+};
+
+export const events = (n) => `${number(n)} ${n === 1 ? "event" : "events"}`;
+
+const sum = (list, f) => list.reduce((n, x) => n + f(x), 0);
+const named = (list) => list.map((x) => x.name).join(", ");
+
+// What a sink gave up for good.
+const given_up = (sink) => sink.lost + sink.skipped;
+
+// { state, first, more }: the answer to "is anything lost?", in words, and what else an
+// operator should know. more: { text, of } (of: the part of the page).
+export function verdict(status) {
+  const sinks = status.sinks || [];
+  const lost = sinks.filter((s) => given_up(s) > 0);
+  const dead = sum(sinks, (s) => s.dead);
+  const left = sum(sinks, (s) => s.left_events);
+  const held = sinks.filter((s) => s.holding);
+  const more = [];
+  let state = "good";
+  const worse = (to) => { state = state === "bad" || to === "bad" ? "bad" : to; };
+  const oldest = Math.max(0, ...sinks.map((s) => s.oldest_ms || 0));
+  const first = lost.length === 0 ? "Nothing is lost."
+    : `${events(sum(lost, given_up))} will never reach ${named(lost)}.`;
+  if (lost.length > 0) worse("bad");
+  const waits = left === 0 ? " Every accepted event is delivered."
+    : ` ${events(left)} ${left === 1 ? "waits" : "wait"} for ${
+      sinks.filter((s) => s.left_events > 0).length === 1
+        ? `the sink ${named(sinks.filter((s) => s.left_events > 0))}` : "sinks"}${
+      oldest >= 1000 ? `, the oldest for ${span(oldest)}` : ""}.`;
+  for (const s of held) {
+    worse("warn");
+    more.push({ of: "sinks", text: `The sink ${s.name} takes nothing now: ${s.why}` });
+  }
+  for (const s of lost) {
+    more.push({ of: "sinks", text: `${s.name}: ${events(s.lost)} lost by the spool, ${
+      events(s.skipped)} skipped because the sink was too far behind` });
+  }
+  if (dead > 0) {
+    worse("warn");
+    more.push({ of: "sinks", text: `${events(dead)} became dead letters: they are kept, and `
+      + "can be sent again (sluice dead list)" });
+  }
+  if (oldest > 300000 && held.length === 0) {
+    worse("warn");
+    more.push({ of: "sinks", text: `A sink is ${span(oldest)} behind` });
+  }
+  const spool = status.spool || {};
+  if (spool.writable === false) {
+    worse("bad");
+    more.push({ of: "spool", text: "The spool cannot be written: clients get 503 and must "
+      + "send again" });
+  }
+  if (spool.used_percent >= 80) {
+    worse(spool.used_percent >= 95 ? "bad" : "warn");
+    more.push({ of: "spool", text: `The spool is ${spool.used_percent} % full` });
+  }
+  if (spool.disk_bytes > 0 && spool.disk_free_bytes / spool.disk_bytes < 0.05) {
+    worse("warn");
+    more.push({ of: "spool", text: `The disk has only ${bytes(spool.disk_free_bytes)} left` });
+  }
+  if (status.draining) {
+    worse("warn");
+    more.push({ of: "policy", text: "The server drains: it stops soon" });
+  }
+  return { state, first: first + waits, more };
+}
+
+// Where in the policy a refusal comes from: { file, line }, or null. files: of
+// /policy.json; route: of /page.json, with its place and that of its schema.
+export function place_of(files, route, code, field) {
+  const escaped = (t) => t.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const lines = (name) => {
+    const f = files.find((x) => x.file === name);
+    return f ? f.text.split("\n") : [];
+  };
+  const schema = route && route.schema && /^schema at (.*):(\d+)$/.exec(route.schema);
+  if (field && schema) {
+    const key = new RegExp(`(^|[\\s{,])(${escaped(field)}\\s*=|\\[\\s*["']${
+      escaped(field)}["']\\s*\\]\\s*=)`);
+    const list = lines(schema[1]);
+    for (let i = Number(schema[2]) - 1; i < list.length; i++) {
+      if (key.test(list[i].replace(/--.*$/, ""))) return { file: schema[1], line: i + 1 };
+    }
+  }
+  const word = new RegExp(`(["'])${escaped(code)}\\1`);
+  const own = route ? files.filter((f) => f.file === route.file) : [];
+  for (const f of [...own, ...files.filter((x) => !own.includes(x))]) {
+    const at = f.text.split("\n").findIndex((t) => word.test(t.replace(/^\s*--.*$/, "")));
+    if (at >= 0) return { file: f.file, line: at + 1 };
+  }
+  return route && route.line > 0 ? { file: route.file, line: route.line } : null;
+}

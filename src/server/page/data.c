@@ -1,0 +1,171 @@
+#include "server/page/data.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "server/admin/guard.h"
+#include "server/internal.h"
+#include "server/page/asset.h"
+#include "server/page/history.h"
+#include "shared/samples.h"
+
+struct text {
+    char *p;
+    size_t n, room;
+};
+
+static void put(void *arg, const char *p, size_t n)
+{
+    struct text *t = arg;
+
+    if (n > t->room - t->n) {
+        t->room = 2 * t->room + n;
+        t->p = mem_realloc(t->p, t->room);
+    }
+    memcpy(t->p + t->n, p, n);
+    t->n += n;
+}
+
+static void put_z(struct text *t, const char *z)
+{
+    put(t, z, strlen(z));
+}
+
+/* cJSON takes any bytes: what leaves is valid UTF-8. */
+static void put_json(struct text *t, cJSON *o)
+{
+    char *json = cJSON_PrintBuffered(o, 4096, 0);
+    char *clean = text_new(TEXT_PLAIN, str_of(json));
+
+    put_z(t, clean);
+    free(clean);
+    free(json);
+    cJSON_Delete(o);
+}
+
+static void answer(struct http_request *r, int status, struct text *t)
+{
+    char lines[2048];
+
+    (void)snprintf(lines, sizeof lines, "%sCache-Control: no-store\r\n", asset_headers);
+    http_answer(r, status, lines, (struct str){t->p, t->n});
+    free(t->p);
+}
+
+static void add_sample(void *arg, const struct sample *x)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    (void)cJSON_AddStringToObject(o, "route", x->route);
+    (void)cJSON_AddStringToObject(o, "code", x->code);
+    (void)cJSON_AddNumberToObject(o, "status", x->status);
+    (void)cJSON_AddNumberToObject(o, "at_ms", (double)x->at_ms);
+    (void)cJSON_AddStringToObject(o, "field", x->field);
+    (void)cJSON_AddStringToObject(o, "message", x->message);
+    (void)cJSON_AddStringToObject(o, "path", x->path);
+    (void)cJSON_AddStringToObject(o, "raw", x->raw);
+    (void)cJSON_AddNumberToObject(o, "bytes", (double)x->bytes);
+    (void)cJSON_AddNumberToObject(o, "index", x->index);
+    (void)cJSON_AddItemToArray(arg, o);
+}
+
+static cJSON *samples(struct server *s)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    samples_each(s->samples, add_sample, list);
+    return list;
+}
+
+/* Where the routes and their schemas stand in the live policy. */
+static cJSON *routes(const struct plan *plan)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = 0; i < plan->n_routes; i++) {
+        const struct route *route = &plan->routes[i];
+        cJSON *o = cJSON_CreateObject();
+        char name[1200];
+
+        (void)snprintf(name, sizeof name, "%s %s", route->method, route->path);
+        (void)cJSON_AddStringToObject(o, "route", name);
+        (void)cJSON_AddStringToObject(o, "file", route->file);
+        (void)cJSON_AddNumberToObject(o, "line", route->line);
+        if (route->schema != NULL) {
+            (void)cJSON_AddStringToObject(o, "schema", route->schema->name);
+        }
+        (void)cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+static uint64_t since_of(struct str query)
+{
+    char text[40];
+
+    if (query.n >= sizeof text || query.n < 6 || memcmp(query.p, "since=", 6) != 0) {
+        return 0;
+    }
+    memcpy(text, query.p, query.n);
+    text[query.n] = '\0';
+    return strtoull(text + 6, NULL, 10);
+}
+
+void data_answer(struct server *s, struct http_request *r, const struct http_view *v)
+{
+    bool trusted = guard_trusts(s->admin_plan, r, v);
+    struct text t = {mem_alloc(1 << 14), 0, 1 << 14};
+    char head[96];
+
+    (void)snprintf(head, sizeof head, "{\"now_ms\":%lld,\"trusted\":%s,\"status\":",
+                   (long long)clock_wall_ms(), trusted ? "true" : "false");
+    put_z(&t, head);
+    put_json(&t, status_object(s));
+    if (trusted) {
+        put_z(&t, ",\"samples\":");
+        put_json(&t, samples(s));
+        put_z(&t, ",\"routes\":");
+        put_json(&t, routes(policy_plan(s->policy)));
+    }
+    put_z(&t, ",");
+    history_stages(s->history, put, &t);
+    put_z(&t, ",");
+    history_write(s->history, since_of(v->query), put, &t);
+    put_z(&t, "}");
+    answer(r, 200, &t);
+}
+
+void data_policy(struct server *s, struct http_request *r, const struct http_view *v)
+{
+    struct text t = {mem_alloc(1 << 14), 0, 1 << 14};
+    cJSON *o, *list;
+
+    if (!guard_trusts(s->admin_plan, r, v)) {
+        put_z(&t, "{\"error\":\"Unauthorized\",\"code\":\"token\",\"detail\":\"from "
+                  "another machine the policy needs the token: Authorization: Bearer "
+                  "TOKEN\"}");
+        answer(r, 401, &t);
+        return;
+    }
+    o = cJSON_CreateObject();
+    list = cJSON_AddArrayToObject(o, "files");
+    for (uint32_t i = 0; policy_file(s->policy, i) != NULL; i++) {
+        struct str text = policy_file_text(s->policy, i);
+        cJSON *one;
+
+        if (text.p == NULL) {
+            continue;
+        }
+        one = cJSON_CreateObject();
+        (void)cJSON_AddStringToObject(one, "file", policy_file(s->policy, i));
+        (void)cJSON_AddStringToObject(one, "text", text.p);
+        (void)cJSON_AddItemToArray(list, one);
+    }
+    put_json(&t, o);
+    answer(r, 200, &t);
+}
