@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { CHUNK_BYTES = 256 << 10 };
+enum { CHUNK_BYTES = 64 << 10 }; /* the least max_size: no file gets larger */
 
 #define TURN_NS 20000000ull   /* how long a line may wait for its write */
 #define LOOK_NS 1000000000ull /* looks whether the file still has its name */

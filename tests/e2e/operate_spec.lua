@@ -58,6 +58,16 @@ describe("a command to a running server", function()
       return s:metric("sluice_sink_holding", 'sink="away"') == 1
         and s:metric("sluice_sink_left_events", 'sink="away"') == 3
     end)
+    h.wait_for("the time of its failure", function()
+      return s:metric("sluice_sink_failing_seconds", 'sink="away"') > 0
+    end)
+    local away
+    for _, x in ipairs(cjson.decode(s:get("/status").body).sinks) do
+      away = x.name == "away" and x or away
+    end
+    assert.is_true(away.failing_since_ms > 0 and away.next_try_ms > away.failing_since_ms)
+    assert.matches("onnect", away.last_error)
+    assert.is_true(away.last_error_ms >= away.failing_since_ms)
     local text, code = sluice("status --during 20ms " .. here())
     assert.equal(1, code)
     assert.matches("\nWRONG  sink away takes nothing, 3 events wait for it, the oldest for ",

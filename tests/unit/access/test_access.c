@@ -224,6 +224,35 @@ static void the_last_lines_are_written_at_the_end(void **state)
     assert_int_equal(2, stats_value("sluice_access_log_lines_total", ""));
 }
 
+/* Also when many lines come together. */
+static void no_file_is_larger_than_its_bound(void **state)
+{
+    struct access *a = access_new(1);
+    struct access_conf c = {path, 65536, 4};
+    static char line[100];
+    struct err e;
+
+    (void)state;
+    memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    for (int i = 0; i < 2000; i++) {
+        ring_put(access_ring(a, 0), line, sizeof line);
+    }
+    assert_true(access_follow(a, &c, &e));
+    assert_true(access_free(a, clock_mono_ns() + 60000000000u));
+    for (int i = 0; i < 5; i++) {
+        char name[96];
+        struct stat st;
+
+        (void)snprintf(name, sizeof name, i == 0 ? "%s" : "%s.%d", path, i);
+        if (stat(name, &st) == 0) {
+            assert_true(st.st_size <= 65536);
+            assert_true(i < 4);
+        }
+    }
+    assert_true(strlen(text_of(".3")) > 0);
+}
+
 static void lines_that_no_file_takes_are_counted(void **state)
 {
     struct access *a = access_new(1);
@@ -253,6 +282,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_is_no_wait, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_last_lines_are_written_at_the_end, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(no_file_is_larger_than_its_bound, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(lines_that_no_file_takes_are_counted, set_up,
                                         tear_down)};
