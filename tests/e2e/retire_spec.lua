@@ -78,7 +78,9 @@ describe("a sink that the policy no longer has", function()
     m:say "up 1"
     s:logged("sink=bus status=removed left=nothing", 30)
     assert.equal(numbers(1, 11), in_kafka())
-    assert.equal(0, #cjson.decode(s:get("/status").body).retiring)
+    h.wait_for("it to be gone", function()
+      return #cjson.decode(s:get("/status").body).retiring == 0
+    end)
     assert.is_false(journal "bus")
     assert.is_nil(kept():find("bus", 1, true))
     assert.equal(0, s:stop())
