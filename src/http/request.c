@@ -75,7 +75,7 @@ static size_t render(struct http_server *s, const struct http_request *r, int st
         n = put_z(out, n, "Content-Type: application/json\r\n");
     }
     n = put_z(out, n, headers);
-    if (status != 204) { /* which has no body nor its length (RFC 9110, 8.6) */
+    if (status != 204 && status != 304) { /* no body, nor its length (RFC 9110, 8.6) */
         n = put_z(out, n, "Content-Length: ");
         n = put_u64(out, n, body.n);
         n = put_z(out, n, "\r\n");

@@ -71,6 +71,22 @@ describe("the live page", function()
     return h.shell("curl -s " .. table.concat({ ... }, " ") .. " " .. at_admin() .. path)
   end
 
+  it("says once what it is, and not again to who has it", function()
+    for path, kind in pairs { ["/"] = "text/html", ["/page/page.js"] = "text/javascript",
+      ["/page.json"] = "application/json" } do
+      local head = get(path, "-D- -o /dev/null"):lower()
+      local kinds = {}
+      for k in head:gmatch "\ncontent%-type: ([%w/]+)" do kinds[#kinds + 1] = k end
+      assert.same({ kind }, kinds)
+      local tag = head:match "\netag: (%S+)"
+      if tag then
+        head = get(path, "-D- -H 'If-None-Match: " .. tag .. "'"):lower()
+        assert.matches("^http/1.1 304 ", head)
+        assert.is_nil(head:find("content-length", 1, true))
+      end
+    end
+  end)
+
   it("shows samples and the policy to its machine and for the token alone", function()
     local d = cjson.decode(get "/page.json")
     assert.is_true(d.trusted)

@@ -109,9 +109,9 @@ void asset_answer(struct http_request *r, const struct http_view *v)
     small = a->n_small > 0 && a->n_small < text.n &&
             holds(header(v, "accept-encoding"), "gzip");
     (void)snprintf(lines, sizeof lines,
-                   "%sContent-Type: %s\r\nETag: %s\r\nCache-Control: no-cache\r\n"
+                   "Content-Type: %s\r\n%sETag: %s\r\nCache-Control: no-cache\r\n"
                    "Vary: Accept-Encoding\r\n%s",
-                   asset_headers, a->type, a->etag,
+                   a->type, asset_headers, a->etag,
                    small ? "Content-Encoding: gzip\r\n" : "");
     if (holds(header(v, "if-none-match"), a->etag)) {
         http_answer(r, 304, lines, (struct str){"", 0});
