@@ -136,16 +136,15 @@ static const struct command list[] = {
      .run = cli_upgrade,
      .group = GROUP_RUNNING,
      .summary = "have a new process take the place of a running server",
-     .forms = FORMS("upgrade [--admin ADDRESS [--cacert FILE]] [--status]"),
-     .options = OPTIONS({"--admin", "ADDRESS", "the running server's admin listener"},
-                        {"--cacert", "FILE",
-                         "the certificates that https trusts, instead of the system's"},
-                        {"--status", NULL, "say how the last one ended"}),
+     .forms = FORMS("upgrade [--status]"),
+     .asks = 1,
+     .options = OPTIONS({"--status", NULL, "say how the last one ended"}),
      .about =
          "The new process is of the binary and the policy that are there now. Exit "
-         "code 0: it serves, 1: the old one still does; with --status 0: none is "
-         "under way and none has failed, 1: the last one has failed, 3: one is under "
-         "way."},
+         "code 0: it serves, 1: the old one still does, 3: no server answers; with "
+         "--status 0: none is under way and none has failed, 1: the last one has "
+         "failed, "
+         "4: one is under way."},
     {.name = "sink",
      .run = cli_sink,
      .group = GROUP_RUNNING,

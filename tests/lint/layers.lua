@@ -33,7 +33,7 @@ local places = {
   ["lauxlib.h"] = { "src/policy/" }, ["lualib.h"] = { "src/policy/" },
   ["librdkafka/rdkafka.h"] = { "src/sink/kafka/producer.h" },
   ["curl/curl.h"] = { "src/sink/http/transfer.h", "src/sink/http/multi.h", "src/cli/resend.c",
-    "src/cli/sink.c", "src/cli/redeliver.c", "src/cli/ask.c", "src/cli/upgrade.c",
+    "src/cli/sink.c", "src/cli/redeliver.c", "src/cli/ask.c",
     "src/cli/question.c" },
   ["seccomp.h"] = { "src/process/syscalls.c" },
   ["maxminddb.h"] = { "src/plan/mmdb.c" },
