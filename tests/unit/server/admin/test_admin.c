@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "server/admin/tap.h"
 #include "server/internal.h"
 #include "spool/internal.h"
 
@@ -58,7 +59,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    taps_stop(server.taps);
     http_server_free(server.admin);
+    taps_free(server.taps);
     listening_close(&server.admin_listener);
     ev_loop_destroy(server.loop);
     return 0;
