@@ -22,14 +22,16 @@ static bool open_it(struct access_file *f, struct err *e)
     if (f->fd < 0) {
         return err_errno(e, errno, "can't open the access log %s", f->path);
     }
-    f->bytes = fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    f->regular = fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode);
+    f->bytes = f->regular ? (uint64_t)st.st_size : 0;
     return true;
 }
 
 bool access_file_open(struct access_file *f, const char *path, uint64_t max_bytes,
                       uint32_t keep, struct err *e)
 {
-    *f = (struct access_file){mem_strdup(path), max_bytes, keep, -1, 0, false};
+    *f = (struct access_file){
+        .path = mem_strdup(path), .max_bytes = max_bytes, .keep = keep, .fd = -1};
     return open_it(f, e);
 }
 
@@ -96,7 +98,8 @@ bool access_file_write(struct access_file *f, const char *lines, size_t n,
 {
     size_t done = 0;
 
-    if (f->fd >= 0 && f->max_bytes > 0 && f->bytes > 0 && f->bytes + n > f->max_bytes) {
+    if (f->fd >= 0 && f->regular && f->max_bytes > 0 && f->bytes > 0 &&
+        f->bytes + n > f->max_bytes) {
         rotate(f);
     }
     if (f->fd < 0 && !open_it(f, e)) {

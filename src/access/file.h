@@ -22,6 +22,7 @@ struct access_file {
     uint32_t keep;      /* older files: path.1, path.2, … */
     int fd;             /* -1: not open */
     uint64_t bytes;
+    bool regular; /* else a device or a pipe: others know it by its name */
     bool torn; /* it ends within a line */
 };
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,6 +205,27 @@ static void a_pipe_that_nobody_reads_is_no_wait(void **state)
 
 /* ---- the thread ---- */
 
+/* /dev/stdout, /dev/null: the whole machine needs them where they are. */
+static void a_pipe_or_a_device_keeps_its_name(void **state)
+{
+    struct access_file f;
+    struct stat st;
+    struct err e;
+    int reader;
+
+    (void)state;
+    assert_int_equal(0, mkfifo(path, 0600));
+    reader = open(path, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_true(access_file_open(&f, path, 10, 2, &e));
+    put(&f, "first\n");
+    put(&f, "second\n");
+    access_file_close(&f);
+    assert_int_equal(0, stat(path, &st));
+    assert_true(S_ISFIFO(st.st_mode));
+    (void)close(reader);
+}
+
 static void the_last_lines_are_written_at_the_end(void **state)
 {
     struct access *a = access_new(2);
@@ -280,6 +302,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_line, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_is_no_wait, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_pipe_or_a_device_keeps_its_name, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_last_lines_are_written_at_the_end, set_up,
                                         tear_down),
