@@ -79,7 +79,9 @@ static const struct command list[] = {
           "events whose field, such as user.id, has this value (a number, true, or a "
           "text's characters)"},
          {"--sample", "SHARE", "this share of those that pass all that, such as 1%"},
-         {"--raw", NULL, "with the bytes of refused events, which no hook has masked"},
+         {"--raw", NULL,
+          "with the bytes of refused events and dead letters, which no hook has "
+          "masked"},
          {"--count", "N", "end after so many"}),
      .about =
          "Prints a JSON object a line, until Ctrl-C. An event stands as it is stored, "

@@ -198,8 +198,9 @@ static bool goes_to(const struct tap_filter *f, const struct binding *b,
 }
 
 /* A text that no schema or hook has passed is shown only to who asks for it so. */
-static void show_text(struct ingest *in, struct tap *t, const struct event *ev,
-                      bool passed, struct str text, struct told *x)
+static void show_text(struct ingest *in, struct tap *t, const struct request_state *p,
+                      const struct event *ev, bool passed, struct str text,
+                      struct told *x)
 {
     const struct refusal_record none = {.max = 0};
 
@@ -207,7 +208,7 @@ static void show_text(struct ingest *in, struct tap *t, const struct event *ev,
         x->bytes = ev->len;
     } else if (passed) {
         x->event = text;
-    } else if (tap_filter(t)->raw) {
+    } else if (tap_filter(t)->raw && p->shape != SCAN_QUERY) { /* it may hold a key */
         x->raw = refusal_record_of(&none, &in->batch, ev, true).raw;
     }
 }
@@ -217,7 +218,8 @@ static void tell_event(struct ingest *in, struct tap *t, const struct request_st
                        const char *unstored)
 {
     const struct tap_filter *f = tap_filter(t);
-    bool passed = ev->fate != EVENT_REJECT;
+    /* One whose hook failed has none of the hook's edits. */
+    bool passed = ev->fate != EVENT_REJECT && ev->fate != EVENT_DEAD;
     struct str text = {NULL, 0};
     struct told x = {.route = account_name(p->account),
                      .status = o->status,
@@ -239,7 +241,7 @@ static void tell_event(struct ingest *in, struct tap *t, const struct request_st
     if (unstored != NULL || !o->store) {
         x.streams = 0;
     }
-    show_text(in, t, ev, passed, text, &x);
+    show_text(in, t, p, ev, passed, text, &x);
     write_line(in, t, p->binding, &x);
 }
 

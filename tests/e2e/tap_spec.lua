@@ -15,7 +15,9 @@ route "POST /v1/events" { body = "event", stream = "events", schema = shape,
     if ev.n == 5 then return drop() end
     if ev.n == 6 then return to "other" end
     if ev.n == 7 then return reject("seven") end
+    if ev.n == 8 then error "a mistake" end
   end }
+route "GET /v1/pixel" { body = "query", stream = "events", schema = shape }
 route "POST /v1/batch" { body = "batch", stream = "events", schema = shape, partial = false }
 ]]
 
@@ -109,6 +111,22 @@ describe("a tap", function()
     assert.equal('{"n":', raws.invalid_json.raw)
     assert.equal(2048, #raws.seven.raw)
     assert.is_true(raws.seven.cut)
+  end)
+
+  it("shows an event whose hook failed to those alone who ask for its bytes", function()
+    local function send() s:post("/v1/events", '{"n":8,"user":"s3cret"}') end
+    local list, _, text = tap({}, 1, send)
+    assert.equal("dead", list[1].decision)
+    assert.falsy(text:find("s3cret", 1, true))
+    assert.equal('{"n":8,"user":"s3cret"}', tap({ "--raw" }, 1, send)[1].raw)
+  end)
+
+  it("shows no query, whoever asks", function()
+    local list, _, text = tap({ "--raw" }, 1, function()
+      h.request(s.port, "GET", "/v1/pixel?n=x&key=s3cret")
+    end)
+    assert.equal("rejected", list[1].decision)
+    assert.falsy(text:find("s3cret", 1, true))
   end)
 
   it("shows only what passes its filter", function()
