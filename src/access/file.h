@@ -23,7 +23,7 @@ struct access_file {
     int fd;             /* -1: not open */
     uint64_t bytes;
     bool regular; /* else a device or a pipe: others know it by its name */
-    bool torn; /* it ends within a line */
+    bool torn;    /* it ends within a line */
 };
 
 /* Copies path. False and *e: it can't be opened; f tries again with each write. */

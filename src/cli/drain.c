@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
@@ -30,6 +31,7 @@ static void look_at(const struct sight *s, struct rest *x)
 {
     cJSON *facts = sight_facts(s);
     const cJSON *sink;
+    char line[sizeof x->why];
 
     *x = (struct rest){
         .comes = series_sum(&s->now, "sluice_received_events_total", NULL) >
@@ -41,8 +43,9 @@ static void look_at(const struct sight *s, struct rest *x)
 
         x->left += left;
         if (left > 0 && facts_true(sink, "holding")) {
-            (void)snprintf(x->why, sizeof x->why, "; sink %s takes nothing: %s",
+            (void)snprintf(line, sizeof line, "; sink %s takes nothing: %s",
                            facts_text(sink, "name"), facts_text(sink, "why"));
+            (void)text_z(TEXT_LINE, str_of(line), x->why, sizeof x->why);
         }
     }
     cJSON_Delete(facts);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "server/supervisor.h"
 
 /* A load may build large tables first. */
@@ -24,11 +26,17 @@ static int fail(int code, const struct err *e)
     return code;
 }
 
+/* Reasons may be a client's or another server's words: a terminal gets none that it
+ * obeys. */
 static void put_plain(FILE *to, const char *text)
 {
     char *plain = text_new(TEXT_PLAIN, str_of(text));
     size_t n = strlen(plain);
+    unsigned char last = 0;
 
+    if (isatty(fileno(to)) == 1) {
+        show_tame(plain, plain, n, &last);
+    }
     (void)fputs(plain, to);
     if (n > 0 && plain[n - 1] != '\n') {
         (void)fputc('\n', to);
@@ -53,13 +61,16 @@ static double number_of(const cJSON *o, const char *name)
 static void show_retiring(const cJSON *list)
 {
     const cJSON *x;
+    char line[1024];
 
     cJSON_ArrayForEach(x, list)
     {
-        (void)printf("retiring: sink %s has %.0f events (%.0f bytes) to deliver%s%s\n",
-                     text_of(x, "name"), number_of(x, "left_events"),
-                     number_of(x, "left_bytes"),
-                     text_of(x, "why")[0] == '\0' ? "" : ": ", text_of(x, "why"));
+        (void)snprintf(line, sizeof line,
+                       "retiring: sink %s has %.0f events (%.0f bytes) to deliver%s%s",
+                       text_of(x, "name"), number_of(x, "left_events"),
+                       number_of(x, "left_bytes"),
+                       text_of(x, "why")[0] == '\0' ? "" : ": ", text_of(x, "why"));
+        put_plain(stdout, line);
     }
 }
 
@@ -67,9 +78,10 @@ static void show_retiring(const cJSON *list)
 static int show_load(const struct ask_answer *a, bool json)
 {
     cJSON *o = cJSON_ParseWithLength(a->text, a->n);
-    const char *status = text_of(o, "status");
+    char status[64];
     bool ok = a->status == 200;
 
+    (void)text_z(TEXT_LINE, str_of(text_of(o, "status")), status, sizeof status);
     if (json) {
         put_plain(stdout, a->text);
     } else {

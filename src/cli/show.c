@@ -76,6 +76,22 @@ const char *show_seconds(char out[SHOW_BYTES], double s)
     return out;
 }
 
+void show_tame(char *out, const char *p, size_t n, unsigned char *last)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+
+        if ((c < 0x20 && c != '\n') || c == 0x7F) {
+            out[i] = ' ';
+        } else if (*last == 0xC2 && c >= 0x80 && c < 0xA0) {
+            out[i] = (char)0xA0; /* U+0080 to U+009F: a space that has two bytes too */
+        } else {
+            out[i] = p[i];
+        }
+        *last = c;
+    }
+}
+
 bool show_colours(int fd)
 {
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { SHOW_BYTES = 32 };
 
@@ -16,6 +17,11 @@ const char *show_rate(char out[SHOW_BYTES], double n);
 const char *show_seconds(char out[SHOW_BYTES], double s);
 /* "312 MB", of 1000. */
 const char *show_bytes(char out[SHOW_BYTES], double n);
+
+/* n bytes of p as a terminal may have them: of all control characters only the ends of
+ * lines stay, the others become spaces. Parts of a stream follow each other: *last is the
+ * byte before p, 0 at the begin. out has n bytes, and may be p. */
+void show_tame(char *out, const char *p, size_t n, unsigned char *last);
 
 /* Whether fd is a terminal that knows colours, and NO_COLOR does not forbid them. */
 bool show_colours(int fd);

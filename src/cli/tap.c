@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "server/supervisor.h"
 
 enum { QUERY_MAX = 4096 };
@@ -20,7 +22,8 @@ struct tap {
     char query[QUERY_MAX];
     size_t n;
     uint64_t count, seen; /* count 0: no end */
-    bool mid_line, dropped;
+    bool mid_line, dropped, terminal;
+    unsigned char last; /* byte of the terminal's text */
 };
 
 /* ---- the arguments ---- */
@@ -112,6 +115,28 @@ static bool set(struct tap *t, int o, const char *value)
 
 /* ---- the stream ---- */
 
+/* Clients chose these bytes: a terminal gets none that it obeys, a pipe gets them as they
+ * are. */
+static bool put(struct tap *t, const char *p, size_t n)
+{
+    char tame[1024];
+
+    if (!t->terminal) {
+        return fwrite(p, 1, n, stdout) == n;
+    }
+    while (n > 0) {
+        size_t k = n < sizeof tame ? n : sizeof tame;
+
+        show_tame(tame, p, k, &t->last);
+        if (fwrite(tame, 1, k, stdout) != k) {
+            return false;
+        }
+        p += k;
+        n -= k;
+    }
+    return true;
+}
+
 /* Writes what came up to the end of its line; false: that was enough. */
 static bool on_bytes(void *arg, const char *p, size_t n)
 {
@@ -123,7 +148,7 @@ static bool on_bytes(void *arg, const char *p, size_t n)
 
         if (t->mid_line || k > 1 || *p != '\n') { /* an empty line is a sign of life */
             t->dropped = t->mid_line ? t->dropped : k > 3 && memcmp(p, "{\"d", 3) == 0;
-            if (fwrite(p, 1, k, stdout) != k) {
+            if (!put(t, p, k)) {
                 return false;
             }
             t->seen += end != NULL && !t->dropped;
@@ -177,7 +202,7 @@ int cli_tap(int argc, char **argv)
                                             {"raw", no_argument, NULL, 'b'},
                                             {"count", required_argument, NULL, 'n'},
                                             {NULL, 0, NULL, 0}};
-    struct tap t = {.n = 0};
+    struct tap t = {.terminal = isatty(STDOUT_FILENO) == 1};
     bool ok = true;
     int o;
 

@@ -68,7 +68,11 @@ describe("a command to a running server", function()
     assert.is_true(away.failing_since_ms > 0 and away.next_try_ms > away.failing_since_ms)
     assert.matches("onnect", away.last_error)
     assert.is_true(away.last_error_ms >= away.failing_since_ms)
-    local text, code = sluice("status --during 20ms " .. here())
+    local text, code
+    h.wait_for("the archive to have all", function()
+      text, code = sluice("status --during 20ms " .. here())
+      return text:find "\n  archive +delivers +%-"
+    end)
     assert.equal(1, code)
     assert.matches("\nWRONG  sink away takes nothing, 3 events wait for it, the oldest for ",
       text)

@@ -121,6 +121,31 @@ describe("a tap", function()
     assert.equal('{"n":8,"user":"s3cret"}', tap({ "--raw" }, 1, send)[1].raw)
   end)
 
+  it("gives a terminal no control characters of clients", function()
+    local out = s.dir .. "/terminal.out"
+    local _, before = s:text():gsub("event=tap status=begins", "")
+    local pid = h.spawn({ "script", "-qec", ("%s tap --spool %s/spool --count 1"):format(
+      h.binary, s.data), "/dev/null" }, out)
+    h.wait_for("the tap to open", function()
+      return select(2, s:text():gsub("event=tap status=begins", "")) > before
+    end)
+    s:post("/v1/batch", '[{"n":1,"user":"\194\1552J\127"}]')
+    assert.equal(0, h.reap(pid))
+    local text = h.read(out)
+    assert.matches('"user":"\194\1602J "', text, 1, true)
+  end)
+
+  it("has a neighbour that shows a terminal no commands either: a reload's report", function()
+    local before = h.read(s.path)
+    h.write(s.path, 'error "\\27]0;x\\7 \\194\\155"')
+    local text = h.shell(('script -qec "%s reload --spool %s/spool" /dev/null'):format(
+      h.binary, s.data))
+    h.write(s.path, before)
+    assert.matches("]0;x", text, 1, true)
+    assert.falsy(text:find("[\27\7]"))
+    assert.falsy(text:find("\194\155", 1, true))
+  end)
+
   it("shows no query, whoever asks", function()
     local list, _, text = tap({ "--raw" }, 1, function()
       h.request(s.port, "GET", "/v1/pixel?n=x&key=s3cret")

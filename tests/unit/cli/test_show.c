@@ -33,6 +33,25 @@ static void numbers_are_rounded_for_people(void **state)
     assert_string_equal(show_seconds(out, 86400 * 4 + 3600 * 6), "4 d 6 h");
 }
 
+static void a_terminal_gets_no_commands_of_strangers(void **state)
+{
+    static const char text[] = "a\033[2J\r\x7F \xC2\x9B"
+                               "2J \xC3\x9B\n";
+    char out[sizeof text], last_of_parts[sizeof text];
+    unsigned char last = 0;
+
+    (void)state;
+    show_tame(out, text, sizeof text - 1, &last);
+    out[sizeof text - 1] = '\0';
+    assert_string_equal(out, "a [2J   \xC2\xA0"
+                             "2J \xC3\x9B\n");
+    last = 0;
+    for (size_t i = 0; i < sizeof text - 1; i++) {
+        show_tame(last_of_parts + i, text + i, 1, &last);
+    }
+    assert_memory_equal(out, last_of_parts, sizeof text - 1);
+}
+
 static void colours_are_for_terminals_alone(void **state)
 {
     int ends[2];
@@ -49,6 +68,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_rounded_for_people),
+        cmocka_unit_test(a_terminal_gets_no_commands_of_strangers),
         cmocka_unit_test(colours_are_for_terminals_alone),
     };
 
