@@ -15,13 +15,18 @@ function M.missing()
     and "no clickhouse-server is installed" or nil
 end
 
+-- Ports that this process has given away: a server binds its own only after a second,
+-- and two dozen servers start at the same time.
+local given = {}
+
 ---Below those that connections get by themselves, which would take it meanwhile.
 function M.free_port()
   for _ = 1, 1000 do
     local port = math.random(10240, 32000)
-    local s = socket.bind("127.0.0.1", port)
+    local s = not given[port] and socket.bind("127.0.0.1", port)
     if s then
       s:close()
+      given[port] = true
       return port
     end
   end
@@ -92,13 +97,17 @@ function Server:run(no_wait)
 end
 
 function Server:ready()
-  h.wait_for("clickhouse", function()
+  local ok, why = pcall(h.wait_for, "clickhouse", function()
     local c = socket.tcp()
     c:settimeout(1)
     local ok = c:connect("127.0.0.1", self.http)
     c:close()
     return ok and self:query("SELECT 1") == "1\n"
   end, 60) -- ZooKeeper keeps the session of a killed replica for half a minute
+  if not ok then
+    error(why .. "; its last words:\n" .. h.shell(("cd '%s'; tail -n 15 out err"):format(
+      self.dir)), 2)
+  end
 end
 
 ---The answer's text; on an error nil and the server's words.
