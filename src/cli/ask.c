@@ -278,6 +278,17 @@ bool ask_send(struct ask *a, const char *method, const char *path, long timeout_
     return true;
 }
 
+bool ask_sink_path(char *out, size_t n, const char *name, const char *what,
+                   struct err *e)
+{
+    char *quoted = curl_easy_escape(NULL, name, 0);
+    int length = quoted == NULL ? -1 : snprintf(out, n, "/sinks/%s/%s", quoted, what);
+
+    curl_free(quoted);
+    return (length >= 0 && (size_t)length < n) ||
+           err_set(e, "\"%.60s\" is too long for the name of a sink", name);
+}
+
 /* ---- a stream ---- */
 
 struct streaming {
@@ -351,7 +362,7 @@ bool ask_refused(const struct ask_answer *answer, struct err *e)
     for (size_t n = strlen(plain); n > 0 && plain[n - 1] == ' '; n--) {
         plain[n - 1] = '\0'; /* it was the end of a line */
     }
-    if (answer->status == 404) {
+    if (answer->status == 404 && strstr(answer->text, "\"unknown_path\"") != NULL) {
         (void)err_set(e,
                       "the server does not know this order; is it an older version?");
     } else {

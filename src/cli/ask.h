@@ -48,6 +48,10 @@ struct ask_answer {
 bool ask_send(struct ask *a, const char *method, const char *path, long timeout_ms,
               struct ask_answer *answer, struct err *e) MUST_USE;
 
+/* "/sinks/NAME/what" with NAME escaped. False and *e: NAME is too long for out. */
+bool ask_sink_path(char *out, size_t n, const char *name, const char *what,
+                   struct err *e) MUST_USE;
+
 /* An answer without end, part by part as it comes; fn returns false once it has enough.
  * ASK_ENDED and *e: there is no server, or it has ended; ASK_REFUSED and *e: it says no. */
 enum ask_end { ASK_ENOUGH, ASK_REFUSED, ASK_ENDED };

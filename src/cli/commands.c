@@ -151,13 +151,12 @@ static const struct command list[] = {
      .run = cli_sink,
      .group = GROUP_RUNNING,
      .summary = "drop the events of a removed sink, repair a journal",
-     .forms = FORMS("sink drop NAME [--admin ADDRESS [--cacert FILE] | --spool DIR]",
-                    "sink repair NAME --spool DIR [--yes]"),
-     .options = OPTIONS({"--admin", "ADDRESS", "the running server's admin listener"},
-                        {"--cacert", "FILE",
-                         "the certificates that https trusts, instead of the system's"},
-                        {"--spool", "DIR", "the spool of a server that does not run"},
-                        {"--yes", NULL, "repair it; without it nothing changes"}),
+     .forms =
+         FORMS("sink drop NAME [--spool DIR]", "sink repair NAME --spool DIR [--yes]"),
+     .asks = 1,
+     .options = OPTIONS({"--yes", NULL, "repair it; without it nothing changes"}),
+     .about = "With --spool DIR, drop also works while no server has that spool. Exit "
+              "code 0: done, 1: refused, 3: no server answers.",
      .operand = OPERAND_WORD,
      .words = "drop repair"},
     {.name = "dead",
@@ -165,20 +164,20 @@ static const struct command list[] = {
      .group = GROUP_STORED,
      .summary = "list, show, send again and remove dead letters",
      .forms = FORMS("dead list DIR", "dead show FILE", "dead purge FILE [--all]",
-                    ("dead replay --sink NAME [--admin ADDRESS] [--cacert FILE] "
-                     "[--dry-run | --stop]"),
+                    "dead replay --sink NAME [--dry-run | --stop]",
                     "dead replay FILE (--to URL | --dry-run)"),
      .options =
          OPTIONS({"--sink", "NAME", "send a sink's dead letters to that sink again"},
-                 {"--admin", "ADDRESS", "the running server's admin listener"},
-                 {"--cacert", "FILE",
-                  "the certificates that https trusts, instead of the system's"},
                  {"--to", "URL",
                   "post dead letters to a route; its schema and hooks run "
                   "again"},
                  {"--dry-run", NULL, "say what would be sent"},
                  {"--stop", NULL, "end a replay that is under way"},
                  {"--all", NULL, "remove the letters that were not sent, too"}),
+     .asks = 1,
+     .about = "With --sink it asks a running server, otherwise it reads files. Exit "
+              "code 0: nothing is left, 1: something is left or refused, 3: no server "
+              "answers.",
      .operand = OPERAND_WORD,
      .words = "list show purge replay"},
     {.name = "find",

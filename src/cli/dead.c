@@ -3,15 +3,16 @@
  * sluice dead show FILE               a letter a line: why, then the event
  * sluice dead replay FILE --to URL    posts the events to a route of a server
  * sluice dead replay FILE --dry-run   says what that would do
- * sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run]
+ * sluice dead replay --sink NAME [--dry-run]
  *                                     has a running server send a sink's letters to
  *                                     that sink once more
- * sluice dead replay --sink NAME --stop [--admin ADDRESS]
+ * sluice dead replay --sink NAME --stop
  *                                     ends that; the letters that are left stay
  * sluice dead purge FILE [--all]      deletes a file whose letters are all replayed
  */
 #include <dirent.h>
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/redeliver.h"
@@ -205,31 +207,48 @@ static int show(const char *path)
 
 static int replay_sink(int argc, char **argv)
 {
-    struct redeliver_at at = {"127.0.0.1:9100", NULL};
+    static const struct option options[] = {ASK_GETOPT,
+                                            {"sink", required_argument, NULL, 'n'},
+                                            {"dry-run", no_argument, NULL, 'd'},
+                                            {"stop", no_argument, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
+    struct ask_options at = {0};
+    const char *sink = NULL;
     bool dry = false, stop = false;
+    int o;
 
-    for (int i = 4; i < argc; i++) {
-        if (strcmp(argv[i], "--dry-run") == 0) {
+    optind = 2; /* after "replay" */
+    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (o == 'n') {
+            sink = optarg;
+        } else if (o == 'd') {
             dry = true;
-        } else if (strcmp(argv[i], "--stop") == 0) {
+        } else if (o == 's') {
             stop = true;
-        } else if (strcmp(argv[i], "--admin") == 0 && i + 1 < argc) {
-            at.admin = argv[++i];
-        } else if (strcmp(argv[i], "--cacert") == 0 && i + 1 < argc) {
-            at.ca = argv[++i];
-        } else {
+        } else if (!ask_option(&at, o, optarg)) {
             return usage_wrong("dead");
         }
     }
-    if (stop) {
-        return dry ? usage_wrong("dead") : redeliver_stop(&at, argv[3]);
+    if (optind != argc || sink == NULL || (dry && stop)) {
+        return usage_wrong("dead");
     }
-    return redeliver(&at, argv[3], dry);
+    return stop ? redeliver_stop(&at, sink) : redeliver(&at, sink, dry);
+}
+
+/* "replay" with an option --sink asks a server; otherwise its operand is a file. */
+static bool names_sink(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--sink") == 0 || strncmp(argv[i], "--sink=", 7) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int cli_dead(int argc, char **argv)
 {
-    if (argc >= 4 && strcmp(argv[1], "replay") == 0 && strcmp(argv[2], "--sink") == 0) {
+    if (argc >= 2 && strcmp(argv[1], "replay") == 0 && names_sink(argc, argv)) {
         return replay_sink(argc, argv);
     }
     if (argc == 3 && strcmp(argv[1], "list") == 0) {

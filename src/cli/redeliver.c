@@ -1,7 +1,6 @@
 #include "cli/redeliver.h"
 
 #include <cjson/cJSON.h>
-#include <curl/curl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,16 +8,16 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "cli/ask.h"
+#include "server/supervisor.h"
 
 /* IDLE: as long as nothing changes, one waits at most so long. */
-enum { ANSWER = 16 << 10, TIMEOUT_S = 30, LOOK_MS = 100, IDLE_MS = 10000 };
+enum { TIMEOUT_MS = 30000, LOOK_MS = 100, IDLE_MS = 10000, PATH = 1024 };
 
 struct asking {
-    CURL *curl;
-    struct redeliver_at at;
-    const char *sink;
-    char answer[ANSWER];
-    size_t n;
+    struct ask *at;
+    char path[PATH];
+    int code; /* of the command, once a request has failed */
 };
 
 struct counts {
@@ -27,18 +26,6 @@ struct counts {
     double replayed, again, unreadable, left, left_bytes;
     char why[700];
 };
-
-static size_t on_answer(char *p, size_t size, size_t n, void *arg)
-{
-    struct asking *a = arg;
-    size_t room = sizeof a->answer - 1 - a->n;
-    size_t some = size * n < room ? size * n : room;
-
-    memcpy(a->answer + a->n, p, some);
-    a->n += some;
-    a->answer[a->n] = '\0';
-    return size * n;
-}
 
 static double number(const cJSON *o, const char *name)
 {
@@ -54,9 +41,10 @@ static void text(const cJSON *o, const char *name, char *out, size_t n)
     (void)snprintf(out, n, "%s", cJSON_IsString(x) ? x->valuestring : "");
 }
 
-static bool take(const struct asking *a, struct counts *c, struct err *e)
+static bool take(struct asking *a, const struct ask_answer *answer, struct counts *c,
+                 struct err *e)
 {
-    cJSON *o = cJSON_ParseWithLength(a->answer, a->n);
+    cJSON *o = cJSON_ParseWithLength(answer->text, answer->n);
 
     text(o, "status", c->status, sizeof c->status);
     text(o, "why", c->why, sizeof c->why);
@@ -68,54 +56,31 @@ static bool take(const struct asking *a, struct counts *c, struct err *e)
     c->left = number(o, "left");
     c->left_bytes = number(o, "left_bytes");
     cJSON_Delete(o);
-    return c->status[0] != '\0' ||
-           err_set(e, "the answer of %s is not one of sluice; check --admin",
-                   a->at.admin);
+    if (c->status[0] == '\0') {
+        a->code = EXIT_SETUP;
+        return err_set(e, "the answer of %s is not one of sluice; check --admin",
+                       ask_where(a->at));
+    }
+    return true;
 }
 
 /* A GET only asks. */
 static bool ask(struct asking *a, const char *method, const char *query,
                 struct counts *c, struct err *e)
 {
-    char *quoted = curl_easy_escape(a->curl, a->sink, 0);
-    char url[1024];
-    long status = 0;
-    CURLcode rc;
+    char path[PATH + 16];
+    struct ask_answer answer;
 
-    (void)snprintf(url, sizeof url, "%s%s/sinks/%s/replay%s",
-                   strstr(a->at.admin, "://") == NULL ? "http://" : "", a->at.admin,
-                   quoted, query);
-    curl_free(quoted);
-    a->n = 0;
-    a->answer[0] = '\0';
-    curl_easy_reset(a->curl);
-    (void)curl_easy_setopt(a->curl, CURLOPT_PROXY,
-                           ""); /* whatever the environment says */
-    (void)curl_easy_setopt(a->curl, CURLOPT_URL, url);
-    (void)curl_easy_setopt(a->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    if (a->at.ca != NULL) {
-        (void)curl_easy_setopt(a->curl, CURLOPT_CAINFO, a->at.ca);
+    (void)snprintf(path, sizeof path, "%s%s", a->path, query);
+    if (!ask_send(a->at, method, path, TIMEOUT_MS, &answer, e)) {
+        a->code = EXIT_SETUP;
+        return false;
     }
-    (void)curl_easy_setopt(a->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
-    (void)curl_easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_answer);
-    (void)curl_easy_setopt(a->curl, CURLOPT_WRITEDATA, a);
-    if (strcmp(method, "GET") != 0) {
-        (void)curl_easy_setopt(a->curl, CURLOPT_POSTFIELDS, "");
-        (void)curl_easy_setopt(a->curl, CURLOPT_CUSTOMREQUEST, method);
+    if (answer.status != 200 && answer.status != 202) {
+        a->code = EXIT_POLICY;
+        return ask_refused(&answer, e);
     }
-    rc = curl_easy_perform(a->curl);
-    if (rc != CURLE_OK) {
-        return err_set(e,
-                       "no server answers at %s (%s): a replay needs a running "
-                       "server; name its address with --admin ADDRESS",
-                       a->at.admin, curl_easy_strerror(rc));
-    }
-    (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status);
-    a->answer[strcspn(a->answer, "\n")] = '\0';
-    if (status != 200 && status != 202) {
-        return err_set(e, "the server answered %ld: %.300s", status, a->answer);
-    }
-    return take(a, c, e);
+    return take(a, &answer, c, e);
 }
 
 /* True: it has ended, or nothing has changed for a while. */
@@ -137,9 +102,12 @@ static bool wait_for_end(struct asking *a, struct counts *c, struct err *e)
             changed_ns = clock_mono_ns();
         }
     }
-    return strcmp(c->status, "none") != 0 ||
-           err_set(e, "the server or the sink restarted during the replay: run the "
-                      "command again to continue");
+    if (strcmp(c->status, "none") == 0) {
+        a->code = EXIT_POLICY;
+        return err_set(e, "the server or the sink restarted during the replay: run the "
+                          "command again to continue");
+    }
+    return true;
 }
 
 static bool report(const struct counts *c, bool dry)
@@ -166,14 +134,33 @@ static bool report(const struct counts *c, bool dry)
            (dry || c->again + c->unreadable + c->left_bytes == 0);
 }
 
-int redeliver(const struct redeliver_at *at, const char *sink, bool dry)
+static bool begin(struct asking *a, const struct ask_options *at, const char *sink,
+                  struct err *e)
 {
-    static struct asking a;
-    struct counts c = {.more = true};
-    bool ok = true, clean = true, more = true;
-    struct err e;
+    a->code = EXIT_SETUP;
+    a->at = ask_open(at, e);
+    return a->at != NULL && ask_sink_path(a->path, sizeof a->path, sink, "replay", e);
+}
 
-    a = (struct asking){.curl = curl_easy_init(), .at = *at, .sink = sink};
+/* ok: no request has failed; fine: what came of it. */
+static int finish(struct asking *a, bool ok, bool fine, const struct err *e)
+{
+    ask_close(a->at);
+    if (!ok) {
+        (void)fprintf(stderr, "sluice: %s\n", e->text);
+        return a->code;
+    }
+    return fine ? EXIT_OK : EXIT_POLICY;
+}
+
+int redeliver(const struct ask_options *at, const char *sink, bool dry)
+{
+    struct asking a;
+    struct counts c = {.more = true};
+    struct err e;
+    bool ok = begin(&a, at, sink, &e);
+    bool clean = true, more = true;
+
     /* After one that was cut off come the letters since, after those of the name
      * before the sink's own. */
     while (ok && more) {
@@ -181,27 +168,20 @@ int redeliver(const struct redeliver_at *at, const char *sink, bool dry)
         clean = ok && report(&c, dry) && clean;
         more = ok && !dry && c.more && strcmp(c.status, "done") == 0 && c.again == 0;
     }
-    curl_easy_cleanup(a.curl);
-    if (!ok) {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
-    }
-    return ok && clean ? 0 : 1;
+    return finish(&a, ok, clean, &e);
 }
 
-int redeliver_stop(const struct redeliver_at *at, const char *sink)
+int redeliver_stop(const struct ask_options *at, const char *sink)
 {
-    static struct asking a;
+    struct asking a;
     struct counts c = {.more = false};
     struct err e;
-    bool ok;
+    bool ok = begin(&a, at, sink, &e) && ask(&a, "DELETE", "", &c, &e) &&
+              wait_for_end(&a, &c, &e);
 
-    a = (struct asking){.curl = curl_easy_init(), .at = *at, .sink = sink};
-    ok = ask(&a, "DELETE", "", &c, &e) && wait_for_end(&a, &c, &e);
-    curl_easy_cleanup(a.curl);
-    if (!ok) {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
-        return 1;
+    if (ok) {
+        (void)report(&c, false);
     }
-    (void)report(&c, false);
-    return strcmp(c.status, "runs") == 0 || strcmp(c.status, "failed") == 0;
+    return finish(&a, ok,
+                  strcmp(c.status, "runs") != 0 && strcmp(c.status, "failed") != 0, &e);
 }

@@ -6,14 +6,9 @@
 
 #include <stdbool.h>
 
-/* The admin listener of the server: HOST:PORT, or https://HOST:PORT if it has TLS. */
-struct redeliver_at {
-    const char *admin;
-    const char *ca; /* PEM file of the authorities that its certificate needs; NULL: the
-                       system's */
-};
+struct ask_options; /* which server, and its token: cli/ask.h */
 
-/* Returns the exit code: 0 when each was taken. */
-int redeliver(const struct redeliver_at *at, const char *sink, bool dry);
+/* Returns the exit code: 0 when each was taken, EXIT_SETUP when no server answers. */
+int redeliver(const struct ask_options *at, const char *sink, bool dry);
 /* Ends it; 0: nothing of it is sent any more. */
-int redeliver_stop(const struct redeliver_at *at, const char *sink);
+int redeliver_stop(const struct ask_options *at, const char *sink);

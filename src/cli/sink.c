@@ -1,13 +1,13 @@
 /*
- * sluice sink drop NAME [--admin ADDRESS]    gives up the remaining events of a sink that
- *                                            was taken out of a running server's policy
- * sluice sink drop NAME --spool DIR          the same in the spool of a server that
- *                                            does not run
+ * sluice sink drop NAME               gives up the remaining events of a sink that was
+ *                                     taken out of a running server's policy
+ * sluice sink drop NAME --spool DIR   the same by the server of that spool, or without it
+ *                                     if it does not run
  * sluice sink repair NAME --spool DIR [--yes]  shows the whole records of a damaged
  *                                            journal; with --yes makes one of them
  */
-#include <curl/curl.h>
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,11 +16,14 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/folder.h"
+#include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "delivery/delivery.h"
 #include "journal/journal.h"
+#include "server/admin/note.h"
 #include "server/sinks/persisted.h"
+#include "server/supervisor.h"
 #include "spool/spool.h"
 
 static int fail(const struct err *e)
@@ -31,37 +34,28 @@ static int fail(const struct err *e)
 
 /* ---- a running server ---- */
 
-static int ask(const char *admin, const char *ca, const char *name)
-{
-    CURL *curl = curl_easy_init();
-    char *quoted = curl_easy_escape(curl, name, 0);
-    char url[512];
-    long status = 0;
-    struct err e;
-    CURLcode rc;
+enum { ANSWER_MS = 60000 };
 
-    (void)snprintf(url, sizeof url, "%s%s/sinks/%s/drop",
-                   strstr(admin, "://") == NULL ? "http://" : "", admin, quoted);
-    curl_free(quoted);
-    (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
-    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
-    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    if (ca != NULL) {
-        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
+static int ask(const struct ask_options *o, const char *name)
+{
+    struct ask_answer answer;
+    char path[1024];
+    struct err e;
+    struct ask *a = ask_open(o, &e);
+    int code = EXIT_SETUP;
+
+    if (a == NULL || !ask_sink_path(path, sizeof path, name, "drop", &e) ||
+        !ask_send(a, "POST", path, ANSWER_MS, &answer, &e)) {
+        (void)fail(&e);
+    } else if (answer.status != 200) {
+        (void)ask_refused(&answer, &e);
+        code = fail(&e);
+    } else {
+        (void)fputs(answer.text, stdout);
+        code = EXIT_OK;
     }
-    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, 60L);
-    rc = curl_easy_perform(curl); /* its body goes to the standard output */
-    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_cleanup(curl);
-    if (rc != CURLE_OK) {
-        (void)err_set(&e,
-                      "no server answers at %s (%s); if the server does not "
-                      "run, name its spool with --spool DIR",
-                      admin, curl_easy_strerror(rc));
-        return fail(&e);
-    }
-    return status == 200 ? 0 : 1;
+    ask_close(a);
+    return code;
 }
 
 /* ---- a stopped one ---- */
@@ -189,23 +183,34 @@ static int repair(const char *dir, const char *name, bool yes)
 
 int cli_sink(int argc, char **argv)
 {
-    if (argc >= 5 && argc <= 6 && strcmp(argv[1], "repair") == 0 &&
-        strcmp(argv[3], "--spool") == 0 &&
-        (argc == 5 || strcmp(argv[5], "--yes") == 0)) {
-        return repair(argv[4], argv[2], argc == 6);
+    static const struct option options[] = {
+        ASK_GETOPT, {"yes", no_argument, NULL, 'y'}, {NULL, 0, NULL, 0}};
+    struct ask_options at = {0};
+    bool yes = false, stopped;
+    const char *verb, *name;
+    struct note note;
+    struct err e;
+    int o;
+
+    optind = 1;
+    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (o == 'y') {
+            yes = true;
+        } else if (!ask_option(&at, o, optarg)) {
+            return usage_wrong("sink");
+        }
     }
-    if (argc < 3 || strcmp(argv[1], "drop") != 0) {
+    if (argc - optind != 2) {
         return usage_wrong("sink");
     }
-    if (argc == 3) {
-        return ask("127.0.0.1:9100", NULL, argv[2]);
+    verb = argv[optind];
+    name = argv[optind + 1];
+    if (strcmp(verb, "repair") == 0 && at.spool != NULL && at.admin == NULL) {
+        return repair(at.spool, name, yes);
     }
-    if ((argc == 5 || (argc == 7 && strcmp(argv[5], "--cacert") == 0)) &&
-        strcmp(argv[3], "--admin") == 0) {
-        return ask(argv[4], argc == 7 ? argv[6] : NULL, argv[2]);
+    if (strcmp(verb, "drop") != 0 || yes) {
+        return usage_wrong("sink");
     }
-    if (argc == 5 && strcmp(argv[3], "--spool") == 0) {
-        return drop(argv[4], argv[2]);
-    }
-    return usage_wrong("sink");
+    stopped = at.spool != NULL && at.admin == NULL && !note_read(&note, at.spool, &e);
+    return stopped ? drop(at.spool, name) : ask(&at, name);
 }

@@ -73,15 +73,22 @@ describe("the admin listener over TLS", function()
   end)
 
   it("is asked by the command line", function()
-    local out = h.shell(("%s dead replay --sink archive --dry-run --admin https://localhost:%d "
-      .. "--cacert '%s/own.pem'"):format(h.binary, s.admin, dir))
+    local function say(words)
+      return h.shell(("%s %s --admin https://localhost:%d 2>&1; echo rc=$?"):format(h.binary,
+        words, s.admin))
+    end
+    local ca = (" --cacert '%s/own.pem'"):format(dir)
+    local out = say("dead replay --sink archive --dry-run" .. ca)
     has(out, "a file sink refuses no events")
-    out = h.shell(("%s sink drop archive --admin https://localhost:%d --cacert '%s/own.pem'")
-      :format(h.binary, s.admin, dir))
+    has(out, "rc=1")
+    out = say("sink drop archive" .. ca)
     has(out, "policy")
-    out = h.shell(("%s dead replay --sink archive --dry-run --admin https://localhost:%d"):format(
-      h.binary, s.admin))
-    has(out, "certificate")
+    has(out, "rc=1")
+    for _, words in ipairs { "dead replay --sink archive --dry-run", "sink drop archive" } do
+      out = say(words)
+      has(out, "certificate")
+      has(out, "rc=3")
+    end
   end)
 
   it("is scraped by Prometheus", function()
