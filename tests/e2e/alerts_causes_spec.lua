@@ -6,8 +6,10 @@ local faults = require "faults"
 local free_port = require "clickhouse".free_port
 local h = require "harness"
 local kafka = require "kafka"
+local posix = require "posix.sys.socket"
 local signal = require "posix.signal"
 local socket = require "socket"
+local unistd = require "posix.unistd"
 
 local missing = h.shell("command -v prometheus") == "" and "no prometheus is installed"
 
@@ -145,6 +147,38 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     send(1)
   end }
 
+  -- Clients that never read: their answers stay with the server.
+  local function deaf()
+    local fd = posix.socket(posix.AF_INET, posix.SOCK_STREAM, 0)
+    posix.setsockopt(fd, posix.SOL_SOCKET, posix.SO_RCVBUF, 2048)
+    posix.connect(fd, { family = posix.AF_INET, addr = "127.0.0.1", port = s.admin })
+    posix.send(fd, ("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n"):rep(60))
+    return fd
+  end
+  local DEAF = { SluiceConnectionsEvicted = function()
+    local list = {}
+    for i = 1, 200 do list[i] = deaf() end
+    h.wait_for("evictions", function()
+      local a = h.request(s.admin, "GET", "/metrics")
+      return a and (tonumber(a.body:match "sluice_connections_evicted_total (%d+)") or 0) > 0
+    end)
+    for _, fd in ipairs(list) do unistd.close(fd) end
+  end }
+  local FEW = { SluiceDescriptorsFew = function()
+    local open = s:metric "process_open_fds"
+    h.shell(("prlimit --pid %d --nofile=%d"):format(s.real_pid, math.ceil(open / 0.9)))
+  end }
+  local START = { SluiceRestarts = function()
+    s.args = { "--admin", "127.0.0.1:" .. s.admin }
+    s:stop "SIGKILL"
+    s:start()
+    h.wait_for("a scrape", function()
+      local data = ask "/api/v1/query?query=process_start_time_seconds"
+      return data and data.result[1]
+        and tonumber(data.result[1].value[2]) == s:metric "process_start_time_seconds"
+    end)
+  end }
+
   it("fire when what they name happens, and not before", function()
     if missing then pending(missing) return end
     assert.equal(202, send(1).status)
@@ -156,9 +190,9 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     for name in pairs(FAULTS) do assert.is_nil(early[name], name) end
     f:rules "on=sync do=delay path=/spool/ ms=120"
     -- Again and again until all fire: a rate needs two scrapes that differ.
-    for _, set in ipairs { FAULTS, LOG, STORE, SYNC, mounted and DISK } do
+    for _, set in ipairs { FAULTS, LOG, STORE, SYNC, DEAF, FEW, START, mounted and DISK } do
       local left
-      h.wait_for("all alerts", function()
+      local ok, why = pcall(h.wait_for, "all alerts", function()
         local now = firing()
         left = {}
         for name, fault in pairs(set) do
@@ -170,6 +204,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
         h.sleep(0.1)
         return #left == 0
       end, 60)
+      assert(ok, tostring(why) .. ": " .. table.concat(left, ", "))
     end
   end)
 end)
