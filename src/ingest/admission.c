@@ -82,6 +82,9 @@ static const struct {
     [STORE_FULL] = {"No room", "spool_full",
                     "the spool of this stream is full; send the request "
                     "again later"},
+    [STORE_UNWRITABLE] = {"No room", "spool_unwritable",
+                          "the disk of the spool is full or returns errors; send the "
+                          "request again later"},
     [STORE_CROWDED] = {"Busy", "too_many_waiting",
                        "too many requests wait for the disk or for sinks; "
                        "send the request again later"},
@@ -154,7 +157,7 @@ static enum store_result look_ahead(const struct ingest *in, int stream, uint64_
             return STORE_CROWDED;
         }
     }
-    return spool_has_room(in->conf.spool, stream, bytes) ? STORE_OK : STORE_FULL;
+    return spool_has_room(in->conf.spool, stream, bytes) ? STORE_OK : store_no_room(in);
 }
 
 /* Its body is read without room, for what it is answered may be in it. */
@@ -170,6 +173,7 @@ bool admission_progress(void *arg, struct http_request *r, const struct http_vie
     struct ingest *in = arg;
     struct policy_request req;
     struct request_state *p = http_user(r);
+    enum store_result why;
     int stream;
 
     in->view = v;
@@ -187,10 +191,11 @@ bool admission_progress(void *arg, struct http_request *r, const struct http_vie
     answer_head_common(p->route, &req, in->extra);
     admission_leave(in, p);
     account_received(p->account, 1);
+    why = store_no_room(in);
     if (UNLIKELY(in->n_taps > 0)) {
-        tell_unstored(in, p->account, STORE_FULL);
+        tell_unstored(in, p->account, why);
     }
-    admission_unstored(in, r, STORE_FULL, 1);
+    admission_unstored(in, r, why, 1);
     return false;
 }
 

@@ -185,6 +185,7 @@ void commit_late(struct ingest *in, bool all); /* and those that waited too long
 enum store_result {
     STORE_OK = 0,
     STORE_FULL,       /* no room */
+    STORE_UNWRITABLE, /* no room: the disk takes no further segment */
     STORE_CROWDED,    /* too many wait for sinks */
     STORE_BLOCKED,    /* a sink that would be waited for can't be reached */
     STORE_KEYS_FULL,  /* too many keys of a dedup wait to be saved */
@@ -196,6 +197,8 @@ enum store_result store_unrepeated(struct ingest *in, struct request_state *p,
                                    struct dedup_hold *hold) MUST_USE;
 enum store_result store_events(struct ingest *in, const struct binding *b,
                                const struct route *route, struct waiter *w) MUST_USE;
+/* Why a stream has no room. */
+enum store_result store_no_room(const struct ingest *in);
 
 /* ---- meters.c ---- */
 

@@ -252,6 +252,11 @@ static void note_syncs(struct ingest *in, const struct binding *b,
     in->n_delivering += w->delivering;
 }
 
+enum store_result store_no_room(const struct ingest *in)
+{
+    return spool_writable(in->conf.spool) ? STORE_FULL : STORE_UNWRITABLE;
+}
+
 enum store_result store_events(struct ingest *in, const struct binding *b,
                                const struct route *route, struct waiter *w)
 {
@@ -261,7 +266,7 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
 
     measure(in, b, route, &z);
     if (!reserve(in, b, route, &z, w)) {
-        return STORE_FULL;
+        return store_no_room(in);
     }
     r = may_wait(in, b, &z);
     if (r != STORE_OK) {
@@ -281,7 +286,7 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
     }
     if (!append_all(in, b, route, &z, marks, &w->hold)) {
         w->touched = 0;
-        return STORE_FULL;
+        return store_no_room(in);
     }
     note_syncs(in, b, &z, marks, w);
     return STORE_OK;

@@ -419,6 +419,11 @@ void spool_release(struct spool *s, int stream, uint64_t bytes)
     stats_add_shared(st->reserved_gauge, -bytes);
 }
 
+bool spool_writable(const struct spool *s)
+{
+    return !atomic_load(&s->unwritable);
+}
+
 unsigned spool_used_percent(struct spool *s, bool *writable)
 {
     uint32_t n = atomic_load(&s->n_streams);
@@ -432,6 +437,6 @@ unsigned spool_used_percent(struct spool *s, bool *writable)
 
         most = used > most ? used : most;
     }
-    *writable = !atomic_load(&s->unwritable);
+    *writable = spool_writable(s);
     return most;
 }

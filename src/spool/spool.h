@@ -201,6 +201,9 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
 bool spool_has_room(const struct spool *s, int stream, uint64_t bytes);
 void spool_release(struct spool *s, int stream, uint64_t bytes);
 
+/* Whether segments can be prepared now. Any thread; no lock. */
+bool spool_writable(const struct spool *s);
+
 /* Share of max_bytes in use, the fullest stream, 0..100; for /readyz. False in
  * *writable: segments can't be prepared now. */
 unsigned spool_used_percent(struct spool *s, bool *writable);
