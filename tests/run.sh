@@ -180,8 +180,8 @@ check() { # title, command: passes when it exits 0
   fi
 }
 
-fuzz() { # targets: two at a time; they share 200 s, or have their own time
-  seconds=${SLUICE_FUZZ_SECONDS:-$((200 / $#))}
+fuzz() { # targets: two at a time; they share 120 s, or have their own time
+  seconds=${SLUICE_FUZZ_SECONDS:-$((120 / $#))}
   printf '%s\n' "$@" | xargs -P 2 -I{} sh -c "sh tests/fuzz/run.sh build-fuzz {} \
     $seconds >'$logs/fuzz-{}' 2>&1; echo \$? >'$logs/fuzz-{}.code'"
   for t in "$@"; do
