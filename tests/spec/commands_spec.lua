@@ -112,7 +112,7 @@ route "POST /e" { body = "event", stream = "s" }]])
       assert.matches(" %-a " .. command .. " %-d '", fish)
       assert.matches("\n.SS " .. command .. "\n.B " .. command, page)
     end
-    -- Each quote is closed, as a shell that is not there would say.
+    -- Each quote is closed, as a fish that is not there would say.
     for line in fish:gmatch "[^\n]+" do
       assert.equal(0, select(2, line:gsub("\\'", ""):gsub("'", "")) % 2, line)
     end
@@ -124,6 +124,43 @@ route "POST /e" { body = "event", stream = "s" }]])
       if line:find "^[.']" and line ~= ".br" then
         assert.matches("^%.%u%u?%u?[ \n]", line .. "\n")
       end
+    end
+  end)
+
+  it("completes in a real fish", function()
+    if h.shell "command -v fish" == "" then pending "no fish is installed" return end
+    h.write(dir .. "/sluice.fish", (sluice "completion fish"))
+    local function complete(text)
+      return h.shell(("cd '%s' && HOME='%s' fish -N -c 'source sluice.fish; complete -C "
+        .. "\"sluice %s\"'"):format(dir, dir, text))
+    end
+    assert.matches("^status\tsay whether", complete "stat")
+    assert.equal("debug\n", complete "loglevel d")
+    for _, command in ipairs(commands()) do
+      local got = complete(command .. " --")
+      for option in sluice(command .. " --help"):gmatch "\n  (%-%-[%l-]+)" do
+        assert.truthy(("\n" .. got):find("\n" .. option .. "\t", 1, true), command .. option)
+      end
+    end
+  end)
+
+  it("completes in a real zsh", function()
+    if h.shell "command -v zsh" == "" then pending "no zsh is installed" return end
+    h.write(dir .. "/_sluice", (sluice "completion zsh"))
+    -- A terminal that waits for what has to come.
+    h.write(dir .. "/type.zsh", [[
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "fpath=($PWD \$fpath); autoload -Uz compinit; compinit -u -D; setopt no_beep
+bindkey '^I' complete-word; COLUMNS=200; echo rea''dy"
+zpty -r z line '*ready*'
+zpty -n -w z "sluice $1"$'\t\t'
+zpty -r z line "*$2*" && echo found
+]])
+    for typed, wanted in pairs { stat = "sluice status", ["tap --"] = "--where",
+      ["loglevel d"] = "loglevel debug", ["sink d"] = "sink drop", ["check p."] = "p.lua" } do
+      assert.equal("found\n", h.shell(("cd '%s' && HOME='%s' timeout 20 zsh -f type.zsh '%s' '%s'")
+        :format(dir, dir, typed, wanted)), typed)
     end
   end)
 
