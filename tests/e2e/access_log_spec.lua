@@ -1,5 +1,6 @@
 -- The access log: a line a request, whatever clients, the disk and operators do.
 local cjson = require "cjson"
+local faults = require "faults"
 local h = require "harness"
 local signal = require "posix.signal"
 
@@ -135,5 +136,53 @@ describe("the access log", function()
     end)
     s:logged "event=access_log status=dropped lines=%d+ why=\"can't write the access log /dev/full"
     assert.equal(0, s:stop())
+  end)
+end)
+
+describe("an access log whose disk hangs", function()
+  local s, f, dir
+  setup(function()
+    dir = h.folder()
+    h.write(dir .. "/partners.csv", ("sha256,name\n%s,acme\n"):format(("0"):rep(64)))
+    f = faults.new(dir)
+    s = h.server { dir = dir, wrap = f:wrap(),
+      policy = POLICY:gsub('workers = 1', 'workers = 1, drain = "2s"', 1)
+        :format [[access_log { path = "a.log" }]] }
+  end)
+  teardown(function()
+    f:rules()
+    s:close()
+    h.remove(dir)
+  end)
+
+  it("holds up no client, no scrape and no reload, and tells how many lines it lost", function()
+    f:rules "on=write do=hang path=a.log"
+    h.wait_for("dropped lines", function()
+      local l = h.load_wait(h.load(s.port, { path = "/load", batch = 1, connections = 8,
+        seconds = 1 }))
+      assert.same({ 0, 0 }, { l.other, l.broken })
+      return s:metric("sluice_access_log_dropped_total", 'reason="behind"') > 0
+    end)
+    assert.equal("ok\n", s:get("/healthz").body)
+    s:signal "SIGUSR1"
+    h.write(s.path, (POLICY:format [[access_log { path = "b.log" }]]))
+    assert.equal(200, s:reload().status)
+    assert.equal(202, s:post("/v1/events?during=1", '[{"id":"a"}]').status)
+  end)
+
+  it("goes on in the file of the newest policy when the disk is back", function()
+    f:rules()
+    h.wait_for("a line", function()
+      assert.equal(202, s:post("/v1/events?after=1", '[{"id":"a"}]').status)
+      return (h.read(s.data .. "/b.log") or ""):find("after=1", 1, true)
+    end)
+  end)
+
+  it("does not hold up the end for longer than the drain", function()
+    f:rules "on=write do=hang path=b.log"
+    assert.equal(202, s:post("/v1/events?last=1", '[{"id":"a"}]').status)
+    local began = h.now()
+    s:stop()
+    assert.is_true(h.now() - began < 20)
   end)
 end)
