@@ -1,5 +1,6 @@
 -- docker/compose.yml and docker/kubernetes/: by their schemas, and the values in them that
 -- have to agree with each other and with the policies they start.
+local cjson = require "cjson"
 local h = require "harness"
 local yaml = require "lyaml"
 
@@ -257,5 +258,26 @@ describe("docker/kubernetes", function()
     assert.equal("sluice", service.metadata.labels[m.jobLabel])
     assert.truthy(h.read "docker/prometheus/rules.yml":find('job="sluice"', 1, true))
     assert.truthy(named(service.spec.ports, m.endpoints[1].port))
+  end)
+
+  it("has a ServiceMonitor as the schema of Prometheus' operator wants it", function()
+    local dir = h.shell("command -v node") ~= "" and h.shell(
+      "sh tests/fetch.sh --installed @kubernetes-models/prometheus-operator 6.0.0"):match "[^\n]+"
+    if not dir then
+      pending "@kubernetes-models/prometheus-operator can't be fetched from npm"
+      return
+    end
+    local function check(o)
+      local path = os.tmpname()
+      h.write(path, cjson.encode(o))
+      local out = h.shell(("node tests/tools/service_monitor.js '%s' '%s'"):format(dir, path))
+      os.remove(path)
+      return out
+    end
+    local m = objects["ServiceMonitor/sluice"]
+    assert.equal("valid\n", check(m))
+    m.spec.endpoints[1].interval = "15 s"
+    assert.matches("endpoints/0/interval must match", check(m))
+    m.spec.endpoints[1].interval = "15s"
   end)
 end)
