@@ -159,15 +159,20 @@ local faults = {
     c.proxy:say "pass"
   end },
   -- First before ZooKeeper hears of a part: only that takes so many bytes. Then behind.
-  { name = "connections to ZooKeeper that are cut", leaves = true, run = function(c)
-    c.way:say "cut 100 800"
-    h.sleep(2)
-    c.kill()
-    h.sleep(1)
-    c.way:say "lose 23"
-    h.sleep(2)
-    c.way:say "pass"
-  end },
+  { name = "connections to ZooKeeper that are cut", leaves = true, lasts = true,
+    run = function(c)
+      c.way:say "cut 100 800"
+      h.sleep(2)
+      c.kill()
+      h.sleep(1)
+      -- Until an insert was among those whose answer is lost.
+      c.way:say "lose 23"
+      h.wait_for("a part that ZooKeeper does not know", function()
+        h.sleep(0.5)
+        return h.read(c.ch.dir .. "/log"):find("Unknown status", 1, true)
+      end, 90)
+      c.way:say "pass"
+    end },
   -- Which row it is the server does not say: it is looked for by halves.
   { name = "one unknown word of an enum in 10,000, and answers lost", words = true,
     poison = 10000, batch = 100, rate = 100, proxied = true, run = function(c)
