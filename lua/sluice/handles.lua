@@ -13,6 +13,7 @@ local M = {}
 local C = ffi.C
 local text_of = ffi.string
 local type, error, tostring = type, error, plain.tostring
+local EXACT = plain.EXACT
 
 local ctx = context.ctx  -- struct sluice_context *
 local event_type = context.event_type
@@ -321,6 +322,11 @@ local function find_row(place, key)
     error(("a %s can't be used while the policy is loaded"):format(place.word), 3)
   end
   if key == nil then return -1 end
+  if type(key) == "number" then
+    -- Beyond 2^53 several ids are one number: none of them may find another's row.
+    if key >= EXACT or key <= -EXACT then return -1 end
+    key = key + 0 -- no -0
+  end
   if type(key) ~= "string" then key = tostring(key) end
   plain.spend(#key)
   local row = C.sluice_row(ctx, place.index, key, #key)

@@ -813,7 +813,8 @@ function schema(fields) end
 ---@field take fun(self: sluice.limit_handle, key: any, n?: number): boolean Takes n tokens (default: 1) and returns true if the key's bucket has them. Otherwise it takes no token and returns false.
 
 ---`t(key)` is the row with that key: `t("de").name`. `t[key]` is the first column of that row that is not the
----key. Both are nil if no row has the key.
+---key. Both are nil if no row has the key. A number finds the row of its digits, but none from 2^53 on,
+---where several ids are one number: send such ids as texts.
 ---@class sluice.lookup_handle
 ---@field [string] any
 ---@overload fun(key: any): table<string, string>?

@@ -84,9 +84,20 @@ local function sub(s, i, j)
   return part
 end
 
+-- Lua shows 14 digits of a number. Ids are longer, and differ in their last digits only.
+local LONG_ID, EXACT, LONGEST = 1e14, 9007199254740992, 18446744073709551616
+
+---@return boolean whether other whole numbers have the same text in plain Lua
+local function is_long(v)
+  return (v >= LONG_ID and v <= LONGEST or v <= -LONG_ID and v >= -LONGEST) and v % 1 == 0
+end
+
 ---tostring without an address, which is another one in each state.
 local function shown(v)
   local kind = type(v)
+  if kind == "number" and is_long(v) then
+    return raw.format(v < EXACT and v > -EXACT and "%.0f" or "%.17g", v)
+  end
   if kind == "function" then return kind end
   if kind == "table" then
     if getmetatable(v) == nil then return kind end
@@ -280,6 +291,6 @@ function M.open(host)
   return library
 end
 
-M.spend, M.over, M.tostring = spend, over, shown
+M.spend, M.over, M.tostring, M.EXACT = spend, over, shown, EXACT
 
 return M

@@ -110,6 +110,8 @@ route "POST /v1/events" { body = "event", stream = "events",
   end }
 ]]
   local GEO = "code,name,currency\nde,Germany,EUR\n17,\"Seven, teen\",X\nget,Getland,G\n"
+    .. "100004567890123,Long,L\n9007199254740991,Longest,L\n9007199254740992,Wrong,W\n"
+    .. "0,Zero,Z\n"
   local TENANTS = "name\tkey\nAcme\tk1\nOther \"x\"\tk2\n"
 
   it("finds rows of a table by their key, and reads it again at a reload", function()
@@ -118,7 +120,9 @@ route "POST /v1/events" { body = "event", stream = "events",
     write("tenants.tsv", TENANTS)
     serve()
     for _, body in ipairs { [[{"c":"de","k":"k1"}]], [[{"c":17}]], [[{"c":"get"}]],
-      [[{"c":"none","k":"k2"}]], [[{"c":null}]] } do
+      [[{"c":"none","k":"k2"}]], [[{"c":null}]], [[{"c":100004567890123}]],
+      [[{"c":100004567890149}]], [[{"c":-9007199254740991}]], [[{"c":-0}]],
+      [[{"c":9007199254740991}]], [[{"c":9007199254740993}]] } do
       assert.equal(202, s:post("/v1/events", body).status)
     end
     local hash = s:text():match("hash=(%x+)")
@@ -130,9 +134,9 @@ route "POST /v1/events" { body = "event", stream = "events",
     write("geo.csv", GEO .. "de,Twice,X\nfr,France\n")
     local a = s:reload()
     assert.equal(422, a.status)
-    assert.matches('geo.csv:5: the key \\"de\\" is given twice, first in line 2', a.body,
+    assert.matches('geo.csv:9: the key \\"de\\" is given twice, first in line 2', a.body,
       1, true)
-    assert.matches("geo.csv:6: 2 fields, the first line has 3", a.body, 1, true)
+    assert.matches("geo.csv:10: 2 fields, the first line has 3", a.body, 1, true)
     s:post("/v1/events", [[{"c":"de","n":2}]])
     s:post("/v1/events", [[{"c":"de","bad":1}]])
     s:logged('the lookup has no column \\"nothing\\"')
@@ -142,6 +146,10 @@ route "POST /v1/events" { body = "event", stream = "events",
     for _, line in ipairs {
       [[{"c":"de","k":"k1","country":"Germany","money":"EUR","tenant":"Acme"}]],
       [[{"c":17,"country":"Seven, teen","money":"X"}]],
+      [[{"c":100004567890123,"country":"Long","money":"L"}]], [[{"c":100004567890149}]],
+      [[{"c":-9007199254740991}]], [[{"c":-0,"country":"Zero","money":"Z"}]],
+      -- Beyond 2^53 two numbers are one in Lua: it must not be another's row.
+      [[{"c":9007199254740991,"country":"Longest","money":"L"}]], [[{"c":9007199254740993}]],
       [[{"c":"get","country":"Getland","money":"G"}]],
       [[{"c":"none","k":"k2","tenant":"Other \"x\""}]], [[{"c":null}]],
       [[{"c":"de","country":"Deutschland","money":"EUR"}]],

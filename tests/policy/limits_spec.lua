@@ -65,3 +65,22 @@ route "POST /bare" { body = "batch", stream = "s", limits = { hour } }
     assert.is_nil(r.headers["ratelimit-limit"])
   end)
 end)
+
+describe("a limit of numbers", function()
+  it("has a bucket for each, also if they differ in the last digits only", function()
+    local p = assert(testing.load("p.lua", [[
+file "a" { dir = "a" }
+stream "s" { sinks = { "a" } }
+local l = limit "each" { rate = "1/d", key = "id" }
+route "POST /x" { body = "event", stream = "s", on_event = function(ev)
+  return l:check(ev)
+end }
+]], { time = NOON }))
+    for _, id in ipairs { "100004567890123", "100004567890149", "9007199254740991",
+      "9007199254740990", "12345678901234567890", "12345678901234569999" } do
+      local body = ('{"id":%s}'):format(id)
+      assert.equal(202, p:post("/x", body).status, id)
+      assert.equal(429, p:post("/x", body).status, id)
+    end
+  end)
+end)

@@ -98,6 +98,12 @@ local rows = {
   { [[equal(nil, nil)]], "false" },
   { [[hash("u-1") == hash("u-1") and hash("u-1") ~= hash("u-2")]], "true" },
   { [[hash("u-1")]], "4982967204442717" },
+  -- Long ids differ in their last digits only.
+  { [[hash(100004567890123) == hash("100004567890123")]], "true" },
+  { [[hash(1e17) ~= hash(1e17 + 16)]], "true" },
+  { [[tostring(100004567890123)]], [["100004567890123"]] },
+  { [[tostring(-9007199254740991)]], [["-9007199254740991"]] },
+  { [[tostring(0.1) .. tostring(1e300) .. tostring(1/0)]], [["0.11e+300inf"]] },
   { [[sample(1, "x") and sample(1)]], "true" },
   { [[sample(0, "x") or sample(0)]], "false" },
   { [[(function() local n = 0 for i = 1, 10000 do if sample(0.1, i) then n = n + 1 end end
