@@ -56,9 +56,10 @@ local function on_event(ev, req)
 end
 
 -- Records that are refused beside good ones: the exporter hears how many, and why the
--- first one was, and must not send them again. sluice keeps them.
+-- first one was, and must not send them again. sluice keeps them. Without refused ones
+-- partialSuccess must not stand there: exporters would log a warning for each export.
 local answer = {
-  status = 200, refused = 400,
+  status = 200, refused = 400, body_accepted = "{}",
   body = [[{"partialSuccess":{"rejectedLogRecords":"{$rejected}","errorMessage":"{$message}"}}]],
 }
 

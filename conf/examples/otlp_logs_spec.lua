@@ -30,10 +30,11 @@ describe("otlp_logs.lua", function()
   end)
 
   it("answers full success as an exporter expects it", function()
-    local r = records '{"body":{"stringValue":"a"}}'
-    assert.same({ rejectedLogRecords = "0", errorMessage = "" }, partial(r))
-    assert.equal(200, export('{"resourceLogs":[]}').status)
-    assert.equal(200, export('{"resourceLogs":[{"resource":{}}]}').status)
+    -- The exporter for Node warns of each answer that has a partialSuccess.
+    for _, r in ipairs { records '{"body":{"stringValue":"a"}}', export '{"resourceLogs":[]}',
+      export '{"resourceLogs":[{"resource":{}}]}' } do
+      assert.same({ 200, "{}" }, { r.status, r.body })
+    end
   end)
 
   it("tells how many records it refuses, and keeps them", function()

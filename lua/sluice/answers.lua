@@ -150,6 +150,25 @@ function Loader:answer_body(s, o, a)
   return parts, sums
 end
 
+-- What is answered when none of many events was refused.
+function Loader:answer_accepted(s, a, sums)
+  local text, why = a.body_accepted, nil
+  if text == nil then return nil end
+  if not sums then
+    self:problem(s, { "answer", "body_accepted" }, "key",
+      "means nothing without one of {$…} in body, such as {$rejected}")
+    return nil
+  elseif #text > BODY_MAX then
+    why = ("is longer than %d bytes"):format(BODY_MAX)
+  elseif parts_of(text) then
+    why = "has no {…}: all events were accepted"
+  elseif not a.type and not self.host.is_json(text) then
+    why = "is no JSON; say its type, such as type = \"text/plain\""
+  end
+  if why then self:problem(s, { "answer", "body_accepted" }, "value", why) end
+  return text
+end
+
 -- Headers that sluice writes itself, or that another option says.
 local OWN = { ["content-type"] = "say type", location = "say location",
   ["content-length"] = "the body decides it", ["transfer-encoding"] = "the body decides it",
@@ -320,7 +339,7 @@ function Loader:route_answer(s, o, a)
   if a.status == 204 or a.status == 205 or location then a.body = a.body or "" end
   return { status = a.status, body = a.body,
     fill = not sums and a.fill or nil, summary = sums and a.fill or nil, item = item,
-    item_refused = item_refused, type = a.type,
+    item_refused = item_refused, type = a.type, accepted = self:answer_accepted(s, a, sums),
     lines = self:answer_lines(s, a), location = location,
     refused = a.refused == "same" and 422 or a.refused,
     same_refused = a.refused == "same", same_unstored = a.unstored == "same" }

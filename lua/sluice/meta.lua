@@ -301,6 +301,7 @@ function mmdb(name) end
 ---The answer to a request with accepted events, instead of 202 with counts. "pixel" is a transparent GIF of 43 bytes that is not cached; a client gets it also when its event was refused or could not be stored.
 ---@class sluice.route.answer
 ---@field body? string Body of the answer, instead of the counts and errors. In JSON, "{click_id}" stands for the field of the event (one event). Of many events, {$accepted} and {$rejected} are numbers, {$errors} says whether one was refused (true, false), "{$message}" why the first one was, and [{$items}] has a text for each, item or item_refused. Without {$items} it does not tell which events of a batch were refused: sluice writes these to the dead letters if others were accepted. If one of them may pass later (a limit), sluice refuses the whole batch.
+---@field body_accepted? string The same of a request of which no event was refused, for clients that take any word of refused ones for a warning: "{}". It needs one of {$…} in body.
 ---@field fallback? string Url for events without a good one, instead of refusing them.
 ---@field headers? table<string, string|number|boolean> Further headers of this answer, as name = value. A redirect has Cache-Control: no-store unless they say otherwise.
 ---@field hosts? string[] Hosts to which a url of a field or function may lead: "shop.example", "shop.example:8443", "*.shop.example". An event with another url is refused (bad_location). Needed for a field or function.

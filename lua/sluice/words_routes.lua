@@ -155,6 +155,9 @@ M.route = {
             .. "tell which events of a batch were refused: sluice writes these to the dead "
             .. "letters if others were accepted. If one of them may pass later (a limit), "
             .. "sluice refuses the whole batch." },
+        body_accepted = { type = "text",
+          help = "The same of a request of which no event was refused, for clients that take "
+            .. "any word of refused ones for a warning: \"{}\". It needs one of {$…} in body." },
         item = { type = "text",
           help = "What {$items} of body has for an accepted event: JSON, in which \"{_id}\" is "
             .. "a field of the event and {$index} its number. status is the answer's then, "

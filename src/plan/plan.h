@@ -304,6 +304,7 @@ struct answer_plan {
     struct fill_plan fill;               /* the same with values */
     struct fill_plan summary;            /* the same of many events, see summary.h */
     struct fill_plan item, item_refused; /* of one, in it */
+    struct str accepted; /* instead of summary when none was refused; p NULL: it, too */
     const char *type;                    /* of body */
     const char *lines;                   /* headers, whole lines; NULL: none */
     int refused;                         /* 4xx, when all events were refused */

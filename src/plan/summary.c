@@ -177,6 +177,10 @@ static size_t summarise(const struct answer_plan *a, const struct event_batch *b
     struct sheet t = {out, 0};
     uint64_t dead = a->item.n > 0 ? 0 : o->dead, refused = o->rejected + dead;
 
+    if (refused == 0 && a->accepted.p != NULL) {
+        put(&t, a->accepted);
+        return t.n;
+    }
     for (uint32_t i = 0; i < a->summary.n; i++) {
         const struct fill_part *part = &a->summary.parts[i];
 

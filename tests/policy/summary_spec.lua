@@ -49,6 +49,14 @@ describe("an answer to many events", function()
       testing.decode(r.body).bad, testing.decode(r.body).all })
   end)
 
+  it("says nothing of refused events when there are none, if the route says so", function()
+    local p = policy [==[body = '{"bad":"{$rejected}"}', body_accepted = "{}"]==]
+    assert.equal("{}", p:post("/x", '[{"n":1},{"n":9}]').body)
+    assert.equal("{}", p:post("/x", "[]").body)
+    assert.equal('{"bad":"1"}', p:post("/x", '[{"n":1},{"n":"x"}]').body)
+    assert.equal(400, p:post("/x", '[{"n":"x"}]').status)
+  end)
+
   it("refuses as usual what can't be read", function()
     local r = policy(items):post("/x", "[{")
     assert.same({ 400, "invalid_json" }, { r.status, r.code })

@@ -126,6 +126,16 @@ local rows = {
   { "an item that is too long",
     post([[{ body = '[{$items}]', item = '"' .. ("x"):rep(511) .. '"', item_refused = '{}' }]],
       "batch"), POST .. ".item: is longer than 512 bytes" },
+  { "a body for no refused event where no other body tells of them",
+    post([[{ body = '{}', body_accepted = '{}' }]], "batch"),
+    POST .. ".body_accepted: means nothing without one of {$…} in body, such as "
+      .. "{$rejected}" },
+  { "a body for no refused event that is no JSON",
+    post([[{ body = '{"n":{$rejected}}', body_accepted = 'ok' }]], "batch"),
+    POST .. [[.body_accepted: is no JSON; say its type, such as type = "text/plain"]] },
+  { "a value of many events in a body for no refused event",
+    post([[{ body = '{"n":{$rejected}}', body_accepted = '{"n":{$accepted}}' }]], "batch"),
+    POST .. ".body_accepted: has no {…}: all events were accepted" },
   { "too many headers", post [[{ headers = { ["X-Y"] = ("y"):rep(2048) } }]],
     POST .. ".headers: together 2055 bytes; expected at most 2048" },
 }

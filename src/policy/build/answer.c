@@ -75,6 +75,7 @@ void build_answer(struct build *b, struct route *r)
         a = build_room(b, sizeof *a);
         *a = (struct answer_plan){.status = (int)field_whole(b, "status"),
                                   .body = field_text(b, "body"),
+                                  .accepted = field_text(b, "accepted"),
                                   .type = field_text(b, "type").p,
                                   .lines = field_text(b, "lines").p,
                                   .refused = (int)field_whole(b, "refused"),
