@@ -9,17 +9,19 @@ server { listen = "0.0.0.0:8080", max_body = "16MiB" } -- a client's bulk: 5 MB
 admin  { listen = "127.0.0.1:9100" }
 
 file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
--- A document with an _id is written again when the answer is missing: it is stored once,
--- also over a crash. One without is stored each time, as in Elasticsearch.
+-- A client without an answer writes its documents again. One that is created with an _id is
+-- stored once, also over a crash. One that is indexed is stored each time, because it may be
+-- a new version: the last one with an _id counts, as in Elasticsearch.
 stream "documents" {
   ack = "synced", sinks = { "archive" },
-  dedup = { key = { "_index", "_id" }, window = "1d", persist = true },
+  dedup = { key = { "tenant", "_index", "_create" }, window = "1d", persist = true },
 }
 file "refused" { dir = "refused", compress = "zstd", linger = "1s" }
 stream "refused" { sinks = { "refused" } }
 
 -- Each API key, as clients send it, and the tenant that it stands for.
-local TENANTS = { ["ApiKey " .. env("ELASTIC_API_KEY", "ZGVtbzprZXk=")] = "demo" }
+local API_KEY = "ApiKey " .. env("ELASTIC_API_KEY", "ZGVtbzprZXk=")
+local TENANTS = { [API_KEY] = "demo" }
 
 -- After 401 a client tells its application. A document with the status 429 is sent again
 -- by the client's bulk helper, a request with 502, 503 or 504 by every client.
@@ -40,6 +42,7 @@ local function on_event(ev, req)
     ev._index = req.params.index
   end
   ev.tenant = TENANTS[req.headers.authorization]
+  ev._create = ev._op_type == "create" and ev._id or nil
 end
 
 -- The clients ask for this header, so that they speak to nothing else by mistake.
@@ -69,7 +72,7 @@ route "GET /" {
       .. [["tagline":"You Know, for Search"}]] },
 }
 
-local AUTH = { authorization = "ApiKey " .. env("ELASTIC_API_KEY", "ZGVtbzprZXk=") }
+local AUTH = { authorization = API_KEY }
 
 example "documents are told one by one" {
   request = "POST /_bulk", headers = AUTH, content_type = "application/x-ndjson",

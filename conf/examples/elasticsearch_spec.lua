@@ -88,12 +88,19 @@ describe("elasticsearch.lua", function()
         #r.stored.documents })
     end)
 
-  it("stores a document with an _id once", function()
-    local lines = { '{"index":{"_index":"once","_id":"1"}}', '{"n":1}',
-      '{"index":{"_index":"once"}}', '{"n":2}' }
+  it("stores a document that is created with an _id once", function()
+    local lines = { '{"create":{"_index":"once","_id":"1"}}', '{"n":1}',
+      '{"create":{"_index":"once"}}', '{"n":2,"_create":"own"}' }
     assert.equal(2, #bulk(lines).stored.documents)
     local again = bulk(lines)
-    assert.same({ 1, 201 }, { #again.stored.documents, items(again)[1].index.status })
+    assert.same({ 1, 201 }, { #again.stored.documents, items(again)[1].create.status })
+  end)
+
+  it("stores each version of a document, also the first one again", function()
+    for _, n in ipairs { 1, 2, 1 } do
+      local r = bulk { '{"index":{"_index":"versions","_id":"1"}}', ('{"n":%d}'):format(n) }
+      assert.equal(n, testing.decode(r.stored.documents[1] or "{}").n)
+    end
   end)
 
   it("believes the action, not the document", function()
@@ -102,6 +109,14 @@ describe("elasticsearch.lua", function()
       '{"index":{"_index":"act","_id":"2"}}', '{"_id":"own"}' }
     assert.same({ 2, "1", "2", "act" }, { #r.stored.documents, items(r)[1].index._id,
       items(r)[2].index._id, testing.decode(r.stored.documents[1])._index })
+    -- Also where the action says nothing: it is no id, and another index.
+    for _ = 1, 2 do
+      r = bulk({ '{"create":{}}', '{"_id":"own","_index":"own","n":1}' }, "/logs/_bulk")
+      assert.same({ { create = { _index = "logs", _id = "", status = 201,
+        result = "created" } } }, items(r))
+      assert.same({ '{"_index":"logs","n":1,"_op_type":"create","tenant":"demo"}' },
+        r.stored.documents)
+    end
   end)
 
   it("asks for a known key", function()

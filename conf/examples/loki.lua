@@ -13,13 +13,14 @@ file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
 -- again what got no answer, and it is stored once, also over a crash.
 stream "lines" {
   ack = "synced", sinks = { "archive" },
-  dedup = { key = { "labels", "time", "line" }, window = "1d", persist = true },
+  dedup = { key = { "tenant", "labels", "time", "line" }, window = "1d", persist = true },
 }
 file "refused" { dir = "refused", compress = "zstd", linger = "1s" }
 stream "refused" { sinks = { "refused" } }
 
 -- Users and passwords, as clients send them (RFC 7617), and their tenants.
-local TENANTS = { ["Basic " .. base64_encode(env("LOKI_USER", "demo:demo"))] = "demo" }
+local USER = "Basic " .. base64_encode(env("LOKI_USER", "demo:demo"))
+local TENANTS = { [USER] = "demo" }
 
 -- Clients push again after 429 and 5xx, and drop what got another 4xx.
 local function on_request(req)
@@ -57,7 +58,7 @@ route "GET /ready" {
   answer = { status = 200, body = "ready\n", type = "text/plain" },
 }
 
-local AUTH = { authorization = next(TENANTS) }
+local AUTH = { authorization = USER }
 
 example "a line gets the labels of its stream" {
   request = "POST /loki/api/v1/push", headers = AUTH,

@@ -14,13 +14,14 @@ file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
 -- its first three attributes is stored once, also over a crash; others may be stored twice.
 stream "records" {
   ack = "synced", sinks = { "archive" },
-  dedup = { key = "uid", window = "1d", persist = true },
+  dedup = { key = { "tenant", "uid" }, window = "1d", persist = true },
 }
 file "refused" { dir = "refused", compress = "zstd", linger = "1s" }
 stream "refused" { sinks = { "refused" } }
 
 -- What OTEL_EXPORTER_OTLP_HEADERS says: "api-key=…"; and the tenant of each.
-local TENANTS = { [env("OTLP_API_KEY", "demo-key")] = "demo" }
+local API_KEY = env("OTLP_API_KEY", "demo-key")
+local TENANTS = { [API_KEY] = "demo" }
 
 -- Exporters send again after 429, 502, 503 and 504, when Retry-After says so, and drop
 -- what got another status.
@@ -73,7 +74,7 @@ route "POST /v1/logs" {
   on_refused = { stream = "refused" }, stream = "records", answer = answer,
 }
 
-local KEY = { ["api-key"] = next(TENANTS) }
+local KEY = { ["api-key"] = API_KEY }
 
 example "a record gets its resource and scope" {
   request = "POST /v1/logs", headers = KEY,

@@ -15,7 +15,7 @@ file "refused" { dir = "refused", compress = "zstd", linger = "1s" }
 -- once, also when sluice was killed before it answered.
 stream "events" {
   ack = "synced", sinks = { "archive" },
-  dedup = { key = "uuid", window = "7d", persist = true },
+  dedup = { key = { "project", "uuid" }, window = "7d", persist = true },
 }
 -- After 4xx a library drops its events and sends no more than a line to its log. So what
 -- is refused is kept here, with its reason.

@@ -14,7 +14,7 @@ file "refused" { dir = "refused", compress = "zstd", linger = "1s" }
 -- stored once, also when sluice was killed before it answered.
 stream "calls" {
   ack = "synced", sinks = { "archive" },
-  dedup = { key = "messageId", window = "7d", persist = true },
+  dedup = { key = { "source", "messageId" }, window = "7d", persist = true },
 }
 -- After 4xx, and after three tries within two seconds, the library for Node gives a batch
 -- up. What sluice refuses is kept here.

@@ -14,7 +14,7 @@ file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
 -- with the same messageId is stored once, also when sluice was killed before it answered.
 stream "calls"   {
   ack = "synced", sinks = { "archive" },
-  dedup = { key = "messageId", window = "1d", persist = true },
+  dedup = { key = { "source", "messageId" }, window = "1d", persist = true },
 }
 stream "strange" { ack = "synced", sinks = { "archive" } }
 -- Calls that a library gives up, because it got 400: bad JSON, or no key.
@@ -59,16 +59,20 @@ local function keep(ev, req, kind)
   end
   ev.writeKey = nil
   ev.source = source
+  local problem
   if not CALLS[kind or ""] then
-    ev.problem = "no such call"
+    problem = "no such call"
   elseif not (ev.userId or ev.anonymousId) then
-    ev.problem = "neither userId nor anonymousId"
+    problem = "neither userId nor anonymousId"
   elseif CALLS[kind] == "track" and not ev.event then
-    ev.problem = "a track call without an event"
+    problem = "a track call without an event"
   end
   -- A library gets one answer for a whole batch. Events that Segment silently drops
-  -- become dead letters here.
-  if ev.problem then return to("strange") end
+  -- are stored apart here.
+  if problem then
+    ev.problem = problem
+    return to("strange")
+  end
 end
 
 local function on_batch(ev, req) return keep(ev, req, ev.type) end

@@ -76,6 +76,13 @@ describe("segment.lua", function()
     assert.equal("neither userId nor anonymousId", line(r, "strange").problem)
   end)
 
+  it("decides by itself what is strange", function()
+    local r = policy:post("/v1/track", { userId = "u", event = "x", problem = "mine" },
+      { headers = BASIC })
+    assert.same({ "calls" }, r.streams)
+    assert.equal("mine", line(r).problem)
+  end)
+
   it("stores a call once that comes twice", function()
     local function send()
       return policy:post("/v1/track", { userId = "u", event = "x",

@@ -47,6 +47,16 @@ describe("snowplow.lua", function()
     assert.equal("127.0.0.1", line(post { event() }).ip)
     local e = line(post({ event() }, { ["SP-Anonymous"] = "*" }))
     assert.is_nil(e.ip or e.anonymous)
+    -- Not among the dead letters either, where one is refused beside others.
+    local r = post({ event(), { e = "pv" } }, { ["SP-Anonymous"] = "*" })
+    assert.equal(1, #r.stored.dead)
+    assert.is_nil(r.stored.dead[1]:find("127.0.0.1", 1, true))
+  end)
+
+  it("keeps the address that a server names for its user", function()
+    assert.equal("192.0.2.7", line(post { event { ip = "192.0.2.7" } }).ip)
+    assert.equal("192.0.2.7", line(post({ event { ip = "192.0.2.7" } },
+      { ["SP-Anonymous"] = "*" })).ip)
   end)
 
   it("refuses what the protocol does not have", function()

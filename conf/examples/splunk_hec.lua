@@ -10,17 +10,17 @@ admin  { listen = "127.0.0.1:9100" }
 
 file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
 -- The protocol gives events no identity. One that has an event_id, in event or in fields,
--- is stored once, also over a crash; others may be stored twice.
+-- is stored once in its index, also over a crash; others may be stored twice.
 stream "events" {
   ack = "synced", sinks = { "archive" },
-  dedup = { key = "event_id", window = "1d", persist = true },
+  dedup = { key = { "index", "event_id" }, window = "1d", persist = true },
 }
 file "refused" { dir = "refused", compress = "zstd", linger = "1s" }
 stream "refused" { sinks = { "refused" } }
 
 -- Each token, as clients send it, and its default index.
-local INDEXES = { ["Splunk " .. env("SPLUNK_HEC_TOKEN",
-  "00000000-0000-0000-0000-000000000000")] = "main" }
+local TOKEN = "Splunk " .. env("SPLUNK_HEC_TOKEN", "00000000-0000-0000-0000-000000000000")
+local INDEXES = { [TOKEN] = "main" }
 
 -- After 4xx a forwarder drops the request, after 5xx it sends it again. Splunk answers an
 -- unknown token with 403, none at all with 401.
@@ -72,7 +72,7 @@ for _, path in ipairs { "/services/collector/health", "/services/collector/healt
   }
 end
 
-local AUTH = { authorization = next(INDEXES) }
+local AUTH = { authorization = TOKEN }
 
 example "events stand one behind the other" {
   request = "POST /services/collector/event", headers = AUTH,

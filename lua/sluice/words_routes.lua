@@ -125,7 +125,7 @@ M.route = {
         .. "through the lists of events: \"resourceLogs[].resource\". Each event of that list "
         .. "without the field gets a copy. It needs events. With body = \"bulk\": values of the "
         .. "event's action, as field = path in its object, or \"$action\" for its word; they "
-        .. "replace the event's own." },
+        .. "replace the event's own, which goes also where the action has none." },
     columns = { type = "list",
       help = "Keys for the values of an event that is an array: with { \"time\", \"line\" }, "
         .. "[17,\"x\"] is the event {\"time\":17,\"line\":\"x\"}. A null, or a value that the "

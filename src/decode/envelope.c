@@ -241,9 +241,6 @@ static bool key(struct reading *r, uint16_t node, const struct key_child **found
 void envelope_keep(struct event_batch *b, uint32_t first, uint32_t place,
                    const struct slot *value)
 {
-    if ((value->tag & 15) == SLOT_ABSENT) {
-        return;
-    }
     if (b->n_runs == b->max_runs) {
         b->max_runs = b->max_runs == 0 ? 64 : 2 * b->max_runs;
         b->runs = mem_realloc(b->runs, b->max_runs * sizeof *b->runs);
@@ -258,7 +255,9 @@ static void keep(const struct reading *r, uint32_t first)
     struct event_batch *b = r->s->b;
 
     for (unsigned i = 0; i < r->v->n_fields && b->n > first; i++) {
-        envelope_keep(b, first, r->v->places[i], &r->values[i]);
+        if ((r->values[i].tag & 15) != SLOT_ABSENT) {
+            envelope_keep(b, first, r->v->places[i], &r->values[i]);
+        }
     }
 }
 

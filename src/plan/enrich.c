@@ -92,6 +92,22 @@ static bool takes(const struct event_batch *b, const struct event *ev,
     return bulk || (ev->fate == EVENT_ACCEPT && !has_key(b, ev, c));
 }
 
+/* What the action does not say, its event must not say either. */
+static void take_away(const struct addition *c, struct event_batch *b, uint32_t first,
+                      uint32_t end)
+{
+    for (uint32_t k = first; k < end; k++) {
+        struct event *ev = &b->events[k];
+
+        if (!edit_put(b, ev, c->key, (struct str){NULL, 0}, EDIT_REMOVE)) {
+            no_room(ev);
+        }
+        for (uint32_t j = 0; j < c->n_slots; j++) {
+            ev->slots[c->slots[j].slot] = (struct slot){0};
+        }
+    }
+}
+
 /* To the events first to end - 1. */
 static bool give_value(const struct addition *c, const struct slot *x,
                        struct event_batch *b, uint32_t first, uint32_t end, bool bulk,
@@ -102,6 +118,9 @@ static bool give_value(const struct addition *c, const struct slot *x,
     bool newline;
 
     if (!envelope_value(b, x, &m)) {
+        if (bulk) {
+            take_away(c, b, first, end);
+        }
         return true;
     }
     newline = memchr(m.value.p, '\n', m.value.n) != NULL ||

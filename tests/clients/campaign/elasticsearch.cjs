@@ -12,7 +12,7 @@ const documents = new PassThrough({ objectMode: true });
 const dropped = [];
 const done = client.helpers.bulk({
   datasource: documents, flushBytes: 600, flushInterval: 50, concurrency: 2, retries: 20,
-  wait: 100, onDocument: (d) => [{ index: { _index: "logs", _id: `d-${d.n}` } }, d],
+  wait: 100, onDocument: (d) => [{ create: { _index: "logs", _id: `d-${d.n}` } }, d],
   onDrop: (d) => dropped.push(d),
 });
 run(async (n) => {
