@@ -7,9 +7,10 @@ admin  { listen = "127.0.0.1:9100" }
 file "archive" {
   dir = "archive", compress = "zstd", rotate = { age = "1h" }, linger = "1s",
 }
--- Shopify asks to know an event again by X-Shopify-Event-Id, which is not signed.
+-- Shopify asks to know an event again by X-Shopify-Event-Id, which is not signed. One event
+-- may come by several topics.
 stream "shopify" { ack = "synced", sinks = { "archive" },
-  dedup = { key = "event_id", window = "2d" } }
+  dedup = { key = { "topic", "event_id" }, window = "2d" } }
 
 route "POST /shopify/:topic" {
   body = "event", stream = "shopify",

@@ -19,8 +19,8 @@ describe("shopify.lua", function()
     end
     return table.concat(out)
   end
-  local function send(body, signature)
-    return policy:post("/shopify/orders", body,
+  local function send(body, signature, topic)
+    return policy:post("/shopify/" .. (topic or "orders"), body,
       { headers = { ["X-Shopify-Hmac-Sha256"] = signature, ["X-Shopify-Event-Id"] = "e-1" } })
   end
 
@@ -28,6 +28,15 @@ describe("shopify.lua", function()
     local r = send('{"id":1}', base64(testing.hmac(SECRET, '{"id":1}')))
     assert.equal(202, r.status)
     assert.same({ '{"id":1,"event_id":"e-1","topic":"orders"}' }, r.stored.shopify)
+  end)
+
+  it("stores an event once for each topic", function()
+    local signature = base64(testing.hmac(SECRET, '{"id":5}'))
+    for try, n in ipairs { 1, 0 } do
+      for _, topic in ipairs { "create", "paid" } do
+        assert.equal(n, #(send('{"id":5}', signature, topic).stored.shopify or {}), try)
+      end
+    end
   end)
 
   it("refuses the digest of another body or secret, in hex, and without its padding", function()

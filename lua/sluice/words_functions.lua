@@ -59,9 +59,9 @@ M.objects = {
   lookup_handle = { title = "`t`: a lookup", open = true,
     call = "fun(key: any): table<string, string>?",
     text = "`t(key)` is the row with that key: `t(\"de\").name`. `t[key]` is the first column of "
-      .. "that row that is not the\nkey. Both are nil if no row has the key. A number finds the row of "
-      .. "its digits, but none from 2^53 on,\nwhere several ids are one number: send such ids as "
-      .. "texts.", fields = {} },
+      .. "that row that is not the\nkey. Both are nil if no row has the key. A number finds the "
+      .. "row of its digits, but none from 2^53 on,\nwhere several ids are one number: send such "
+      .. "ids as texts.", fields = {} },
   cidr_handle = { title = "`nets`: a cidr", open = true,
     call = "fun(address: any): table<string, string>?",
     text = "`nets(address)` is the row of the smallest network that has the IP address: "

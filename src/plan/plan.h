@@ -305,11 +305,11 @@ struct answer_plan {
     struct fill_plan summary;            /* the same of many events, see summary.h */
     struct fill_plan item, item_refused; /* of one, in it */
     struct str accepted; /* instead of summary when none was refused; p NULL: it, too */
-    const char *type;                    /* of body */
-    const char *lines;                   /* headers, whole lines; NULL: none */
-    int refused;                         /* 4xx, when all events were refused */
-    bool same_refused;  /* the answer of accepted events is given then, too */
-    bool same_unstored; /* and when they could not be stored */
+    const char *type;    /* of body */
+    const char *lines;   /* headers, whole lines; NULL: none */
+    int refused;         /* 4xx, when all events were refused */
+    bool same_refused;   /* the answer of accepted events is given then, too */
+    bool same_unstored;  /* and when they could not be stored */
     const struct location_plan *location; /* NULL: no redirect */
 };
 
