@@ -152,3 +152,76 @@ int tls_tickets_seal(struct tls_tickets *t, uint64_t now_ns, unsigned char name[
     OPENSSL_cleanse(&k, sizeof k);
     return rc;
 }
+
+/* ---- another process ---- */
+
+/* The same bytes in every version that has this form; ages, because clocks differ. */
+struct wire_key {
+    uint64_t age_ns;
+    unsigned char name[NAME_BYTES], cipher[SECRET_BYTES], mac[SECRET_BYTES];
+};
+
+struct wire {
+    uint32_t form, n_keys; /* the key that seals is the first */
+    struct wire_key keys[2];
+};
+_Static_assert(sizeof(struct wire) == TLS_TICKETS_BYTES, "the form is fixed");
+
+enum { FORM = 0x7c4b0001 };
+
+static void pack_key(struct wire_key *w, const struct ticket_key *k, uint64_t now_ns)
+{
+    w->age_ns = now_ns - k->since_ns;
+    memcpy(w->name, k->name, sizeof w->name);
+    memcpy(w->cipher, k->cipher, sizeof w->cipher);
+    memcpy(w->mac, k->mac, sizeof w->mac);
+}
+
+void tls_tickets_pack(struct tls_tickets *t, uint64_t now_ns,
+                      unsigned char out[TLS_TICKETS_BYTES])
+{
+    struct wire w = {.form = FORM};
+
+    (void)pthread_mutex_lock(&t->lock);
+    refresh(t, now_ns);
+    if (t->now.known) {
+        pack_key(&w.keys[w.n_keys++], &t->now, now_ns);
+    }
+    if (t->now.known && t->before.known) {
+        pack_key(&w.keys[w.n_keys++], &t->before, now_ns);
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+    memcpy(out, &w, sizeof w);
+    OPENSSL_cleanse(&w, sizeof w);
+}
+
+/* A key that is older than this machine's clock is as old as can be. */
+static void unpack_key(struct ticket_key *k, const struct wire_key *w, uint64_t now_ns)
+{
+    memcpy(k->name, w->name, sizeof k->name);
+    memcpy(k->cipher, w->cipher, sizeof k->cipher);
+    memcpy(k->mac, w->mac, sizeof k->mac);
+    k->since_ns = now_ns > w->age_ns ? now_ns - w->age_ns : 0;
+    k->known = true;
+}
+
+bool tls_tickets_unpack(struct tls_tickets *t, uint64_t now_ns,
+                        const unsigned char in[TLS_TICKETS_BYTES])
+{
+    struct wire w;
+    bool good;
+
+    memcpy(&w, in, sizeof w);
+    good = w.form == FORM && w.n_keys > 0 && w.n_keys <= 2;
+    if (good) {
+        (void)pthread_mutex_lock(&t->lock);
+        OPENSSL_cleanse(&t->before, sizeof t->before);
+        unpack_key(&t->now, &w.keys[0], now_ns);
+        if (w.n_keys == 2) {
+            unpack_key(&t->before, &w.keys[1], now_ns);
+        }
+        (void)pthread_mutex_unlock(&t->lock);
+    }
+    OPENSSL_cleanse(&w, sizeof w);
+    return good;
+}

@@ -4,6 +4,7 @@
  * after a reload.
  *
  *   tls_tickets_new -> tls_tickets_seal* -> tls_tickets_unref
+ *   (an upgrade) tls_tickets_pack -> tls_tickets_unpack, of the next process
  *
  * A key seals for TLS_TICKET_S and opens for as long again; then it is wiped. Any
  * thread; a lock is held for a copy of the key. Counted.
@@ -11,11 +12,15 @@
 #pragma once
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
 
-enum { TLS_TICKET_S = 3600 }; /* a session may be resumed for that long */
+enum {
+    TLS_TICKET_S = 3600,    /* a session may be resumed for that long */
+    TLS_TICKETS_BYTES = 184 /* both keys and their ages */
+};
 
 struct tls_tickets;
 
@@ -33,3 +38,13 @@ void tls_tickets_rotate(struct tls_tickets *t, uint64_t now_ns);
 int tls_tickets_seal(struct tls_tickets *t, uint64_t now_ns, unsigned char name[16],
                      unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
                      int seals);
+
+/* The keys and their ages, for the process that takes this one's place. out is secret:
+ * the caller wipes it. */
+void tls_tickets_pack(struct tls_tickets *t, uint64_t now_ns,
+                      unsigned char out[TLS_TICKETS_BYTES]);
+
+/* t opens and seals with those keys from now on, for the rest of their time. False: the
+ * bytes are of another form, or have no key; t keeps its own. */
+bool tls_tickets_unpack(struct tls_tickets *t, uint64_t now_ns,
+                        const unsigned char in[TLS_TICKETS_BYTES]) MUST_USE;

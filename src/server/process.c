@@ -12,13 +12,20 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "net/tls_tickets.h"
 #include "process/usable.h"
 #include "server/internal.h"
 
 void process_begin(struct process *p)
 {
-    *p = (struct process){.core_dumps = true};
+    *p = (struct process){.core_dumps = true, .tickets = tls_tickets_new()};
     notify_open(&p->notify);
+}
+
+void process_forget(struct process *p)
+{
+    tls_tickets_unref(p->tickets);
+    p->tickets = NULL;
 }
 
 static bool is_absent(const char *path)

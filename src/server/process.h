@@ -3,7 +3,7 @@
  * service manager.
  *
  *   process_begin -> process_look -> (load, bind) -> process_enter -> process_ready
- *     -> (process_reloading -> process_reloaded)* -> process_stopping
+ *     -> (process_reloading -> process_reloaded)* -> process_stopping -> process_forget
  *
  * One of them, which outlives every try of the start. The main thread.
  */
@@ -19,6 +19,7 @@
 struct err;
 struct policy;
 struct server;
+struct tls_tickets;
 
 enum { PROCESS_WHY_BYTES = 512 };
 
@@ -31,9 +32,12 @@ struct process {
     uint32_t upgrades_failed;            /* that this process has begun */
     char upgrade_why[PROCESS_WHY_BYTES]; /* the last one did; "": none */
     bool makes_data, makes_tables;       /* folders that root's load makes */
+    struct tls_tickets *tickets; /* of all its starts, and of the process before */
 };
 
 void process_begin(struct process *p);
+
+void process_forget(struct process *p); /* wipes the keys: nothing is served any more */
 
 /* Before the load, which may make these folders. */
 void process_look(struct process *p, const char *data_dir, const char *tables_dir);

@@ -192,12 +192,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     wait_for_next(r);
 }
 
-struct renewal *renewal_new(struct ev_loop *loop)
+struct renewal *renewal_new(struct ev_loop *loop, struct tls_tickets *tickets)
 {
     struct renewal *r = mem_zalloc(sizeof *r);
 
     r->loop = loop;
-    r->tickets = tls_tickets_new();
+    r->tickets = tls_tickets_ref(tickets);
     for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
         r->list[i].door = tls_door_new(NULL);
     }

@@ -18,7 +18,8 @@ struct renewal;
 struct tls_door;
 struct tls_tickets;
 
-struct renewal *renewal_new(struct ev_loop *loop);
+/* Keeps tickets, for all listeners. */
+struct renewal *renewal_new(struct ev_loop *loop, struct tls_tickets *tickets);
 void renewal_free(struct renewal *r); /* the workers have ended; NULL is fine */
 
 /* The keys of tickets, of all listeners; any thread may use them. */

@@ -184,7 +184,7 @@ static bool open_certificates(struct server *s, struct err *e)
     if (s->renewal != NULL) {
         return true;
     }
-    s->renewal = renewal_new(s->loop);
+    s->renewal = renewal_new(s->loop, s->process->tickets);
     if (!certificates_read(&c, s->policy, renewal_tickets(s->renewal), e)) {
         return false;
     }

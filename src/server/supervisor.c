@@ -275,7 +275,7 @@ static bool await_place(struct server *s)
     }
     if (!start_prepare(s, &e)) {
         predecessor_failed(s->place, e.text);
-    } else if (predecessor_await(s->place, &e)) {
+    } else if (predecessor_await(s->place, s->process->tickets, &e)) {
         return true;
     }
     log_write(LOG_ERROR, "start", "why=%s", log_quote(quoted, sizeof quoted, e.text));
@@ -432,5 +432,6 @@ int supervisor_run(const struct supervisor_conf *c)
         code = run_until_left(c, &p, &place, &w);
     }
     place_fini(&place);
+    process_forget(&p);
     return code;
 }

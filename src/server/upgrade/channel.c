@@ -110,6 +110,7 @@ bool channel_say(int end, const struct channel_message *m, uint64_t deadline_ns,
     _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))];
     struct iovec v = {&w, sizeof w};
     struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1};
+    bool ok = true;
 
     memcpy(w.text, m->text, sizeof w.text);
     memcpy(w.peer, m->peer, sizeof w.peer);
@@ -122,10 +123,12 @@ bool channel_say(int end, const struct channel_message *m, uint64_t deadline_ns,
             pause_a_little();
         } else if (errno == EAGAIN ? !await(end, POLLOUT, deadline_ns)
                                    : errno != EINTR) {
-            return err_errno(e, errno, "the other process does not listen");
+            ok = err_errno(e, errno, "the other process does not listen");
+            break;
         }
     }
-    return true;
+    explicit_bzero(&w, sizeof w); /* keys, or what a client has sent */
+    return ok;
 }
 
 /* All descriptors of a message but the first are closed: no message has more. */
@@ -192,7 +195,10 @@ enum channel_result channel_hear(int end, struct channel_message *m,
                             .msg_controllen = sizeof room};
         n = recvmsg(end, &h, MSG_CMSG_CLOEXEC);
         if (n > 0) {
-            return read_message(&w, n, detach(&h), m, e);
+            enum channel_result got = read_message(&w, n, detach(&h), m, e);
+
+            explicit_bzero(&w, sizeof w);
+            return got;
         }
         if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
             (void)err_set(e, "the other process has ended");

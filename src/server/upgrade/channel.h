@@ -20,7 +20,7 @@ struct err;
 
 enum { CHANNEL_TEXT = 256, CHANNEL_PEER = 48, CHANNEL_WHO = 16 };
 
-/* In their order. */
+/* In their order, but the last, which came to the form later. */
 enum channel_kind {
     CHANNEL_READY = 1,  /* new: its policy is good; text: its version */
     CHANNEL_LISTENER,   /* old: a listening socket; text: its address as the policy
@@ -31,8 +31,10 @@ enum channel_kind {
     CHANNEL_BYTES,      /* old: of the next connection, in a file: parcel.h; number: how
                            many are to be sent */
     CHANNEL_CONNECTION, /* old: text: its listener's address, number: of the flags */
-    CHANNEL_END /* old: that was the last one; number: the process that stands in
+    CHANNEL_END,    /* old: that was the last one; number: the process that stands in
                            for the new one (stand_in.h), 0: none */
+    CHANNEL_TICKETS /* old, before CHANNEL_GO; text: keys of session tickets (tickets.h);
+                       a process that does not know the kind passes over it */
 };
 
 struct channel_message {

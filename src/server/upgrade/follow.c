@@ -194,6 +194,7 @@ enum successor_result successor_follow(struct place *p, struct process *process,
         (void)kill(pid, SIGHUP);
     }
     place_fini(p);
+    process_forget(process); /* it may stand in for months */
     if (below != 0) {
         stand_in_tell(below, pid);
     }

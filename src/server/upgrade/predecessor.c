@@ -14,6 +14,7 @@
 #include "server/internal.h"
 #include "server/upgrade/channel.h"
 #include "server/upgrade/parcel.h"
+#include "server/upgrade/tickets.h"
 
 /* It finishes the requests and batches in hand for at most its drain, and frees its
  * threads and the spool. */
@@ -30,7 +31,7 @@ static bool say(struct place *p, enum channel_kind kind, const char *text,
     return channel_say(p->channel, &m, clock_mono_ns() + SAYS_NS, e);
 }
 
-bool predecessor_await(struct place *p, struct err *e)
+bool predecessor_await(struct place *p, struct tls_tickets *t, struct err *e)
 {
     uint64_t until_ns = clock_mono_ns() + LEAVES_NS;
     struct channel_message m;
@@ -47,6 +48,8 @@ bool predecessor_await(struct place *p, struct err *e)
            m.kind != CHANNEL_GO) {
         if (m.kind == CHANNEL_LISTENER && m.fd >= 0) {
             place_socket(p, m.text, m.fd);
+        } else if (m.kind == CHANNEL_TICKETS) {
+            tickets_heard(&m, t);
         } else if (m.fd >= 0) {
             (void)close(m.fd);
         }

@@ -13,11 +13,12 @@
 
 struct err;
 struct server;
+struct tls_tickets;
 
 /* Says that this process is ready, and waits until the spool is free: p has the
- * sockets then. A predecessor that ends before it says so leaves the spool by that.
+ * sockets then, and t the keys of tickets. A predecessor that ends before it says so leaves the spool by that.
  * False and *e: it does not leave. */
-bool predecessor_await(struct place *p, struct err *e) MUST_USE;
+bool predecessor_await(struct place *p, struct tls_tickets *t, struct err *e) MUST_USE;
 
 /* Says that this process serves, and serves the connections that come. */
 void predecessor_serving(struct server *s, struct place *p);

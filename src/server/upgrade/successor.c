@@ -21,6 +21,7 @@
 #include "server/upgrade/channel.h"
 #include "server/upgrade/launch.h"
 #include "server/upgrade/stand_in.h"
+#include "server/upgrade/tickets.h"
 
 /* A policy with large tables loads in seconds. */
 static const double LOADS_S = 120.;
@@ -218,7 +219,8 @@ static bool tell_sockets(const struct successor *x, const struct listening *l,
     return true;
 }
 
-static bool tell_all_sockets(const struct successor *x, struct err *e)
+/* The keys too: this process may be killed before it says more. */
+static bool tell_all(const struct successor *x, struct err *e)
 {
     const struct server *s = x->s;
     bool ok = tell_sockets(x, &s->admin_listener, e);
@@ -226,7 +228,7 @@ static bool tell_all_sockets(const struct successor *x, struct err *e)
     for (uint32_t i = 0; ok && i < s->listeners.n; i++) {
         ok = tell_sockets(x, &s->listeners.list[i], e);
     }
-    return ok;
+    return ok && tickets_tell(x->channel, s->process->tickets, e);
 }
 
 static void make_room(struct successor *x, const char *version)
@@ -234,7 +236,7 @@ static void make_room(struct successor *x, const char *version)
     struct server *s = x->s;
     struct err e;
 
-    if (!tell_all_sockets(x, &e)) {
+    if (!tell_all(x, &e)) {
         give_up(x, e.text);
         return;
     }
@@ -377,7 +379,14 @@ void successor_reloads(struct server *s)
 void successor_leave(struct server *s)
 {
     struct place *p = &s->successor->place;
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
 
+    /* They may have changed since it was ready. */
+    if (!tickets_tell(s->successor->channel, s->process->tickets, &e)) {
+        log_write(LOG_WARN, "upgrade", "status=new_ticket_keys why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
     listening_leave(&s->admin_listener, p);
     listenings_leave(&s->listeners, p);
     p->policy = policy_ref(s->policy);
