@@ -352,6 +352,9 @@ static bool gather(struct building *x)
         return err_errno(x->e, x->b->rows.error, "its rows can't be read again");
     }
     ok = put_buckets(x);
+    if (sink_unread(&x->b->rows)) {
+        return err_errno(x->e, x->b->rows.error, "its rows can't be read again");
+    }
     tell_twice(x);
     return ok && x->reader.n_problems == 0 && put_end(x);
 }

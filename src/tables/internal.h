@@ -62,6 +62,7 @@ struct sink_bytes {
     int error;       /* errno of the write that failed */
     char *map;       /* a file that is read again */
     size_t map_bytes;
+    int guard; /* of map, guard.h */
 };
 
 struct build {

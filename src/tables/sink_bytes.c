@@ -9,6 +9,7 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "base/write.h"
+#include "tables/guard.h"
 
 enum { BUFFER_BYTES = 2 << 20, SYNC_BYTES = 8 << 20 };
 
@@ -81,9 +82,25 @@ const char *sink_read(struct sink_bytes *s)
         s->error = errno;
         return NULL;
     }
+    /* An error of the disk is told by a signal, which would end the process. */
+    s->guard = guard_add(p, (size_t)s->at);
+    if (s->guard < 0) {
+        (void)munmap(p, (size_t)s->at);
+        s->error = EMFILE;
+        return NULL;
+    }
+    guard_thread();
     s->map = p;
     s->map_bytes = (size_t)s->at;
     return p;
+}
+
+bool sink_unread(struct sink_bytes *s)
+{
+    if (s->map != NULL && guard_damaged(s->guard)) {
+        s->error = EIO;
+    }
+    return s->error != 0;
 }
 
 void sink_fini(struct sink_bytes *s)
@@ -91,6 +108,7 @@ void sink_fini(struct sink_bytes *s)
     free(s->p);
     s->p = NULL;
     if (s->map != NULL) {
+        guard_remove(s->guard);
         (void)munmap(s->map, s->map_bytes);
         s->map = NULL;
     }

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,8 +18,12 @@ void sink_put_slow(struct sink_bytes *s, const void *p, size_t n);
 void sink_pad(struct sink_bytes *s); /* with zeros, to a multiple of 4 */
 void sink_flush(struct sink_bytes *s);
 
-/* All of it, flushed, to be read until sink_fini. NULL: error is set. */
+/* All of it, flushed, to be read until sink_fini. NULL: error is set. Whoever has read it
+ * asks sink_unread. */
 const char *sink_read(struct sink_bytes *s) MUST_USE;
+
+/* Whether a part of it could not be read, and was zeros: then error is set. */
+bool sink_unread(struct sink_bytes *s) MUST_USE;
 void sink_fini(struct sink_bytes *s); /* its descriptor stays open */
 
 /* Where the next byte will be. */

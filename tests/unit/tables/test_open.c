@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include "base/err.h"
 #include "tables/built.h"
 #include "tables/open.h"
+#include "tables/sink_bytes.h"
 
 enum { ROWS = 20000 };
 
@@ -359,6 +361,33 @@ static void survives_that_its_file_is_cut(void **state)
     }
 }
 
+static void survives_that_its_rows_can_not_be_read_again(void **state)
+{
+    char path[] = "/tmp/sluice-sink-XXXXXX";
+    struct sink_bytes s = {.fd = mkstemp(path)};
+    char page[4096];
+    const char *p;
+
+    (void)state;
+    assert_true(s.fd >= 0);
+    memset(page, 'x', sizeof page);
+    for (int i = 0; i < 8; i++) {
+        sink_put(&s, page, sizeof page);
+    }
+    p = sink_read(&s);
+    assert_non_null(p);
+    assert_int_equal(p[7 * 4096], 'x');
+    assert_false(sink_unread(&s));
+    assert_int_equal(ftruncate(s.fd, 4096), 0);
+    assert_int_equal(p[0], 'x');
+    assert_int_equal(p[7 * 4096], 0);
+    assert_true(sink_unread(&s));
+    assert_int_equal(s.error, EIO);
+    sink_fini(&s);
+    (void)close(s.fd);
+    (void)unlink(path);
+}
+
 static void leaves_nothing_on_a_full_disk(void **state)
 {
     struct rlimit was, few;
@@ -462,6 +491,7 @@ int main(void)
         cmocka_unit_test_setup(keeps_the_old_version_while_it_is_used, tidy),
         cmocka_unit_test_setup(forgets_what_nobody_uses, tidy),
         cmocka_unit_test_setup(survives_that_its_file_is_cut, tidy),
+        cmocka_unit_test(survives_that_its_rows_can_not_be_read_again),
         cmocka_unit_test_setup(leaves_nothing_on_a_full_disk, tidy),
         cmocka_unit_test_setup(refuses_a_file_that_changes_while_it_is_read, tidy),
         cmocka_unit_test_setup(lets_many_build_at_the_same_time, tidy),
