@@ -65,10 +65,11 @@ static bool fill(struct csv_reader *r)
     return true;
 }
 
+/* Also by a CR that is the file's last byte: its LF was cut. */
 static bool line_ends(const struct csv_reader *r)
 {
     return r->p == r->end || *r->p == '\n' ||
-           (*r->p == '\r' && r->p + 1 < r->end && r->p[1] == '\n');
+           (*r->p == '\r' && (r->p + 1 < r->end ? r->p[1] == '\n' : r->ended));
 }
 
 /* The text of a cell is moved together where quotes are left out; *to is its end. p is
@@ -136,7 +137,7 @@ static uint32_t read_line(struct csv_reader *r)
         r->p++; /* the delimiter */
     }
     if (r->p < r->end) {
-        r->p += *r->p == '\r' ? 2 : 1;
+        r->p += *r->p == '\r' && r->p + 1 < r->end ? 2 : 1;
     }
     r->line++;
     return n;

@@ -65,6 +65,21 @@ static void finds_rows_by_their_key(void **state)
     csv_table_unref(l);
 }
 
+static void takes_a_last_line_that_was_cut_in_its_end(void **state)
+{
+    static const char *const files[] = {"a,b\r\nx,y\r", "a,b\r\nx,\"y\"\r", "b,a\r\ny,x\r"};
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(files); i++) {
+        struct csv_table *l =
+            csv_table_new(str_of(files[i]), STR("a"), ',', fails, NULL);
+
+        assert_non_null(l);
+        expect(l, "x", i < 2 ? 1 : 0, "y");
+        csv_table_unref(l);
+    }
+}
+
 static void takes_another_key_and_delimiter(void **state)
 {
     static const char csv[] = "a;b\n1;x\n2;y\n";
@@ -192,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_rows_by_their_key),
+        cmocka_unit_test(takes_a_last_line_that_was_cut_in_its_end),
         cmocka_unit_test(takes_another_key_and_delimiter),
         cmocka_unit_test(names_each_mistake_with_its_line),
         cmocka_unit_test(says_it_in_twenty_lines_at_most),
