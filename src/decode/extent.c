@@ -131,3 +131,42 @@ const char *extent_end(const char *from, const char *end)
     }
     return NULL;
 }
+
+/* Whether nothing but space comes before the end or the next value. */
+static bool begins_value(const char *p, const char *end)
+{
+    while (p < end && is_space(*p)) {
+        p++;
+    }
+    return p == end || *p == '{' || *p == '[';
+}
+
+const char *extent_object_end(const char *from, const char *end)
+{
+    struct extent x = {.p = from, .end = end};
+
+    while (x.p < end) {
+        char c = *x.p;
+
+        if (c == '"') {
+            if (!pass_string(&x)) {
+                return NULL;
+            }
+        } else if (is_space(c)) {
+            x.p++;
+        } else {
+            bool opens = c == '{' || c == '[';
+
+            if ((opens && x.last != '\0' && strchr("{[,:", x.last) == NULL) ||
+                !pass(&x, c)) {
+                return NULL;
+            }
+            x.last = c;
+            x.p++;
+            if (x.depth == 0) {
+                return begins_value(x.p, end) ? x.p : NULL;
+            }
+        }
+    }
+    return NULL;
+}

@@ -1,5 +1,6 @@
 /*
- * extent - where an element of a list ends that is no JSON. Pure.
+ * extent - where an element of a list, or a value among others, ends that is no JSON.
+ * Pure.
  */
 #pragma once
 
@@ -17,3 +18,8 @@ enum { EXTENT_DEPTH_MAX = 8192 };
  * depth leaves the neighbours alone; a quote, a bracket or a comma between elements that
  * is missing does not. */
 const char *extent_end(const char *from, const char *end);
+
+/* The same of an object among values that stand one behind the other: from is its '{',
+ * and what is after it is the end, or a '{' or '[' behind space. A bracket that opens
+ * right behind another value may be the next object's, so that nothing is certain. */
+const char *extent_object_end(const char *from, const char *end);

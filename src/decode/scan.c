@@ -101,12 +101,12 @@ void event_slice(const struct scan *s, struct event *ev, const char *from,
     ev->len = (uint32_t)(end - from);
 }
 
-/* The element that begins at from is not JSON. False: its end is not known, and so
- * neither is the start of the next one. */
-static bool pass_over(struct scan *s, struct event *ev, const char *from)
+/* What begins at from and goes to stop is not JSON. False: stop is NULL; its end is not
+ * known, and so neither is the start of the next one. */
+static bool pass_over(struct scan *s, struct event *ev, const char *from,
+                      const char *stop)
 {
     struct lex *l = &s->l;
-    const char *stop = extent_end(from, l->end);
 
     if (stop == NULL) {
         return false;
@@ -126,14 +126,14 @@ static bool element(struct scan *s, struct event *ev)
     enum slot_kind kind;
 
     if (l->p < l->end && *l->p == '{') {
-        return object_read(s, ev) || pass_over(s, ev, from);
+        return object_read(s, ev) || pass_over(s, ev, from, extent_end(from, l->end));
     }
     if (lex_value(l, 1, &kind)) {
         event_slice(s, ev, from, l->p);
         event_reject(ev, "not_an_object", NULL, "expected a JSON object as the event");
         return true;
     }
-    return pass_over(s, ev, from);
+    return pass_over(s, ev, from, extent_end(from, l->end));
 }
 
 enum scan_result list_read(struct scan *s, struct scan_error *se)
@@ -194,12 +194,12 @@ static enum scan_result scan_array(struct scan *s, struct scan_error *se)
     return scan_failed(s, se);
 }
 
-/* One value or more, with or without space between them. A fault in an object is the
- * body's: where it ends is not certain. */
+/* One value or more, with or without space between them. */
 static enum scan_result scan_values(struct scan *s, struct scan_error *se)
 {
     struct lex *l = &s->l;
     enum scan_result r;
+    const char *from;
     struct event *ev;
 
     while (l->p < l->end) {
@@ -213,7 +213,9 @@ static enum scan_result scan_values(struct scan *s, struct scan_error *se)
             if (ev == NULL) {
                 return event_too_many(s, se);
             }
-            if (!object_read(s, ev)) {
+            from = l->p;
+            if (!object_read(s, ev) &&
+                !pass_over(s, ev, from, extent_object_end(from, l->end))) {
                 return scan_failed(s, se);
             }
         } else {

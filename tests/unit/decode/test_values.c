@@ -51,11 +51,22 @@ static const struct {
     {"5", -SCAN_INVALID, ""},
     {"\"{}\"", -SCAN_INVALID, ""},
     {"null", -SCAN_INVALID, ""},
-    {"{\"v\":NaN}{\"v\":2}", -SCAN_INVALID, ""},
+    {"{\"v\":NaN}{\"v\":2}", 2, "! 2"},
+    {"{\"v\":1}\n{\"v\":,}\n[{\"v\":3}]", 3, "1 ! 3"},
+    {"{\"v\":\"\\ud83d}{\"}{\"v\":2}{\"v\":\"\xFF\"}", 3, "! 2 !"},
+    /* Not certain: a bracket, a quote or what is between two objects is missing. */
+    {"{\"v\":{\"a\":1}{\"v\":2}}", -SCAN_INVALID, ""},
+    {"{\"v\":[1 {\"v\":2}]}{\"v\":3}", -SCAN_INVALID, ""},
+    {"{\"v\":NaN,{\"v\":2}", -SCAN_INVALID, ""},
+    {"{\"v\":NaN},{\"v\":2}", -SCAN_INVALID, ""},
+    {"{\"v\":NaN}x{\"v\":2}", -SCAN_INVALID, ""},
+    {"{\"v\":\"a}{\"v\":2}", -SCAN_INVALID, ""},
+    {"{\"v\":NaN]{\"v\":2}", -SCAN_INVALID, ""},
     {"{\"v\":1}\xEF\xBB\xBF{\"v\":2}", -SCAN_INVALID, ""},
     {"{}{}{}{}{}{}", -SCAN_TOO_MANY, ""},
     {"[{},{},{}][{},{},{}]", -SCAN_TOO_MANY, ""},
-    {"{\"v\":[[[[[[[[1]]]]]]]]}", -SCAN_TOO_DEEP, ""},
+    {"{\"v\":[[[[[[[[1]]]]]]]]}{\"v\":2}", 2, "! 2"},
+    {"{\"v\":[[[[[[[[1]]]]]]]}{\"v\":2}", -SCAN_TOO_DEEP, ""},
 };
 
 static enum scan_result read_text(const char *text)

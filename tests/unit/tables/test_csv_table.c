@@ -67,7 +67,8 @@ static void finds_rows_by_their_key(void **state)
 
 static void takes_a_last_line_that_was_cut_in_its_end(void **state)
 {
-    static const char *const files[] = {"a,b\r\nx,y\r", "a,b\r\nx,\"y\"\r", "b,a\r\ny,x\r"};
+    static const char *const files[] = {"a,b\r\nx,y\r", "a,b\r\nx,\"y\"\r",
+                                        "b,a\r\ny,x\r"};
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(files); i++) {
