@@ -2,8 +2,10 @@
 
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/text.h"
 #include "decode/edit.h"
+#include "decode/quote.h"
 
 /* The most bytes that the frame of a dead letter adds to its event. */
 enum { DEAD_FRAME_BYTES = 4096 };
@@ -37,15 +39,52 @@ static size_t put_number(char *out, size_t at, uint64_t v)
     return at + n;
 }
 
+/* Of an event that is no JSON, in quotes: also in base64. */
+static size_t raw_bound(size_t n)
+{
+    return 2 * n + 8;
+}
+
+/* Bytes of s as a text of JSON; 0: it is not UTF-8, or too long so. */
+static size_t quoted_bytes(struct str s)
+{
+    size_t n = s.n + 2;
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        n += c < ' ' || c == 0x7F ? 5 : c == '"' || c == '\\' ? 1 : 0;
+    }
+    return n <= raw_bound(s.n) && quote_is_utf8(s) ? n : 0;
+}
+
+/* An event that is no JSON is no value either: its line would be none of JSON. */
+static size_t put_event(const struct event_batch *b, const struct event *ev, char *out,
+                        size_t n)
+{
+    struct str raw = {b->body + ev->off, ev->len};
+
+    if (ev->error_at == 0) {
+        n = put_text(out, n, "{\"event\":");
+        return n + edit_splice(b, ev, out + n);
+    }
+    if (quoted_bytes(raw) > 0) {
+        n = put_text(out, n, "{\"event\":");
+        return n + quote_write(raw, out + n);
+    }
+    n = put_text(out, n, "{\"event\":\"");
+    n += base64_write(raw, out + n);
+    return put_text(out, n, "\",\"encoding\":\"base64\"");
+}
+
 /* {"event":<raw>,"stream":"events","reason":"policy_error","why":"...","time":ms,
  * "generation":N,"route":"POST /v1/events"} */
 static size_t dead_letter(const struct plan *plan, const struct route *route,
                           const struct event_batch *b, const struct event *ev,
                           double now_ms, char *out)
 {
-    size_t n = put_text(out, 0, "{\"event\":");
+    size_t n = put_event(b, ev, out, 0);
 
-    n += edit_splice(b, ev, out + n);
     n = put_text(out, n, ",\"stream\":");
     n = route->stream < 0 ? put_text(out, n, "null")
                           : put_json(out, n, n + 80, plan->streams[route->stream].name);
@@ -79,7 +118,11 @@ uint64_t stored_event_streams(const struct route *route, const struct event *ev,
 
 size_t stored_event_bound(const struct event_batch *b, const struct event *ev)
 {
-    return edit_bound(b, ev) + (ev->fate == EVENT_DEAD ? DEAD_FRAME_BYTES : 0);
+    if (ev->fate != EVENT_DEAD) {
+        return edit_bound(b, ev);
+    }
+    return DEAD_FRAME_BYTES +
+           (ev->error_at == 0 ? edit_bound(b, ev) : raw_bound(ev->len));
 }
 
 size_t stored_event_write(const struct plan *plan, const struct route *route,

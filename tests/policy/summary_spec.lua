@@ -57,6 +57,19 @@ describe("an answer to many events", function()
     assert.equal(400, p:post("/x", '[{"n":"x"}]').status)
   end)
 
+  it("makes dead letters that are JSON of events that are not", function()
+    local p = policy [==[body = '{"bad":"{$rejected}"}']==]
+    for text, raw in pairs { ['{"n":,}'] = false, ['{"n":"\\ud83d é"}'] = false,
+      ['{"n":"a\tb"}'] = false, ['{"n":"\255"}'] = "eyJuIjoi/yJ9",
+      ['{"n":"\1\1\1\1\1"}'] = "eyJuIjoiAQEBAQEifQ==" } do
+      local r = p:post("/x", '[{"n":1},' .. text .. "]")
+      local letter = testing.decode(r.stored.dead[1])
+      assert.same({ 200, "invalid_json" }, { r.status, letter.reason })
+      assert.equal(raw and "base64" or nil, letter.encoding)
+      assert.equal(raw or text, letter.event)
+    end
+  end)
+
   it("refuses as usual what can't be read", function()
     local r = policy(items):post("/x", "[{")
     assert.same({ 400, "invalid_json" }, { r.status, r.code })
