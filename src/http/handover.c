@@ -95,6 +95,7 @@ void conn_leave(struct conn *c)
                             .served = c->served,
                             .known = is_known(c),
                             .ends = ends,
+                            .let_in = c->current != NULL && c->current->told,
                             .n_out = c->out_n - c->out_sent};
     size_t n = h.n_out;
 
@@ -292,6 +293,7 @@ void http_server_adopt(struct http_server *s, const struct http_handed *h)
     accept_join(c);
     conn_start(c);
     c->served = h->served;
+    c->let_in = h->let_in && !h->ends;
     if (begin(c, h)) {
         send_out(c, h);
         if (h->ends) {

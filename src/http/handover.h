@@ -28,6 +28,7 @@ struct http_handed {
     bool served;       /* it has had a request */
     bool known;        /* its PROXY header is over, if it has one */
     bool ends;         /* nothing is read from it any more */
+    bool let_in;       /* the request that it is within has passed on_headers */
     char *bytes;       /* by malloc; NULL: none */
     size_t n_out;      /* of them first: answers that its client has not taken yet, */
     size_t n_in;       /* then what was read of the next request */

@@ -87,12 +87,14 @@ struct http_view {
     const struct str_pair *headers; /* names as sent, each once: the values of one
                                        that was sent twice are one list */
     uint32_t n_headers;
-    struct str content_type;    /* whole value; {NULL, 0}: none */
-    uint64_t content_length;    /* UINT64_MAX: chunked */
-    struct str body;            /* in on_body; HTTP pad bytes readable after */
-    struct str sent;            /* in on_body: the body as it came, before inflating */
-    struct str peer;            /* the client: "10.0.0.7", "2001:db8::7", "unix" */
-    uint32_t listener;          /* place of the socket that it came by */
+    struct str content_type; /* whole value; {NULL, 0}: none */
+    uint64_t content_length; /* UINT64_MAX: chunked */
+    struct str body;         /* in on_body; HTTP pad bytes readable after */
+    struct str sent;         /* in on_body: the body as it came, before inflating */
+    struct str peer;         /* the client: "10.0.0.7", "2001:db8::7", "unix" */
+    uint32_t listener;       /* place of the socket that it came by */
+    /* In on_headers: it has passed that of the server before; it is not charged again. */
+    bool moved;
     const struct tls_peer *tls; /* of the connection; NULL: it has no TLS */
 };
 

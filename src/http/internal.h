@@ -126,6 +126,7 @@ struct conn {
     bool dead;          /* writing failed while it was being fed */
     bool head_begun;    /* its deadline is the head's */
     bool served;        /* it has had a request */
+    bool let_in;        /* another server has let its next request in */
     /* The body in hand: a view of the bytes that were just read, or body. */
     struct str view;
     char *body;

@@ -355,6 +355,8 @@ bool request_head(struct conn *c, const struct parse_head *h)
     r->length = h->framing.chunked ? UINT64_MAX : h->framing.length;
     r->max_body = s->limits.max_body;
     split = request_view(c, &v);
+    v.moved = c->let_in;
+    c->let_in = false;
     c->discard = false;
     c->discarded = 0;
     c->progress = 0;

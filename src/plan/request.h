@@ -24,6 +24,7 @@ struct policy_request {
     uint32_t n_headers;
     uint32_t listener; /* place of the one that it came by */
     bool stored; /* its events were stored before: they have the values of the route */
+    bool moved;  /* its on_request was asked by the process before: http_view */
     /* The row of the key that was accepted, in that table of the policy. */
     const struct csv_table *key_rows; /* NULL: there is none */
     uint16_t key_table;               /* from 1; 0: there is none */

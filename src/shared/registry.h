@@ -60,7 +60,9 @@ struct seen *registry_seen(struct registry *h, const char *name, const char *key
 /* ---- registry_rounds.c: another thread, now and then ---- */
 
 /* restore is called for each quota that a generation asks for first, before any thread
- * uses it. Set before the first load that is to be live; NULL: not any more. */
+ * uses it: at once for those that were asked for so far, as a process does that makes its
+ * states before it takes another one's place. Set before any worker runs; NULL: not any
+ * more. */
 typedef void registry_quota_fn(void *arg, const char *name, struct quota *q);
 void registry_quotas_restore(struct registry *h, registry_quota_fn *restore, void *arg);
 /* The quotas that have something unsaved, not under the lock; q lives during the call. */

@@ -2,10 +2,35 @@
  * wait for. */
 #include "shared/registry_table.h"
 
+/* The quota at place i of all, from 0; a reference. NULL: so many there are not. */
+static struct quota *quota_at(struct registry *h, uint64_t i, const char **name)
+{
+    struct quota *q = NULL;
+
+    (void)pthread_mutex_lock(&h->lock);
+    for (struct named *n = h->named; n != NULL && q == NULL; n = n->next) {
+        for (struct table *t = n->tables; t != NULL && q == NULL; t = t->next) {
+            if (t->quota != NULL && i-- == 0) {
+                q = quota_ref(t->quota);
+                *name = n->name; /* lives as long as the registry */
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    return q;
+}
+
 void registry_quotas_restore(struct registry *h, registry_quota_fn *restore, void *arg)
 {
+    struct quota *q;
+    const char *name;
+
     h->restore_arg = arg;
     h->restore = restore;
+    for (uint64_t i = 0; restore != NULL && (q = quota_at(h, i, &name)) != NULL; i++) {
+        restore(arg, name, q);
+        quota_unref(q);
+    }
 }
 
 /* The next one to save that was not looked at yet, or whose turn it is again. */

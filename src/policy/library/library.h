@@ -94,7 +94,8 @@ void sluice_limited(struct sluice_context *c, struct sluice_event *ev, double wa
 
 /* ---- policy/run/limits.c ---- */
 
-/* 0: taken; else the milliseconds until there are so many tokens. */
+/* 0: taken, or taken by the process before for this request; else the milliseconds until
+ * there are so many tokens. */
 double sluice_take(struct sluice_context *c, int32_t limit, const char *key, size_t n,
                    double tokens);
 

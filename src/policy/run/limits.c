@@ -357,7 +357,7 @@ double sluice_take(struct sluice_context *c, int32_t limit, const char *key, siz
                       .key = {key, n},
                       .mono_ms = s->now_ms};
 
-    if (a.held == NULL) {
+    if (a.held == NULL || (c->request != NULL && c->request->moved)) {
         return 0;
     }
     a.plan = &s->policy->plan->limits[limit];

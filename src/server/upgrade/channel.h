@@ -47,7 +47,7 @@ struct channel_message {
 };
 
 /* What is known of a connection: see http/handover.h. */
-enum { CHANNEL_SERVED = 1, CHANNEL_KNOWN = 2, CHANNEL_ENDS = 4 };
+enum { CHANNEL_SERVED = 1, CHANNEL_KNOWN = 2, CHANNEL_ENDS = 4, CHANNEL_LET_IN = 8 };
 
 enum channel_result {
     CHANNEL_HEARD = 0,

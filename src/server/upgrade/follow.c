@@ -134,7 +134,8 @@ static bool give_connection(struct place *p, const struct place_connection *c,
         (void)close(bytes.fd);
     }
     m.number = (c->conn.served ? CHANNEL_SERVED : 0) |
-               (c->conn.known ? CHANNEL_KNOWN : 0) | (c->conn.ends ? CHANNEL_ENDS : 0);
+               (c->conn.known ? CHANNEL_KNOWN : 0) | (c->conn.ends ? CHANNEL_ENDS : 0) |
+               (c->conn.let_in ? CHANNEL_LET_IN : 0);
     (void)snprintf(m.text, sizeof m.text, "%s", c->listener);
     memcpy(m.peer, c->conn.peer, sizeof m.peer);
     memcpy(m.who, &c->conn.who, sizeof m.who);

@@ -133,6 +133,7 @@ static void adopt(struct arrivals *a, const struct channel_message *m)
                             .served = (m->number & CHANNEL_SERVED) != 0,
                             .known = (m->number & CHANNEL_KNOWN) != 0,
                             .ends = (m->number & CHANNEL_ENDS) != 0,
+                            .let_in = (m->number & CHANNEL_LET_IN) != 0,
                             .bytes = a->bytes,
                             .n_out = a->n_out,
                             .n_in = a->n_bytes - a->n_out};

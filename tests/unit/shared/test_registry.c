@@ -225,9 +225,26 @@ static void a_quota_begins_with_what_was_kept_of_it(void **state)
     registry_quotas_restore(k.h, NULL, NULL);
 }
 
+/* A process that takes another one's place asks for them before the files are its own. */
+static void quotas_that_were_asked_for_before_are_restored_too(void **state)
+{
+    const struct quota_conf conf = {.window_s = 86400, .max_keys = 100};
+    struct kept k = {.h = registry_new(true), .give = 7};
+    struct quota *q = registry_quota(k.h, "day", &conf);
+
+    (void)state;
+    registry_quotas_restore(k.h, restore, &k);
+    assert_int_equal(k.n, 1);
+    assert_int_not_equal(quota_take(q, STR("a"), 4, 10, 1e12), 0);
+    quota_unref(q);
+    registry_quotas_restore(k.h, NULL, NULL);
+    assert_int_equal(k.n, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quotas_that_were_asked_for_before_are_restored_too),
         cmocka_unit_test(a_quota_begins_with_what_was_kept_of_it),
         cmocka_unit_test(a_metric_is_one_for_all_generations),
         cmocka_unit_test(a_table_stays_while_its_words_do),
