@@ -277,7 +277,7 @@ struct listener *accept_start(struct http_server *s, int fd,
     l->server = s;
     l->options = *o;
     l->place = s->n_listeners;
-    (void)snprintf(l->label, sizeof l->label, "%s", o->name == NULL ? "" : o->name);
+    (void)snprintf(l->label, sizeof l->label, "%s", o->name == NULL ? "-" : o->name);
     l->fd = fd;
     l->peers = peers_new();
     if (o->name != NULL) {

@@ -251,10 +251,11 @@ static void note_wait(const struct server *s, const struct err *e, struct waitin
     if (w->listeners.n == 0) {
         listenings_of(&w->listeners, plan, s->conf.listen);
         w->admin = s->admin_listener;
+        w->policy = policy_ref(s->policy);
         (void)snprintf(w->data_dir, sizeof w->data_dir, "%s", s->conf.data_dir);
     }
     certificates_free(&w->certificates); /* they may have been renewed since */
-    if (!certificates_read(&w->certificates, s->policy, NULL, &ignored)) {
+    if (!certificates_read(&w->certificates, w->policy, NULL, &ignored)) {
         w->certificates = (struct certificates){0}; /* these listeners close */
     }
     (void)snprintf(w->why, sizeof w->why, "%s", e->text);
@@ -360,6 +361,7 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
         starting_end(&starting);
     }
     if (ok) {
+        waiting_over(w);
         process_ready(s);
         (void)ev_run(s->loop, 0);
     } else {

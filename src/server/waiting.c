@@ -10,8 +10,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "http/http.h"
+#include "ingest/ingest.h"
 #include "net/tls_context.h"
 #include "net/tls_door.h"
+#include "policy/load/load.h"
 
 enum { HANDSHAKE_MS = 10000, HANDSHAKES_MAX = 64 };
 
@@ -188,13 +190,17 @@ static void close_ports(struct waiting *w)
     listening_close(&w->admin);
 }
 
-/* A listener with TLS never speaks without: without its certificates, it closes. */
+/* As a listener of the policy: a PROXY header is read, and who is denied gets no byte. One
+ * with TLS never speaks without: without its certificates, it closes. */
 static void listen_at(struct http_server *s, struct waiting *w,
                       const struct listening *l, uint32_t place, struct tls_door **door)
 {
+    const struct plan *plan = policy_plan(w->policy);
     struct tls_context *c = w->certificates.contexts[place];
-    struct http_listener o = {0};
+    struct http_listener o = ingest_listener(
+        place == CERTIFICATES_ADMIN ? &plan->admin.listener : &plan->listeners[place]);
 
+    o.name = NULL; /* its counters would stay after each wait */
     *door = NULL;
     if (l->tls) {
         *door = tls_door_new(c == NULL ? NULL : tls_context_ref(c));
@@ -245,4 +251,13 @@ enum waiting_end waiting_for_room(struct waiting *w)
     }
     close_ports(w);
     return a.end;
+}
+
+void waiting_over(struct waiting *w)
+{
+    certificates_free(&w->certificates);
+    w->certificates = (struct certificates){0};
+    policy_unref(w->policy);
+    w->policy = NULL;
+    w->listeners.n = 0;
 }

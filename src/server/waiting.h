@@ -10,9 +10,12 @@
 #include "server/certificates.h"
 #include "server/listening.h"
 
+struct policy;
+
 struct waiting {
     struct listenings listeners; /* n 0: not known yet */
     struct listening admin;
+    struct policy *policy;            /* that names them: whom they trust and let in */
     struct certificates certificates; /* of these: clients of TLS get answers, too */
     char data_dir[4096];
     char why[512];       /* the result of the start, */
@@ -33,3 +36,6 @@ enum waiting_end {
 
 /* w lives as long as the process. */
 enum waiting_end waiting_for_room(struct waiting *w);
+
+/* The start has come to its end: nothing of the wait is kept. */
+void waiting_over(struct waiting *w);

@@ -117,6 +117,38 @@ describe("a start without room on the disk", function()
     assert.equal(0, s:stop())
   end)
 
+  it("reads the PROXY headers of its proxies, and sends a denied client no byte", function()
+    f = faults.new(dir .. "/data")
+    f:rules("on=write do=ENOSPC path=/spool/")
+    server(dir .. "/data", f:wrap(), nil, [[
+      listen "127.0.0.1:0" { proxy_protocol = true, trusted = { "127.0.0.1" },
+        deny = { "203.0.113.0/24" } }
+      listen "0.0.0.0:0" { proxy_protocol = true, trusted = { "10.0.0.0/8" } }
+      listen "[::1]:0" { deny = { "::1" } }
+    ]])
+    waits "No space left"
+    local list = s:text():match("start_waits listen=(%S+)")
+    local trusted = tonumber(list:match(",127%.0%.0%.1:(%d+)"))
+    local strange = tonumber(list:match(",0%.0%.0%.0:(%d+)"))
+    local six = tonumber(list:match(",%[::1%]:(%d+)"))
+    local function status(port, bytes)
+      local c = h.connect(port)
+      c:send(bytes .. "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+      local a = h.answer(c)
+      c:close()
+      return a and a.status
+    end
+    local v2 = "\r\n\r\n\0\r\nQUIT\n\33\17\0\12\192\0\2\1\10\0\0\1\0\1\0\2"
+    assert.equal(503, status(trusted, "PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n"))
+    assert.equal(503, status(trusted, v2))
+    assert.is_nil(status(trusted, ""))
+    assert.is_nil(status(trusted, "PROXY TCP4 203.0.113.1 10.0.0.1 1 2\r\n"))
+    assert.is_nil(status(strange, "PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n"))
+    assert.equal("000", h.shell(("curl -s -o /dev/null -w '%%{http_code}' 'http://[::1]:%d/'; true")
+      :format(six)))
+    assert.equal(0, s:stop())
+  end)
+
   it("ends with exit code 3 when another server has its port, whom it takes no client",
   function()
     local other = h.server()
