@@ -40,12 +40,21 @@ void listenings_of(struct listenings *l, const struct plan *plan, const char *ov
                              .share_port = plan->server.share_port};
     for (uint32_t i = 0; i < l->n; i++) {
         listening_of(&l->list[i], &plan->listeners[i], i == 0 ? override : NULL);
+        for (uint32_t k = 0; k < i; k++) {
+            l->list[i].nth += strcmp(l->list[k].address, l->list[i].address) == 0;
+        }
     }
 }
 
 void listening_key(const struct listening *x, char key[LISTENING_KEY])
 {
-    (void)snprintf(key, LISTENING_KEY, "%s%s", x->admin ? ADMIN : "", x->address);
+    char nth[16] = "";
+
+    if (x->nth > 0) {
+        (void)snprintf(nth, sizeof nth, " #%u", x->nth + 1);
+    }
+    (void)snprintf(key, LISTENING_KEY, "%s%s%s", x->admin ? ADMIN : "", x->address,
+                   nth);
 }
 
 uint32_t listening_sockets(const struct listening *x)
@@ -73,11 +82,13 @@ static int inherit(struct listening *x, struct place *place)
  * in first. */
 static void close_rest(struct listening *x, struct place *place)
 {
+    char key[LISTENING_KEY];
     int fd, waits;
 
+    listening_key(x, key);
     while ((fd = inherit(x, place)) >= 0) {
         while ((waits = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-            place_accepted(place, x->address, waits);
+            place_accepted(place, key, waits);
         }
         (void)close(fd);
     }
@@ -284,12 +295,14 @@ const struct listening *listenings_at(const struct listenings *l, int fd)
 static void let_in(const struct listenings *l, int fd, struct place *place)
 {
     const struct listening *x;
+    char key[LISTENING_KEY];
     int waits;
 
     while ((waits = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         x = listenings_at(l, waits);
         if (x != NULL) {
-            place_accepted(place, x->address, waits);
+            listening_key(x, key);
+            place_accepted(place, key, waits);
         } else {
             (void)close(waits);
         }

@@ -33,7 +33,8 @@ struct listening {
     uint32_t n_fds;
     struct unix_socket local; /* whose descriptor fds have; path "": another kind */
     bool own;                 /* each of fds is a socket of its own */
-    bool admin;               /* not for clients */
+    uint32_t nth; /* of several with this address, which has port 0; from 0 */
+    bool admin;   /* not for clients */
     bool tls;
 };
 
@@ -74,7 +75,8 @@ bool listening_open_one(struct listening *x, struct place *place,
 void listening_close(struct listening *x);
 void listening_leave(struct listening *x, struct place *place);
 
-/* The name by which another process finds the sockets of x; and how many they are. */
-enum { LISTENING_KEY = LISTENING_TEXT + 8 };
+/* The name by which another process finds the sockets of x, and their connections; and
+ * how many sockets there are. */
+enum { LISTENING_KEY = LISTENING_TEXT + 24 };
 void listening_key(const struct listening *x, char key[LISTENING_KEY]);
 uint32_t listening_sockets(const struct listening *x);

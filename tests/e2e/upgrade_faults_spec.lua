@@ -64,6 +64,27 @@ describe("an upgrade", function()
     assert.equal(202, s:post("/v1/events", '{"a":1}').status)
   end)
 
+  it("tells listeners of one address apart, whose ports the system chose", function()
+    -- One is --listen's.
+    h.write(s.path, (text:gsub('listen = "127.0.0.1:0", ', "", 1))
+      .. 'listen "127.0.0.1:0" { routes = { "POST /v1/events/batch" } }\n')
+    upgrade(s)
+    local first, other = s:text():match("listen=127%.0%.0%.1:(%d+),127%.0%.0%.1:(%d+)")
+    local c, d = h.connect(first), h.connect(other)
+    for _ = 1, 2 do
+      assert.equal(202, post(c).status)
+      assert.equal(404, post(d).status)
+      upgrade(s)
+      s:logged("event=upgrade status=took_over")
+      assert.equal(first .. other, table.concat({ s:text()
+        :match("listen=127%.0%.0%.1:(%d+),127%.0%.0%.1:(%d+)") }))
+    end
+    assert.equal(202, post(c).status)
+    assert.equal(404, post(d).status)
+    c:close()
+    d:close()
+  end)
+
   it("waits for a reload that is under way", function()
     h.write(s.path, "local t = 0\nfor i = 1, 3e9 do t = t + i end\n" .. text)
     local c = h.connect(s.admin)

@@ -19,12 +19,12 @@ struct policy;
 enum { PLACE_ADDRESS = 160 };
 
 struct place_socket {
-    char address[PLACE_ADDRESS]; /* as the policy or the command names it */
+    char address[PLACE_ADDRESS]; /* listening_key: as the policy or command names it */
     int fd;                      /* -1: taken */
 };
 
 struct place_connection {
-    char listener[PLACE_ADDRESS]; /* the address of the listener that it came to */
+    char listener[PLACE_ADDRESS]; /* the key of the listener that it came to */
     struct http_handed conn;
 };
 

@@ -98,8 +98,11 @@ struct arrivals {
 static const struct listening *listener_of(const struct server *s, const char *listener,
                                            int fd)
 {
+    char key[LISTENING_KEY];
+
     for (uint32_t i = 0; i < s->listeners.n; i++) {
-        if (strcmp(s->listeners.list[i].address, listener) == 0) {
+        listening_key(&s->listeners.list[i], key);
+        if (strcmp(key, listener) == 0) {
             return &s->listeners.list[i];
         }
     }

@@ -147,8 +147,10 @@ static bool workers_rest(const struct server *s)
 static void on_handed(void *arg, const struct http_handed *h)
 {
     struct successor *x = arg;
+    char key[LISTENING_KEY];
 
-    place_connection(&x->place, x->s->listeners.list[h->listener].address, h);
+    listening_key(&x->s->listeners.list[h->listener], key);
+    place_connection(&x->place, key, h);
 }
 
 /* Then the time of the rest begins. */
