@@ -1,6 +1,7 @@
 -- Listeners: sockets beside the short form, each with options of its own.
 
 local h = require "harness"
+local socket = require "socket"
 
 -- A policy whose listeners lie in dir; o.first: options of the TCP one.
 local function policy(dir, o)
@@ -115,5 +116,75 @@ describe("a listener", function()
     h.write(s.path, policy(dir))
     assert.equal(0, s:stop())
     assert.equal("", h.shell(("ls '%s' | grep sock || true"):format(dir)))
+  end)
+end)
+
+describe("silent connections", function()
+  local LISTENER = 'listener="127.0.0.1:0"'
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function start(options)
+    s = h.server { policy = ([[
+server { listen = "127.0.0.1:0", workers = 1, header_timeout = "2s", %s }
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "archive" } }
+route "POST /v1/a" { body = "event", stream = "events" }
+]]):format(options) }
+  end
+
+  -- n connections from an address that send bytes, and no more.
+  local function hold(n, from, bytes)
+    local held = {}
+    for i = 1, n do
+      local c = assert(socket.tcp())
+      c:settimeout(20)
+      assert(c:bind(from, 0))
+      assert(c:connect("127.0.0.1", s.port))
+      c:send(bytes or "")
+      held[i] = c
+    end
+    return held
+  end
+
+  local function post(from)
+    local c = hold(1, from)[1]
+    c:send("POST /v1/a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+      .. "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+    local a = h.answer(c)
+    c:close()
+    return a.status
+  end
+
+  local function open()
+    return s:metric("sluice_listener_connections_open", LISTENER)
+  end
+
+  it("fill max_connections for header_timeout, also when they send a byte now and then",
+    function()
+      start("max_connections = 8")
+      for _, bytes in ipairs { "", "P" } do
+        h.wait_for("room", function() return open() == 0 end)
+        local held = hold(8, "127.0.0.2", bytes)
+        h.wait_for("all", function() return open() == 8 end)
+        assert.equal(503, post("127.0.0.3"))
+        local began = h.now()
+        for i = 1, 8 do if bytes ~= "" then held[i]:send("O") end end
+        h.wait_for("their end", function() return open() == 0 end, 20)
+        assert.is_true(h.now() - began < 15)
+        assert.equal(202, post("127.0.0.3"))
+        for _, c in ipairs(held) do c:close() end
+      end
+    end)
+
+  it("of one address keep no other one out where max_per_address holds", function()
+    start("max_connections = 8, max_connections_per_address = 4")
+    local held = hold(12, "127.0.0.2")
+    h.wait_for("all", function()
+      return s:metric("sluice_listener_refused_total", LISTENER .. ',reason="address"') == 8
+    end)
+    assert.equal(202, post("127.0.0.3"))
+    assert.equal(503, post("127.0.0.2"))
+    for _, c in ipairs(held) do c:close() end
   end)
 end)

@@ -215,3 +215,56 @@ describe("behind a proxy", function()
     assert.equal(404, h.request(s.port, "GET", "/lb").status)
   end)
 end)
+
+describe("a listener that denies, behind a proxy", function()
+  local s
+  teardown(function() if s then s:close() end end)
+
+  it("asks the PROXY header's address, before TLS and HTTP, and the route that of each request",
+    function()
+      s = h.server { policy = [[
+server { workers = 1 }
+listen "127.0.0.1:0" { proxy_protocol = true, trusted = { "127.0.0.1", "192.0.2.0/24" },
+  deny = { "203.0.113.0/24", "2001:db8:bad::/48" }, max_per_address = 1 }
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "archive" } }
+route "POST /who" { body = "event", stream = "events", deny = { "198.51.100.0/24" },
+  on_request = function(req) return reject("seen", req.peer) end }
+]] }
+      local port = tonumber(s:text():match("event=ready listen=[^,]*,127%.0%.0%.1:(%d+)"))
+      local function denied()
+        return s:metric("sluice_listener_refused_total", 'listener="127.0.0.1:0",reason="denied"')
+      end
+      local four = "PROXY TCP4 %s 10.0.0.1 1 2\r\n"
+      local function bytes_of(a, b, c, d)
+        return string.char(a, b, c, d, 10, 0, 0, 1, 1, 2, 3, 4)
+      end
+      local bad = { four:format("203.0.113.9"), v2(0x21, 0x11, bytes_of(203, 0, 113, 9)),
+        "PROXY TCP6 ::ffff:203.0.113.9 ::1 1 2\r\n", "PROXY TCP6 2001:db8:bad::1 ::1 1 2\r\n" }
+      for i, header in ipairs(bad) do
+        local c = h.connect(port)
+        for k = 1, #header do
+          c:send(header:sub(k, k)) -- each byte by itself
+          if k % 8 == 0 then socket.sleep(0.001) end
+        end
+        c:send(request())
+        assert.is_nil(h.answer(c), header)
+        c:close()
+        assert.equal(i, denied())
+      end
+      -- The denied ones left no place of their address taken, nor a connection open.
+      assert.equal("203.0.114.9", ask(port, four:format("203.0.114.9")))
+      assert.equal("203.0.114.9", ask(port, v2(0x21, 0x11, bytes_of(203, 0, 114, 9) ..
+        "\3\0\4abcd\4\0\0")))
+      assert.equal("127.0.0.1", ask(port, v2(0x20, 0x11, bytes_of(203, 0, 113, 9)))) -- LOCAL
+      assert.equal(0, s:metric("sluice_listener_connections_open", 'listener="127.0.0.1:0"'))
+      -- The header of a request is the route's business, and only a trusted one's.
+      local from = four:format("192.0.2.1")
+      assert.equal("203.0.113.9", ask(port, from, "X-Forwarded-For: 203.0.113.9\r\n"))
+      assert.equal("198.51.101.1", ask(port, four:format("198.51.101.1"),
+        "X-Forwarded-For: 203.0.113.9\r\n"))
+      assert.equal("this route takes no requests from the client's network",
+        ask(port, from, "X-Forwarded-For: 6.6.6.6, 198.51.100.7\r\n"))
+      assert.equal("192.0.2.1", ask(port, from, "X-Forwarded-For: 198.51.100.7, _hidden\r\n"))
+    end)
+end)
