@@ -117,9 +117,10 @@ static uint64_t debt_of(uint64_t believed, uint64_t word, uint64_t now)
     return word == 0 || ahead > believed ? 0 : ahead;
 }
 
-/* The key's word in the set, else the free one or the one least in debt. */
+/* The key's word in the set, else the free one or the one least in debt; and what it was
+ * then: another thread may put another key there meanwhile. */
 static _Atomic uint64_t *place_of(const struct buckets *b, struct set *s,
-                                  uint64_t print, uint64_t now, bool *mine)
+                                  uint64_t print, uint64_t now, uint64_t *was)
 {
     _Atomic uint64_t *best = NULL;
     uint64_t least = UINT64_MAX;
@@ -129,17 +130,29 @@ static _Atomic uint64_t *place_of(const struct buckets *b, struct set *s,
         uint64_t debt;
 
         if (word >> TIME_BITS == print) {
-            *mine = true;
+            *was = word;
             return &s->words[i];
         }
         debt = debt_of(b->believed, word, now);
         if (debt < least) {
             least = debt;
             best = &s->words[i];
+            *was = word;
         }
     }
-    *mine = false;
     return best;
+}
+
+/* Whether the key has a word before that one: another thread found another place for it at
+ * the same time. */
+static bool is_second(struct set *s, const _Atomic uint64_t *at, uint64_t print)
+{
+    for (int i = 0; &s->words[i] != at; i++) {
+        if (atomic_load(&s->words[i]) >> TIME_BITS == print) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static uint32_t wait_of(const struct buckets *b, uint64_t over)
@@ -203,7 +216,7 @@ uint32_t buckets_take_at(struct buckets *b, const struct bucket_rate *r, struct 
 {
     const struct bucket_key k = key_of(b, key, now_ms);
     const struct shape x = shape_of(b, r);
-    uint64_t price, debt, word, next;
+    uint64_t price, debt, word = 0, next;
     _Atomic uint64_t *at;
     bool mine;
 
@@ -212,18 +225,16 @@ uint32_t buckets_take_at(struct buckets *b, const struct bucket_rate *r, struct 
     }
     price = n > 0 ? (uint64_t)llround(n * x.interval) : 0;
     for (;;) {
-        at = place_of(b, k.set, k.print, k.now, &mine);
-        word = atomic_load_explicit(at, memory_order_relaxed);
-        if (mine && word >> TIME_BITS != k.print) {
-            continue; /* another thread has put its key there meanwhile */
-        }
+        at = place_of(b, k.set, k.print, k.now, &word);
+        mine = word >> TIME_BITS == k.print;
         debt = mine ? debt_of(x.believed, word, k.now) : 0;
         if (debt + price > x.depth) {
             return refuse(b, wait_of(b, debt + price - x.depth));
         }
         next = k.print << TIME_BITS | ((k.now + debt + price) & TIME_MASK);
-        if (atomic_compare_exchange_weak_explicit(at, &word, next, memory_order_relaxed,
-                                                  memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak(at, &word, next) &&
+            (mine || !is_second(k.set, at, k.print) ||
+             !atomic_compare_exchange_strong(at, &next, 0))) {
             break;
         }
     }
@@ -243,14 +254,13 @@ void buckets_give(struct buckets *b, const struct bucket_rate *r, struct str key
 {
     const struct bucket_key k = key_of(b, key, now_ms);
     const struct shape x = shape_of(b, r);
-    uint64_t price = n > 0 ? (uint64_t)llround(n * x.interval) : 0, debt, word, next;
+    uint64_t price = n > 0 ? (uint64_t)llround(n * x.interval) : 0, debt, word = 0,
+             next;
     _Atomic uint64_t *at;
-    bool mine;
 
     do {
-        at = place_of(b, k.set, k.print, k.now, &mine);
-        word = atomic_load_explicit(at, memory_order_relaxed);
-        if (!mine || word >> TIME_BITS != k.print) {
+        at = place_of(b, k.set, k.print, k.now, &word);
+        if (word >> TIME_BITS != k.print) {
             return; /* it was forgotten */
         }
         debt = debt_of(x.believed, word, k.now);
@@ -265,12 +275,10 @@ void buckets_look(const struct buckets *b, const struct bucket_rate *r, struct s
 {
     const struct bucket_key k = key_of(b, key, now_ms);
     const struct shape x = shape_of(b, r);
-    uint64_t price = n > 0 ? (uint64_t)llround(n * x.interval) : 0, debt;
-    bool mine;
-    const _Atomic uint64_t *at = place_of(b, k.set, k.print, k.now, &mine);
-    uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+    uint64_t price = n > 0 ? (uint64_t)llround(n * x.interval) : 0, debt, word = 0;
 
-    debt = mine && word >> TIME_BITS == k.print ? debt_of(x.believed, word, k.now) : 0;
+    (void)place_of(b, k.set, k.print, k.now, &word);
+    debt = word >> TIME_BITS == k.print ? debt_of(x.believed, word, k.now) : 0;
     out->limit = x.burst;
     out->left = debt >= x.depth ? 0 : floor((double)(x.depth - debt) / x.interval);
     out->reset_ms = (double)debt / b->units_per_ms;

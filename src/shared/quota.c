@@ -1,6 +1,7 @@
 #include "shared/quota.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -167,6 +168,39 @@ static void use(struct quota *q)
     }
 }
 
+enum { ADD_TRIES = 1000 }; /* less than a millisecond */
+
+/* A place for a key that has none, with n used. Threads that add to one set do so one after
+ * the other: a place whose key is new, and whose count is not there yet, looks free. One
+ * that does not come to its end holds nobody up. False: try again. */
+static bool add(struct quota *q, uint64_t hash, uint64_t epoch, uint64_t n)
+{
+    atomic_bool *adding = &q->adding[(hash & (q->n_sets - 1)) % QUOTA_ADDERS];
+    bool alone = false, done = false;
+    struct found f;
+
+    for (int i = 0; i < ADD_TRIES && !alone; i++) {
+        alone = !atomic_exchange(adding, true);
+        if (!alone) {
+            (void)sched_yield();
+        }
+    }
+    f = find(q, hash, epoch);
+    if (!f.mine && swap(&f.place->hash, f.hash, hash)) {
+        done = swap(&f.place->usage, f.usage, quota_usage(epoch, hash, n));
+        if (done && f.hash != 0 && quota_count(f.usage, epoch, f.hash) > 0) {
+            (void)atomic_fetch_add_explicit(&q->forgotten, 1, memory_order_relaxed);
+        }
+        if (!done && quota_count(load(&f.place->usage), epoch, hash) == 0) {
+            (void)swap(&f.place->hash, hash, f.hash); /* its key has used some by now */
+        }
+    }
+    if (alone) {
+        atomic_store(adding, false);
+    }
+    return done;
+}
+
 uint32_t quota_take(struct quota *q, struct str key, double n, uint64_t quota,
                     double wall_ms)
 {
@@ -185,16 +219,9 @@ uint32_t quota_take(struct quota *q, struct str key, double n, uint64_t quota,
         if (used + want > quota) {
             return refuse(q, reset_of(q, now, wall_ms));
         }
-        if (!f.mine) {
-            /* What the key before has used is gone with its name. */
-            if (!swap(&f.place->hash, f.hash, hash)) {
-                continue;
-            }
-            if (f.hash != 0 && quota_count(f.usage, epoch, f.hash) > 0) {
-                (void)atomic_fetch_add_explicit(&q->forgotten, 1, memory_order_relaxed);
-            }
-        }
-        if (swap(&f.place->usage, f.usage, quota_usage(epoch, hash, used + want))) {
+        if (f.mine
+                ? swap(&f.place->usage, f.usage, quota_usage(epoch, hash, used + want))
+                : add(q, hash, epoch, want)) {
             use(q);
             return 0;
         }

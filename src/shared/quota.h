@@ -6,7 +6,8 @@
  *   quota_new (registry.c) -> quota_restore -> quota_take* -> quota_unref
  *                                              quota_save (another thread, now and then)
  *
- * Any thread, without locks. The wall clock may jump: see quota_take. Memory is fixed:
+ * Any thread; without locks but for the moment in which a key gets its place, which has
+ * a bound. The wall clock may jump: see quota_take. Memory is fixed:
  * 32 to 64 bytes for each of max_keys. When eight keys that hash alike are all in use, the
  * one that has used least is forgotten, which is counted: it may use its quota again.
  */

@@ -10,6 +10,7 @@
 
 #include "shared/quota.h"
 
+enum { QUOTA_ADDERS = 64 };
 enum { QUOTA_WAYS = 8, COUNT_BITS = 36, PRINT_BITS = 8, EPOCH_BITS = 20 };
 
 #define COUNT_MASK ((1ull << COUNT_BITS) - 1)
@@ -39,6 +40,8 @@ struct quota {
     _Atomic uint64_t now;
     _Atomic uint64_t refused, forgotten;
     atomic_bool unsaved;
+    atomic_bool
+        adding[QUOTA_ADDERS]; /* sets to which a key is added, by their places */
     struct quota_set *sets;
 };
 
