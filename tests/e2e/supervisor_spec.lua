@@ -132,11 +132,13 @@ describe("a disk that hangs while sinks are altered", function()
     s:stop()
     h.write(s.path, policy(A, B))
     s:start()
-    f:rules "on=write,alloc do=EIO path=/b/"
+    -- From now on: a sink that could write would deliver them before it is dropped.
+    local fails = "on=write,alloc do=EIO path=/b/"
+    f:rules(fails)
     post(2)
     h.write(s.path, policy(A))
     s:reload()
-    local hangs = hang "on=rename path=/b.none thread=changer"
+    local hangs = hang("on=rename path=/b.none thread=changer\n" .. fails)
     local began, answer = h.now(), nil
     h.together {
       drop = function()
@@ -150,7 +152,7 @@ describe("a disk that hangs while sinks are altered", function()
     }
     assert.matches("^it waits for a disk, .*503$", answer)
     assert.is_true(h.now() - began < 10)
-    f:rules()
+    f:rules(fails)
     s:logged "sink=b status=dropped cause=POST events=2"
     assert.equal(404, h.request(s.admin, "POST", "/sinks/b/drop", "", nil, 5).status)
     assert.equal(0, s:stop())
