@@ -156,6 +156,7 @@ static void on_wake(void *arg)
     struct delivery *d = arg;
 
     stats_add_shared(d->lag, 1);
+    pump_came(d);
     ev_async_send(d->loop, &d->woken);
 }
 
@@ -447,4 +448,14 @@ void delivery_status(const struct delivery *d, struct delivery_status *out)
     (void)pthread_mutex_lock(&m->lock);
     *out = m->status;
     (void)pthread_mutex_unlock(&m->lock);
+    /* The last look of the sink's thread may be older than what came since. */
+    if (out->remaining == 0) {
+        out->remaining = atomic_load(d->remaining_events);
+    }
+    if (out->oldest_ms == 0) {
+        out->oldest_ms = (int64_t)atomic_load(d->oldest);
+    }
+    if (out->lag_bytes == 0) {
+        out->lag_bytes = atomic_load(d->lag);
+    }
 }

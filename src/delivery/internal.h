@@ -113,6 +113,10 @@ struct record pump_intent(const struct delivery *d, const struct batch *b);
 /* The lag alone; the tick shows the rest. Returns it. */
 uint64_t pump_show_lag(struct delivery *d);
 void pump_show_error(struct delivery *d, const char *why); /* it holds; under lock */
+/* Events came: until the next look at least one is left, and not older than now. Any
+ * thread, also while the sink's own hangs. */
+void pump_came(struct delivery *d);
+void pump_show_idle(struct delivery *d); /* what is left, when no batch is in hand */
 void pump_show(struct delivery *d); /* the view of the supervisor and the metrics */
 void pump_cells(struct delivery *d, const char *sink); /* its label */
 void pump_block(struct delivery *d); /* tells the spool whether a breaker is open */

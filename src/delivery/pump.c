@@ -327,7 +327,7 @@ void pump(struct delivery *d)
     }
     look_retired(d);
     if (atomic_load(d->lag) > 0 && all_idle(d)) {
-        (void)pump_show_lag(d);
+        pump_show_idle(d);
     }
     if (d->draining && !ev_is_active(&d->retry) && all_idle(d) &&
         !replay_in_flight(d)) {

@@ -99,6 +99,39 @@ uint64_t pump_show_lag(struct delivery *d)
     return lag;
 }
 
+void pump_came(struct delivery *d)
+{
+    uint64_t none = 0;
+
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(d->remaining_events, memory_order_relaxed) == 0) {
+        (void)atomic_compare_exchange_strong(d->remaining_events, &none, 1);
+    }
+    none = 0;
+    if (atomic_load_explicit(d->oldest, memory_order_relaxed) == 0) {
+        (void)atomic_compare_exchange_strong(d->oldest, &none,
+                                             (uint64_t)clock_wall_ms());
+    }
+}
+
+/* What came meanwhile is not hidden by an older look. */
+static void show_left(struct delivery *d, uint64_t remaining, int64_t oldest)
+{
+    stats_set(d->remaining_events, remaining);
+    stats_set(d->oldest, (uint64_t)oldest);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(d->lag) > 0) {
+        pump_came(d);
+    }
+}
+
+void pump_show_idle(struct delivery *d)
+{
+    if (pump_show_lag(d) == 0) {
+        show_left(d, 0, 0);
+    }
+}
+
 void pump_show(struct delivery *d)
 {
     int64_t oldest = 0;
@@ -118,8 +151,7 @@ void pump_show(struct delivery *d)
         lost += d->subscriptions[i].lost;
         skipped += subscription_skipped(&d->subscriptions[i]);
     }
-    stats_set(d->remaining_events, remaining);
-    stats_set(d->oldest, (uint64_t)oldest);
+    show_left(d, remaining, oldest);
     stats_set(d->lost, lost);
     stats_set(d->skipped, skipped);
     stats_set(d->dead_bytes, dead_bytes(&d->dead)); /* people take the file away */

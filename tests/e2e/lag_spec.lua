@@ -1,4 +1,5 @@
 -- How far a sink is behind, told and acted on.
+local cjson = require "cjson"
 local h = require "harness"
 local receiver = require "receiver"
 
@@ -43,6 +44,14 @@ describe("a sink that is behind", function()
     h.wait_for("the thread to hang", function() return h.read(hang .. ".hung") end)
     assert.equal(202, s:post("/v1/events", "{}").status)
     assert.is_true(s:metric("sluice_sink_lag_bytes") > 0)
+    -- Also the number and the age, which only that thread could tell exactly.
+    assert.equal(1, s:metric("sluice_sink_left_events"))
+    h.wait_for("an age", function()
+      return s:metric("sluice_sink_oldest_event_seconds") >= 1
+    end)
+    local out = cjson.decode(s:get("/status").body).sinks[1]
+    assert.same({ "out", 1, true, true },
+      { out.name, out.left_events, out.lag_bytes > 0, out.oldest_ms >= 1000 })
     os.remove(hang)
     s:deliver()
     assert.equal(2, #r:events())
