@@ -45,14 +45,15 @@ enum event_fate {
 };
 
 enum event_flag {
-    EVENT_NEWLINE = 1,     /* raw newlines inside: spaces when stored */
-    EVENT_EDITED = 2,      /* has edits */
-    EVENT_ROUTED = 4,      /* to says the streams, not the route */
-    EVENT_RETRY = 8,       /* the same event may pass later */
-    EVENT_PREDICTED = 16,  /* all its own keys are in the scanner's shape */
-    EVENT_REPEAT = 32,     /* dedup has seen its key */
-    EVENT_UNVERIFIED = 64, /* EVENT_REJECT: its signature was not good */
-    EVENT_MINUS_ZERO = 128 /* an int of the schema is -0 */
+    EVENT_NEWLINE = 1,      /* raw newlines inside: spaces when stored */
+    EVENT_EDITED = 2,       /* has edits */
+    EVENT_ROUTED = 4,       /* to says the streams, not the route */
+    EVENT_RETRY = 8,        /* the same event may pass later */
+    EVENT_PREDICTED = 16,   /* all its own keys are in the scanner's shape */
+    EVENT_REPEAT = 32,      /* dedup has seen its key */
+    EVENT_UNVERIFIED = 64,  /* EVENT_REJECT: its signature was not good */
+    EVENT_MINUS_ZERO = 128, /* an int of the schema is -0 */
+    EVENT_HOOK_CODE = 256   /* EVENT_REJECT: a hook gave the code */
 };
 
 enum edit_how {

@@ -7,10 +7,13 @@
 #include "base/attr.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "policy/load/load.h"
 
 enum { N_ENDS = 5, LABEL_BYTES = 1200 };
 
 static const char OTHER[] = "other";
+
+enum origin { OF_SLUICE, OF_POLICY, OF_VALUE, ORIGINS };
 
 struct code {
     char name[ACCOUNT_CODE_BYTES];
@@ -27,7 +30,8 @@ struct account {
     stats_cell *received, *ends[N_ENDS];
     stats_cell *cut;    /* made on first use, as codes */
     struct code *codes; /* made on first use, which most routes never see */
-    uint32_t n_codes;
+    uint32_t n_codes, room;
+    uint32_t n_of[ORIGINS];
     struct code *last;              /* counted */
     stats_cell *auth[AUTH_REASONS]; /* the same */
     stats_cell *raised[HOOKS];      /* the same */
@@ -175,10 +179,16 @@ static struct code *add(struct account *a, const char *code, int status)
 {
     char pair[LABEL_BYTES], word[3 * ACCOUNT_CODE_BYTES],
         labels[LABEL_BYTES + sizeof word + 40];
-    struct code *c = &a->codes[a->n_codes++];
+    struct code *c;
 
+    if (a->n_codes == a->room) {
+        a->room = 2 * a->room + 8;
+        a->codes = mem_realloc(a->codes, a->room * sizeof *a->codes);
+        a->last = NULL;
+    }
+    c = &a->codes[a->n_codes++];
+    *c = (struct code){.status = status};
     (void)snprintf(c->name, sizeof c->name, "%s", code);
-    c->status = status;
     (void)stats_label_pair(pair, sizeof pair, "route", a->route);
     (void)stats_label(word, sizeof word, c->name);
     (void)snprintf(labels, sizeof labels, "%s,code=\"%s\",status=\"%d\"", pair, word,
@@ -191,23 +201,39 @@ static struct code *add(struct account *a, const char *code, int status)
     return c;
 }
 
+/* False: there is no room for one more code of that origin. */
+static bool has_room(struct account *a, enum origin of)
+{
+    static const uint32_t most[ORIGINS] = {[OF_SLUICE] = ACCOUNT_SLUICE_MAX,
+                                           [OF_POLICY] = ACCOUNT_WORDS_MAX,
+                                           [OF_VALUE] = ACCOUNT_CODES_MAX};
+
+    return a->n_of[of] < most[of] && ++a->n_of[of] > 0;
+}
+
+const char *account_hook_code(struct account *a, const char *code, int *status,
+                              const struct policy *policy)
+{
+    if (find(a, code, *status) == NULL) {
+        if (!has_room(a, policy_says(policy, code) ? OF_POLICY : OF_VALUE)) {
+            *status = 0;
+            return OTHER;
+        }
+        (void)add(a, code, *status);
+    }
+    return code;
+}
+
 static struct code *code_of(struct account *a, const char *code, int status)
 {
-    struct code *c;
+    struct code *c = find(a, code, status);
 
-    if (a->codes == NULL) {
-        a->codes = mem_zalloc((ACCOUNT_CODES_MAX + 1) * sizeof *a->codes);
+    if (c == NULL && strcmp(code, OTHER) != 0 && !has_room(a, OF_SLUICE)) {
+        code = OTHER;
+        status = 0;
+        c = find(a, code, status);
     }
-    c = find(a, code, status);
-    if (c == NULL) {
-        /* A hook may make codes from clients' texts. */
-        if (a->n_codes >= ACCOUNT_CODES_MAX) {
-            code = OTHER;
-            status = 0;
-            c = find(a, code, status);
-        }
-        c = c == NULL ? add(a, code, status) : c;
-    }
+    c = c == NULL ? add(a, code, status) : c;
     a->last = c;
     return c;
 }

@@ -17,8 +17,11 @@
 #include "stats/stats.h"
 
 enum {
-    ACCOUNTS_MAX = 1024,    /* names of routes of a process; further ones are "other" */
-    ACCOUNT_CODES_MAX = 40, /* codes of a route; further ones are "other" */
+    ACCOUNTS_MAX = 1024, /* names of routes of a process; further ones are "other" */
+    /* Pairs of code and status of a route; further ones are "other": */
+    ACCOUNT_CODES_MAX = 40,   /* with codes that hooks make of values */
+    ACCOUNT_WORDS_MAX = 200,  /* with codes that the policy says */
+    ACCOUNT_SLUICE_MAX = 200, /* with sluice's own */
     ACCOUNT_CODE_BYTES = 64
 };
 
@@ -32,6 +35,7 @@ struct ends {
 };
 
 struct account;
+struct policy;
 
 struct accounts {
     struct account *first;
@@ -63,6 +67,11 @@ void account_done(struct accounts *all, uint32_t n);
 /* Their fates, at the moment of the answer. */
 void account_ends(struct account *a, const struct ends *e);
 
+/* A code that a hook gave: code itself, or "other" with *status 0 when the route has no room
+ * for one more. A word that the policy says has room of its own, so that codes made of what
+ * clients send take nothing from it. Its result is for account_rejected or account_refused. */
+const char *account_hook_code(struct account *a, const char *code, int *status,
+                              const struct policy *policy) MUST_USE;
 /* An event is rejected with that code; status: of its request's answer. */
 void account_rejected(struct account *a, const char *code, int status);
 /* A request is refused, and n events with it: 0 when they count elsewhere. */

@@ -36,13 +36,17 @@ void refuse_with(const struct answering *a, int status, const char *lines,
 {
     char text[ERROR_TEXT];
     size_t n = answer_error(e, text, sizeof text);
+    const char *code = e->code;
 
     http_answer(a->r, status, lines, (struct str){text, n});
     if (UNLIKELY(a->in->access.plan != NULL)) {
         tell_line(a, status, e->code, n);
     }
     meters_answered(a->account, a->mark, status);
-    account_refused(a->account, e->code, status, a->n_events);
+    if (a->hook_of != NULL) {
+        code = account_hook_code(a->account, code, &status, a->hook_of);
+    }
+    account_refused(a->account, code, status, a->n_events);
 }
 
 void refuse(struct ingest *in, const struct answering *a, int status,
@@ -63,7 +67,7 @@ static struct answering refusing(struct ingest *in, struct http_request *r, uint
 {
     const struct request_state *p = http_user(r);
 
-    return (struct answering){in, r, NULL, p->account, &p->mark, n};
+    return (struct answering){in, r, NULL, p->account, &p->mark, n, NULL};
 }
 
 /* 1..5 s, spread so that refused clients do not come back as one. */
@@ -227,6 +231,7 @@ void admission_refuse_whole(struct ingest *in, struct http_request *r,
     /* The number of its events is not known: it counts as one. */
     account_received(p->account, 1);
     a = refusing(in, r, 1);
+    a.hook_of = no->hook_of;
     if (UNLIKELY(in->n_taps > 0)) {
         tell_refusal(in, p->account, no->status, &no->error);
     }

@@ -30,8 +30,9 @@ static void refuse_kept(struct ingest *in, struct waiter *w, uint32_t n_events,
     const char *common = w->headers_bytes > 0 ? kept(w) + w->own_bytes : "";
 
     (void)snprintf(lines, sizeof lines, "%s%s", headers, common);
-    refuse_with(&(struct answering){in, w->req, w, w->account, &w->mark, n_events},
-                status, lines, e);
+    refuse_with(
+        &(struct answering){in, w->req, w, w->account, &w->mark, n_events, NULL},
+        status, lines, e);
 }
 
 /* Before the last bracket. */

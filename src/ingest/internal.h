@@ -266,7 +266,8 @@ struct answering {
     struct waiter *w; /* of a request that waited; NULL: r is the one in hand */
     struct account *account;
     const struct request_mark *mark;
-    uint32_t n_events; /* that are refused with it */
+    uint32_t n_events;            /* that are refused with it */
+    const struct policy *hook_of; /* whose hook gave the code; NULL: sluice gave it */
 };
 void refuse_with(const struct answering *a, int status, const char *headers,
                  const struct answer_error *e);

@@ -59,6 +59,16 @@ static void sample_event(struct ingest *in, const struct request_state *p,
     (void)samples_put(in->conf.samples, &x);
 }
 
+static void count(const struct request_state *p, const struct event *ev, int status)
+{
+    const char *code = ev->code;
+
+    if ((ev->flags & EVENT_HOOK_CODE) != 0) {
+        code = account_hook_code(p->account, code, &status, p->binding->policy);
+    }
+    account_rejected(p->account, code, status);
+}
+
 void sampling_events(struct ingest *in, const struct request_state *p,
                      const struct http_view *v, const struct outcome *o)
 {
@@ -66,7 +76,7 @@ void sampling_events(struct ingest *in, const struct request_state *p,
         const struct event *ev = &in->batch.events[i];
 
         if (ev->fate == EVENT_REJECT) {
-            account_rejected(p->account, ev->code, o->status);
+            count(p, ev, o->status);
             if (UNLIKELY(is_due(in, p->account))) {
                 sample_event(in, p, v, ev, o->status);
             }

@@ -94,8 +94,9 @@ struct policy {
     const struct policy_env *env; /* NULL: the process's */
     struct snapshot_file *files; /* the policy first, then the files that it required */
     uint32_t n_files;
-    bool whole;           /* it has every file that it names */
-    struct table *tables; /* complete after the first load */
+    struct literals *literals; /* of the Lua files; NULL: not loaded yet */
+    bool whole;                /* it has every file that it names */
+    struct table *tables;      /* complete after the first load */
     uint32_t n_tables;
     char *tables_dir; /* of built tables; NULL: they get no names */
     struct secret_text *secrets;
@@ -111,6 +112,7 @@ struct agents_reading {
 };
 
 struct handles;
+struct literals;
 struct tools;
 struct rehearsal;
 struct jwt_verifier;

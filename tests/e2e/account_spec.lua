@@ -120,6 +120,25 @@ describe("the counters", function()
     assert.equal(0, s:stop())
   end)
 
+  it("keep the names of the policy's own codes, though clients fill the room for others",
+  function()
+    for i = 1, 60 do
+      for _ = 1, 4 do
+        s:post("/one", ('{"id":%d,"kind":"own","code":"c%d"}'):format(i, i))
+      end
+    end
+    assert.is_true(s:metric("sluice_refusals_total", 'code="other"') > 0)
+    for _ = 1, 4 do
+      s:post("/one", '{"id":1}', { ["X-Key"] = "wrong" })
+      s:post("/one", "{}")
+      s:post("/one", "no json")
+    end
+    assert.equal(4, s:metric("sluice_refusals_total", 'code="bad_key"'))
+    assert.equal(4, s:metric("sluice_refusals_total", 'code="missing_field"'))
+    assert.equal(4, s:metric("sluice_refusals_total", 'code="invalid_json"'))
+    assert.equal(0, s:stop())
+  end)
+
   it("go on over a reload", function()
     assert.equal(422, s:post("/one", "{}").status)
     h.write(s.path, (POLICY:gsub('"no"', '"not so"')))

@@ -16,8 +16,9 @@ local sections = {
   `route="none"` is a request without a route.
 - `sluice_events_total` has a `code` where the result is `rejected` or `refused`. An event that
   is refused because other events of its request were rejected has none.
-- `sluice_events_total` and `sluice_refusals_total` have at most 40 codes for each route and
-  worker; further codes count as `other`.
+- `sluice_events_total` and `sluice_refusals_total` have all codes of sluice, the codes
+  that the policy's files name in quotes, and at most 40 codes that a hook makes of values, for each
+  route and worker; further codes count as `other`.
 - `sluice_requests_total` has the methods POST, GET, HEAD, PUT, PATCH, DELETE and OPTIONS, `other`,
   and `none` where the bytes are not a request; at most 48 pairs of method and status for each
   route and worker, further ones count as `other`.

@@ -203,6 +203,7 @@ void sluice_reject(struct sluice_context *c, struct sluice_event *view,
     struct event *ev = event_of(view);
 
     ev->fate = EVENT_REJECT;
+    ev->flags |= EVENT_HOOK_CODE;
     ev->code = keep(c, code, n, "rejected");
     ev->field = NULL;
     ev->message = len == 0 ? NULL : keep(c, message, len, NULL);
@@ -247,6 +248,7 @@ void sluice_failed(struct sluice_context *c, struct sluice_event *view,
         return;
     }
     ev->fate = c->route->on_error == ON_ERROR_REJECT ? EVENT_REJECT : EVENT_DEAD;
+    ev->flags &= ~(uint32_t)EVENT_HOOK_CODE;
     ev->code = "policy_error";
     ev->field = NULL;
     ev->message = ev->fate == EVENT_REJECT

@@ -15,6 +15,7 @@
 #include "policy/build/build.h"
 #include "policy/load/files.h"
 #include "policy/load/internal.h"
+#include "policy/load/literals.h"
 #include "policy/load/rehearsal.h"
 #include "policy/load/secrets.h"
 #include "policy/run/state.h"
@@ -48,6 +49,7 @@ void policy_unref(struct policy *p)
     for (uint32_t i = 0; i < p->n_files; i++) {
         snapshot_file_fini(&p->files[i]);
     }
+    literals_free(p->literals);
     free(p->files);
     files_free(p);
     secrets_free(p);
@@ -83,6 +85,25 @@ struct str policy_file_text(const struct policy *p, uint32_t i)
         return (struct str){NULL, 0};
     }
     return (struct str){p->files[i].text, p->files[i].n};
+}
+
+bool policy_says(const struct policy *p, const char *word)
+{
+    return p->literals != NULL && literals_has(p->literals, word);
+}
+
+static void find_literals(struct policy *p)
+{
+    p->literals = literals_new();
+    literals_add(p->literals, STR("\"rate_limited\" \"rejected\"")); /* of a verdict */
+    for (uint32_t i = 0; i < p->n_files; i++) {
+        struct str text = policy_file_text(p, i);
+
+        if (text.p != NULL) {
+            literals_add(p->literals, text);
+        }
+    }
+    literals_sort(p->literals);
 }
 
 const char *policy_secret_file(const struct policy *p, uint32_t i)
@@ -190,6 +211,7 @@ static bool finish(struct policy_state *s, void *arg, struct err *e)
     if (report->n_problems > 0) {
         return false;
     }
+    find_literals(p);
     diag_remarks(s->L, report);
     add_notes(s, report);
     return true;

@@ -77,6 +77,8 @@ const char *policy_file(const struct policy *p, uint32_t i);
 /* Its text as it was read, while p lives; {NULL, 0}: it is no Lua file, or there are no
  * more. */
 struct str policy_file_text(const struct policy *p, uint32_t i);
+/* Whether that word stands as a text in one of its Lua files (literals.h). Any thread. */
+bool policy_says(const struct policy *p, const char *word) MUST_USE;
 const char *policy_secret_file(const struct policy *p, uint32_t i);
 /* The same of its large lookup tables, which are not among the files. */
 const char *policy_table_file(const struct policy *p, uint32_t i);

@@ -60,6 +60,7 @@ bool decide_head(struct policy_state *s, struct policy_request *req,
     }
     if (v.refuse) {
         (void)make_refuse(no, v.status, "Refused by policy", v.code, v.message);
+        no->hook_of = s->policy;
         no->wait_ms = v.wait_ms;
     }
     return !v.refuse;

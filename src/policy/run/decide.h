@@ -24,7 +24,8 @@ struct policy_state;
 struct refused {
     int status;
     struct answer_error error;
-    double wait_ms;  /* 429 of a limit: until the same may pass; else 0 */
+    double wait_ms;               /* 429 of a limit: until the same may pass; else 0 */
+    const struct policy *hook_of; /* whose on_request gave the code; else NULL */
     bool limited;    /* by a limit of the route: the events may come again */
     char allow[128]; /* 405: the methods of the path; else "" */
     /* Of a request that the route's auth refuses; else AUTH_OK and NULL. */

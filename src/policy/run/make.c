@@ -21,6 +21,7 @@ bool make_refuse(struct refused *no, int status, const char *error, const char *
 {
     no->status = status;
     no->wait_ms = 0;
+    no->hook_of = NULL;
     no->auth = AUTH_OK;
     no->challenge = NULL;
     no->error = (struct answer_error){
@@ -33,6 +34,7 @@ bool make_refuse_scan(struct refused *no, enum scan_result r,
 {
     no->status = outcome_of_scan(r, &no->error.code);
     no->wait_ms = 0;
+    no->hook_of = NULL;
     no->auth = AUTH_OK;
     no->challenge = NULL;
     no->error.error = r == SCAN_INVALID    ? "Invalid JSON"

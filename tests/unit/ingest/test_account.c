@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "ingest/account.h"
+#include "policy/load/load.h"
 
 static struct accounts all;
 
@@ -80,18 +81,32 @@ static uint64_t of_code(const char *code, int status)
     return stats_value("sluice_refusals_total", labels);
 }
 
-/* A hook may make codes from clients' texts. */
-static void the_last_code_is_had_and_further_ones_are_others(void **state)
+static void reject_by_hook(struct account *a, const char *code,
+                           const struct policy *policy)
 {
+    int status = 422;
+
+    code = account_hook_code(a, code, &status, policy);
+    account_rejected(a, code, status);
+}
+
+/* A hook may make codes from clients' texts. */
+static void made_codes_have_a_bound_and_take_nothing_from_the_others(void **state)
+{
+    static const char text[] = "file 'a' { dir = 'a' } stream 's' { sinks = { 'a' } }\n"
+                               "local own = 'own'\n"
+                               "route 'POST /c' { body = 'event', stream = 's' }";
+    struct policy_report report;
+    struct policy *policy = policy_load_text("t", str_of(text), &report);
     struct account *a = account_of(&all, "POST /c");
     char code[16];
 
     (void)state;
     for (int i = 0; i < 3 * ACCOUNT_CODES_MAX; i++) {
         (void)snprintf(code, sizeof code, "code%d", i);
-        account_rejected(a, code, 422);
+        reject_by_hook(a, code, policy);
     }
-    account_rejected(a, "code0", 422);
+    reject_by_hook(a, "code0", policy);
     (void)snprintf(code, sizeof code, "code%d", ACCOUNT_CODES_MAX - 1);
     assert_int_equal(1, of_code(code, 422));
     (void)snprintf(code, sizeof code, "code%d", ACCOUNT_CODES_MAX);
@@ -100,6 +115,15 @@ static void the_last_code_is_had_and_further_ones_are_others(void **state)
     assert_int_equal(2, of_code("code0", 422));
     assert_int_equal(2 * ACCOUNT_CODES_MAX, of_route("POST /c", "rejected", "other"));
     assert_int_equal(2, of_route("POST /c", "rejected", "code0"));
+    reject_by_hook(a, "own", policy);
+    reject_by_hook(a, "rate_limited", policy);
+    account_rejected(a, "missing_field", 422);
+    account_refused(a, "spool_full", 503, 7);
+    assert_int_equal(1, of_code("own", 422));
+    assert_int_equal(1, of_code("rate_limited", 422));
+    assert_int_equal(1, of_code("missing_field", 422));
+    assert_int_equal(7, of_route("POST /c", "refused", "spool_full"));
+    policy_unref(policy);
 }
 
 static void routes_beyond_the_bound_are_others(void **state)
@@ -122,7 +146,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(waiting_events_come_and_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            the_last_code_is_had_and_further_ones_are_others, set_up, tear_down),
+            made_codes_have_a_bound_and_take_nothing_from_the_others, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(routes_beyond_the_bound_are_others, set_up,
                                         tear_down)};
 
