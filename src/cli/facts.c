@@ -13,7 +13,7 @@
 #define LATE_S 60.
 #define MUCH .05
 
-enum { SPOOL_FULL_PERCENT = 90, REFUSALS_MAX = 200 };
+enum { SPOOL_FULL_PERCENT = 90, DISK_FULL_PERCENT = 95, REFUSALS_MAX = 200 };
 
 struct making {
     cJSON *facts, *problems, *notes;
@@ -166,6 +166,10 @@ static void events(struct making *m)
              "hooks raised an error %.0f times just now; the log has the line of the "
              "policy (event=policy status=raised)",
              raised);
+    } else if (total(m, "sluice_policy_errors_total", NULL) > 0) {
+        tell(m->notes, "hook_raised", "policy",
+             "hooks have raised an error %.0f times since the start",
+             total(m, "sluice_policy_errors_total", NULL));
     }
 }
 
@@ -173,7 +177,6 @@ static void refusal(struct making *m, cJSON *list, const struct series *x)
 {
     cJSON *o = cJSON_CreateObject();
     double now = during(m, x->name, x->labels);
-    double received = during(m, "sluice_received_events_total", NULL);
     char route[256], code[128], status[16];
 
     (void)series_label(x, "route", route, sizeof route);
@@ -185,23 +188,52 @@ static void refusal(struct making *m, cJSON *list, const struct series *x)
     put(o, "per_second", m->seconds > 0 ? now / m->seconds : 0);
     put(o, "since_start", x->value);
     (void)cJSON_AddItemToArray(list, o);
-    if (received > 0 && now / received >= MUCH) {
+}
+
+/* By events, and not by the refusals of the list above: a batch that is refused as a whole
+ * is one refusal of all its events. The share is that of the route's events, so that much
+ * traffic elsewhere does not hide it. */
+static void judge_refusals(struct making *m, const struct series *x)
+{
+    char route[256], code[128], pair[600];
+    double now, received;
+    const char *end = strstr(x->labels, ",result=");
+
+    (void)series_label(x, "code", code, sizeof code);
+    if (code[0] == '\0' || x->value == 0 || end == NULL) {
+        return;
+    }
+    now = during(m, x->name, x->labels);
+    if (now == 0) {
+        return;
+    }
+    (void)snprintf(pair, sizeof pair, "%.*s", (int)(end - x->labels), x->labels);
+    (void)series_label(x, "route", route, sizeof route);
+    /* Outside of all routes everything is refused: that counts when it is much of all. */
+    received = during(m, "sluice_received_events_total",
+                      strcmp(route, "none") == 0 ? NULL : pair);
+    if (received == 0 || now / received >= MUCH) {
         tell(m->problems, "refuses", code,
-             "%s refuses %.0f %% of all events just now with %s (%s); sluice tap "
-             "--refused "
+             "%s refuses %.0f %% of %s events just now with %s; sluice tap --refused "
              "shows them",
-             route, 100 * now / received > 100 ? 100 : 100 * now / received, code,
-             status);
+             route, received == 0 || now > received ? 100 : 100 * now / received,
+             strcmp(route, "none") == 0 ? "all" : "its", code);
     }
 }
 
 static void refusals(struct making *m)
 {
     cJSON *list = cJSON_AddArrayToObject(m->facts, "refusals");
+    size_t n = 0;
 
-    for (size_t i = 0; i < m->now->n && cJSON_GetArraySize(list) < REFUSALS_MAX; i++) {
-        if (strcmp(m->now->list[i].name, "sluice_refusals_total") == 0) {
-            refusal(m, list, &m->now->list[i]);
+    for (size_t i = 0; i < m->now->n; i++) {
+        const struct series *x = &m->now->list[i];
+
+        if (strcmp(x->name, "sluice_refusals_total") == 0 && n < REFUSALS_MAX) {
+            refusal(m, list, x);
+            n++;
+        } else if (strcmp(x->name, "sluice_events_total") == 0) {
+            judge_refusals(m, x);
         }
     }
 }
@@ -279,7 +311,12 @@ static void spool(struct making *m)
     const cJSON *from = cJSON_GetObjectItem(m->status, "spool");
     cJSON *o = cJSON_AddObjectToObject(m->facts, "spool"), *lost;
     double used = facts_number(from, "used_percent");
+    double disk = facts_number(from, "disk_bytes");
+    double free_share = disk > 0 ? facts_number(from, "disk_free_bytes") / disk : 1;
+    char left[SHOW_BYTES];
 
+    copy(o, from, "disk_bytes");
+    copy(o, from, "disk_free_bytes");
     copy(o, from, "used_percent");
     copy(o, from, "writable");
     put(o, "bytes", total(m, "sluice_spool_bytes", NULL));
@@ -293,6 +330,12 @@ static void spool(struct making *m)
              "the spool can't be written: clients get 503");
     } else if (used >= SPOOL_FULL_PERCENT) {
         tell(m->problems, "spool_full", "spool", "the spool is %.0f %% full", used);
+    }
+    if (100 * (1 - free_share) >= DISK_FULL_PERCENT) {
+        tell(m->problems, "disk_full", "disk",
+             "the disk of the spool is %.0f %% full, %s are left",
+             100 * (1 - free_share),
+             show_bytes(left, facts_number(from, "disk_free_bytes")));
     }
     if (facts_number(lost, "damaged_blocks") > 0) {
         tell(m->problems, "damaged", "spool",

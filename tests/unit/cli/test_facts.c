@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/facts.h"
@@ -83,7 +84,10 @@ static void each_fault_is_named(void **state)
         "sluice_policy_errors_total 1\n"
         "sluice_received_events_total{route=\"POST /e\"} 100\n"
         "sluice_refusals_total{route=\"POST /e\",code=\"a\",status=\"422\"} 5\n"
-        "sluice_refusals_total{route=\"POST /e\",code=\"b\",status=\"422\"} 4\n";
+        "sluice_refusals_total{route=\"POST /e\",code=\"b\",status=\"422\"} 4\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"a\"} 5\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"b\"} 4\n"
+        "sluice_events_total{route=\"POST /e\",result=\"stored\",code=\"\"} 91\n";
     cJSON *f = facts_of(full_status, "", now);
     char out[256];
 
@@ -114,6 +118,85 @@ static void what_was_before_is_no_problem_of_now(void **state)
     cJSON_Delete(f);
 }
 
+/* By events: a batch that is refused as a whole is one refusal. */
+static void a_refused_batch_counts_with_all_its_events(void **state)
+{
+    cJSON *f = facts_of(
+        good_status, "",
+        "sluice_received_events_total{route=\"POST /e\"} 1000\n"
+        "sluice_received_events_total{route=\"POST /busy\"} 1000000\n"
+        "sluice_refusals_total{route=\"POST /e\",code=\"full\",status=\"503\"} 1\n"
+        "sluice_events_total{route=\"POST /e\",result=\"refused\",code=\"full\"} "
+        "500\n");
+    const cJSON *p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    assert_non_null(
+        strstr(facts_text(p, "text"), "POST /e refuses 50 % of its events"));
+    cJSON_Delete(f);
+}
+
+/* A stray request without a route does not make a server bad; many do. */
+static void garbage_counts_when_it_is_much_of_all(void **state)
+{
+    static const char one[] =
+        "sluice_received_events_total{route=\"none\"} 4\n"
+        "sluice_received_events_total{route=\"POST /e\"} 96\n"
+        "sluice_events_total{route=\"none\",result=\"refused\",code=\"bad\"} 4\n";
+    static const char many[] =
+        "sluice_received_events_total{route=\"none\"} 5\n"
+        "sluice_received_events_total{route=\"POST /e\"} 95\n"
+        "sluice_events_total{route=\"none\",result=\"refused\",code=\"bad\"} 5\n";
+    cJSON *f = facts_of(good_status, "", one);
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "");
+    cJSON_Delete(f);
+    f = facts_of(good_status, "", many);
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    cJSON_Delete(f);
+}
+
+/* The list of codes is cut; the judgement is not. */
+static void a_code_beyond_the_list_is_judged(void **state)
+{
+    char *now = malloc(1 << 17);
+    size_t n = 0;
+    char out[256];
+    cJSON *f;
+
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        n += (size_t)snprintf(now + n, (1 << 17) - n,
+                              "sluice_refusals_total{route=\"POST "
+                              "/e\",code=\"c%03d\",status=\"422\"} %d\n"
+                              "sluice_events_total{route=\"POST "
+                              "/e\",result=\"rejected\",code=\"c%03d\"} %d\n",
+                              i, i == 399 ? 50 : 0, i, i == 399 ? 50 : 0);
+    }
+    (void)snprintf(now + n, (1 << 17) - n,
+                   "sluice_received_events_total{route=\"POST /e\"} 100\n");
+    f = facts_of(good_status, "", now);
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    cJSON_Delete(f);
+    free(now);
+}
+
+static void a_full_disk_is_said_though_the_spool_has_room(void **state)
+{
+    cJSON *f = facts_of("{\"spool\":{\"used_percent\":3,\"writable\":true,"
+                        "\"disk_bytes\":1000,\"disk_free_bytes\":50},\"sinks\":[]}",
+                        "", "sluice_policy_errors_total 1\n");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "disk_full,hook_raises");
+    cJSON_Delete(f);
+}
+
 static void a_sink_that_is_slow_is_late(void **state)
 {
     cJSON *f = facts_of(good_status, "",
@@ -132,6 +215,10 @@ int main(void)
         cmocka_unit_test(a_server_without_faults_is_ok),
         cmocka_unit_test(each_fault_is_named),
         cmocka_unit_test(what_was_before_is_no_problem_of_now),
+        cmocka_unit_test(a_refused_batch_counts_with_all_its_events),
+        cmocka_unit_test(garbage_counts_when_it_is_much_of_all),
+        cmocka_unit_test(a_code_beyond_the_list_is_judged),
+        cmocka_unit_test(a_full_disk_is_said_though_the_spool_has_room),
         cmocka_unit_test(a_sink_that_is_slow_is_late),
     };
 
