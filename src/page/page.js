@@ -4,6 +4,8 @@ import { bytes, events, millis, number, place_of, short, span, verdict } from ".
 import { plot_in } from "./plot.js";
 
 const EVERY_MS = 1000, ROWS = 1800;
+// After that the server counts as silent; the clock of a machine may be set meanwhile.
+const LATE_MS = 5000, JUMP_MS = 5000;
 const by_id = (id) => document.getElementById(id);
 
 // ---- elements ----
@@ -84,11 +86,22 @@ function table_in(el, key, columns, empty, first) {
 
 // ---- the server ----
 
-let token = sessionStorage.getItem("sluice-token") || "";
+// A browser may forbid a page to keep anything: the token then lasts until a reload.
+function kept(text) {
+  try {
+    if (text === undefined) return sessionStorage.getItem("sluice-token") || "";
+    sessionStorage.setItem("sluice-token", text);
+  } catch { /* forbidden */ }
+  return text || "";
+}
+
+let token = kept();
 let latest = null, rows = [], columns = [], seq = 0, began = "", policy = null;
+let latest_at = 0, clock_offset = 0;
 
 async function ask(path) {
   const answer = await fetch(path, { cache: "no-store", credentials: "omit",
+    signal: AbortSignal.timeout(LATE_MS),
     headers: token ? { Authorization: `Bearer ${token}` } : {} });
   if (!answer.ok) {
     const why = await answer.json().catch(() => ({}));
@@ -97,15 +110,27 @@ async function ask(path) {
   return answer.json();
 }
 
+// False: the rows before are of another process, or of a clock that was set since. All are
+// asked for again then.
 function take(data) {
   const who = `${data.status.pid} ${data.status.spool.epoch}`;
-  if (who !== began || data.first !== seq) rows = [];
+  const offset = data.now_ms - performance.now();
+  const other = who !== began || Math.abs(offset - clock_offset) > JUMP_MS;
+  if (other && seq > 0 && data.first > 0) {
+    began = "";
+    seq = 0;
+    return false;
+  }
+  if (other || data.first !== seq) rows = [];
+  clock_offset = offset;
   began = who;
   if (latest && latest.status.generation !== data.status.generation) policy = null;
   columns = data.columns;
   rows = rows.concat(data.rows).slice(-ROWS);
   seq = data.seq;
   latest = data;
+  latest_at = performance.now();
+  return true;
 }
 
 // ---- the parts ----
@@ -268,10 +293,13 @@ const show_versions = table_in(by_id("versions-body"), (g) => g.generation, [
 
 function show() {
   const status = latest.status;
-  const all = status.refusals.reduce((n, r) => n + r.events, 0);
+  const all = status.refusals.reduce((n, r) => n + r.events, status.refusals_more_events || 0);
   show_verdict(status);
   show_plots();
   show_refusals(status.refusals.map((r) => ({ ...r, share: r.events / all })));
+  const more = status.refusals_more || 0;
+  set_text(by_id("refusals-more"), more === 0 ? "" : `${number(more)} more pairs of route and code have `
+    + "fewer events; /metrics has them all.");
   show_stages(latest);
   show_sinks(status.sinks);
   show_spool(status);
@@ -284,9 +312,10 @@ function show() {
 const samples_of = (r) => (latest.samples || []).find((x) => x.route === r.route
   && x.code === r.code && x.status === r.status);
 
-function need_token() {
+function need_token(r) {
   return make("p", { class: "empty" }, "Samples and the policy's text are shown on the server's own "
-    + "machine, or with the token. ", make("button", { type: "button", on: ask_token }, "Enter the token"));
+    + "machine, or with the token. ", make("button", { type: "button",
+      on: () => { wanted = r; say_token(""); } }, "Enter the token"));
 }
 
 function show_detail(r) {
@@ -298,7 +327,7 @@ function show_detail(r) {
   box.replaceChildren(make("h2", { id: "detail-title" }, r.code),
     make("p", { class: "quiet" }, `${r.route === "none" ? "no route" : r.route} · status ${
       r.status} · ${events(r.events)}`),
-    ...(latest.trusted ? [] : [need_token()]),
+    ...(latest.trusted ? [] : [need_token(r)]),
     ...(facts.length ? [make("h3", {}, "Last one"), make("dl", {}, ...facts.filter((f) => f[1])
       .flatMap(([k, v]) => [make("dt", {}, k), make("dd", {}, v)]))] : []),
     ...(sample && sample.raw ? [make("h3", {}, sample.bytes > sample.raw.length
@@ -314,19 +343,19 @@ function show_detail(r) {
 
 async function show_lines(r, sample, lines) {
   try {
-    policy = policy || (await ask("/policy.json")).files;
+    policy = policy || await ask("/policy.json");
   } catch (e) {
     lines.replaceChildren(make("p", { class: "empty" }, e.message));
     return;
   }
-  const route = (latest.routes || []).find((x) => x.route === r.route);
-  const at = place_of(policy, route, r.code, sample ? sample.field : "");
+  const route = policy.routes.find((x) => x.route === r.route);
+  const at = place_of(policy.files, route, r.code, sample ? sample.field : "");
   if (!at) {
     lines.replaceChildren(make("p", { class: "empty" },
       "No line of the policy decides this: the server itself refuses such requests."));
     return;
   }
-  const file = policy.find((f) => f.file === at.file) || { text: "" };
+  const file = policy.files.find((f) => f.file === at.file) || { text: "" };
   const pre = make("pre", { tabindex: "0" }, ...file.text.split("\n").map((text, i) =>
     make("span", { class: i + 1 === at.line ? "row here" : "row" },
       make("span", { class: "no" }, String(i + 1)), text)));
@@ -335,41 +364,77 @@ async function show_lines(r, sample, lines) {
   if (here) pre.scrollTop = here.offsetTop - pre.offsetTop - pre.clientHeight / 2;
 }
 
-function ask_token() {
+function say_token(text) {
+  set_text(by_id("token-why"), text);
   by_id("detail").close();
+  by_id("token").returnValue = "";
   by_id("token-text").value = "";
-  by_id("token").showModal();
+  if (!by_id("token").open) by_id("token").showModal();
 }
 
-by_id("token").addEventListener("close", () => {
-  const text = by_id("token-text").value.trim();
+let wanted = null; // the refusal that the token was asked for
+
+by_id("token").addEventListener("close", async () => {
+  const text = by_id("token-text").value.trim(), r = wanted;
   by_id("token-text").value = "";
-  if (by_id("token").returnValue !== "ok" || text === "") return;
-  token = text;
-  sessionStorage.setItem("sluice-token", token);
+  if (by_id("token").returnValue !== "ok" || text === "") { wanted = null; return; }
+  if (!/^[!-~]+$/.test(text)) {
+    say_token("A token has letters, digits and signs of ASCII, without spaces.");
+    return;
+  }
+  token = kept(text);
   policy = null;
-  look();
+  while (asking) await new Promise((go) => setTimeout(go, 20));
+  await look();
+  if (r && latest.trusted) { wanted = null; show_detail(r); }
 });
 
 // ---- each second ----
 
-let timer = 0;
-async function look() {
-  clearTimeout(timer);
-  if (!document.hidden) {
-    try {
-      take(await ask(`/page.json?since=${seq}`));
-      show();
-      by_id("live").dataset.on = "1";
-      set_text(by_id("live"), "live");
-    } catch (e) {
-      by_id("live").dataset.on = "0";
-      set_text(by_id("live"), `no answer: ${e.message}`);
-    }
-  }
-  document.documentElement.dataset.looks = String(Number(document.documentElement.dataset.looks || 0) + 1);
-  timer = setTimeout(look, EVERY_MS);
+// One question at a time: two would each get the rows since the same one.
+let timer = 0, asking = false, again = false;
+
+function say_live(why) {
+  const age = latest ? ` The figures are ${span(performance.now() - latest_at)} old.` : "";
+  const e = by_id("live");
+  e.dataset.on = why ? "0" : "1";
+  set_text(e, why ? `stale: ${why}.${age}` : "live");
+  document.body.classList.toggle("stale", why !== "");
 }
+
+// A token that the server does not know is told, and not sent again.
+function check_token() {
+  if (token === "" || latest.trusted) return;
+  token = kept("");
+  say_token("The server does not know this token.");
+}
+
+async function look() {
+  if (asking) { again = true; return; }
+  clearTimeout(timer);
+  asking = true;
+  try {
+    if (!document.hidden) {
+      if (!take(await ask(`/page.json?since=${seq}`))) take(await ask("/page.json?since=0"));
+      show();
+      say_live("");
+      check_token();
+    }
+  } catch (e) {
+    say_live(e.name === "TimeoutError" ? `no answer for ${LATE_MS / 1000} s` : e.message);
+  }
+  asking = false;
+  document.documentElement.dataset.looks = String(Number(document.documentElement.dataset.looks || 0) + 1);
+  timer = setTimeout(look, again ? 0 : EVERY_MS);
+  again = false;
+}
+
+// While an answer is awaited, too.
+setInterval(() => {
+  if (!document.hidden && asking && latest && performance.now() - latest_at > 3 * EVERY_MS) {
+    say_live("the server does not answer");
+  }
+}, EVERY_MS);
 
 for (const button of document.querySelectorAll("[data-span]")) {
   button.addEventListener("click", () => {

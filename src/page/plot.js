@@ -8,6 +8,17 @@ const SVG = "http://www.w3.org/2000/svg";
 const clock = (s, length) =>
   new Date(s * 1000).toTimeString().slice(0, length > 180 ? 5 : 8);
 
+// A value without a neighbour has no line: it gets a point.
+const alone = (u, k) => {
+  const list = u.data[k], found = [];
+  for (let i = 0; i < list.length; i++) {
+    if (list[i] !== null && (list[i - 1] ?? null) === null && (list[i + 1] ?? null) === null) {
+      found.push(i);
+    }
+  }
+  return found;
+};
+
 function with_uplot(el, colors, show) {
   let plot = null, dark = null;
   const build = (data) => {
@@ -21,7 +32,8 @@ function with_uplot(el, colors, show) {
       axes: [{ ...axis, size: 22, gap: 3, grid: { show: false }, space: 90,
         values: (u, list) => list.map((t) => clock(t, u.scales.x.max - u.scales.x.min)) },
       { ...axis, size: 54, gap: 6, space: 34, values: (_, list) => list.map(show) }],
-      series: [{}, ...colors.map((c, i) => ({ stroke: css(c), width: 1.6, points: { show: false },
+      series: [{}, ...colors.map((c, i) => ({ stroke: css(c), width: 1.6,
+        points: { show: true, size: 4, fill: css(c), stroke: css(c), filter: alone },
         fill: i === 0 ? `${css(c)}1c` : undefined }))],
     }, data, el);
   };
@@ -69,6 +81,9 @@ function plain(el, colors, show) {
         if (v === null) { pen = false; return; }
         d += `${pen ? "L" : "M"}${x(times[i]).toFixed(1)} ${y(v).toFixed(1)}`;
         pen = true;
+        if ((list[i - 1] ?? null) === null && (list[i + 1] ?? null) === null) {
+          svg.append(piece("circle", { cx: x(times[i]), cy: y(v), r: 2, fill: css(colors[k]) }));
+        }
       });
       svg.append(piece("path", { d, fill: "none", stroke: css(colors[k]), "stroke-width": 1.6 }));
     });

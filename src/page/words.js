@@ -19,14 +19,15 @@ export const short = (n) => {
 };
 
 export const bytes = (n) => {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  if (!Number.isFinite(n)) return "–";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
   let k = 0;
   while (n >= 1024 && k < units.length - 1) { n /= 1024; k++; }
   return `${k === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)} ${units[k]}`;
 };
 
 export const millis = (ms) => {
-  if (ms === null || ms === undefined) return "–";
+  if (!Number.isFinite(ms)) return "–";
   if (ms === 0) return "0";
   if (ms < 1) return `${Math.max(1, Math.round(ms * 1000))} µs`;
   if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
@@ -34,7 +35,8 @@ export const millis = (ms) => {
 };
 
 export const span = (ms) => {
-  const s = ms / 1000;
+  if (!Number.isFinite(ms)) return "–";
+  const s = Math.max(0, ms) / 1000;
   if (s < 10) return `${s.toFixed(1)} s`;
   if (s < 120) return `${Math.round(s)} s`;
   if (s < 7200) return `${Math.round(s / 60)} min`;

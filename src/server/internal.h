@@ -109,6 +109,7 @@ struct server {
     struct http_server *admin;
     struct samples *samples;             /* of refusals, for the page */
     struct history *history;             /* its figures */
+    struct page_data *page_data;         /* its last answers */
     const struct admin_plan *admin_plan; /* the live policy's */
     struct taps *taps;                   /* that operators look through */
     struct generations generations;
@@ -124,7 +125,7 @@ struct server {
     struct pulse pulse;
     bool fell_back;                /* at the start: the policy's file is a suspect */
     struct worker_step superseded; /* that a load has not waited for */
-    int64_t started_ms;
+    uint64_t started_ns;           /* on the monotonic clock */
     bool draining;
     bool resting;        /* an operator sends clients elsewhere; it goes on */
     atomic_bool leaving; /* the same, for the workers */

@@ -19,6 +19,7 @@
 #include "server/internal.h"
 #include "server/keys/keystores.h"
 #include "server/lines.h"
+#include "server/page/data.h"
 #include "server/page/history.h"
 #include "server/policies/snapshots.h"
 #include "server/process.h"
@@ -102,6 +103,7 @@ static bool make_workers(struct server *s, struct err *e)
     lines_open(s);
     s->samples = samples_new();
     s->history = history_new(s->loop);
+    s->page_data = page_data_new();
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
     for (uint32_t i = 0; i < s->n_workers; i++) {
         for (uint32_t k = 0; k < s->listeners.n; k++) {

@@ -12,6 +12,7 @@
 #include "server/internal.h"
 #include "server/keys/keystores.h"
 #include "server/lines.h"
+#include "server/page/data.h"
 #include "server/page/history.h"
 #include "server/quotas.h"
 #include "server/renewal.h"
@@ -99,6 +100,7 @@ bool stop_all(struct server *s)
         http_server_free(s->admin);
     }
     taps_free(s->taps);
+    page_data_free(s->page_data);
     history_free(s->history);
     samples_free(s->samples);
     listening_close(&s->admin_listener);

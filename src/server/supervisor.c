@@ -327,7 +327,7 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
     s->process = p;
     s->place = place;
     s->dead_stream = -1;
-    s->started_ms = clock_wall_ms();
+    s->started_ns = clock_mono_ns();
     s->loop = ev_default_loop(EVFLAG_AUTO);
     s->registry = registry_new(true);
     s->folders = folders_new();

@@ -173,3 +173,46 @@ describe("the live page", function()
     assert.same({ "bad", "Nothing is lost. Every accepted event is delivered." }, said.disk)
   end)
 end)
+
+describe("the live page of another machine", function()
+  it("takes the token by keyboard, shows a canary, and says when the server is silent",
+  function()
+    if h.shell("command -v chromium") == "" or h.shell("command -v node") == "" then
+      pending "no chromium or no node: apt-get install chromium nodejs"
+      return
+    end
+    local s = h.server { policy = POLICY }
+    finally(function() s:close() end)
+    local function send()
+      for i = 1, 40 do
+        s:post("/v1/events", ('[{"id":"e%d","amount":%d}]'):format(i, i % 2 * 2000))
+      end
+    end
+    h.write(s.path, POLICY:gsub("1000", "1500") .. [[
+canary { share = "50%", during = "1h" }
+]])
+    assert.equal("canary", cjson.decode(s:reload().body).status)
+    send()
+    local out = s.dir .. "/client"
+    local shots = os.getenv("SLUICE_SHOTS") or s.dir
+    local token = "token-of-the-live-page"
+    assert.equal(0, h.reap(h.spawn({ "node", "tests/clients/admin_faults.cjs",
+      "http://127.0.0.1:" .. s.admin, shots, token, tostring(s.real_pid) }, out), 120),
+      h.read(out))
+    local said = cjson.decode(h.read(out))
+    assert.same({ {}, {}, {}, 1 }, { said.complaints, said.asked, said.leaks, said.most })
+    assert.same({ 0, 0, 0 }, said.overflow)
+    assert.equal("", said.before)
+    assert.same({ "The server does not know this token.",
+      "A token has letters, digits and signs of ASCII, without spaces." }, said.answers)
+    assert.same({ "live", "" }, { said.still, said.cancelled })
+    assert.matches("Message", said.after)
+    assert.matches("too_expensive", said.line)
+    assert.equal(("http://127.0.0.1:%d/ 0  %s"):format(s.admin, token), said.kept)
+    assert.matches("^Canary of generation 2: running", said.trial)
+    assert.matches("live %(1%)new %(2%)", said.trial)
+    assert.matches("Refused%d+ %%%d+ %%", said.trial)
+    assert.matches("^stale: .+ The figures are %S+ s old%.$", said.stale)
+    assert.is_true(said.dimmed)
+  end)
+end)

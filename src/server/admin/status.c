@@ -237,7 +237,7 @@ cJSON *status_retiring(struct server *s)
     return list;
 }
 
-static cJSON *streams(const struct server *s)
+static cJSON *streams(const struct server *s, const struct totals *t)
 {
     static const char *const acks[] = {[ACK_WRITTEN] = "written",
                                        [ACK_SYNCED] = "synced",
@@ -247,17 +247,17 @@ static cJSON *streams(const struct server *s)
 
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         cJSON *o = cJSON_CreateObject();
-        char label[160];
+        const char *name = plan->streams[i].name;
 
-        (void)stats_label_pair(label, sizeof label, "stream", plan->streams[i].name);
-        (void)cJSON_AddStringToObject(o, "name", plan->streams[i].name);
+        (void)cJSON_AddStringToObject(o, "name", name);
         (void)cJSON_AddStringToObject(o, "ack", acks[plan->streams[i].ack]);
         (void)cJSON_AddNumberToObject(o, "max_bytes",
                                       (double)plan->streams[i].max_bytes);
-        (void)cJSON_AddNumberToObject(o, "bytes",
-                                      (double)stats_value("sluice_spool_bytes", label));
         (void)cJSON_AddNumberToObject(
-            o, "stored", (double)stats_value("sluice_stored_events_total", label));
+            o, "bytes", (double)totals_of_stream(t, "sluice_spool_bytes", name));
+        (void)cJSON_AddNumberToObject(
+            o, "stored",
+            (double)totals_of_stream(t, "sluice_stored_events_total", name));
         (void)cJSON_AddItemToArray(list, o);
     }
     return list;
@@ -309,6 +309,7 @@ struct cJSON *status_object(struct server *s)
     const struct plan *plan = policy_plan(s->policy);
     bool writable;
     unsigned used = spool_used_percent(s->spool, &writable);
+    struct totals *totals = totals_look();
     cJSON *o = cJSON_CreateObject();
     cJSON *spool;
     char listen[LISTENINGS_TEXT];
@@ -316,8 +317,8 @@ struct cJSON *status_object(struct server *s)
     listenings_show(&s->listeners, listen, sizeof listen);
     (void)cJSON_AddStringToObject(o, "version", SLUICE_VERSION);
     (void)cJSON_AddNumberToObject(o, "pid", (double)getpid());
-    (void)cJSON_AddNumberToObject(o, "uptime_ms",
-                                  (double)(clock_wall_ms() - s->started_ms));
+    (void)cJSON_AddNumberToObject(
+        o, "uptime_ms", (double)((clock_mono_ns() - s->started_ns) / 1000000));
     (void)cJSON_AddBoolToObject(o, "draining", s->draining || s->resting);
     (void)cJSON_AddStringToObject(o, "listen", listen);
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
@@ -335,9 +336,10 @@ struct cJSON *status_object(struct server *s)
     (void)cJSON_AddNumberToObject(spool, "used_percent", used);
     (void)cJSON_AddBoolToObject(spool, "writable", writable);
     add_free(spool, s->spool_dir);
-    (void)cJSON_AddItemToObject(o, "events", totals_events());
-    (void)cJSON_AddItemToObject(o, "refusals", totals_refusals());
-    (void)cJSON_AddItemToObject(o, "streams", streams(s));
+    (void)cJSON_AddItemToObject(o, "events", totals_events(totals));
+    totals_add_refusals(totals, o);
+    (void)cJSON_AddItemToObject(o, "streams", streams(s, totals));
+    totals_free(totals);
     (void)cJSON_AddItemToObject(o, "sinks", sinks(s));
     (void)cJSON_AddItemToObject(o, "retiring", status_retiring(s));
     return o;

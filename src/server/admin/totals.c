@@ -14,44 +14,6 @@ enum { LISTED_MAX = 500 };
 static const char *const words[] = {"stored",    "rejected", "dropped",
                                     "duplicate", "dead",     "refused"};
 
-struct sums {
-    uint64_t received, ends[N_ELEMS(words)];
-};
-
-static void see_events(void *arg, const struct stats_series *x)
-{
-    struct sums *sums = arg;
-
-    if (strcmp(x->name, "sluice_received_events_total") == 0) {
-        sums->received += x->value;
-    } else if (strcmp(x->name, "sluice_events_total") == 0) {
-        for (size_t i = 0; i < N_ELEMS(words); i++) {
-            char result[32];
-
-            /* Not in a route's name: there a quotation mark has a backslash. */
-            (void)snprintf(result, sizeof result, ",result=\"%s\"", words[i]);
-            if (strstr(x->labels, result) != NULL) {
-                sums->ends[i] += x->value;
-            }
-        }
-    }
-}
-
-cJSON *totals_events(void)
-{
-    cJSON *o = cJSON_CreateObject();
-    struct sums sums = {0};
-
-    stats_each(see_events, &sums);
-    (void)cJSON_AddNumberToObject(o, "received", (double)sums.received);
-    for (size_t i = 0; i < N_ELEMS(words); i++) {
-        (void)cJSON_AddNumberToObject(o, words[i], (double)sums.ends[i]);
-    }
-    return o;
-}
-
-/* ---- refusals ---- */
-
 struct refusal {
     const char *labels;
     uint64_t n;
@@ -62,18 +24,52 @@ struct refusal_list {
     size_t n, room;
 };
 
-static void see_refusal(void *arg, const struct stats_series *x)
-{
-    struct refusal_list *l = arg;
+struct totals {
+    uint64_t received, ends[N_ELEMS(words)];
+    struct refusal_list refusals, bytes, stored; /* the last two: of streams */
+};
 
-    if (strcmp(x->name, "sluice_refusals_total") != 0 || x->value == 0) {
-        return;
-    }
+static void add(struct refusal_list *l, const struct stats_series *x)
+{
     if (l->n == l->room) {
         l->room = 2 * l->room + 16;
         l->list = mem_realloc(l->list, l->room * sizeof *l->list);
     }
-    l->list[l->n++] = (struct refusal){x->labels, x->value};
+    l->list[l->n++] = (struct refusal){mem_strdup(x->labels), x->value};
+}
+
+static void see_result(struct totals *t, const struct stats_series *x)
+{
+    for (size_t i = 0; i < N_ELEMS(words); i++) {
+        char result[32];
+
+        /* Not in a route's name: there a quotation mark has a backslash. */
+        (void)snprintf(result, sizeof result, ",result=\"%s\"", words[i]);
+        if (strstr(x->labels, result) != NULL) {
+            t->ends[i] += x->value;
+            return;
+        }
+    }
+}
+
+static void see(void *arg, const struct stats_series *x)
+{
+    struct totals *t = arg;
+
+    if (x->value == 0) {
+        return;
+    }
+    if (strcmp(x->name, "sluice_received_events_total") == 0) {
+        t->received += x->value;
+    } else if (strcmp(x->name, "sluice_events_total") == 0) {
+        see_result(t, x);
+    } else if (strcmp(x->name, "sluice_refusals_total") == 0) {
+        add(&t->refusals, x);
+    } else if (strcmp(x->name, "sluice_spool_bytes") == 0) {
+        add(&t->bytes, x);
+    } else if (strcmp(x->name, "sluice_stored_events_total") == 0) {
+        add(&t->stored, x);
+    }
 }
 
 static int by_labels(const void *a, const void *b)
@@ -89,6 +85,62 @@ static int by_number(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : by_labels(a, b);
 }
 
+static void join_workers(struct refusal_list *l);
+
+struct totals *totals_look(void)
+{
+    struct totals *t = mem_zalloc(sizeof *t);
+
+    stats_each(see, t);
+    join_workers(&t->refusals);
+    return t;
+}
+
+static void free_list(struct refusal_list *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        free((void *)(uintptr_t)l->list[i].labels);
+    }
+    free(l->list);
+}
+
+void totals_free(struct totals *t)
+{
+    if (t != NULL) {
+        free_list(&t->refusals);
+        free_list(&t->bytes);
+        free_list(&t->stored);
+        free(t);
+    }
+}
+
+cJSON *totals_events(const struct totals *t)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    (void)cJSON_AddNumberToObject(o, "received", (double)t->received);
+    for (size_t i = 0; i < N_ELEMS(words); i++) {
+        (void)cJSON_AddNumberToObject(o, words[i], (double)t->ends[i]);
+    }
+    return o;
+}
+
+uint64_t totals_of_stream(const struct totals *t, const char *name, const char *stream)
+{
+    const struct refusal_list *l =
+        strcmp(name, "sluice_spool_bytes") == 0 ? &t->bytes : &t->stored;
+    char label[160];
+    uint64_t n = 0;
+
+    (void)stats_label_pair(label, sizeof label, "stream", stream);
+    for (size_t i = 0; i < l->n; i++) {
+        n += strcmp(l->list[i].labels, label) == 0 ? l->list[i].n : 0;
+    }
+    return n;
+}
+
+/* ---- refusals ---- */
+
 /* Workers have a series each. */
 static void join_workers(struct refusal_list *l)
 {
@@ -101,6 +153,7 @@ static void join_workers(struct refusal_list *l)
     for (size_t i = 1; i < l->n; i++) {
         if (by_labels(&l->list[n], &l->list[i]) == 0) {
             l->list[n].n += l->list[i].n;
+            free((void *)(uintptr_t)l->list[i].labels);
         } else {
             l->list[++n] = l->list[i];
         }
@@ -149,16 +202,18 @@ static cJSON *refusal_json(const struct refusal *x)
     return o;
 }
 
-cJSON *totals_refusals(void)
+void totals_add_refusals(const struct totals *t, cJSON *to)
 {
-    cJSON *list = cJSON_CreateArray();
-    struct refusal_list l = {0};
+    cJSON *list = cJSON_AddArrayToObject(to, "refusals");
+    size_t n = t->refusals.n < LISTED_MAX ? t->refusals.n : LISTED_MAX;
+    uint64_t more = 0;
 
-    stats_each(see_refusal, &l);
-    join_workers(&l);
-    for (size_t i = 0; i < l.n && i < LISTED_MAX; i++) {
-        (void)cJSON_AddItemToArray(list, refusal_json(&l.list[i]));
+    for (size_t i = 0; i < n; i++) {
+        (void)cJSON_AddItemToArray(list, refusal_json(&t->refusals.list[i]));
     }
-    free(l.list);
-    return list;
+    for (size_t i = n; i < t->refusals.n; i++) {
+        more += t->refusals.list[i].n;
+    }
+    (void)cJSON_AddNumberToObject(to, "refusals_more", (double)(t->refusals.n - n));
+    (void)cJSON_AddNumberToObject(to, "refusals_more_events", (double)more);
 }

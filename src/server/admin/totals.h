@@ -1,14 +1,29 @@
 /*
- * totals - events and refusals since the start, read from the registry of metrics, for
- * /status. The supervisor's thread. The caller owns what they return.
+ * totals - what /status reads from the registry of metrics, in one walk: events and refusals
+ * since the start, and figures of streams.
+ *
+ *   totals_look -> totals_events, totals_refusals, totals_of_stream -> totals_free
+ *
+ * The supervisor's thread. The caller owns what they return.
  */
 #pragma once
 
+#include <stdint.h>
+
 struct cJSON;
+struct totals;
+
+struct totals *totals_look(void);
+void totals_free(struct totals *t); /* NULL is fine */
 
 /* {"received":N,"stored":N,"rejected":N,"dropped":N,"duplicate":N,"dead":N,"refused":N} */
-struct cJSON *totals_events(void);
+struct cJSON *totals_events(const struct totals *t);
 
-/* [{"route":"POST /v1/events","code":"missing_field","status":422,"events":N}], the most
- * frequent first. */
-struct cJSON *totals_refusals(void);
+/* Adds "refusals":[{"route":"POST /v1/events","code":"missing_field","status":422,
+ * "events":N}], the most frequent first, at most 500; of the others, "refusals_more" has
+ * the number and "refusals_more_events" their events. */
+void totals_add_refusals(const struct totals *t, struct cJSON *to);
+
+/* The sum over all cells of a metric that begins with sluice_spool_bytes or
+ * sluice_stored_events_total; stream: as in its label. */
+uint64_t totals_of_stream(const struct totals *t, const char *name, const char *stream);

@@ -116,24 +116,59 @@ static uint64_t since_of(struct str query)
     return strtoull(text + 6, NULL, 10);
 }
 
+/* ---- the parts that all pages share ---- */
+
+struct page_data {
+    struct text texts[2]; /* for others, for the operator */
+    uint64_t seqs[2];     /* 1 + that of the last row then */
+};
+
+struct page_data *page_data_new(void)
+{
+    return mem_zalloc(sizeof(struct page_data));
+}
+
+void page_data_free(struct page_data *d)
+{
+    if (d != NULL) {
+        free(d->texts[0].p);
+        free(d->texts[1].p);
+        free(d);
+    }
+}
+
+static const struct text *shared(struct server *s, bool trusted)
+{
+    struct text *t = &s->page_data->texts[trusted];
+    uint64_t *seq = &s->page_data->seqs[trusted];
+
+    if (*seq == history_seq(s->history) + 1) {
+        return t;
+    }
+    *seq = history_seq(s->history) + 1;
+    t->n = 0;
+    put_z(t, "\"status\":");
+    put_json(t, status_object(s));
+    if (trusted) {
+        put_z(t, ",\"samples\":");
+        put_json(t, samples(s));
+    }
+    put_z(t, ",");
+    history_stages(s->history, put, t);
+    return t;
+}
+
 void data_answer(struct server *s, struct http_request *r, const struct http_view *v)
 {
     bool trusted = guard_trusts(s->admin_plan, r, v);
     struct text t = {mem_alloc(1 << 14), 0, 1 << 14};
+    const struct text *all = shared(s, trusted);
     char head[96];
 
-    (void)snprintf(head, sizeof head, "{\"now_ms\":%lld,\"trusted\":%s,\"status\":",
+    (void)snprintf(head, sizeof head, "{\"now_ms\":%lld,\"trusted\":%s,",
                    (long long)clock_wall_ms(), trusted ? "true" : "false");
     put_z(&t, head);
-    put_json(&t, status_object(s));
-    if (trusted) {
-        put_z(&t, ",\"samples\":");
-        put_json(&t, samples(s));
-        put_z(&t, ",\"routes\":");
-        put_json(&t, routes(policy_plan(s->policy)));
-    }
-    put_z(&t, ",");
-    history_stages(s->history, put, &t);
+    put(&t, all->p, all->n);
     put_z(&t, ",");
     history_write(s->history, since_of(v->query), put, &t);
     put_z(&t, "}");
@@ -166,6 +201,7 @@ void data_policy(struct server *s, struct http_request *r, const struct http_vie
         (void)cJSON_AddStringToObject(one, "text", text.p);
         (void)cJSON_AddItemToArray(list, one);
     }
+    (void)cJSON_AddItemToObject(o, "routes", routes(policy_plan(s->policy)));
     put_json(&t, o);
     answer(r, 200, &t);
 }

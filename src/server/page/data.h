@@ -7,10 +7,17 @@ struct http_request;
 struct http_view;
 struct server;
 
+/* The parts of an answer that all pages share, made again with each row of figures: many
+ * open pages cost as much as one. */
+struct page_data;
+struct page_data *page_data_new(void);
+void page_data_free(struct page_data *d); /* NULL is fine */
+
 /* GET /page.json?since=N: {"now_ms","trusted","status" (as /status), "stages", "columns",
- * "first","seq","rows"} and, for the operator, "samples" and "routes" with their places
- * in the policy. */
+ * "first","seq","rows"} and, for the operator, "samples". status, samples and stages are as of
+ * the last row: at most a second old. */
 void data_answer(struct server *s, struct http_request *r, const struct http_view *v);
 
-/* GET /policy.json: {"files":[{"file","text"}]} of the live policy, for the operator. */
+/* GET /policy.json: {"files":[{"file","text"}],"routes":[{"route","file","line"}]} of the live
+ * policy, for the operator. */
 void data_policy(struct server *s, struct http_request *r, const struct http_view *v);

@@ -41,7 +41,7 @@ static const char *const columns[N_FIGURES] = {
     "p99_ms",   "p999_ms",  "left",   "oldest_s", "waiting", "cpu"};
 
 struct row {
-    int64_t at_ms;
+    uint64_t at_ns; /* on the monotonic clock: rows stay in order when a clock is set */
     float figures[N_FIGURES];
 };
 
@@ -198,7 +198,7 @@ void history_take(struct history *h, double elapsed_s)
         stats_histogram_clear(s->now);
     }
     stats_each(see, &l);
-    row->at_ms = clock_wall_ms();
+    row->at_ns = clock_mono_ns();
     for (int i = 0; i < N_RATES; i++) {
         uint64_t more = l.counts[i] > h->counts[i] ? l.counts[i] - h->counts[i] : 0;
 
@@ -243,6 +243,11 @@ struct history *history_new(struct ev_loop *loop)
     return h;
 }
 
+uint64_t history_seq(const struct history *h)
+{
+    return h->n;
+}
+
 void history_free(struct history *h)
 {
     if (h == NULL) {
@@ -281,7 +286,9 @@ static void say(const struct writer *w, const char *fmt, ...)
 
 static void write_row(const struct writer *w, const struct row *row)
 {
-    say(w, "[%" PRId64, row->at_ms);
+    uint64_t age_ns = clock_mono_ns() - row->at_ns;
+
+    say(w, "[%" PRId64, clock_wall_ms() - (int64_t)(age_ns / 1000000));
     for (int i = 0; i < N_FIGURES; i++) {
         if (isfinite(row->figures[i])) {
             say(w, ",%.5g", (double)row->figures[i]);

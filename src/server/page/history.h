@@ -23,6 +23,9 @@ void history_free(struct history *h); /* NULL is fine */
 /* A row now, as the timer takes one; elapsed_s: since the one before. For tests, too. */
 void history_take(struct history *h, double elapsed_s);
 
+/* Rows ever: it changes with each. */
+uint64_t history_seq(const struct history *h);
+
 /* Appends "columns":[...],"seq":N,"rows":[[...],...] to put: the rows after row number
  * since (0: all). A figure that nothing was measured of is null. */
 void history_write(const struct history *h, uint64_t since, stats_put_fn *put,
