@@ -66,12 +66,25 @@ function Loader:unknown_advice(file, line, key)
   return words.instead[key] and "unknown word: " .. words.instead[key] or nil
 end
 
+---Whether a file gives a field of a table to that option somewhere: looked for once, since
+---every statement asks.
+local function takes_field(self, file, key)
+  local text = self.texts[file]
+  if not text then return false end
+  self.fields = self.fields or {}
+  local of = self.fields[file] or {}
+  self.fields[file] = of
+  if of[key] == nil then
+    of[key] = text:find("%f[%w_]" .. key .. "%s*=%s*[%a_][%w_]*%.[%a_]") ~= nil
+  end
+  return of[key]
+end
+
 ---Fields of a table that are nil where a statement takes an option: rules.on_evnt.
 function Loader:check_nils(s, options)
   local text = self.texts[s.file] or ""
   for key in pairs(options) do
-    if s.args[key] == nil and
-        text:find("%f[%w_]" .. key .. "%s*=%s*[%a_][%w_]*%.[%a_]") then
+    if s.args[key] == nil and takes_field(self, s.file, key) then
       for name, value in source.fields_of(text, s) do
         if options[name] and s.args[name] == nil then
           self:problem(s, { name }, "value", value .. " is nil: there is no such field")

@@ -267,6 +267,26 @@ describe("an answer", function()
   end)
 end)
 
+describe("a policy with as many routes as it may have", function()
+  it("is checked without a look at the whole text for each route and option", function()
+    local dir, t = h.folder(), { [[null "kept" {}
+stream "s" { sinks = { "kept" } }
+local function hook(ev) return reject(ev.code) end]] }
+    finally(function() h.remove(dir) end)
+    for i = 1, 256 do
+      t[#t + 1] = ('route "POST /r%d" { body = "batch", stream = "s", on_event = hook }')
+        :format(i)
+    end
+    h.write(dir .. "/p.lua", table.concat(t, "\n"))
+    -- Processor time, which other work on the machine does not change: 0.1 s, once 2.7 s.
+    local out = h.shell(("bash -c \"TIMEFORMAT='user %%U'; time %s check %s/p.lua\"")
+      :format(h.binary, dir))
+    assert.matches("good: 256 routes", out)
+    local seconds = tonumber(out:match "user ([%d.]+)")
+    assert.is_true(seconds < 1.5, out)
+  end)
+end)
+
 describe("sluice replay", function()
   it("reads dead letters that are still being written", function()
     local s = h.server { policy = h.policy { workers = 1,
