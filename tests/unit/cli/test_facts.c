@@ -107,7 +107,8 @@ static void what_was_before_is_no_problem_of_now(void **state)
 #define OLD                                                                            \
     "sluice_policy_errors_total 9\n"                                                   \
     "sluice_store_failures_total{stream=\"s\"} 9\n"                                    \
-    "sluice_refusals_total{route=\"POST /e\",code=\"a\",status=\"422\"} 9\n"
+    "sluice_refusals_total{route=\"POST /e\",code=\"a\",status=\"422\"} 9\n"           \
+    "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"a\"} 9\n"
     cJSON *f = facts_of(good_status,
                         OLD "sluice_received_events_total{route=\"POST /e\"} 10\n",
                         OLD "sluice_received_events_total{route=\"POST /e\"} 30\n");
