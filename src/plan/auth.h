@@ -81,6 +81,9 @@ enum auth_reason {
 /* "missing": a label of metrics. */
 const char *auth_reason_word(enum auth_reason r);
 
+/* For a key of KEY_TEXT_MAX whose every byte is escaped, and one with a user in base64. */
+enum { AUTH_ROOM_BYTES = 3 * 2048 };
+
 /* AUTH_OK: *key is what the client sent for m, a view of the request or of room, which
  * has room_bytes; else AUTH_MISSING or AUTH_MALFORMED. */
 enum auth_reason auth_credential(const struct auth_method *m,

@@ -93,6 +93,10 @@ route "POST /limited" { body = "event", stream = "events", auth = bearer "apps",
       assert.equal(before + 1, s:metric("sluice_auth_refused_total", refused:format(reason)))
       assert.is_nil((a.body .. a.head):find("s3cret", 1, true))
     end
+    -- Who is refused is not counted as the client of the key.
+    for _, label in ipairs { "old", "off" } do
+      assert.is_nil(s:metric("sluice_key_requests_total", ('keys="apps",label="%s"'):format(label)))
+    end
     local a = s:post("/limited", "{}")
     assert.equal('Bearer realm="sluice"', a.headers["www-authenticate"])
     a = s:post("/limited", "{}", bearer "nope")

@@ -38,6 +38,8 @@ static const struct signature_fault certificate_faults[AUTH_REASONS] = {
                        "the client's certificate is disabled"},
 };
 
+_Static_assert(AUTH_ROOM_BYTES >= 3 * KEY_TEXT_MAX, "a key whose bytes are escaped");
+
 /* Why: the reason that helps the client most, of a key that is there rather than of one
  * that is missing. */
 struct verdict {
@@ -156,7 +158,7 @@ static enum auth_reason by_head(struct policy_state *s, const struct auth_method
                                 struct policy_request *req,
                                 struct signature_fault *fault)
 {
-    char room[KEY_TEXT_MAX];
+    char room[AUTH_ROOM_BYTES];
     struct str text;
     enum auth_reason r;
 
