@@ -36,7 +36,8 @@ describe("a TLS listener", function()
     h.write(dir .. "/body", body or "{}")
     return h.shell(("curl -sS --max-time 20 --cacert '%s/ec.pem' --resolve a.example:%d:127.0.0.1 "
       .. "-o /dev/null -w '%%{http_code}' -H 'Content-Type: application/json' --data-binary "
-      .. "'@%s/body' %s https://a.example:%d/v1/events"):format(dir, port, dir, options or "", port))
+      .. "'@%s/body' %s https://a.example:%d/v1/events"):format(dir, port, dir, options or "",
+      port))
   end
 
   -- The bytes that a client begins with.
@@ -108,8 +109,8 @@ describe("a TLS listener", function()
     quiet()
     h.wait_for("the descriptors of before", function() return files() <= before end)
     local more = rss_mb() - memory
-    print(("# %d broken handshakes in %.1f s: %d descriptors before, %d after, rss %.1f MB + %.2f MB")
-      :format(N, seconds, before, files(), memory, more))
+    print(("# %d broken handshakes in %.1f s: %d descriptors before, %d after, rss %.1f MB "
+      .. "+ %.2f MB"):format(N, seconds, before, files(), memory, more))
     assert.is_true(more < BOUND_MB, more)
     assert.equal("202", post())
   end)

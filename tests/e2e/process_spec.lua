@@ -157,6 +157,21 @@ describe("a server that root starts with server.user", function()
       refused { dir = dir, policy = h.policy { server = [[user = "no-such-user"]] } })
     assert.matches([[server%.user: \"root\" is root]],
       refused { dir = dir, policy = h.policy { server = [[user = "root"]] } })
+    assert.matches([[server%.user: \"0\" is root]],
+      refused { dir = dir, policy = h.policy { server = [[user = "0"]] } })
+  end)
+
+  it("gives up a capability that a service manager gave its user", function()
+    if not root() then pending("needs root") return end
+    h.shell(("mkdir '%s/data'; chown nobody '%s' '%s/data'"):format(dir, dir, dir))
+    s = h.server { dir = dir, policy = h.policy(NOBODY), wrap = { "setpriv", "--reuid=nobody",
+      "--regid=" .. h.shell("id -g nobody"):match("%d+"), "--clear-groups",
+      "--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service" } }
+    for _, set in ipairs { "CapInh", "CapPrm", "CapEff", "CapAmb" } do
+      assert.equal("0000000000000000", status(s.real_pid, set), set)
+    end
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    assert.equal(0, s:stop())
   end)
 
   it("started by another user than root, it refuses what it can't become", function()

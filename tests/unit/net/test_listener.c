@@ -9,6 +9,8 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -29,6 +31,7 @@ static void a_free_port_is_told(void **state)
         assert_true(fd >= 0);
         assert_non_null(strrchr(bound, ':'));
         assert_string_not_equal(":0", strrchr(bound, ':'));
+        assert_int_equal(FD_CLOEXEC, fcntl(fd, F_GETFD));
         (void)close(fd);
     }
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -24,13 +25,14 @@ static int setup(void **state)
     struct err e;
     int a = listener_open("127.0.0.1:0", false, first, sizeof first, &e);
     int b = listener_open("127.0.0.1:0", false, second, sizeof second, &e);
-    int none = open("/dev/null", O_RDONLY);
+    int none = open("/dev/null", O_RDONLY), silent = socket(AF_INET, SOCK_STREAM, 0);
 
     (void)state;
     a = fcntl(a, F_DUPFD, 20);
     b = fcntl(b, F_DUPFD, 20);
     none = fcntl(none, F_DUPFD, 20);
-    return dup2(a, 3) != 3 || dup2(b, 4) != 4 || dup2(none, 5) != 5;
+    return dup2(a, 3) != 3 || dup2(b, 4) != 4 || dup2(none, 5) != 5 ||
+           dup2(silent, 6) != 6;
 }
 
 static void say(const char *pid, const char *fds, const char *names)
@@ -124,6 +126,10 @@ static void another_kind_of_descriptor_is_refused(void **state)
     say(NULL, "3", "in:admin:file");
     assert_fails("file",
                  "can't listen on systemd:file: it is no listening stream socket "
+                 "(ListenStream= with Accept=no)");
+    say(NULL, "4", "in:admin:file:silent");
+    assert_fails("silent",
+                 "can't listen on systemd:silent: it is no listening stream socket "
                  "(ListenStream= with Accept=no)");
 }
 

@@ -154,12 +154,119 @@ static void a_resumed_session_has_its_clients_certificate_and_authority(void **s
     tls_tickets_unref(tickets);
 }
 
+static void shows(struct certs_made *m, enum tls_step want, struct tls_context *c)
+{
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct tls_pairing p;
+
+        tls_client_open(&p, c);
+        (void)SSL_set_max_proto_version(p.client, version);
+        assert_int_equal(1, SSL_use_certificate(p.client, m->cert));
+        assert_int_equal(1, SSL_use_PrivateKey(p.client, m->key));
+        tls_client_shake(&p);
+        assert_int_equal(want, p.step);
+        tls_client_close(&p);
+    }
+    certs_free(m);
+}
+
+/* The authority that gives servers their certificates may be the same. */
+static void a_certificate_for_servers_is_none_of_a_client(void **state)
+{
+    struct tls_context *c = asking(TLS_CLIENT_REQUIRED, &ca, NULL);
+    struct certs_made server = certs_make(
+        dir, (struct certs_wish){.name = "s", .by = &ca, .usage = "serverAuth"});
+    struct certs_made both = certs_make(
+        dir,
+        (struct certs_wish){.name = "b", .by = &ca, .usage = "serverAuth,clientAuth"});
+
+    (void)state;
+    shows(&server, TLS_FAILED, c);
+    shows(&both, TLS_DONE, c);
+    tls_context_unref(c);
+}
+
+static void a_client_key_of_more_than_4096_bits_is_refused(void **state)
+{
+    struct tls_context *c = asking(TLS_CLIENT_REQUIRED, &ca, NULL);
+    struct certs_made large = certs_make(
+        dir,
+        (struct certs_wish){.name = "l", .by = &ca, .rsa_bits = 4104, .rsa_primes = 4});
+    struct certs_made largest = certs_make(
+        dir,
+        (struct certs_wish){.name = "m", .by = &ca, .rsa_bits = 4096, .rsa_primes = 4});
+
+    (void)state;
+    shows(&large, TLS_FAILED, c);
+    shows(&largest, TLS_DONE, c);
+    tls_context_unref(c);
+}
+
+static void a_session_without_a_certificate_is_none_where_one_is_required(void **state)
+{
+    struct tls_tickets *tickets = tls_tickets_new();
+    struct tls_context *optional = asking(TLS_CLIENT_OPTIONAL, &ca, tickets),
+                       *required = asking(TLS_CLIENT_REQUIRED, &ca, tickets);
+
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        bool resumed;
+        SSL_SESSION *s = session_at(optional, version, NULL, NULL, &resumed), *next;
+
+        next = session_at(optional, version, NULL, s, &resumed);
+        assert_true(resumed);
+        SSL_SESSION_free(next);
+        next = session_at(required, version, &client, s, &resumed);
+        assert_false(resumed);
+        assert_string_equal("CN=app", told.subject);
+        SSL_SESSION_free(next);
+        SSL_SESSION_free(s);
+    }
+    tls_context_unref(optional);
+    tls_context_unref(required);
+    tls_tickets_unref(tickets);
+}
+
+/* A client that shows its certificate again is refused, so its ticket must not help. */
+static void a_session_ends_with_its_clients_certificate(void **state)
+{
+    struct tls_tickets *tickets = tls_tickets_new();
+    struct tls_context *c = asking(TLS_CLIENT_OPTIONAL, &ca, tickets);
+    SSL_SESSION *sessions[2], *next;
+    struct certs_made brief =
+        certs_make(dir, (struct certs_wish){.name = "brief", .by = &ca, .to_s = 4});
+    const time_t over = time(NULL) + 4;
+    bool resumed;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        sessions[i] = session_at(c, TLS1_2_VERSION + i, &brief, NULL, &resumed);
+    }
+    while (time(NULL) <= over) {
+        (void)usleep(50000);
+    }
+    for (int i = 0; i < 2; i++) {
+        next = session_at(c, TLS1_2_VERSION + i, NULL, sessions[i], &resumed);
+        assert_false(resumed);
+        assert_string_equal("", told.subject);
+        SSL_SESSION_free(next);
+        SSL_SESSION_free(sessions[i]);
+    }
+    certs_free(&brief);
+    tls_context_unref(c);
+    tls_tickets_unref(tickets);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             the_authority_is_that_of_the_listener_whatever_those_below_are_named),
         cmocka_unit_test(a_resumed_session_has_its_clients_certificate_and_authority),
+        cmocka_unit_test(a_certificate_for_servers_is_none_of_a_client),
+        cmocka_unit_test(a_client_key_of_more_than_4096_bits_is_refused),
+        cmocka_unit_test(a_session_without_a_certificate_is_none_where_one_is_required),
+        cmocka_unit_test(a_session_ends_with_its_clients_certificate),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -123,20 +123,23 @@ static void a_listener_of_1_3_alone_refuses_1_2(void **state)
 static void ciphers_without_forward_secrecy_are_refused(void **state)
 {
     static const char *const weak[] = {"AES128-SHA", "AES128-GCM-SHA256",
-                                       "ECDHE-ECDSA-AES128-SHA"};
+                                       "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA",
+                                       "DHE-RSA-AES128-GCM-SHA256"};
+    struct tls_context *by_rsa = tls_client_context(&rsa, NULL);
 
     (void)state;
-    for (size_t i = 0; i < N_ELEMS(weak); i++) {
+    for (size_t i = 0; i < 2 * N_ELEMS(weak); i++) {
         struct tls_pairing p;
 
-        tls_client_open(&p, plain);
+        tls_client_open(&p, i % 2 == 0 ? plain : by_rsa);
         (void)SSL_set_max_proto_version(p.client, TLS1_2_VERSION);
-        assert_int_equal(1, SSL_set_cipher_list(p.client, weak[i]));
+        assert_int_equal(1, SSL_set_cipher_list(p.client, weak[i / 2]));
         tls_client_shake(&p);
         assert_int_equal(TLS_FAILED, p.step);
         assert_int_equal(TLS_FAILURE_CIPHER, p.why);
         tls_client_close(&p);
     }
+    tls_context_unref(by_rsa);
 }
 
 /* Whether the client got the certificate of m. */

@@ -64,6 +64,8 @@ static void a_file_has_the_mode_of_the_policy(void **state)
     assert_int_equal(0, stat(path, &st));
     assert_int_equal(0666, st.st_mode & 0777);
     assert_true(connects());
+    /* A program that sluice starts would keep it. */
+    assert_int_equal(FD_CLOEXEC, fcntl(s.fd, F_GETFD));
     unix_socket_close(&s);
     assert_int_equal(-1, s.fd);
     assert_int_equal(-1, access(path, F_OK));

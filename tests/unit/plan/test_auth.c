@@ -129,13 +129,16 @@ static void strips(const char *from, const char *to)
 
 static void takes_keys_out_of_a_query(void **state)
 {
+    const struct auth_method both[] = {bearer, query};
     const struct auth_plan without = {.methods = &bearer, .n = 1},
-                           with = {.methods = &query, .n = 1};
+                           with = {.methods = &query, .n = 1},
+                           second = {.methods = both, .n = 2};
 
     (void)state;
     assert_false(auth_in_query(NULL));
     assert_false(auth_in_query(&without));
     assert_true(auth_in_query(&with));
+    assert_true(auth_in_query(&second));
     strips("", "");
     strips("key=k1", "");
     strips("key=k1&a=b", "a=b");

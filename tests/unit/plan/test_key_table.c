@@ -64,6 +64,51 @@ static void finds_a_key_by_its_text(void **state)
     csv_table_unref(t);
 }
 
+/* By key_hex, which "sluice key" prints. */
+static void takes_keys_of_1_to_2048_bytes(void **state)
+{
+    static const struct key_plan k = {.expires = -1, .disabled = -1, .label = -1};
+    static const size_t sizes[] = {1, KEY_TEXT_MAX, KEY_TEXT_MAX + 1};
+    char text[KEY_TEXT_MAX + 1], csv[200], hex[KEY_HEX_BYTES], told[3000];
+    int32_t row;
+
+    (void)state;
+    memset(text, 'k', sizeof text);
+    for (size_t i = 0; i < 3; i++) {
+        struct str key = {text, sizes[i]};
+        struct csv_table *t;
+
+        key_hex(key, hex);
+        t = read((struct str){csv, (size_t)snprintf(csv, sizeof csv,
+                                                    "sha256,app\n%s,a\n", hex)},
+                 STR(""), STR(""), told);
+        assert_non_null(t);
+        assert_int_equal(key_table_find(&k, t, key, NOW, &row),
+                         i < 2 ? KEY_GOOD : KEY_UNKNOWN);
+        csv_table_unref(t);
+    }
+}
+
+/* As the fingerprints of certificates are. */
+static void finds_a_key_by_all_its_digits(void **state)
+{
+    static const struct key_plan k = {.expires = -1, .disabled = -1, .label = -1};
+    char told[3000], csv[500], more[sizeof sha + 1];
+    struct csv_table *t =
+        read(line(csv, sizeof csv, "sha256,app", ",shop"), STR(""), STR(""), told);
+    int32_t row;
+
+    (void)state;
+    assert_non_null(t);
+    assert_int_equal(key_table_find_hex(&k, t, str_of(sha), NOW, &row), KEY_GOOD);
+    (void)snprintf(more, sizeof more, "%s0", sha);
+    assert_int_equal(key_table_find_hex(&k, t, str_of(more), NOW, &row), KEY_UNKNOWN);
+    more[63] = '\0';
+    assert_int_equal(key_table_find_hex(&k, t, str_of(more), NOW, &row), KEY_UNKNOWN);
+    assert_int_equal(key_table_find_hex(&k, t, STR(""), NOW, &row), KEY_UNKNOWN);
+    csv_table_unref(t);
+}
+
 static void takes_digits_in_any_case_after_a_byte_order_mark(void **state)
 {
     static const char csv[] =
@@ -170,6 +215,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_a_key_by_its_text),
+        cmocka_unit_test(takes_keys_of_1_to_2048_bytes),
+        cmocka_unit_test(finds_a_key_by_all_its_digits),
         cmocka_unit_test(takes_digits_in_any_case_after_a_byte_order_mark),
         cmocka_unit_test(knows_when_a_key_is_over),
         cmocka_unit_test(refuses_what_is_no_file_of_hashes),

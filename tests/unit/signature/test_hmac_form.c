@@ -95,6 +95,16 @@ static void a_digest_is_the_one_of_the_standard(void **state)
     assert_string_equal(
         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
         hex_of(key, "Test Using Larger Than Block-Size Key - Hash Key First"));
+    /* By openssl dgst: a key of as many bytes as a block is not hashed, one more is. */
+    memset(key, 'k', 65);
+    key[65] = '\0';
+    assert_string_equal(
+        "75092ca3ee2b307470c227697b42b3e65376aa3bae98fb5a1f7b7536daa9588a",
+        hex_of(key, "x"));
+    key[64] = '\0';
+    assert_string_equal(
+        "f91c4c403625fb06910ef93999265bbd2d62baeaec6ff36455498cc124fe3e66",
+        hex_of(key, "x"));
 }
 
 /* "Validating webhook deliveries" of GitHub's documentation: its test values. */
@@ -205,6 +215,22 @@ static void a_list_with_a_time_is_taken_as_stripe_documents_it(void **state)
     assert_string_equal("bad_signature", why.code);
 }
 
+/* Whoever reads " 1531420618" as that number signs another text. */
+static void a_time_has_digits_alone(void **state)
+{
+    static const char *const bad[] = {
+        " 1531420618", "1531420618 ",  "15314 20618", "+1531420618",
+        "-1531420618", "1531420618.0", "0x5b47a3ca",  "",
+    };
+
+    (void)state;
+    make("{hex}", "{timestamp}.{body}", true, "k");
+    GOOD(hex_of("k", "1531420618.x"), "1531420618", "x");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        BAD("bad_signature", hex_of("k", text("%s.x", bad[i])), bad[i], "x");
+    }
+}
+
 static void more_signatures_than_eight_are_refused(void **state)
 {
     char value[1024];
@@ -306,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_digest_with_one_wrong_bit_is_refused),
         cmocka_unit_test(a_time_in_a_header_of_its_own_is_taken_as_slack_documents_it),
         cmocka_unit_test(a_list_with_a_time_is_taken_as_stripe_documents_it),
+        cmocka_unit_test(a_time_has_digits_alone),
         cmocka_unit_test(more_signatures_than_eight_are_refused),
         cmocka_unit_test(a_digest_in_base64_has_one_writing),
         cmocka_unit_test(either_secret_is_good_while_they_are_rotated),

@@ -60,6 +60,26 @@ static void keys_of_each_kind_are_read(void **state)
     EVP_PKEY_free(big);
 }
 
+/* Neither is one of RSA for PS256 checked as RS256, nor one that only encrypts. */
+static void keys_for_other_work_are_passed_over(void **state)
+{
+    EVP_PKEY *rsa = EVP_RSA_gen(2048), *ec = EVP_EC_gen("P-256");
+
+    (void)state;
+    assert_true(read_set(SET(
+        "%s,%s,%s,%s,%s,%s]}", token_jwk_rsa(rsa, ",\"kid\":\"a\",\"alg\":\"PS256\""),
+        token_jwk_rsa(rsa, ",\"kid\":\"b\",\"alg\":\"RS256\",\"use\":\"enc\""),
+        token_jwk_ec(ec, ",\"kid\":\"c\",\"alg\":\"ECDH-ES\""),
+        token_jwk_ec(ec, ",\"kid\":\"d\",\"key_ops\":[\"deriveKey\"]"),
+        token_jwk_ec(ec, ",\"kid\":\"e\",\"alg\":7"),
+        token_jwk_ec(ec, ",\"kid\":\"f\",\"alg\":\"ES256\""))));
+    assert_int_equal(1, set.n);
+    assert_int_equal(5, set.n_other);
+    assert_memory_equal("f", set.keys[0].kid, 1);
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(ec);
+}
+
 /* A private key in a file of public ones is a mistake that must not go unseen. */
 static void private_keys_are_refused(void **state)
 {
@@ -224,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_of_each_kind_are_read),
+        cmocka_unit_test(keys_for_other_work_are_passed_over),
         cmocka_unit_test(private_keys_are_refused),
         cmocka_unit_test(a_public_key_is_no_secret),
         cmocka_unit_test(weak_and_broken_keys_are_refused),

@@ -172,11 +172,38 @@ static void the_key_is_the_one_that_kid_names(void **state)
     bad("bad_token",
         token_of(ec, "{\"alg\":\"none\",\"alg\":\"ES256\",\"kid\":\"e\"}", CLAIMS));
     bad("bad_token",
+        token_of(ec, "{\"alg\":\"ES256\",\"alg\":\"ES256\",\"kid\":\"e\"}", CLAIMS));
+    bad("bad_token",
         token_of(ec, "{\"alg\":\"ES256\",\"kid\":\"e\",\"\\u006bid\":\"e\"}", CLAIMS));
     bad("bad_token",
         token_of(ec, "{\"alg\":\"ES256\",\"kid\":\"e\",\"crit\":[\"exp\"]}", CLAIMS));
     bad("bad_token",
         token_of(ec, "{\"alg\":\"ES256\",\"kid\":\"e\",\"b64\":false}", CLAIMS));
+}
+
+static void a_key_without_a_name_is_none_that_a_token_names(void **state)
+{
+    (void)state;
+    start(token_text("{\"keys\":[%s]}", token_jwk_ec(ec, "")));
+    good(token_of(ec, "{\"alg\":\"ES256\"}", CLAIMS));
+    bad("unknown_key", token_of(ec, "{\"alg\":\"ES256\",\"kid\":\"e\"}", CLAIMS));
+    bad("unknown_key", token_of(ec, "{\"alg\":\"ES256\",\"kid\":\"\"}", CLAIMS));
+}
+
+/* Each byte of it counts, also the last. */
+static void a_digest_is_compared_to_its_end(void **state)
+{
+    const char *right = token_of(NULL, "{\"alg\":\"HS256\",\"kid\":\"h\"}", CLAIMS);
+    char token[2048];
+    size_t n = strlen(right);
+
+    (void)state;
+    good(right);
+    for (size_t i = n - 43; i < n - 1; i++) {
+        (void)snprintf(token, sizeof token, "%s", right);
+        token[i] = token[i] == 'A' ? 'B' : 'A';
+        bad("bad_token", token);
+    }
 }
 
 static void a_key_inside_the_token_is_not_used(void **state)
@@ -318,6 +345,8 @@ int main(void)
         JWT_TEST(the_header_does_not_choose_what_a_key_is_for),
         JWT_TEST(a_public_key_signs_nothing),
         JWT_TEST(the_key_is_the_one_that_kid_names),
+        JWT_TEST(a_key_without_a_name_is_none_that_a_token_names),
+        JWT_TEST(a_digest_is_compared_to_its_end),
         JWT_TEST(a_key_inside_the_token_is_not_used),
         JWT_TEST(other_writings_of_a_token_are_refused),
         JWT_TEST(a_signature_of_es256_is_two_numbers_in_range),

@@ -101,6 +101,29 @@ static void issuer_and_audience_are_those_of_the_route(void **state)
     }
 }
 
+/* What is wrong but for its times and its signature is not kept as good. */
+static void a_token_that_was_refused_is_refused_again(void **state)
+{
+    static const struct {
+        const char *code, *claims;
+    } cases[] = {
+        {"wrong_issuer", "{\"aud\":\"us\",\"exp\":1700000060}"},
+        {"wrong_audience", "{\"iss\":\"me\",\"exp\":1700000060}"},
+        {"bad_token", "{\"iss\":\"me\",\"aud\":\"us\",\"exp\":1700000060,\"sub\":1,"
+                      "\"sub\":2}"},
+    };
+
+    (void)state;
+    rules.claims[rules.n_claims++] = STR("sub");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *token = strdup(es(cases[i].claims)); /* each signature is another */
+
+        bad(cases[i].code, token);
+        bad(cases[i].code, token);
+        free(token);
+    }
+}
+
 static void a_large_or_deep_token_is_refused(void **state)
 {
     char *text = calloc(1, 1 << 20);
@@ -214,6 +237,7 @@ int main(void)
         JWT_TEST(times_are_kept_to_the_second),
         JWT_TEST(an_exp_of_another_kind_is_no_time),
         JWT_TEST(issuer_and_audience_are_those_of_the_route),
+        JWT_TEST(a_token_that_was_refused_is_refused_again),
         JWT_TEST(a_large_or_deep_token_is_refused),
         JWT_TEST(a_token_that_was_good_is_not_checked_again),
         JWT_TEST(the_cache_keeps_its_size),

@@ -25,6 +25,9 @@ struct certs_wish {
     const char *hosts;           /* "DNS:a.example,DNS:*.b.example"; NULL: none */
     const struct certs_made *by; /* the issuer; NULL: itself */
     int rsa_bits;                /* 0: P-256 */
+    int rsa_primes;              /* 0: 2; more make a large key quickly */
+    const char *usage;           /* "serverAuth"; NULL: for all */
+    int to_s;                    /* from now; 0: to_days */
     int from_days, to_days;      /* from today; 0 and 0: from yesterday for a year */
     bool ca, sha1;
 };
@@ -76,13 +79,26 @@ static inline void certs_extend(X509 *x, int nid, const char *value)
     certs_extend_by(x, x, nid, value);
 }
 
+static inline EVP_PKEY *certs_rsa(int bits, int primes)
+{
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_id(EVP_PKEY_RSA, NULL);
+    EVP_PKEY *key = NULL;
+
+    assert_int_equal(1, EVP_PKEY_keygen_init(c));
+    assert_true(EVP_PKEY_CTX_set_rsa_keygen_bits(c, bits) > 0);
+    assert_true(EVP_PKEY_CTX_set_rsa_keygen_primes(c, primes == 0 ? 2 : primes) > 0);
+    assert_int_equal(1, EVP_PKEY_generate(c, &key));
+    EVP_PKEY_CTX_free(c);
+    return key;
+}
+
 static inline struct certs_made certs_make(const char *dir, struct certs_wish w)
 {
     static long serial = 1;
     struct certs_made m = {.cert = X509_new()};
     X509_NAME *name = X509_NAME_new();
 
-    m.key = w.rsa_bits > 0 ? EVP_RSA_gen((unsigned)w.rsa_bits) : EVP_EC_gen("P-256");
+    m.key = w.rsa_bits > 0 ? certs_rsa(w.rsa_bits, w.rsa_primes) : EVP_EC_gen("P-256");
     assert_non_null(m.key);
     (void)snprintf(m.cert_path, sizeof m.cert_path, "%s/%s.pem", dir, w.name);
     (void)snprintf(m.key_path, sizeof m.key_path, "%s/%s.key", dir, w.name);
@@ -97,6 +113,9 @@ static inline struct certs_made certs_make(const char *dir, struct certs_wish w)
                           (long)CERTS_DAY_S * (w.to_days == 0 ? -1 : w.from_days));
     (void)X509_gmtime_adj(X509_getm_notAfter(m.cert),
                           (long)CERTS_DAY_S * (w.to_days == 0 ? 365 : w.to_days));
+    if (w.to_s != 0) {
+        (void)X509_gmtime_adj(X509_getm_notAfter(m.cert), w.to_s);
+    }
     (void)X509_set_pubkey(m.cert, m.key);
     /* Tells apart issuers of one name. */
     certs_extend(m.cert, NID_subject_key_identifier, "hash");
@@ -104,6 +123,9 @@ static inline struct certs_made certs_make(const char *dir, struct certs_wish w)
                     NID_authority_key_identifier, "keyid:always");
     if (w.ca) {
         certs_extend(m.cert, NID_basic_constraints, "critical,CA:TRUE");
+    }
+    if (w.usage != NULL) {
+        certs_extend(m.cert, NID_ext_key_usage, w.usage);
     }
     if (w.hosts != NULL) {
         certs_extend(m.cert, NID_subject_alt_name, w.hosts);
