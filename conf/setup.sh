@@ -18,7 +18,7 @@ quick="luajit lua-busted lua-check lua-posix lua-socket lua-cjson lua-yaml libcm
   gzip procps openssl file"
 test="lua-filesystem python3 python3-venv jq clang clang-tidy-14 clang-format-14
   libclang-rt-14-dev libsimdjson-dev uap-core python3-ua-parser gnutls-bin nginx-light wrk bc kcat clickhouse-server clickhouse-client zookeeper
-  default-jre-headless maven prometheus haproxy strace xfsprogs e2fsprogs mount util-linux
+  default-jdk-headless golang-go maven prometheus haproxy strace xfsprogs e2fsprogs mount util-linux
   ca-certificates iproute2 debootstrap systemd lintian shellcheck
   zsh fish"
 

@@ -13,8 +13,9 @@ function M.make(dir, name, o)
   local ext = o.hosts and (" -addext 'subjectAltName=%s'"):format(o.hosts) or ""
   local signed = o.by and (" -CA '%s.pem' -CAkey '%s.key'"):format(o.by, o.by) or ""
   if o.by then -- openssl 3.0 signs with another's key by x509 alone
-    local out = h.shell(("openssl req %s -nodes -keyout '%s.key' -out '%s.csr' -subj '/CN=%s'%s "
-      .. "&& openssl x509 -req -in '%s.csr'%s -CAcreateserial -out '%s.pem' -days %d")
+    local out = h.shell(("{ openssl req %s -nodes -keyout '%s.key' -out '%s.csr' -subj '/CN=%s'%s "
+      .. "&& openssl x509 -req -in '%s.csr'%s -CAcreateserial -copy_extensions copy -out '%s.pem' "
+      .. "-days %d; }")
       :format(kind, path, path, name, ext, path, signed, path, o.days or 365))
     assert(h.read(path .. ".pem"), out)
     return path
