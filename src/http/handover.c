@@ -196,6 +196,15 @@ static void hurry(struct conn *c)
     }
 }
 
+/* A session that has not asked for anything is not idle: its first request may be on its
+ * way, and a client does not send that again when its new connection is closed. */
+static bool may_end(const struct conn *c, bool handing, uint64_t ms)
+{
+    uint64_t idle_ms = handing ? HAND_IDLE_MS : CALL_IDLE_MS;
+
+    return conn_idle(c) && ms > idle_ms && (!handing || c->served || !has_session(c));
+}
+
 void http_server_hurry(struct http_server *s)
 {
     uint64_t ms = s->now_ms - (s->handing ? s->drain_ms : s->call_ms);
@@ -211,7 +220,7 @@ void http_server_hurry(struct http_server *s)
         }
         if (ms > (s->handing ? HAND_SLOW_MS : CALL_SLOW_MS)) {
             hurry(c);
-        } else if (ms > (s->handing ? HAND_IDLE_MS : CALL_IDLE_MS) && conn_idle(c)) {
+        } else if (may_end(c, s->handing, ms)) {
             conn_drain(c);
         }
     }

@@ -240,6 +240,24 @@ a_session_ends_with_its_answer_when_connections_are_handed_over(void **state)
     all_gone();
 }
 
+/* That may be on its way: a client that is far off needs longer for it. */
+static void a_session_that_has_not_asked_yet_has_time_to_when_others_go(void **state)
+{
+    struct client fresh = client_open(NULL), served = client_open(NULL);
+    char rest[1024];
+
+    (void)state;
+    assert_true(client_shake(&fresh) && client_shake(&served));
+    assert_int_equal(200, client_ask(&served, get, "", 0));
+    http_server_hand_over(server, on_handed, NULL);
+    (void)client_read(&served, rest, sizeof rest);
+    assert_int_equal(SSL_RECEIVED_SHUTDOWN, SSL_get_shutdown(served.ssl));
+    assert_int_equal(200, client_ask(&fresh, get, "", 0));
+    client_close(&fresh);
+    client_close(&served);
+    all_gone();
+}
+
 /* One that asks, one that is idle, and one whose request does not come whole. */
 static void the_last_call_ends_sessions_while_others_are_accepted(void **state)
 {
@@ -284,6 +302,7 @@ int main(void)
         EACH(a_renewed_certificate_is_for_new_connections),
         EACH(the_owner_sees_the_certificate_of_a_client),
         EACH(a_session_ends_with_its_answer_when_connections_are_handed_over),
+        EACH(a_session_that_has_not_asked_yet_has_time_to_when_others_go),
         EACH(the_last_call_ends_sessions_while_others_are_accepted),
         EACH(a_draining_server_ends_idle_sessions_with_a_goodbye)};
 
