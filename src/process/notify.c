@@ -67,7 +67,7 @@ bool notify_send(const struct notify *n, const char *fmt, ...)
     ssize_t sent;
     int bytes;
 
-    if (n->fd < 0) {
+    if (n->fd < 0 || n->silent) {
         return false;
     }
     va_start(args, fmt);

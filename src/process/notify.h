@@ -19,13 +19,14 @@ struct notify {
     int fd; /* -1: no service manager wants messages */
     struct sockaddr_un to;
     socklen_t to_bytes;
+    bool silent;          /* it hears another process still, and passes over this one */
     uint64_t watchdog_us; /* longest time between two pings; 0: none are wanted */
 };
 
 /* Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. */
 void notify_open(struct notify *n);
 
-/* lines: "READY=1\nSTATUS=…". False: nobody took it. */
+/* lines: "READY=1\nSTATUS=…". False: nobody took it, or n is silent. */
 bool notify_send(const struct notify *n, const char *fmt, ...) PRINTF(2, 3);
 
 /* A reload begins; READY=1 ends it. */

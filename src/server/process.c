@@ -15,6 +15,7 @@
 #include "net/tls_tickets.h"
 #include "process/usable.h"
 #include "server/internal.h"
+#include "server/upgrade/place.h"
 
 void process_begin(struct process *p)
 {
@@ -247,9 +248,17 @@ static void tell_ready(const struct server *s)
                       (unsigned long)s->live->number);
 }
 
-void process_ready(const struct server *s)
+void process_ready(struct server *s)
 {
-    tell_ready(s);
+    if (s->place->joining) {
+        return;
+    }
+    s->process->notify.silent = false;
+    if (s->draining) {
+        process_stopping(s->process);
+    } else {
+        tell_ready(s);
+    }
 }
 
 void process_waits(const struct process *p, const char *why)

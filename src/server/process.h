@@ -53,7 +53,9 @@ bool process_enter(struct server *s, struct err *e) MUST_USE;
 /* Another process did not come to take the place of this one. */
 void process_upgrade_failed(struct process *p, const char *why);
 
-void process_ready(const struct server *s);
+/* Nothing while connections of the process before are still to come: the service manager
+ * is told of this one before that, and passes over messages that come earlier. */
+void process_ready(struct server *s);
 void process_waits(const struct process *p, const char *why); /* for room on the disk */
 void process_reloading(const struct server *s);
 void process_reloaded(const struct server *s); /* or refused: the same goes on */

@@ -421,6 +421,7 @@ int supervisor_run(const struct supervisor_conf *c)
     vitals_show();
     place_init(&place);
     place.channel = channel_join();
+    p.notify.silent = place.channel >= 0;
     code = run_until_left(c, &p, &place, &w);
     while (code == EXIT_AGAIN) {
         place_fini(&place); /* the wait binds the ports itself */

@@ -24,6 +24,8 @@
 #define STANDS_NS 5000000000ull
 #define LOOK_NS 20000000ull
 #define ENDS_NS 3000000000ull
+/* Of the watchdog's time. */
+enum { PINGS = 4 };
 
 /* Those that come meanwhile are for the server, whoever that is. */
 static void pass_signals(pid_t pid)
@@ -66,9 +68,23 @@ static bool ends(struct place *p)
     return number > 0;
 }
 
-/* True: it serves. told: to end. */
-static bool hear(struct place *p, bool *told, struct err *e)
+/* The service manager waits for pings of this process until it is told of the new one,
+ * whose start may take longer than its watchdog has patience. */
+static void ping(const struct notify *n, uint64_t *last_ns)
 {
+    uint64_t now_ns = clock_mono_ns();
+
+    if (n->watchdog_us > 0 && now_ns - *last_ns >= n->watchdog_us * 1000u / PINGS) {
+        *last_ns = now_ns;
+        (void)notify_send(n, "WATCHDOG=1");
+    }
+}
+
+/* True: it serves. told: to end. */
+static bool hear(struct place *p, const struct notify *notify, bool *told,
+                 struct err *e)
+{
+    uint64_t pinged_ns = 0;
     uint64_t until_ns = clock_mono_ns() + SERVES_NS;
     enum channel_result got;
     struct channel_message m;
@@ -82,6 +98,7 @@ static bool hear(struct place *p, bool *told, struct err *e)
             *told = true;
             until_ns = clock_mono_ns() + ENDS_NS;
         }
+        ping(notify, &pinged_ns);
         stands = progress_stands(&progress, clock_mono_ns()) > STANDS_NS;
     } while (got == CHANNEL_NOTHING && !stands && clock_mono_ns() < until_ns);
     if (got == CHANNEL_NOTHING) {
@@ -169,7 +186,7 @@ enum successor_result successor_follow(struct place *p, struct process *process,
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (!say(p, &go, &e) || !hear(p, &told, &e)) {
+    if (!say(p, &go, &e) || !hear(p, notify, &told, &e)) {
         log_write(LOG_ERROR, "upgrade", "status=failed pid=%ld next=\"%s\" why=%s",
                   (long)pid, p->drains ? "ends" : "this process serves again",
                   log_quote(quoted, sizeof quoted, e.text));

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/internal.h"
+#include "server/process.h"
 #include "server/upgrade/channel.h"
 #include "server/upgrade/parcel.h"
 #include "server/upgrade/tickets.h"
@@ -188,6 +189,7 @@ static void on_arrival(struct ev_loop *loop, ev_io *io, int events)
     if (got != CHANNEL_NOTHING) {
         a->place->below = got == CHANNEL_HEARD ? (pid_t)m.number : 0;
         a->place->joining = false;
+        process_ready(a->s);
         log_write(LOG_INFO, "upgrade", "status=took_over connections=%u", a->n);
         ev_io_stop(loop, &a->io);
         (void)close(a->channel);
