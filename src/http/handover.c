@@ -130,6 +130,11 @@ void http_server_last_call(struct http_server *s)
     s->call_number = s->n_accepted;
 }
 
+void http_server_no_call(struct http_server *s)
+{
+    s->calling = false;
+}
+
 /* It was there at the last call, and is to end. */
 static bool was_called(const struct conn *c)
 {

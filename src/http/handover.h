@@ -42,6 +42,8 @@ void http_handed_drop(struct http_handed *h); /* closes it */
 
 /* Connections that can't be handed over end with their next answer, from now on. */
 void http_server_last_call(struct http_server *s);
+/* The hand-over does not come: they are kept again. */
+void http_server_no_call(struct http_server *s);
 /* None of those is left that were open then; soon, because http_server_hurry ends them. */
 bool http_server_called(const struct http_server *s);
 

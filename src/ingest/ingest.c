@@ -415,6 +415,11 @@ void ingest_last_call(struct ingest *in)
     http_server_last_call(in->http);
 }
 
+void ingest_no_call(struct ingest *in)
+{
+    http_server_no_call(in->http);
+}
+
 bool ingest_called(const struct ingest *in)
 {
     return http_server_called(in->http);

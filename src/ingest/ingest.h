@@ -58,6 +58,7 @@ bool ingest_idle(const struct ingest *in);
  * process takes it; before that those that can't go end while others are accepted still.
  * See http/handover.h. */
 void ingest_last_call(struct ingest *in);
+void ingest_no_call(struct ingest *in); /* the hand-over does not come */
 bool ingest_called(const struct ingest *in);
 void ingest_hand_over(struct ingest *in,
                       void (*hand)(void *arg, const struct http_handed *h), void *arg);

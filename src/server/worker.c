@@ -278,6 +278,22 @@ void worker_last_call(struct worker *w)
     mailbox_post(&w->mail, on_last_call, w);
 }
 
+static void on_no_call(void *arg)
+{
+    struct worker *w = arg;
+
+    ingest_no_call(w->ingest);
+    if (!w->leaves) {
+        ev_timer_stop(w->loop, &w->drain_look);
+    }
+    atomic_store(&w->called, false);
+}
+
+void worker_no_call(struct worker *w)
+{
+    mailbox_post(&w->mail, on_no_call, w);
+}
+
 bool worker_called(struct worker *w)
 {
     return atomic_load(&w->called);

@@ -72,6 +72,7 @@ void worker_drain(struct worker *w);
 /* Before worker_hand_over: connections that can't be handed over end with their next answer,
  * and those that were there then have ended. Others are accepted. */
 void worker_last_call(struct worker *w);
+void worker_no_call(struct worker *w); /* the hand-over does not come: it serves on */
 bool worker_called(struct worker *w);
 /* The same, but each connection goes to handed, on the supervisor's thread, once no request
  * of it waits for its answer. */

@@ -213,6 +213,52 @@ describe("an upgrade", function()
   end)
 end)
 
+describe("an upgrade to a binary that does not run", function()
+  local binary, s = h.binary, nil
+  after_each(function()
+    h.binary = binary
+    if s then s:close() end
+  end)
+
+  it("leaves the old process serving, and says what became of the new one", function()
+    local dir = h.folder()
+    local path = dir .. "/sluice"
+    local function put(text, mode)
+      os.remove(path)
+      if text then h.write(path, text) end
+      h.shell(("chmod %s '%s'"):format(mode or "755", path))
+    end
+    h.binary = path
+    h.shell(("cp '%s' '%s'"):format(binary, path))
+    s = h.server { dir = dir, policy = h.policy {} }
+    local kept = h.connect(s.port)
+    for _, x in ipairs {
+      { nil, nil, "can't start .*No such file" },
+      { "#!/bin/sh\nexit 0\n", "644", "can't start .*Permission denied" },
+      { "garbage", nil, "can't start .*Exec format error" },
+      { "#!/bin/sh\nexit 3\n", nil, "ended with code 3 before it was ready" },
+      { "#!/bin/sh\nkill -SEGV $$\n", nil, "signal 11 ended the new process" },
+      -- Without a limit of its own: the old process ends it.
+      { "#!/bin/bash\neval \"exec $SLUICE_TAKES_OVER>&-\"\nexec sleep 1000\n", nil,
+        "closed its channel" },
+    } do
+      s.log_from = #h.read(s.log)
+      put(x[1], x[2])
+      s:signal("SIGUSR2")
+      local ok, why = pcall(s.logged, s, "event=upgrade status=failed [^\n]*" .. x[3], 20)
+      assert.is_true(ok, tostring(why) .. s:text())
+      assert.equal(202, post(kept).status)
+      local said = h.shell(("%s upgrade --status --admin 127.0.0.1:%d; echo $?"):format(binary,
+        s.admin))
+      assert.matches("the last upgrade failed.*\n1\n$", said)
+    end
+    put(h.read(binary))
+    upgrades.upgrade(s)
+    assert.equal(202, post(kept).status)
+    kept:close()
+  end)
+end)
+
 describe("an upgrade that hangs", function()
   local s
   after_each(function() if s then s:close() end end)

@@ -127,3 +127,30 @@ describe("session tickets", function()
     all_resume(false, "first")
   end)
 end)
+
+describe("connections with TLS", function()
+  it("are kept open again after an upgrade that is given up", function()
+    local dir = h.folder()
+    certificates.make(dir, "a")
+    local text = policy():gsub("workers = 2", 'workers = 2, drain = "50ms"')
+    local s = h.server { dir = dir, policy = text }
+    local port = tonumber(s:text():match("event=ready [^\n]*0%.0%.0%.0:(%d+)"))
+    h.write(s.path, "local t = 0\nfor i = 1, 1e13 do t = t + i end\n" .. text)
+    local c = h.connect(s.admin)
+    c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+    s:logged("generation=2 status=loading")
+    h.write(s.path, text)
+    for _ = 1, 2 do
+      s.log_from = #h.read(s.log)
+      s:signal("SIGUSR2")
+      s:logged("event=upgrade status=failed [^\n]*a reload that is under way")
+      local url = ("https://127.0.0.1:%d/x "):format(port)
+      h.wait_for("one connection for three requests", function()
+        return h.shell("curl -sk -o /dev/null -o /dev/null -o /dev/null -w '%{num_connects}' "
+          .. url:rep(3)) == "100"
+      end, 20)
+    end
+    c:close()
+    s:close()
+  end)
+end)

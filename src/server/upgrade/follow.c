@@ -63,7 +63,9 @@ static bool ends(struct place *p)
     number = sigtimedwait(&set, NULL, &at_once);
     if (number > 0) {
         p->drains = true;
-        (void)kill(p->pid, number);
+        if (p->pid > 0) {
+            (void)kill(p->pid, number);
+        }
     }
     return number > 0;
 }
@@ -191,8 +193,10 @@ enum successor_result successor_follow(struct place *p, struct process *process,
                   (long)pid, p->drains ? "ends" : "this process serves again",
                   log_quote(quoted, sizeof quoted, e.text));
         process_upgrade_failed(process, e.text);
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
+        if (pid > 0) { /* else it has ended, and was reaped */
+            (void)kill(pid, SIGKILL);
+            (void)waitpid(pid, NULL, 0);
+        }
         (void)close(p->channel);
         p->channel = -1;
         p->pid = 0;

@@ -30,8 +30,9 @@ struct place_connection {
 
 struct place {
     int channel; /* to the other process: channel.h; -1: none */
-    pid_t pid;   /* of that one, when it is the next; 0: it is the one before */
-    bool taken;  /* the process before left no word: its lock may last a moment */
+    pid_t
+        pid; /* of that one, when it is the next; 0: it is the one before, or has ended */
+    bool taken; /* the process before left no word: its lock may last a moment */
     struct policy *policy; /* the one that was live, for a start that the other process
                               did not come to; NULL: the file's */
     bool joining;          /* connections of the process before are still to come */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/attr.h"
@@ -30,12 +31,17 @@ static const double LOOK_S = 0.001;
  * flight once nobody is served. */
 #define CALLED_NS 5000000000ull /* more than http/handover.c takes */
 enum { LATE_LOOKS = 100, UNSERVED_NS = 1000000000 };
+static const double ENDING_S = 5.;
 
 struct successor {
     struct server *s;
     pid_t pid;
     int channel;
     ev_io io;
+    ev_child child;
+    bool gone;  /* it has closed the channel before it was ready */
+    bool ended; /* with code, as waitpid has it; nobody else reaps it then */
+    int code;
     ev_timer late;     /* it is not ready */
     ev_timer look;     /* reloads, sinks, then workers, come to rest */
     uint64_t until_ns; /* then: no more patience */
@@ -52,6 +58,7 @@ static void free_successor(struct successor *x)
     struct server *s = x->s;
 
     ev_io_stop(s->loop, &x->io);
+    ev_child_stop(s->loop, &x->child);
     ev_timer_stop(s->loop, &x->late);
     ev_timer_stop(s->loop, &x->look);
     place_fini(&x->place);
@@ -63,13 +70,16 @@ static void free_successor(struct successor *x)
 }
 
 /* It ends by itself soon, because its channel closes; but a stopped process does not. */
-static void end_process(pid_t pid)
+static void end_process(struct successor *x)
 {
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
+    ev_child_stop(x->s->loop, &x->child);
+    if (!x->ended) {
+        x->ended = true;
+        (void)kill(x->pid, SIGKILL);
+        (void)waitpid(x->pid, NULL, 0);
+    }
 }
 
-/* What it ended with, for the log: its own lines have told why. */
 static void give_up(struct successor *x, const char *why)
 {
     char quoted[ERR_TEXT_MAX + 16];
@@ -77,8 +87,47 @@ static void give_up(struct successor *x, const char *why)
     log_write(LOG_ERROR, "upgrade", "status=failed pid=%ld why=%s", (long)x->pid,
               log_quote(quoted, sizeof quoted, why));
     process_upgrade_failed(x->s->process, why);
-    end_process(x->pid);
+    end_process(x);
+    for (uint32_t i = 0; x->leaving && i < x->s->n_workers; i++) {
+        worker_no_call(x->s->workers[i]);
+    }
     free_successor(x);
+}
+
+/* Its own lines tell why; but one that crashed, or that was killed, has none. */
+static void give_up_ended(struct successor *x)
+{
+    char why[128];
+
+    if (!x->ended) {
+        (void)snprintf(why, sizeof why,
+                       "the new process closed its channel: is it no sluice?");
+    } else if (WIFSIGNALED(x->code)) {
+        (void)snprintf(why, sizeof why,
+                       "signal %d ended the new process before it was ready",
+                       WTERMSIG(x->code));
+    } else {
+        (void)snprintf(
+            why, sizeof why,
+            "the new process ended with code %d before it was ready: its own "
+            "lines tell why",
+            WEXITSTATUS(x->code));
+    }
+    give_up(x, why);
+}
+
+/* The loop has reaped it: its number may be another process's from now on. */
+static void on_child(struct ev_loop *loop, ev_child *w, int events)
+{
+    struct successor *x = OUTER(w, struct successor, child);
+
+    (void)events;
+    ev_child_stop(loop, w);
+    x->ended = true;
+    x->code = w->rstatus;
+    if (x->gone) {
+        give_up_ended(x);
+    }
 }
 
 /* ---- making room ---- */
@@ -261,13 +310,20 @@ static void on_word(struct ev_loop *loop, ev_io *io, int events)
     struct channel_message m;
     struct err e;
 
-    (void)loop;
     (void)events;
     switch (channel_hear(x->channel, &m, 0, &e)) {
     case CHANNEL_NOTHING:
         return;
     case CHANNEL_GONE:
-        give_up(x, "the new process ended before it was ready: its own lines tell why");
+        ev_io_stop(loop, &x->io);
+        x->gone = true;
+        if (x->ended) {
+            give_up_ended(x);
+            return;
+        }
+        ev_timer_stop(loop, &x->late); /* the channel closes just before it has ended */
+        ev_timer_set(&x->late, ENDING_S, 0.);
+        ev_timer_start(loop, &x->late);
         return;
     case CHANNEL_HEARD:
         break;
@@ -284,10 +340,15 @@ static void on_word(struct ev_loop *loop, ev_io *io, int events)
 
 static void on_late(struct ev_loop *loop, ev_timer *t, int events)
 {
+    struct successor *x = OUTER(t, struct successor, late);
+
     (void)loop;
     (void)events;
-    give_up(OUTER(t, struct successor, late),
-            "the new process is not ready after two minutes");
+    if (x->gone) {
+        give_up_ended(x);
+    } else {
+        give_up(x, "the new process is not ready after two minutes");
+    }
 }
 
 bool successor_begin(struct server *s, const char *cause, struct err *e)
@@ -309,6 +370,7 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
     place_init(&x->place);
     channel_note(note, ends[1]);
     if (!launch(note, ends[1], &x->pid, e)) {
+        process_upgrade_failed(s->process, e->text);
         (void)close(ends[0]);
         (void)close(ends[1]);
         free(x);
@@ -318,6 +380,9 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
     s->successor = x;
     ev_io_init(&x->io, on_word, x->channel, EV_READ);
     ev_io_start(s->loop, &x->io);
+    ev_child_init(&x->child, on_child, x->pid, 0);
+    ev_set_priority(&x->child, EV_MAXPRI); /* before words are heard of one reaped */
+    ev_child_start(s->loop, &x->child);
     ev_timer_init(&x->late, on_late, LOADS_S, 0.);
     ev_timer_start(s->loop, &x->late);
     log_write(LOG_INFO, "upgrade", "status=starts pid=%ld cause=%s", (long)x->pid,
@@ -333,7 +398,7 @@ bool successor_leaving(const struct server *s)
 void successor_drop(struct server *s)
 {
     if (s->successor != NULL && !s->successor->leaving) {
-        end_process(s->successor->pid);
+        end_process(s->successor);
         free_successor(s->successor);
     }
 }
@@ -341,13 +406,13 @@ void successor_drop(struct server *s)
 void successor_forsake(struct server *s)
 {
     if (s->successor != NULL) {
-        end_process(s->successor->pid);
+        end_process(s->successor);
     }
 }
 
 int successor_alone(struct server *s)
 {
-    const struct successor *x = s->successor;
+    struct successor *x = s->successor;
 
     if (!x->place.drains && s->place->below != 0) {
         stand_in_tell(s->place->below, x->pid);
@@ -357,7 +422,7 @@ int successor_alone(struct server *s)
         notify_send(&s->process->notify, "MAINPID=%ld", (long)x->pid)) {
         return EXIT_OK;
     }
-    end_process(x->pid);
+    end_process(x);
     return x->place.drains ? EXIT_OK : EXIT_STUCK;
 }
 
@@ -381,14 +446,13 @@ void successor_reloads(struct server *s)
 void successor_leave(struct server *s)
 {
     struct place *p = &s->successor->place;
-    char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    /* They may have changed since it was ready. */
-    if (!tickets_tell(s->successor->channel, s->process->tickets, &e)) {
-        log_write(LOG_WARN, "upgrade", "status=new_ticket_keys why=%s",
-                  log_quote(quoted, sizeof quoted, e.text));
-    }
+    /* They may have changed since it was ready. One that has ended since does not listen,
+     * which is noticed later. */
+    bool ignored = tickets_tell(s->successor->channel, s->process->tickets, &e);
+
+    (void)ignored;
     listening_leave(&s->admin_listener, p);
     listenings_leave(&s->listeners, p);
     p->policy = policy_ref(s->policy);
@@ -402,7 +466,7 @@ void successor_take(struct server *s, struct place *p)
     place_fini(p);
     *p = x->place;
     p->channel = x->channel;
-    p->pid = x->pid;
+    p->pid = x->ended ? 0 : x->pid;
     p->below = below;
     place_init(&x->place);
     x->channel = -1;
