@@ -202,12 +202,17 @@ static const struct command list[] = {
      .run = cli_ledger,
      .group = GROUP_STORED,
      .summary = "compare what was accepted with what each sink confirmed, by minute",
-     .forms = FORMS("ledger [--since AGE] [--stream NAME] [--all] [--json] [DIR]",
-                    "ledger --clickhouse URL --table TABLE --time SQL [--id SQL] "
-                    "[--user NAME] [DIR]"),
+     .forms =
+         FORMS("ledger [--since AGE] [--until AGE] [--stream NAME] [--all] [--json] "
+               "[DIR]",
+               "ledger --clickhouse URL --table TABLE --time SQL [--id SQL] "
+               "[--user NAME] [DIR]",
+               "ledger --kafka SINK --policy POLICY.lua [--topic NAMES] "
+               "[--timeout TIME] [DIR]"),
      .options = OPTIONS(
          {"--since", "AGE",
           "only events accepted within that time, such as 1h, from a whole minute on"},
+         {"--until", "AGE", "only events accepted before that, up to a whole minute"},
          {"--stream", "NAME", "only that stream; by default all that have an index"},
          {"--all", NULL, "also the minutes in which all is confirmed"},
          {"--json", NULL, "the answer as one JSON object"},
@@ -218,11 +223,22 @@ static const struct command list[] = {
          {"--time", "SQL",
           "the seconds since 1970 at which a row's event was accepted"},
          {"--id", "SQL", "a row's id as a text (default: toString(FIELD))"},
-         {"--user", "NAME", "the user of the server"}),
+         {"--user", "NAME", "the user of the server"},
+         {"--kafka", "SINK",
+          "compare with the topic of that sink: reads its messages, joins no consumer "
+          "group"},
+         {"--policy", "FILE",
+          "the policy that has the sink, with its brokers and options"},
+         {"--topic", "NAMES",
+          "topics or patterns (events-*) with commas between, instead of the sink's "
+          "own"},
+         {"--timeout", "TIME",
+          "without a message or an answer of a broker (default: 30s, 1s to 1h)"}),
      .about =
          "DIR is the data directory or a spool (default: data), also of a running "
          "server; the command only reads it. Exit code 0: every sink has confirmed "
-         "every event, or the table has each once, 1: not so, 3: it can't be compared.",
+         "every event, or the table or topic has each once, 1: not so, 3: it can't be "
+         "compared.",
      .operand = OPERAND_FOLDER},
     {.name = "inspect",
      .run = cli_inspect,

@@ -1,4 +1,4 @@
-/* sluice ledger [--since AGE] [--stream NAME] [--all] [--json] [DIR] */
+/* sluice ledger [--since AGE] [--until AGE] [--stream NAME] [--all] [--json] [DIR] */
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
@@ -18,12 +18,13 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/ledger_read.h"
+#include "cli/ledger_topic.h"
 #include "cli/question.h"
 #include "cli/spool_folder.h"
 #include "cli/table_check.h"
 #include "server/supervisor.h"
 
-enum { LEDGER_AGREES = 0, LEDGER_DIFFERS = 1 };
+enum { LEDGER_AGREES = 0, LEDGER_DIFFERS = 1, TIMEOUT_MS = 30000 };
 
 static const char *const APART[SETTLED_HOWS] = {[SETTLED_DEAD] = "dead",
                                                 [SETTLED_SKIPPED] = "skipped",
@@ -33,9 +34,10 @@ static const char *const APART[SETTLED_HOWS] = {[SETTLED_DEAD] = "dead",
 struct ledger {
     const char *path, *stream; /* stream NULL: all */
     char dir[PATH_MAX];
-    int64_t since_ms;
+    int64_t since_ms, until_ms;
     bool all, json;
     const char *url, *user, *table, *id, *time; /* of a table to be compared */
+    struct ledger_topic topic;                  /* the same; sink NULL: none */
     bool differs;
     cJSON *streams;
 };
@@ -221,7 +223,7 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l, struct 
     char id[600];
     struct table_check c = {
         .spool = g->dir, .table = g->table, .id = g->id, .time = g->time};
-    struct table_result r;
+    struct check_result r;
     bool ok;
 
     (void)snprintf(id, sizeof id, "toString(%s)", l->tallies.index.fields[0]);
@@ -245,10 +247,11 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l, struct 
 static bool one_stream(struct ledger *g, const char *name, struct err *e)
 {
     struct ledger_stream l;
-    bool ok = ledger_read(g->dir, name, g->since_ms, &l, e);
+    bool ok = ledger_read(g->dir, name, g->since_ms, g->until_ms, &l, e);
 
-    if (ok && g->url != NULL) {
-        ok = check_table(g, &l, e);
+    if (ok && (g->url != NULL || g->topic.sink != NULL)) {
+        ok = g->url != NULL ? check_table(g, &l, e)
+                            : ledger_topic_check(&g->topic, g->dir, &l, &g->differs, e);
         ledger_free(&l);
         return ok;
     }
@@ -296,22 +299,44 @@ static int usage(void)
     return usage_wrong("ledger");
 }
 
-static bool take_since(struct ledger *g, const char *text)
+static bool take_age(const char *text, int64_t *out)
 {
     int64_t ms;
 
     if (!units_ms(str_of(text), &ms) || ms <= 0) {
         return false;
     }
-    g->since_ms = clock_wall_ms() - ms;
+    *out = clock_wall_ms() - ms;
     return true;
+}
+
+static bool take_timeout(struct ledger *g, const char *text)
+{
+    return units_ms(str_of(text), &g->topic.timeout_ms) &&
+           g->topic.timeout_ms >= 1000 && g->topic.timeout_ms <= 3600000;
+}
+
+/* A destination is compared whole, in words. */
+static bool asks_well(const struct ledger *g)
+{
+    const bool table = g->url != NULL, topic = g->topic.sink != NULL;
+
+    return table == (g->table != NULL) && table == (g->time != NULL) &&
+           topic == (g->topic.file != NULL) && (topic || g->topic.topics == NULL) &&
+           !(table && topic) && !((table || topic) && g->json) &&
+           g->until_ms > g->since_ms;
 }
 
 static bool take_options(struct ledger *g, int argc, char **argv)
 {
     static const struct option options[] = {
         {"since", required_argument, NULL, 's'},
+        {"until", required_argument, NULL, 'U'},
         {"stream", required_argument, NULL, 't'},
+        {"kafka", required_argument, NULL, 'k'},
+        {"policy", required_argument, NULL, 'p'},
+        {"topic", required_argument, NULL, 'o'},
+        {"timeout", required_argument, NULL, 'O'},
         {"clickhouse", required_argument, NULL, 'c'},
         {"table", required_argument, NULL, 'T'},
         {"time", required_argument, NULL, 'm'},
@@ -323,10 +348,27 @@ static bool take_options(struct ledger *g, int argc, char **argv)
     bool ok = true;
 
     g->path = "data";
+    g->until_ms = INT64_MAX;
+    g->topic.timeout_ms = TIMEOUT_MS;
     for (int c; ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 's':
-            ok = take_since(g, optarg);
+            ok = take_age(optarg, &g->since_ms);
+            break;
+        case 'U':
+            ok = take_age(optarg, &g->until_ms);
+            break;
+        case 'k':
+            g->topic.sink = optarg;
+            break;
+        case 'p':
+            g->topic.file = optarg;
+            break;
+        case 'o':
+            g->topic.topics = optarg;
+            break;
+        case 'O':
+            ok = take_timeout(g, optarg);
             break;
         case 't':
             g->stream = optarg;
@@ -359,9 +401,7 @@ static bool take_options(struct ledger *g, int argc, char **argv)
     if (optind < argc) {
         g->path = argv[optind++];
     }
-    /* A table is compared whole, in words. */
-    return ok && optind == argc && (g->url != NULL) == (g->table != NULL) &&
-           (g->url != NULL) == (g->time != NULL) && !(g->url != NULL && g->json);
+    return ok && optind == argc && asks_well(g);
 }
 
 static void print_json(const struct ledger *g)
@@ -376,6 +416,19 @@ static void print_json(const struct ledger *g)
     cJSON_Delete(o);
 }
 
+static bool compare(struct ledger *g, struct err *e)
+{
+    g->topic.since_ms = g->since_ms;
+    g->topic.until_ms = g->until_ms;
+    return spool_folder(g->path, g->dir, e) &&
+           (g->topic.sink == NULL || ledger_topic_open(&g->topic, e)) &&
+           (g->stream != NULL ? one_stream(g, g->stream, e) : all_streams(g, e)) &&
+           (g->topic.sink == NULL || g->topic.n_checked > 0 ||
+            err_set(e, "sink \"%s\" reads no stream with an index%s%s", g->topic.sink,
+                    g->stream == NULL ? "" : " of that name: ",
+                    g->stream == NULL ? "" : g->stream));
+}
+
 int cli_ledger(int argc, char **argv)
 {
     struct ledger g = {.path = NULL};
@@ -386,8 +439,8 @@ int cli_ledger(int argc, char **argv)
         return usage();
     }
     g.streams = cJSON_CreateArray();
-    ok = spool_folder(g.path, g.dir, &e) &&
-         (g.stream != NULL ? one_stream(&g, g.stream, &e) : all_streams(&g, &e));
+    ok = compare(&g, &e);
+    ledger_topic_close(&g.topic);
     if (!ok) {
         (void)fprintf(stderr, "sluice: %s\n", e.text);
         cJSON_Delete(g.streams);

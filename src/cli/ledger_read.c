@@ -115,12 +115,12 @@ static void add_up(struct ledger_stream *l)
 
 /* The journals before the index: what a sink has is accepted by then. */
 bool ledger_read(const char *spool, const char *stream, int64_t since_ms,
-                 struct ledger_stream *out, struct err *e)
+                 int64_t until_ms, struct ledger_stream *out, struct err *e)
 {
     memset(out, 0, sizeof *out);
     (void)snprintf(out->tallies.stream, sizeof out->tallies.stream, "%s", stream);
     if (!read_sinks(out, spool, e) ||
-        !tallies_read(spool, stream, since_ms, &out->tallies, e)) {
+        !tallies_read(spool, stream, since_ms, until_ms, &out->tallies, e)) {
         return false;
     }
     add_up(out);

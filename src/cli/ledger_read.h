@@ -33,7 +33,7 @@ struct ledger_stream {
 
 /* False and *e: the spool can't be read, or the stream has no index. */
 bool ledger_read(const char *spool, const char *stream, int64_t since_ms,
-                 struct ledger_stream *out, struct err *e) MUST_USE;
+                 int64_t until_ms, struct ledger_stream *out, struct err *e) MUST_USE;
 void ledger_free(struct ledger_stream *l);
 
 /* Whether the sink has confirmed every event of the minute. */

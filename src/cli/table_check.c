@@ -9,14 +9,13 @@
 #include "base/mem.h"
 #include "cli/entries.h"
 #include "cli/question.h"
+#include "cli/suspects.h"
 #include "index/format.h"
 
 enum {
     BUCKETS = 4096,
     BUCKET_SHIFT = 44, /* of a stored fingerprint, 56 bits */
     BUCKETS_MAX = 256, /* that are looked into at once */
-    SUSPECTS_MAX = 1000,
-    ID_MAX = 200,
     SQL_MAX = 64 << 10
 };
 
@@ -24,22 +23,13 @@ struct bucket {
     uint64_t n, sum; /* here, minus those of the table */
 };
 
-/* An id whose count may differ. */
-struct suspect {
-    uint64_t print;
-    int64_t here, there; /* events, rows */
-    struct entry at;     /* one of its events; seq 0: none */
-    char id[ID_MAX];     /* as the table has it */
-};
-
 struct check {
     const struct table_check *c;
     const struct ledger_stream *l;
-    struct table_result *out;
+    struct check_result *out;
     struct bucket buckets[BUCKETS];
     bool wanted[BUCKETS];
-    struct suspect *suspects; /* by print */
-    uint32_t n, room;
+    struct suspects suspects;
     char *sql;
 };
 
@@ -180,62 +170,16 @@ static bool compare_buckets(struct check *k, int64_t from_ms, int64_t to_ms,
 
 /* ---- ids of these buckets ---- */
 
-static struct suspect *next_suspect(struct check *k)
-{
-    if (k->n == k->room) {
-        k->room = k->room == 0 ? 1024 : 2 * k->room;
-        k->suspects = mem_realloc(k->suspects, k->room * sizeof *k->suspects);
-    }
-    memset(&k->suspects[k->n], 0, sizeof *k->suspects);
-    return &k->suspects[k->n++];
-}
-
 static void on_wanted(void *arg, const struct entry *t)
 {
     struct check *k = arg;
 
     if (k->wanted[bucket_of(t->print)]) {
-        struct suspect *s = next_suspect(k);
+        struct suspect *s = suspects_add(&k->suspects, t->print);
 
-        s->print = t->print;
         s->here = 1;
         s->at = *t;
     }
-}
-
-static int by_print(const void *a, const void *b)
-{
-    const struct suspect *x = a, *y = b;
-
-    return (x->print > y->print) - (x->print < y->print);
-}
-
-/* One entry for each id from `from` on; those whose counts agree go, if `differing`. */
-static void join(struct check *k, uint32_t from, bool differing)
-{
-    uint32_t n = from;
-
-    if (k->n - from > 1) {
-        qsort(k->suspects + from, k->n - from, sizeof *k->suspects, by_print);
-    }
-    for (uint32_t i = from; i < k->n;) {
-        struct suspect s = k->suspects[i];
-
-        for (i++; i < k->n && k->suspects[i].print == s.print; i++) {
-            const struct suspect *o = &k->suspects[i];
-
-            s.here += o->here;
-            s.there += o->there;
-            s.at = s.at.seq == 0 ? o->at : s.at;
-            if (s.id[0] == '\0') {
-                memcpy(s.id, o->id, sizeof s.id);
-            }
-        }
-        if (!differing || s.here != s.there) {
-            k->suspects[n++] = s;
-        }
-    }
-    k->n = n;
 }
 
 static void take_rows(struct check *k)
@@ -243,17 +187,16 @@ static void take_rows(struct check *k)
     char *row[3];
 
     while (question_row(k->c->q, row, 3)) {
-        struct suspect *s = next_suspect(k);
+        struct suspect *s = suspects_add(&k->suspects, strtoull(row[0], NULL, 10));
 
-        s->print = strtoull(row[0], NULL, 10);
         s->there = strtoll(row[1], NULL, 10);
-        (void)snprintf(s->id, sizeof s->id, "%s", row[2]);
+        s->id = row[2][0] == '\0' ? NULL : mem_strndup(row[2], SUSPECT_ID_MAX - 1);
     }
 }
 
 static bool compare_ids(struct check *k, int64_t from_ms, int64_t to_ms, struct err *e)
 {
-    const uint32_t from = k->n;
+    const uint32_t from = k->suspects.n;
     const char *comma = "";
     size_t at;
 
@@ -278,7 +221,7 @@ static bool compare_ids(struct check *k, int64_t from_ms, int64_t to_ms, struct 
         return false;
     }
     take_rows(k);
-    join(k, from, true);
+    suspects_join(&k->suspects, from, true);
     return true;
 }
 
@@ -287,10 +230,7 @@ static bool compare_ids(struct check *k, int64_t from_ms, int64_t to_ms, struct 
 static void on_suspect(void *arg, const struct entry *t)
 {
     struct check *k = arg;
-    const struct suspect key = {.print = t->print};
-    struct suspect *s =
-        k->n == 0 ? NULL
-                  : bsearch(&key, k->suspects, k->n, sizeof *k->suspects, by_print);
+    struct suspect *s = suspects_find(&k->suspects, t->print);
 
     if (s != NULL) {
         s->here++;
@@ -302,16 +242,14 @@ static bool recount(struct check *k, struct err *e)
 {
     size_t at;
 
-    join(k, 0, false);
-    if (k->n > SUSPECTS_MAX) {
-        k->n = SUSPECTS_MAX;
-        k->out->cut = true;
-    }
-    if (k->n == 0) {
+    suspects_join(&k->suspects, 0, false);
+    k->out->cut |= k->suspects.n > SUSPECTS_NAMED_MAX;
+    suspects_cut(&k->suspects, SUSPECTS_NAMED_MAX);
+    if (k->suspects.n == 0) {
         return true;
     }
-    for (uint32_t i = 0; i < k->n; i++) {
-        k->suspects[i].here = k->suspects[i].there = 0;
+    for (uint32_t i = 0; i < k->suspects.n; i++) {
+        k->suspects.list[i].here = k->suspects.list[i].there = 0;
     }
     if (!entries_each(k->c->spool, &k->l->tallies, 0, INT64_MAX, on_suspect, k, e)) {
         return false;
@@ -321,47 +259,20 @@ static bool recount(struct check *k, struct err *e)
         "SELECT bitShiftRight(sipHash64(%s), 8) AS f, count(), any(%s) "
         "FROM %s WHERE f IN (",
         k->c->id, k->c->id, k->c->table);
-    for (uint32_t i = 0; i < k->n; i++) {
+    for (uint32_t i = 0; i < k->suspects.n; i++) {
         at += (size_t)snprintf(k->sql + at, SQL_MAX - at, "%s%" PRIu64,
-                               i == 0 ? "" : ",", k->suspects[i].print);
+                               i == 0 ? "" : ",", k->suspects.list[i].print);
     }
     (void)snprintf(k->sql + at, SQL_MAX - at, ") GROUP BY f");
     if (!ask(k, e)) {
         return false;
     }
     take_rows(k);
-    join(k, 0, true);
+    suspects_join(&k->suspects, 0, true);
     return true;
 }
 
 /* ---- the whole ---- */
-
-static void tell(struct check *k)
-{
-    for (uint32_t i = 0; i < k->n; i++) {
-        struct suspect *s = &k->suspects[i];
-        const char *word = s->here > s->there ? "missing"
-                           : s->here == 0     ? "extra"
-                                              : "doubled";
-
-        k->out->missing += s->here > s->there;
-        k->out->doubled += s->here > 0 && s->here < s->there;
-        k->out->extra += s->here == 0;
-        if (s->id[0] == '\0' && s->at.seq != 0) {
-            entries_name(k->c->spool, &k->l->tallies, &s->at, s->id, sizeof s->id);
-        }
-        (void)printf("%s id=\"%s\" accepted=%" PRId64 " rows=%" PRId64, word, s->id,
-                     s->here, s->there);
-        if (s->at.seq != 0) {
-            (void)printf(" stream=%s position=%u.%u/%" PRIu64, k->l->tallies.stream,
-                         s->at.epoch, s->at.worker, s->at.seq);
-        }
-        (void)printf(s->id[0] == '\0' ? " (its bytes are gone: the fingerprint is "
-                                        "%014" PRIx64 ")\n"
-                                      : "\n",
-                     s->print);
-    }
-}
 
 static bool look_into(struct check *k, const struct minutes *m, struct err *e)
 {
@@ -388,13 +299,13 @@ static bool look_into(struct check *k, const struct minutes *m, struct err *e)
 }
 
 bool table_check(const struct table_check *c, const struct ledger_stream *l,
-                 struct table_result *out, struct err *e)
+                 struct check_result *out, struct err *e)
 {
     struct check *k = mem_zalloc(sizeof *k);
     struct minutes m = {.n = 0};
     bool ok = true;
 
-    *out = (struct table_result){.minutes = 0};
+    *out = (struct check_result){.minutes = 0};
     k->c = c;
     k->l = l;
     k->out = out;
@@ -403,10 +314,10 @@ bool table_check(const struct table_check *c, const struct ledger_stream *l,
         ok = compare_minutes(k, &m, e) && look_into(k, &m, e) && recount(k, e);
     }
     if (ok) {
-        tell(k);
+        suspects_tell(&k->suspects, c->spool, &l->tallies, "rows", out);
     }
     free(m.list);
-    free(k->suspects);
+    suspects_free(&k->suspects);
     free(k->sql);
     free(k);
     return ok;

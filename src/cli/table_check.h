@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "cli/ledger_read.h"
+#include "cli/suspects.h"
 
 struct err;
 struct question;
@@ -21,12 +22,6 @@ struct table_check {
     const char *time; /* SQL: seconds since 1970 of the acceptance */
 };
 
-struct table_result {
-    uint64_t minutes, expected, found; /* compared; events with an id; rows */
-    uint64_t missing, doubled, extra;  /* ids */
-    bool cut;                          /* there are more than were looked at */
-};
-
 /* Writes a line for each id to stdout. False and *e: it could not be compared. */
 bool table_check(const struct table_check *c, const struct ledger_stream *l,
-                 struct table_result *out, struct err *e) MUST_USE;
+                 struct check_result *out, struct err *e) MUST_USE;

@@ -23,7 +23,7 @@ struct segment_listed {
 struct tallying {
     struct tallies *t;
     const char *spool;
-    int64_t since_ms; /* a whole minute */
+    int64_t since_ms, until_ms; /* whole minutes */
     struct segment_listed *segments;
     uint32_t n_segments, room;
     struct ids *ids;
@@ -218,7 +218,7 @@ static void finish(struct tallying *y)
         }
     }
     for (uint32_t i = 0; i < t->n; i++) {
-        if (t->rows[i].wall_ms >= y->since_ms) {
+        if (t->rows[i].wall_ms >= y->since_ms && t->rows[i].wall_ms < y->until_ms) {
             t->rows[n++] = t->rows[i];
         }
     }
@@ -246,13 +246,14 @@ static bool try_once(struct tallying *y, struct err *e)
 }
 
 bool tallies_read(const char *spool, const char *stream, int64_t since_ms,
-                  struct tallies *out, struct err *e)
+                  int64_t until_ms, struct tallies *out, struct err *e)
 {
     *out = (struct tallies){.n = 0};
     for (int i = 0; i < TRIES; i++) {
         struct tallying y = {.t = out,
                              .spool = spool,
-                             .since_ms = since_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS};
+                             .since_ms = since_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS,
+                             .until_ms = until_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS};
 
         tallies_free(out);
         (void)snprintf(out->stream, sizeof out->stream, "%s", stream);

@@ -42,10 +42,10 @@ struct tallies {
         n_unknown; /* sequences between them that neither a file nor a segment has */
 };
 
-/* False and *e: the spool can't be read, or the stream has no index. since_ms: rows from
- * that minute on. */
+/* False and *e: the spool can't be read, or the stream has no index. Rows from the
+ * minute of since_ms on, up to before that of until_ms (INT64_MAX: all). */
 bool tallies_read(const char *spool, const char *stream, int64_t since_ms,
-                  struct tallies *out, struct err *e) MUST_USE;
+                  int64_t until_ms, struct tallies *out, struct err *e) MUST_USE;
 void tallies_free(struct tallies *t);
 
 /* Whether the shard has segments; else every sink is done with it. */

@@ -14,7 +14,7 @@ kafka "bus" { brokers = "127.0.0.1:%d", topic = "events", key = "user_id",
   options = { ["security.protocol"] = "SASL_SSL", ["sasl.mechanism"] = "PLAIN",
     ["sasl.username"] = "ingest", ["sasl.password"] = env("KAFKA_PASSWORD", %q),
     ["ssl.ca.location"] = %q, ["ssl.endpoint.identification.algorithm"] = "https" } }
-stream "events" { sinks = { "bus" } }
+stream "events" { sinks = { "bus" }, index = "user_id" }
 route "POST /v1/events" { body = "event", stream = "events" }
 ]]):format(port, password, ca)
 end
@@ -45,6 +45,9 @@ describe("Kafka behind TLS and a password", function()
         return s:metric("sluice_delivered_events_total") == 20
       end, 60)
       assert.equal(20, kafka.count(r.brokers, "events", 4))
+      -- By the options of the sink.
+      assert.matches("accepted=20 messages=20 missing=0 doubled=0", h.shell(
+        ("%s ledger --kafka bus --policy '%s' '%s' 2>&1"):format(h.binary, s.path, s.data)))
       assert.equal(0, s:stop())
     end)
 

@@ -31,7 +31,7 @@ local places = {
   ["http_parser.h"] = { "src/http/parse.c" },
   ["luajit.h"] = { "src/policy/" }, ["lua.h"] = { "src/policy/" },
   ["lauxlib.h"] = { "src/policy/" }, ["lualib.h"] = { "src/policy/" },
-  ["librdkafka/rdkafka.h"] = { "src/sink/kafka/producer.h" },
+  ["librdkafka/rdkafka.h"] = { "src/sink/kafka/producer.h", "src/sink/kafka/reader_topics.h" },
   ["curl/curl.h"] = { "src/sink/http/transfer.h", "src/sink/http/multi.h", "src/cli/resend.c",
     "src/cli/sink.c", "src/cli/redeliver.c", "src/cli/ask.c",
     "src/cli/question.c" },

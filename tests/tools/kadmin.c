@@ -1,8 +1,9 @@
 /*
- * kadmin - makes and deletes topics, which kcat can't.
+ * kadmin - makes and deletes topics and deletes their oldest messages, which kcat can't.
  *
  *   kadmin BROKERS create NAME PARTITIONS [CONFIG VALUE]...
  *   kadmin BROKERS delete NAME
+ *   kadmin BROKERS trim NAME PARTITION OFFSET
  *
  * Exits 0 when the broker has done so; else says why not.
  */
@@ -28,6 +29,31 @@ static const rd_kafka_topic_result_t *result_of(rd_kafka_event_t *ev)
     return n == 1 ? list[0] : NULL;
 }
 
+/* Whether the partition has lost its messages before the offset. */
+static bool trim(rd_kafka_t *rk, rd_kafka_queue_t *queue, char **argv)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_DeleteRecords_t *t;
+    rd_kafka_event_t *ev;
+    bool ok;
+
+    rd_kafka_topic_partition_list_add(list, argv[3], atoi(argv[4]))->offset =
+        atoll(argv[5]);
+    t = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_DeleteRecords(rk, &t, 1, NULL, queue);
+    rd_kafka_DeleteRecords_destroy(t);
+    ev = rd_kafka_queue_poll(queue, WAIT_MS);
+    ok = ev != NULL && rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+         rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(ev))
+                 ->elems[0]
+                 .err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (ev != NULL) {
+        rd_kafka_event_destroy(ev);
+    }
+    return ok;
+}
+
 int main(int argc, char **argv)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -44,6 +70,9 @@ int main(int argc, char **argv)
     }
     rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     queue = rd_kafka_queue_new(rk);
+    if (strcmp(argv[2], "trim") == 0) {
+        return argc == 6 && trim(rk, queue, argv) ? 0 : 1;
+    }
     if (strcmp(argv[2], "delete") == 0) {
         rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(argv[3]);
 

@@ -100,6 +100,34 @@ rd_kafka_conf_t *options_conf(const struct sink_plan *plan, const char *brokers,
     return conf;
 }
 
+rd_kafka_conf_t *options_reader(const struct sink_plan *plan, struct err *e)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    const struct kafka_plan *k = &plan->kafka;
+    bool ok = set(conf, "bootstrap.servers", k->brokers, e) &&
+              set(conf, "client.id", "sluice-ledger", e) &&
+              set(conf, "reconnect.backoff.max.ms", "1000", e);
+
+    for (uint32_t i = 0; i < k->n_options && ok; i++) {
+        ok = set(conf, k->options[i].name, k->options[i].value, e);
+    }
+    ok = ok && set(conf, "isolation.level", "read_committed", e) &&
+         set(conf, "enable.partition.eof", "true", e) &&
+         set(conf, "enable.auto.commit", "false", e) &&
+         set(conf, "auto.commit.enable", "false", e) &&
+         set(conf, "allow.auto.create.topics", "false", e) &&
+         /* Messages that brokers delete meanwhile are an error, not passed over. */
+         set(conf, "auto.offset.reset", "error", e) &&
+         set(conf, "check.crcs", "true", e) &&
+         /* Of each partition, in memory. */
+         set(conf, "queued.max.messages.kbytes", "4096", e);
+    if (!ok) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    return conf;
+}
+
 size_t options_message_max(const rd_kafka_conf_t *conf)
 {
     char text[32] = "";
