@@ -19,13 +19,15 @@ static bool fits(const struct ledger_topic *t, struct err *e)
         return err_set(e, "sink \"%s\" of %s is no kafka sink", t->sink, t->file);
     }
     if (k->hedge_brokers != NULL) {
-        return err_set(e, "kafka \"%s\" has a second cluster (hedge): an event may be in "
-                          "either, so neither can be compared alone",
+        return err_set(e,
+                       "kafka \"%s\" has a second cluster (hedge): an event may be in "
+                       "either, so neither can be compared alone",
                        t->sink);
     }
     return t->topics != NULL || (k->topic_by == NULL && !k->has_topic) ||
-           err_set(e, "kafka \"%s\" chooses the topic of each event: name all topics, as "
-                      "--topic 'a,b' or --topic 'events-*'",
+           err_set(e,
+                   "kafka \"%s\" chooses the topic of each event: name all topics, as "
+                   "--topic 'a,b' or --topic 'events-*'",
                    t->sink);
 }
 
@@ -87,9 +89,10 @@ static void print_result(const struct ledger_topic *t, const char *stream,
 
         (void)gmtime_r(&s, &tm);
         (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%MZ", &tm);
-        (void)printf("  compared from %s on: the brokers have deleted older messages, so "
-                     "%" PRIu64 " events before that were not compared\n",
-                     when, r->deleted);
+        (void)printf(
+            "  compared from %s on: the brokers have deleted older messages, so "
+            "%" PRIu64 " events before that were not compared\n",
+            when, r->deleted);
     }
     if (r->compacted && r->all.missing > 0) {
         (void)puts("  missing may be no loss: brokers compact the topic, which removes "
@@ -98,14 +101,13 @@ static void print_result(const struct ledger_topic *t, const char *stream,
 }
 
 bool ledger_topic_check(struct ledger_topic *t, const char *spool,
-                        const struct ledger_stream *l, bool *differs,
-                        struct err *e)
+                        const struct ledger_stream *l, bool *differs, struct err *e)
 {
     struct topic_check c = {.spool = spool,
                             .plan = t->plan,
                             .topics = t->topics,
                             .since_ms = t->since_ms,
-.until_ms = t->until_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS,
+                            .until_ms = t->until_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS,
                             .timeout_ms = t->timeout_ms};
     struct topic_result r;
 

@@ -108,9 +108,9 @@ static void tell_one(struct suspect *x, const char *word, const char *spool,
     if (x->where != NULL) {
         (void)printf(" at=%s", x->where);
     }
-    (void)printf(id[0] == '\0'
-                     ? " (its bytes are gone: the fingerprint is %014" PRIx64 ")\n"
-                     : "\n",
+    (void)printf(id[0] == '\0' ? " (its bytes are gone: the fingerprint is %014" PRIx64
+                                 ")\n"
+                               : "\n",
                  x->print);
 }
 

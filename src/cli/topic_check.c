@@ -23,9 +23,9 @@ enum {
 };
 
 struct minute_diff {
-    uint64_t n, sum;  /* here, minus those of the topics */
-    bool open;        /* the sink has not confirmed all of it */
-    bool wanted;      /* its ids are to be compared */
+    uint64_t n, sum; /* here, minus those of the topics */
+    bool open;       /* the sink has not confirmed all of it */
+    bool wanted;     /* its ids are to be compared */
 };
 
 struct topics {
@@ -145,11 +145,10 @@ static bool read_topics(struct topics *k,
 
     k->on_id = on_id;
     /* Messages with times of their own stand anywhere. */
-    return topic_reader_read(k->reader,
-                             since > EARLY_MS && k->c->plan->kafka.timestamp == NULL
-                                 ? since - EARLY_MS
-                                 : 0,
-                             on_message, k, e);
+    return topic_reader_read(
+        k->reader,
+        since > EARLY_MS && k->c->plan->kafka.timestamp == NULL ? since - EARLY_MS : 0,
+        on_message, k, e);
 }
 
 /* ---- by minute ---- */
@@ -230,10 +229,9 @@ static bool compare_minutes(struct topics *k, struct err *e)
     for (uint32_t i = 0; i < k->l->n_minutes; i++) {
         const struct ledger_minute *m = k->l->minutes[i];
 
-        k->minutes[i] =
-            (struct minute_diff){.n = m->accepted - m->anonymous,
-                                 .sum = m->sum,
-                                 .open = !ledger_agrees(m, k->c->sink)};
+        k->minutes[i] = (struct minute_diff){.n = m->accepted - m->anonymous,
+                                             .sum = m->sum,
+                                             .open = !ledger_agrees(m, k->c->sink)};
     }
     if (!read_topics(k, add_up, e)) {
         return false;
@@ -241,15 +239,17 @@ static bool compare_minutes(struct topics *k, struct err *e)
     k->out->compacted = topic_reader_compacted(k->reader);
     k->out->from_ms = topic_reader_horizon(k->reader);
     if (k->out->from_ms > 0 && k->c->plan->kafka.timestamp != NULL) {
-        return err_set(e, "kafka \"%s\": its topic has lost its oldest messages, and "
-                          "timestamp = \"%s\" hides which: nothing can be said of what "
-                          "is not there",
+        return err_set(e,
+                       "kafka \"%s\": its topic has lost its oldest messages, and "
+                       "timestamp = \"%s\" hides which: nothing can be said of what "
+                       "is not there",
                        k->c->plan->name, k->c->plan->kafka.timestamp);
     }
     if (k->out->from_ms == INT64_MAX) {
-        return err_set(e, "kafka \"%s\": the brokers have deleted all messages of a "
-                          "partition, and do not tell of which time: nothing can be said "
-                          "of what is not there",
+        return err_set(e,
+                       "kafka \"%s\": the brokers have deleted all messages of a "
+                       "partition, and do not tell of which time: nothing can be said "
+                       "of what is not there",
                        k->c->plan->name);
     }
     if (k->out->from_ms > 0) {
@@ -307,8 +307,9 @@ static void meet(struct topics *k, uint64_t print, struct str id)
     const uint32_t at = minute_of(k, k->m->time_ms);
 
     if (id.p == NULL || !is_of_part(k, stored) ||
-        (!k->timeless && (k->whole ? !is_of_period(k, k->m->time_ms)
-                                   : at == k->l->n_minutes || !k->minutes[at].wanted))) {
+        (!k->timeless &&
+         (k->whole ? !is_of_period(k, k->m->time_ms)
+                   : at == k->l->n_minutes || !k->minutes[at].wanted))) {
         return;
     }
     if (!prints_meet(k->prints, stored)) {
@@ -482,8 +483,9 @@ bool topic_check(const struct topic_check *c, const struct ledger_stream *l,
         ok = compare_minutes(&k, e) &&
              (!choose(&k) || (compare_ids(&k, e) && recount(&k, e))) &&
              (out->all.minutes > 0 ||
-              err_set(e, "kafka \"%s\": the brokers have deleted messages of the whole "
-                         "period: nothing was compared",
+              err_set(e,
+                      "kafka \"%s\": the brokers have deleted messages of the whole "
+                      "period: nothing was compared",
                       c->plan->name));
     }
     if (ok) {

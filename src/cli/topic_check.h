@@ -34,9 +34,9 @@ struct topic_result {
     uint64_t unconfirmed; /* events of which the sink has not confirmed the delivery */
     uint64_t foreign;     /* messages that are no events of the stream and period */
     uint64_t tombstones, anonymous; /* messages without a payload, without an id */
-    int64_t from_ms;   /* only events from then on: the topics lack older ones; 0: all */
-    uint64_t deleted;  /* events from before that */
-    bool compacted;    /* brokers may have removed what is missing */
+    int64_t from_ms;  /* only events from then on: the topics lack older ones; 0: all */
+    uint64_t deleted; /* events from before that */
+    bool compacted;   /* brokers may have removed what is missing */
     uint32_t partitions;
 };
 

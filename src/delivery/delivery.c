@@ -372,6 +372,9 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c, struct 
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         subscription_replayed(&d->subscriptions[i]);
     }
+    if (d->conf->was != NULL) {
+        places_adopt(d->journal_path, d->conf->was);
+    }
     places_init(&d->places, d->journal_path, d->unrecorded);
     dead_init(&d->dead, c->data_dir, d->name);
     /* Letters that no journal of its own names are an earlier sink's. */

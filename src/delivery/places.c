@@ -1,6 +1,8 @@
 #include "delivery/places.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,59 @@ void places_init(struct places *p, const char *journal_path, stats_cell *unrecor
     p->unrecorded = unrecorded;
     p->record = NULL;
 }
+
+/* ---- the files of a sink that goes, or has another name ---- */
+
+static const char *const TAILS[] = {PLACES_TAIL, PLACES_OLD_TAIL};
+
+static void beside(const char *journal_path, const char *tail, char out[PATH_MAX])
+{
+    const size_t n = strlen(journal_path) - strlen(JOURNAL_TAIL);
+
+    (void)snprintf(out, PATH_MAX, "%.*s%s", (int)n, journal_path, tail);
+}
+
+void places_move(const char *from_journal, const char *to_journal)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+
+    for (size_t i = 0; i < N_ELEMS(TAILS); i++) {
+        beside(from_journal, TAILS[i], from);
+        beside(to_journal, TAILS[i], to);
+        (void)rename(from, to);
+    }
+}
+
+void places_remove(const char *journal_path)
+{
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < N_ELEMS(TAILS); i++) {
+        beside(journal_path, TAILS[i], path);
+        (void)unlink(path);
+    }
+}
+
+void places_adopt(const char *journal_path, const char *was)
+{
+    const char *slash = strrchr(journal_path, '/');
+    char journal[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
+
+    (void)snprintf(journal, sizeof journal, "%.*s/%s%s", (int)(slash - journal_path),
+                   journal_path, was, JOURNAL_TAIL);
+    if (access(journal, F_OK) == 0 || errno != ENOENT) {
+        return;
+    }
+    for (size_t i = 0; i < N_ELEMS(TAILS); i++) {
+        beside(journal, TAILS[i], from);
+        beside(journal_path, TAILS[i], to);
+        if (access(to, F_OK) != 0 && errno == ENOENT) {
+            (void)rename(from, to);
+        }
+    }
+}
+
+/* ---- notes ---- */
 
 static void shut(struct places *p)
 {

@@ -31,6 +31,14 @@ struct places {
 #define PLACES_TAIL ".places"
 #define PLACES_OLD_TAIL ".places.1"
 
+/* The places of a sink go where its journal went, or, with the journal, away. By the paths
+ * of journals; what the disk refuses stays as it is. */
+void places_move(const char *from_journal, const char *to_journal);
+void places_remove(const char *journal_path);
+/* Of a sink that was called that: its places, too, if the process ended between the two
+ * moves. Leaves them to a sink that has a journal of that name. */
+void places_adopt(const char *journal_path, const char *was);
+
 /* Opens no file yet. */
 void places_init(struct places *p, const char *journal_path, stats_cell *unrecorded);
 void places_fini(struct places *p);

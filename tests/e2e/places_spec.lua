@@ -120,4 +120,49 @@ describe("the place of an event at each sink", function()
     assert.equal("confirmed", f.state)
     assert.is_nil(f.place)
   end)
+
+  -- The policy with another name of the Kafka sink, or without it.
+  local function rename(from, to, was)
+    h.write(s.path, (h.read(s.path):gsub('kafka "' .. from .. '" {', 'kafka "' .. to .. '" {'
+      .. (was and (" was = %q,"):format(was) or "")):gsub('"' .. from .. '", "hook"',
+      '"' .. to .. '", "hook"')))
+  end
+
+  local function places(name)
+    return h.read(("%s/spool/sinks/%s.places"):format(s.data, name))
+  end
+
+  it("is kept by a sink that gets another name", function()
+    http:rule ""
+    s:start()
+    s:post("/all", '{"id":"moves","user":"u"}')
+    local before = settled("moves").bus
+    rename("bus", "queue", "bus")
+    assert.equal(200, h.request(s.admin, "POST", "/reload").status)
+    assert.same({ before.place, before.time_ms }, { fates("moves").queue.place,
+      fates("moves").queue.time_ms })
+    assert.is_nil(places "bus")
+    assert.is_nil(fates("moves").bus)
+  end)
+
+  it("is kept when kill -9 comes between the journal's new name and its own", function()
+    local place = fates("moves").queue.place
+    s:stop("SIGKILL")
+    local sinks = s.data .. "/spool/sinks/"
+    os.rename(sinks .. "queue.places", sinks .. "bus.places")
+    assert.is_nil(fates("moves").queue.place)
+    s:start()
+    h.wait_for("the place", function() return fates("moves").queue.place == place end)
+  end)
+
+  it("goes with its sink, when that is dropped", function()
+    mock:down()
+    s:post("/all", '{"id":"given-up","user":"u"}')
+    assert.is_truthy(places "queue")
+    h.write(s.path, (h.read(s.path):gsub('kafka "queue".-}%s+}', ""):gsub('"queue", ', "")))
+    assert.equal(200, h.request(s.admin, "POST", "/reload").status)
+    assert.matches("^dropped events=1 ", h.shell(("%s sink drop queue --admin 127.0.0.1:%d")
+      :format(h.binary, s.admin)))
+    assert.is_nil(places "queue")
+  end)
 end)

@@ -30,8 +30,8 @@ static rd_kafka_t *open_client(rd_kafka_type_t type, const char *brokers)
 static int times(const rd_kafka_message_t *m, int argc, char **argv)
 {
     for (int i = 4; i + 1 < argc; i += 2) {
-        if (m->payload != NULL && memmem(m->payload, m->len, argv[i + 1],
-                                         strlen(argv[i + 1])) != NULL) {
+        if (m->payload != NULL &&
+            memmem(m->payload, m->len, argv[i + 1], strlen(argv[i + 1])) != NULL) {
             return strcmp(argv[i], "skip") == 0 ? 0 : 2;
         }
     }
@@ -44,13 +44,12 @@ static int copy(rd_kafka_t *to, const rd_kafka_message_t *m, int argc, char **ar
     const int64_t ms = rd_kafka_message_timestamp(m, &type);
 
     for (int n = times(m, argc, argv); n > 0; n--) {
-        if (rd_kafka_producev(to, RD_KAFKA_V_TOPIC(argv[3]),
-                              RD_KAFKA_V_PARTITION(m->partition),
-                              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                              RD_KAFKA_V_VALUE(m->payload, m->len),
-                              RD_KAFKA_V_KEY(m->key, m->key_len),
-                              RD_KAFKA_V_TIMESTAMP(ms),
-                              RD_KAFKA_V_END) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (rd_kafka_producev(
+                to, RD_KAFKA_V_TOPIC(argv[3]), RD_KAFKA_V_PARTITION(m->partition),
+                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                RD_KAFKA_V_VALUE(m->payload, m->len),
+                RD_KAFKA_V_KEY(m->key, m->key_len), RD_KAFKA_V_TIMESTAMP(ms),
+                RD_KAFKA_V_END) != RD_KAFKA_RESP_ERR_NO_ERROR) {
             return 1;
         }
     }

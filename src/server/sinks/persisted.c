@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
+#include "delivery/places.h"
 #include "policy/load/load.h"
 
 static const char TAIL[] = ".policy", MARK[] = ".none", JOURNAL[] = ".journal";
@@ -217,7 +218,11 @@ bool persisted_end(const char *spool_dir, const char *journal, const char *name,
 
     path_of(spool_dir, journal, JOURNAL, path);
     path_of(spool_dir, name, MARK, mark);
-    return rename(path, mark) == 0 || err_errno(e, errno, "%s", path);
+    if (rename(path, mark) != 0) {
+        return err_errno(e, errno, "%s", path);
+    }
+    places_remove(path); /* a later sink of that name has others */
+    return true;
 }
 
 int persisted_without(const char *spool_dir, const char *name)

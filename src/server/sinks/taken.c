@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "delivery/places.h"
 #include "server/internal.h"
 
 enum { HAND_OVER_MS = 5000 };
@@ -31,6 +32,7 @@ bool taken_move(const struct server *s, const char *from, const char *to, struct
         return err_errno(e, errno, "sink \"%s\": can't take over the journal %s", to,
                          a);
     }
+    places_move(a, b);
     log_write(LOG_INFO, "sink", "sink=%s status=taken_over was=%s", to, from);
     return true;
 }
