@@ -113,7 +113,7 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     if (n->at->seq < b->first || n->at->seq >= b->first + b->n) {
         return true;
     }
-    ids_read(n->ids, (struct str){b->payload, b->payload_bytes}, b->n);
+    ids_read_stored(n->ids, (struct str){b->payload, b->payload_bytes}, b->n);
     id = ids_get(n->ids, (uint32_t)(n->at->seq - b->first));
     if (id.p != NULL) {
         (void)text_z(TEXT_LOG, id, n->out, n->max);

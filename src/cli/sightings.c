@@ -288,7 +288,7 @@ static void see(struct sighting *g, const struct spool_segment_info *i,
 static void match(struct search *s, struct ids *ids, const struct spool_segment_info *i,
                   const struct spool_block *b)
 {
-    ids_read(ids, (struct str){b->payload, b->payload_bytes}, b->n);
+    ids_read_stored(ids, (struct str){b->payload, b->payload_bytes}, b->n);
     for (uint32_t k = 0; k < b->n; k++) {
         const struct str id = ids_get(ids, k);
         struct sighting *g;

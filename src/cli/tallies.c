@@ -159,7 +159,7 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
             continue;
         }
         if (!parsed) {
-            ids_read(y->ids, (struct str){b->payload, b->payload_bytes}, b->n);
+            ids_read_stored(y->ids, (struct str){b->payload, b->payload_bytes}, b->n);
             parsed = true;
         }
         tally(y, i, b, (uint32_t)(seq - b->first), &row);

@@ -18,10 +18,9 @@
 enum {
     IDS_FIRST = 4096,
     ROWS_FIRST = 256,
-    ROWS_FREE = 64,    /* a file may have so many rows, */
-    IDS_PER_ROW = 64,  /* and one for so many ids */
-    MINUTE_MS = 60000, /* no row passes it: rows are what the ledger adds up */
-    WRITE_BYTES = 256 << 10
+    ROWS_FREE = 64,   /* a file may have so many rows, */
+    IDS_PER_ROW = 64, /* and one for so many ids */
+    MINUTE_MS = 60000 /* no row passes it: rows are what the ledger adds up */
 };
 
 /* The last bytes of a disk are for the spool and the journals. */
@@ -199,38 +198,6 @@ void index_lose(struct index_builder *b, uint64_t n)
 
 /* ---- the file ---- */
 
-struct output {
-    int fd;
-    uint64_t at;
-    unsigned char *buf;
-    size_t n;
-};
-
-static bool flush(struct output *o)
-{
-    bool ok = o->n == 0 || write_at(o->fd, o->buf, o->n, o->at);
-
-    o->at += o->n;
-    o->n = 0;
-    return ok;
-}
-
-static bool put(struct output *o, const void *p, size_t n)
-{
-    for (size_t done = 0; done < n;) {
-        size_t part = WRITE_BYTES - o->n;
-
-        part = part < n - done ? part : n - done;
-        memcpy(o->buf + o->n, (const char *)p + done, part);
-        o->n += part;
-        done += part;
-        if (o->n == WRITE_BYTES && !flush(o)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void fill_head(const struct index_builder *b, const struct index_place *place,
                       struct index_head *h)
 {
@@ -255,56 +222,31 @@ static void fill_head(const struct index_builder *b, const struct index_place *p
     }
 }
 
-/* The fences: of each group its first print, and its crc. */
-static uint64_t *make_fences(const struct index_builder *b, uint32_t **crcs)
+/* The whole file: it is written at once. */
+static unsigned char *encode(const struct index_builder *b, struct index_head *h)
 {
     const uint32_t n = index_groups(b->n_ids);
-    uint64_t *prints = mem_alloc((n + 1) * (sizeof *prints + sizeof **crcs));
-    unsigned char bytes[INDEX_GROUP_BYTES];
+    const size_t n_rows = b->n_rows * sizeof *b->rows;
+    unsigned char *file = mem_alloc(index_bytes(h));
+    unsigned char *prints = file + INDEX_HEAD_BYTES, *crcs = prints + (size_t)n * 8;
+    unsigned char *group = file + index_groups_at(h);
 
-    *crcs = (uint32_t *)(void *)(prints + n);
     for (uint32_t g = 0; g < n; g++) {
         const struct index_id *ids = b->ids + (size_t)g * INDEX_GROUP;
+        const uint32_t n_ids = index_ids_of(b->n_ids, g);
+        const uint64_t first = index_stored_print(ids[0].print);
+        const uint32_t crc = index_group_encode(ids, n_ids, g, group);
 
-        prints[g] = index_stored_print(ids[0].print);
-        (*crcs)[g] = index_group_encode(ids, index_ids_of(b->n_ids, g), g, bytes);
+        memcpy(prints + (size_t)g * 8, &first, 8);
+        memcpy(crcs + (size_t)g * 4, &crc, 4);
+        group += (size_t)n_ids * INDEX_ENTRY_BYTES;
     }
-    return prints;
-}
-
-static bool put_groups(struct output *o, const struct index_builder *b)
-{
-    unsigned char bytes[INDEX_GROUP_BYTES];
-
-    for (uint32_t g = 0; g < index_groups(b->n_ids); g++) {
-        const uint32_t n = index_ids_of(b->n_ids, g);
-
-        (void)index_group_encode(b->ids + (size_t)g * INDEX_GROUP, n, g, bytes);
-        if (!put(o, bytes, (size_t)n * INDEX_ENTRY_BYTES)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool put_all(struct output *o, const struct index_builder *b,
-                    struct index_head *h)
-{
-    uint32_t *crcs;
-    uint64_t *prints = make_fences(b, &crcs);
-    const size_t n = index_groups(b->n_ids), n_rows = b->n_rows * sizeof *b->rows;
-    unsigned char head[INDEX_HEAD_BYTES];
-    bool ok;
-
-    h->fences_crc = crc32c(1, prints, n * sizeof *prints);
-    h->fences_crc = crc32c(h->fences_crc, crcs, n * sizeof *crcs);
+    memcpy(file + index_rows_at(h), b->rows, n_rows);
+    h->fences_crc = crc32c(1, prints, (size_t)n * 8);
+    h->fences_crc = crc32c(h->fences_crc, crcs, (size_t)n * 4);
     h->rows_crc = crc32c(2, b->rows, n_rows);
-    index_head_encode(h, head);
-    ok = put(o, head, sizeof head) && put(o, prints, n * sizeof *prints) &&
-         put(o, crcs, n * sizeof *crcs) && put(o, b->rows, n_rows) &&
-         put_groups(o, b) && flush(o);
-    free(prints);
-    return ok;
+    index_head_encode(h, file);
+    return file;
 }
 
 static bool leaves_room(const char *path, uint64_t bytes, struct err *e)
@@ -323,21 +265,18 @@ static bool leaves_room(const char *path, uint64_t bytes, struct err *e)
            err_errno(e, ENOSPC, "%s", path);
 }
 
-static bool write_file(const struct index_builder *b, struct index_head *h,
-                       const char *path, struct err *e)
+static bool write_file(const unsigned char *bytes, size_t n, const char *path,
+                       struct err *e)
 {
-    struct output o = {.fd =
-                           open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640)};
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     bool ok;
 
-    if (o.fd < 0) {
+    if (fd < 0) {
         return err_errno(e, errno, "%s", path);
     }
-    o.buf = mem_alloc(WRITE_BYTES);
-    ok = (put_all(&o, b, h) || err_errno(e, errno, "%s: write", path)) &&
-         (fdatasync(o.fd) == 0 || err_errno(e, errno, "%s: fdatasync", path));
-    (void)close(o.fd);
-    free(o.buf);
+    ok = (write_at(fd, bytes, n, 0) || err_errno(e, errno, "%s: write", path)) &&
+         (fdatasync(fd) == 0 || err_errno(e, errno, "%s: fdatasync", path));
+    (void)close(fd);
     return ok;
 }
 
@@ -345,8 +284,10 @@ bool index_write(struct index_builder *b, const struct index_place *place,
                  const char *path, uint64_t *bytes, struct err *e)
 {
     struct index_id *spare = mem_alloc((b->n_ids + 1) * sizeof *spare);
+    unsigned char *file;
     struct index_head h;
     char passing[PATH_MAX + 8];
+    bool ok;
 
     index_sort(b->ids, spare, b->n_ids);
     free(spare);
@@ -354,7 +295,10 @@ bool index_write(struct index_builder *b, const struct index_place *place,
     fill_head(b, place, &h);
     *bytes = index_bytes(&h);
     (void)snprintf(passing, sizeof passing, "%s.new", path);
-    if (leaves_room(path, *bytes, e) && write_file(b, &h, passing, e) &&
+    file = encode(b, &h);
+    ok = leaves_room(path, *bytes, e) && write_file(file, *bytes, passing, e);
+    free(file);
+    if (ok &&
         (rename(passing, path) == 0 || err_errno(e, errno, "rename %s", passing))) {
         return folder_sync_of(path, e);
     }

@@ -1,6 +1,7 @@
 #include "index/format.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/crc32c.h"
@@ -11,7 +12,13 @@ static_assert(sizeof(struct index_row) == 40, "so is a row's");
 
 static const char MAGIC[8] = {'S', 'L', 'I', 'N', 'D', 'E', 'X', '\n'};
 
-enum { DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS };
+enum {
+    DIGIT_BITS = 8,
+    DIGITS = 1 << DIGIT_BITS,
+    UPPER_BITS = 10,
+    UPPER = 1 << UPPER_BITS,
+    NEIGHBOURS_MAX = 64
+};
 
 uint64_t index_print(const void *id, size_t n)
 {
@@ -90,7 +97,8 @@ struct index_id index_group_id(const unsigned char *in, uint32_t n, uint32_t i)
     return id;
 }
 
-void index_sort(struct index_id *ids, struct index_id *spare, uint32_t n)
+/* By all digits that are stored, the lowest first. */
+static void sort_by_digits(struct index_id *ids, struct index_id *spare, uint32_t n)
 {
     struct index_id *from = ids, *to = spare;
 
@@ -116,5 +124,68 @@ void index_sort(struct index_id *ids, struct index_id *spare, uint32_t n)
     }
     if (n > 0) {
         memcpy(ids, from, n * sizeof *ids);
+    }
+}
+
+/* ids to other, by one digit of UPPER_BITS. */
+static void sort_by_digit(const struct index_id *ids, struct index_id *other,
+                          uint32_t n, unsigned shift, uint32_t at[UPPER])
+{
+    uint32_t sum = 0;
+
+    for (uint32_t d = 0; d < UPPER; d++) {
+        const uint32_t k = at[d];
+
+        at[d] = sum;
+        sum += k;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        other[at[ids[i].print >> shift & (UPPER - 1)]++] = ids[i];
+    }
+}
+
+/* Of ids that are sorted by their upper bits. False: too many have the same ones. */
+static bool sort_neighbours(struct index_id *ids, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        const struct index_id id = ids[i];
+        uint32_t k = i;
+
+        while (k > 0 &&
+               index_stored_print(ids[k - 1].print) > index_stored_print(id.print)) {
+            if (i - k == NEIGHBOURS_MAX) {
+                ids[k] = id;
+                return false;
+            }
+            ids[k] = ids[k - 1];
+            k--;
+        }
+        ids[k] = id;
+    }
+    return true;
+}
+
+static int by_ordinal(const void *a, const void *b)
+{
+    const struct index_id *x = a, *y = b;
+
+    return (x->ordinal > y->ordinal) - (x->ordinal < y->ordinal);
+}
+
+/* Two passes leave about one id for each value of the upper bits, and few neighbours to
+ * put right. Whoever makes many ids with the same upper bits gets the slow way. */
+void index_sort(struct index_id *ids, struct index_id *spare, uint32_t n)
+{
+    uint32_t low[UPPER] = {0}, high[UPPER] = {0};
+
+    for (uint32_t i = 0; i < n; i++) {
+        low[ids[i].print >> (64 - 2 * UPPER_BITS) & (UPPER - 1)]++;
+        high[ids[i].print >> (64 - UPPER_BITS)]++;
+    }
+    sort_by_digit(ids, spare, n, 64 - 2 * UPPER_BITS, low);
+    sort_by_digit(spare, ids, n, 64 - UPPER_BITS, high);
+    if (!sort_neighbours(ids, n)) {
+        qsort(ids, n, sizeof *ids, by_ordinal); /* as they came */
+        sort_by_digits(ids, spare, n);
     }
 }

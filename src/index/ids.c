@@ -1,12 +1,19 @@
 #include "index/ids.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/mem.h"
 #include "decode/scan.h"
+#include "index/member.h"
 
 enum { ARENA_MAX_BYTES = 64 << 20, DEPTH_MAX = 1024 };
+
+struct member {
+    struct str value;
+    enum member_found found;
+};
 
 struct ids {
     struct scan_keys *keys;
@@ -14,6 +21,10 @@ struct ids {
     struct event_batch batch;
     char *plain; /* of an id with escapes */
     size_t plain_room;
+    char *name; /* the path, if it is a plain key of the event itself; else NULL */
+    struct member *members; /* of the lines, if has_members; else they are in batch */
+    uint32_t members_room, n_members;
+    bool has_members;
 };
 
 struct ids *ids_new(const char *path, struct err *e)
@@ -27,6 +38,7 @@ struct ids *ids_new(const char *path, struct err *e)
     }
     ids = mem_zalloc(sizeof *ids);
     ids->keys = keys;
+    ids->name = strpbrk(path, ".\\\"") == NULL ? mem_strdup(path) : NULL;
     arena_init(&ids->arena, ARENA_MAX_BYTES);
     event_batch_init(&ids->batch, &ids->arena);
     return ids;
@@ -41,6 +53,8 @@ void ids_free(struct ids *ids)
     arena_fini(&ids->arena);
     scan_keys_free(ids->keys);
     free(ids->plain);
+    free(ids->name);
+    free(ids->members);
     free(ids);
 }
 
@@ -49,11 +63,48 @@ void ids_read(struct ids *ids, struct str lines, uint32_t n)
     const struct scan_limits limits = {n, DEPTH_MAX};
     struct scan_error se;
 
+    ids->has_members = false;
     if (scan_body(&ids->batch, ids->keys, SCAN_NDJSON, &limits, lines.p, lines.n,
                   &se) != SCAN_OK ||
         ids->batch.n != n) {
         ids->batch.n = 0;
     }
+}
+
+static bool find_members(struct ids *ids, struct str lines, uint32_t n)
+{
+    const struct str name = str_of(ids->name);
+    const char *p = lines.p, *end = p + lines.n;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const char *newline = memchr(p, '\n', (size_t)(end - p));
+        struct member *m = &ids->members[i];
+
+        if (newline == NULL) {
+            return false;
+        }
+        m->found = member_find((struct str){p, (size_t)(newline - p)}, name, &m->value);
+        if (m->found == MEMBER_UNSURE) {
+            return false;
+        }
+        p = newline + 1;
+    }
+    return p == end;
+}
+
+void ids_read_stored(struct ids *ids, struct str lines, uint32_t n)
+{
+    if (n > ids->members_room) {
+        ids->members_room = 2 * n;
+        free(ids->members);
+        ids->members = mem_alloc(ids->members_room * sizeof *ids->members);
+    }
+    if (ids->name == NULL || !find_members(ids, lines, n)) {
+        ids_read(ids, lines, n);
+        return;
+    }
+    ids->n_members = n;
+    ids->has_members = true;
 }
 
 static struct str unescape(struct ids *ids, struct str text)
@@ -66,11 +117,24 @@ static struct str unescape(struct ids *ids, struct str text)
     return (struct str){ids->plain, scan_unescape(text.p, text.n, ids->plain)};
 }
 
+static struct str get_member(struct ids *ids, uint32_t i)
+{
+    const struct member *m = &ids->members[i];
+
+    if (i >= ids->n_members || m->found > MEMBER_NUMBER) {
+        return (struct str){NULL, 0};
+    }
+    return m->found == MEMBER_ESCAPED ? unescape(ids, m->value) : m->value;
+}
+
 struct str ids_get(struct ids *ids, uint32_t i)
 {
     const struct slot *s;
     struct str text;
 
+    if (ids->has_members) {
+        return get_member(ids, i);
+    }
     if (i >= ids->batch.n || ids->batch.events[i].fate != EVENT_ACCEPT) {
         return (struct str){NULL, 0};
     }

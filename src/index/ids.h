@@ -2,7 +2,7 @@
  * ids - the ids of events that lie as lines: texts as their characters are, numbers as
  * their digits are. One thread.
  *
- *   ids_new -> (ids_read -> ids_get*)* -> ids_free
+ *   ids_new -> (ids_read | ids_read_stored -> ids_get*)* -> ids_free
  */
 #pragma once
 
@@ -21,6 +21,10 @@ void ids_free(struct ids *ids); /* NULL is fine */
 
 /* Reads n lines, 64 readable bytes after them; they stay until the next ids_read. */
 void ids_read(struct ids *ids, struct str lines, uint32_t n);
+
+/* The same of events that were stored, so that they need not be checked again: where the
+ * id is a field of the event itself, nothing after it is read. */
+void ids_read_stored(struct ids *ids, struct str lines, uint32_t n);
 
 /* The id of line i of these, valid until the next call; p NULL: it has none, or one
  * that is neither a text nor a number. */

@@ -85,6 +85,7 @@ static void *run(void *arg)
 {
     struct indexer *x = arg;
 
+    (void)pthread_setname_np(pthread_self(), "index");
     while (!latch_wait(&x->stopped, clock_mono_ns() + LOOK_NS)) {
         follow(x);
         index_read(x, clock_mono_ns() + TURN_NS);

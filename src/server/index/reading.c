@@ -94,7 +94,7 @@ static void take_block(struct indexer *x, struct index_reader *r,
 {
     const uint64_t end = b->first + b->n;
 
-    ids_read(x->ids, (struct str){b->payload, b->payload_bytes}, b->n);
+    ids_read_stored(x->ids, (struct str){b->payload, b->payload_bytes}, b->n);
     r->block_of = NULL;
     while (r->next < end) {
         const uint64_t from = r->next;

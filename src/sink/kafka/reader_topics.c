@@ -26,8 +26,8 @@ bool reader_is_silent(struct topic_reader *r, const char *what, struct err *e)
                    r->timeout_ms / 1000, problem[0] != '\0' ? ": " : "", problem);
 }
 
-bool reader_is_refused(const struct topic_reader *r, const char *topic, int32_t partition,
-                    rd_kafka_resp_err_t err, struct err *e)
+bool reader_is_refused(const struct topic_reader *r, const char *topic,
+                       int32_t partition, rd_kafka_resp_err_t err, struct err *e)
 {
     return err_set(e, "Kafka %.100s: topic \"%s\" partition %" PRId32 ": %s",
                    r->brokers, topic, partition, rd_kafka_err2str(err));
@@ -107,7 +107,8 @@ static bool add_part(struct topic_reader *r, struct topic_read *t,
     if (err == RD_KAFKA_RESP_ERR__TIMED_OUT || err == RD_KAFKA_RESP_ERR__TRANSPORT) {
         return reader_is_silent(r, "no answer about its partitions", e);
     }
-    return err == RD_KAFKA_RESP_ERR_NO_ERROR || reader_is_refused(r, t->name, m->id, err, e);
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           reader_is_refused(r, t->name, m->id, err, e);
 }
 
 static bool add_topic(struct topic_reader *r, const rd_kafka_metadata_topic_t *m,
@@ -139,8 +140,7 @@ static bool add_topic(struct topic_reader *r, const rd_kafka_metadata_topic_t *m
 static bool add_named(struct topic_reader *r, const char *name, struct err *e)
 {
     const bool pattern = strpbrk(name, "*?[") != NULL;
-    rd_kafka_topic_t *only =
-        pattern ? NULL : rd_kafka_topic_new(r->rk, name, NULL);
+    rd_kafka_topic_t *only = pattern ? NULL : rd_kafka_topic_new(r->rk, name, NULL);
     const struct rd_kafka_metadata *m = NULL;
     const uint32_t before = r->n_topics;
     bool ok = true;
@@ -161,8 +161,8 @@ static bool add_named(struct topic_reader *r, const char *name, struct err *e)
     if (only != NULL) {
         rd_kafka_topic_destroy(only);
     }
-    return ok && (r->n_topics > before || err_set(e, "Kafka %.100s: no topic \"%.60s\"",
-                                                  r->brokers, name));
+    return ok && (r->n_topics > before ||
+                  err_set(e, "Kafka %.100s: no topic \"%.60s\"", r->brokers, name));
 }
 
 bool reader_topics_find(struct topic_reader *r, const char *names, struct err *e)

@@ -39,7 +39,7 @@ struct topic_reader {
     int64_t timeout_ms;
     struct topic_read *topics;
     uint32_t n_topics, last; /* last: the topic of the last message */
-    uint64_t n_gaps; /* offsets without a message */
+    uint64_t n_gaps;         /* offsets without a message */
     pthread_mutex_t lock;
     char problem[300]; /* librdkafka's last complaint, by its threads */
 };

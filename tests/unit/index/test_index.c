@@ -308,6 +308,58 @@ static void a_folder_that_is_gone_leaves_the_builder(void **state)
     every_id_is_found_at_its_sequence(NULL);
 }
 
+static int by_print_and_ordinal(const void *a, const void *b)
+{
+    const struct index_id *x = a, *y = b;
+    const uint64_t p = index_stored_print(x->print), q = index_stored_print(y->print);
+
+    return p != q ? (p > q) - (p < q)
+                  : (x->ordinal > y->ordinal) - (x->ordinal < y->ordinal);
+}
+
+/* mask: the bits of the fingerprints that are not the same in all. */
+static void sorts(uint32_t n, uint64_t mask)
+{
+    struct index_id *ids = mem_alloc((n + 1) * sizeof *ids);
+    struct index_id *expected = mem_alloc((n + 1) * sizeof *ids);
+    struct index_id *spare = mem_alloc((n + 1) * sizeof *ids);
+
+    for (uint32_t i = 0; i < n; i++) {
+        ids[i].print = (index_print(&i, sizeof i) & mask) | (5ull << 40 & ~mask);
+        ids[i].ordinal = i;
+    }
+    memcpy(expected, ids, n * sizeof *ids);
+    qsort(expected, n, sizeof *ids, by_print_and_ordinal);
+    for (int again = 0; again < 2; again++) { /* a file may be written twice */
+        index_sort(ids, spare, n);
+        for (uint32_t i = 0; i < n; i++) {
+            assert_int_equal(expected[i].ordinal, ids[i].ordinal);
+        }
+    }
+    free(ids);
+    free(expected);
+    free(spare);
+}
+
+static void sorts_ids_also_those_made_to_collide(void **state)
+{
+    static const uint64_t masks[] = {UINT64_MAX,
+                                     UINT64_MAX >> 20,
+                                     UINT64_MAX >> 30,
+                                     0xFFFull << 8,
+                                     0xFull << 60,
+                                     0xFF,
+                                     0};
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(masks); i++) {
+        sorts(0, masks[i]);
+        sorts(1, masks[i]);
+        sorts(2000, masks[i]);
+        sorts(200000, masks[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_damaged_byte_is_never_believed),
         cmocka_unit_test(a_cut_or_longer_file_is_none),
         cmocka_unit_test(a_folder_that_is_gone_leaves_the_builder),
+        cmocka_unit_test(sorts_ids_also_those_made_to_collide),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
