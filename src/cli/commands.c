@@ -196,7 +196,9 @@ static const struct command list[] = {
      .about =
          "DIR is the data directory or a spool (default: data), also of a running "
          "server; the command only reads it. Exit code 0: found, 1: not found, 3: the "
-         "spool can't be read.",
+         "spool can't be read, or not all of it could be looked at and the event was "
+         "not "
+         "in the rest.",
      .operand = OPERAND_FOLDER},
     {.name = "ledger",
      .run = cli_ledger,

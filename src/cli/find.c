@@ -123,6 +123,10 @@ static void print_looked(const struct looked *l)
                      show_time(to, l->newest_ms, 1));
     }
     (void)printf(" read_events=%lu", (unsigned long)l->n_read);
+    if (l->n_unknown > 0) {
+        (void)printf(" unknown_events=%lu (neither the index nor a segment has them)",
+                     (unsigned long)l->n_unknown);
+    }
     if (l->n_damaged > 0) {
         (void)printf(" damaged_files=%lu (not believed: what they had is looked for in "
                      "the segments that are still there)",
@@ -137,7 +141,10 @@ static void print_text(const struct find *f)
 
     (void)text_z(TEXT_LOG, f->want.id, id, sizeof id);
     if (f->seen.n == 0) {
-        (void)printf("id=\"%s\" was not found\n", id);
+        (void)printf("id=\"%s\" was not found%s\n", id,
+                     sightings_unsure(&f->seen)
+                         ? ", but it may have been stored: not all could be looked at"
+                         : "");
     } else {
         (void)printf("id=\"%s\" events=%lu\n", id,
                      (unsigned long)(f->seen.n + f->seen.more));
@@ -242,6 +249,7 @@ static cJSON *looked_json(const struct looked *l)
     put(o, "indexed_events", (double)l->n_events);
     put(o, "read_events", (double)l->n_read);
     put(o, "damaged_files", (double)l->n_damaged);
+    put(o, "unknown_events", (double)l->n_unknown);
     if (l->oldest_ms != 0) {
         put(o, "oldest_ms", (double)l->oldest_ms);
         put(o, "newest_ms", (double)l->newest_ms);
@@ -348,7 +356,9 @@ int cli_find(int argc, char **argv)
         } else {
             print_text(&f);
         }
-        code = f.seen.n > 0 ? FIND_FOUND : FIND_NOT_FOUND;
+        code = f.seen.n > 0                ? FIND_FOUND
+               : sightings_unsure(&f.seen) ? EXIT_SETUP
+                                           : FIND_NOT_FOUND;
     } else {
         (void)fprintf(stderr, "sluice: %s\n", e.text);
     }

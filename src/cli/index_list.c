@@ -184,3 +184,27 @@ uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t
     }
     return seq;
 }
+
+uint64_t index_list_unknown(const struct index_list *l, const struct index_run *runs,
+                            uint32_t n)
+{
+    struct index_run *all = mem_alloc((l->n + n + 1) * sizeof *all);
+    uint64_t unknown = 0, end = 0;
+
+    if (l->n > 0) {
+        memcpy(all, l->runs, l->n * sizeof *all);
+    }
+    if (n > 0) {
+        memcpy(all + l->n, runs, n * sizeof *all);
+    }
+    qsort(all, l->n + n, sizeof *all, by_place);
+    for (uint32_t i = 0; i < l->n + n; i++) {
+        const bool next = i > 0 && all[i].epoch == all[i - 1].epoch &&
+                          all[i].worker == all[i - 1].worker;
+
+        unknown += next && all[i].first > end ? all[i].first - end : 0;
+        end = next && end > all[i].end ? end : all[i].end;
+    }
+    free(all);
+    return unknown;
+}

@@ -49,6 +49,11 @@ typedef bool index_list_fn(void *arg, struct index_file *f);
 bool index_list_read(struct index_list *l, const char *spool, const char *stream,
                      index_list_fn *fn, void *arg, struct err *e) MUST_USE;
 
+/* Sequences that neither the files nor the n further runs (of segments) have, although
+ * both earlier and later ones of their shard are there. */
+uint64_t index_list_unknown(const struct index_list *l, const struct index_run *runs,
+                            uint32_t n);
+
 /* The sequence after those from seq on that files cover. */
 uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t worker,
                             uint64_t seq);

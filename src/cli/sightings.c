@@ -22,7 +22,9 @@ struct segment_seen {
     uint32_t stream; /* among the looked */
     uint32_t epoch, worker;
     uint64_t number, first, end; /* end: of the next one's first, or unknown */
+    uint64_t read_end;           /* after the last event that was read; 0: none */
     bool wanted, read;
+    bool apart; /* the one after it in the shard is gone: end is too high */
 };
 
 /* The paths of a stream's ids, now and before; NULL: no more. */
@@ -114,6 +116,7 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
     if (g != NULL && g->epoch == i->epoch && g->worker == i->worker &&
         g->stream == stream_of(s, i->stream)) {
         g->end = i->first;
+        g->apart = i->number != g->number + 1;
     }
     if (s->n_segments == s->segments_room) {
         s->segments_room = s->segments_room == 0 ? 64 : 2 * s->segments_room;
@@ -325,11 +328,12 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
                      const struct spool_block *b)
 {
     struct search *s = arg;
-    const struct segment_seen *seg = segment_of(s, i);
+    struct segment_seen *seg = segment_of(s, i);
 
     if (seg == NULL) {
         return true;
     }
+    seg->read_end = b->first + b->n;
     s->stream = seg->stream;
     s->out->looked[s->stream].n_read += b->n;
     for (uint32_t k = 0; k < INDEX_LIST_FIELDS && s->ids[s->stream].by[k] != NULL;
@@ -382,6 +386,42 @@ static bool open_ids(struct search *s, struct err *e)
     return true;
 }
 
+/* ---- what could not be looked at ---- */
+
+static void count_unknown(struct search *s)
+{
+    struct index_run *runs = mem_alloc((s->n_segments + 1) * sizeof *runs);
+
+    for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        uint32_t n = 0;
+
+        for (uint32_t k = 0; k < s->n_segments; k++) {
+            const struct segment_seen *g = &s->segments[k];
+
+            if (g->stream == i) {
+                const uint64_t end = !g->apart         ? g->end
+                                     : g->read_end > 0 ? g->read_end
+                                                       : g->first;
+
+                runs[n++] = (struct index_run){g->epoch, g->worker, g->first, end};
+            }
+        }
+        s->out->looked[i].n_unknown = index_list_unknown(&s->indexes.list[i], runs, n);
+    }
+    free(runs);
+}
+
+bool sightings_unsure(const struct sightings *s)
+{
+    for (uint32_t i = 0; i < s->n_looked; i++) {
+        if (s->looked[i].field[0] != '\0' &&
+            (s->looked[i].n_damaged > 0 || s->looked[i].n_unknown > 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- the whole ---- */
 
 static int by_position(const void *a, const void *b)
@@ -416,6 +456,9 @@ static bool try_once(struct search *s, struct err *e)
     bool ok = list_segments(s, e) && list_streams(s, e) && search_index(s, e) &&
               open_ids(s, e) && read_bytes(s, e);
 
+    if (ok) {
+        count_unknown(s);
+    }
     close_search(s);
     return ok;
 }

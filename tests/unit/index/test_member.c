@@ -44,7 +44,8 @@ static void finds_each_kind(void **state)
         {"{\"id\":{\"id\":\"no\"}}", "", MEMBER_OTHER},
         {"{\"a\":{\"id\":\"no\"},\"id\":\"e1\"}", "e1", MEMBER_TEXT},
         {"{\"a\":[\"}\",{\"id\":\"\\\\\"}],\"id\":\"e1\"}", "e1", MEMBER_TEXT},
-        {"{\"a\":\"\\\"id\\\":\\\"no\\\"\",\"b\":true,\"id\":\"e1\"}", "e1", MEMBER_TEXT},
+        {"{\"a\":\"\\\"id\\\":\\\"no\\\"\",\"b\":true,\"id\":\"e1\"}", "e1",
+         MEMBER_TEXT},
         {"{\"idx\":\"no\",\"i\":\"no\",\"id\":7}", "7", MEMBER_NUMBER},
         {"{\"a\":{\"id\":\"no\"}}", "", MEMBER_ABSENT},
         {"{}", "", MEMBER_ABSENT},
@@ -68,10 +69,14 @@ static void finds_each_kind(void **state)
 /* Objects made at random, with and without the id. */
 static size_t random_value(char *out, int depth)
 {
-    static const char *const few[] = {"1",    "-2.5e9",       "true",        "null",
-                                      "\"\"", "\"a,}\"",      "\"\\\\\"",    "\"x\\\"y\"",
-                                      "{}",   "[]",           "\"\\u007b\"", "\"{[\"",
-                                      "false", "\"long text with : and , in it\""};
+    static const char *const few[] = {
+        "1",           "-2.5e9",
+        "true",        "null",
+        "\"\"",        "\"a,}\"",
+        "\"\\\\\"",    "\"x\\\"y\"",
+        "{}",          "[]",
+        "\"\\u007b\"", "\"{[\"",
+        "false",       "\"long text with : and , in it\""};
     size_t n = 0;
     const int kind = rand() % 8;
 
@@ -81,7 +86,8 @@ static size_t random_value(char *out, int depth)
     out[n++] = kind == 0 ? '{' : '[';
     for (int i = rand() % 4; i > 0; i--) {
         if (kind == 0) {
-            n += (size_t)sprintf(out + n, "\"%s%d\": ", rand() % 3 == 0 ? "id" : "k", i);
+            n +=
+                (size_t)sprintf(out + n, "\"%s%d\": ", rand() % 3 == 0 ? "id" : "k", i);
         }
         n += random_value(out + n, depth + 1);
         out[n] = ',';
