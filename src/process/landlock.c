@@ -107,6 +107,11 @@ bool landlock_write(struct landlock *l, const char *path, struct err *e)
     return allow(l, path, READ | WRITE | TRUNCATE, e);
 }
 
+bool landlock_remove(struct landlock *l, const char *folder, struct err *e)
+{
+    return allow(l, folder, LANDLOCK_ACCESS_FS_REMOVE_FILE, e);
+}
+
 void landlock_cancel(struct landlock *l)
 {
     if (l->fd >= 0) {

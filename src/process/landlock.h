@@ -31,6 +31,8 @@ bool landlock_begin(struct landlock *l, bool abstract, struct err *e) MUST_USE;
 /* path and what lies below it. One that is not there is fine. */
 bool landlock_read(struct landlock *l, const char *path, struct err *e) MUST_USE;
 bool landlock_write(struct landlock *l, const char *path, struct err *e) MUST_USE;
+/* Only the removal of files in that folder. */
+bool landlock_remove(struct landlock *l, const char *folder, struct err *e) MUST_USE;
 
 /* They hold from now on. It lets go of l, also when it fails. */
 bool landlock_end(struct landlock *l, struct err *e) MUST_USE;

@@ -151,6 +151,8 @@ static const char *const allowed[] = {
     "getpid",
     "getppid",
     "getpgrp",
+    "wait4",
+    "waitid",
     "exit",
     "exit_group",
     "rt_sigaction",
@@ -180,7 +182,6 @@ static const char *const allowed[] = {
     "capget",
     "getrlimit",
     "setrlimit",
-    "prlimit64",
     "getrusage",
     "times",
     "sysinfo",
@@ -305,7 +306,8 @@ static bool add_all(scmp_filter_ctx f, uint32_t action, const char *const *names
 }
 
 /* Threads, never processes or namespaces; clone3 has its flags in memory, where no filter
- * sees them, and libc does without it. Signals go to this process alone. */
+ * sees them, and libc does without it. Signals
+ * and limits are for this process alone. */
 static bool add_arguments(scmp_filter_ctx f, struct err *e)
 {
     const scmp_datum_t me = (scmp_datum_t)getpid();
@@ -318,6 +320,8 @@ static bool add_arguments(scmp_filter_ctx f, struct err *e)
         {"tgkill", SCMP_A0(SCMP_CMP_EQ, me)},
         {"rt_sigqueueinfo", SCMP_A0(SCMP_CMP_EQ, me)},
         {"rt_tgsigqueueinfo", SCMP_A0(SCMP_CMP_EQ, me)},
+        {"prlimit64", SCMP_A0(SCMP_CMP_EQ, 0)},
+        {"prlimit64", SCMP_A0(SCMP_CMP_EQ, me)},
         {"socket", SCMP_A0(SCMP_CMP_EQ, AF_UNIX)},
         {"socket", SCMP_A0(SCMP_CMP_EQ, AF_INET)},
         {"socket", SCMP_A0(SCMP_CMP_EQ, AF_INET6)},
@@ -331,6 +335,7 @@ static bool add_arguments(scmp_filter_ctx f, struct err *e)
         {"prctl", SCMP_A0(SCMP_CMP_EQ, PR_GET_NAME)},
         {"prctl", SCMP_A0(SCMP_CMP_EQ, PR_GET_DUMPABLE)},
         {"prctl", SCMP_A0(SCMP_CMP_EQ, PR_CAPBSET_READ)},
+        {"prctl", SCMP_A0(SCMP_CMP_EQ, PR_SET_CHILD_SUBREAPER)},
     };
     /* getaddrinfo asks the kernel for the machine's addresses. */
     const struct scmp_arg_cmp route[] = {SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),

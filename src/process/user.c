@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,28 @@ static bool empty_capabilities(void)
 
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     return syscall(SYS_capset, &c.head, c.sets) == 0;
+}
+
+/* For files of others, ports of root, and blocks of a disk that are root's. */
+static const uint32_t KEPT = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE |
+                             1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER |
+                             1u << CAP_FSETID | 1u << CAP_NET_BIND_SERVICE |
+                             1u << CAP_SYS_RESOURCE;
+
+bool user_keep_few_capabilities(struct err *e)
+{
+    struct capabilities c;
+    bool ok = read_capabilities(&c);
+
+    for (size_t i = 0; ok && i < N_ELEMS(c.sets); i++) {
+        const uint32_t kept = i == 0 ? KEPT : 0;
+
+        c.sets[i].effective &= kept;
+        c.sets[i].permitted &= kept;
+        c.sets[i].inheritable &= kept;
+    }
+    return (ok && syscall(SYS_capset, &c.head, c.sets) == 0) ||
+           err_errno(e, errno, "can't give up capabilities");
 }
 
 /* Those that a program with file capabilities or of root could get. Needs CAP_SETPCAP:

@@ -38,6 +38,10 @@ bool user_become(const struct user *id, struct err *e) MUST_USE;
 /* No program that this process starts can get more rights than it has. */
 bool user_no_new_privileges(struct err *e) MUST_USE;
 
+/* Of root's capabilities only those for files, ports below 1024 and limits: the others look
+ * into other processes, or change the system. */
+bool user_keep_few_capabilities(struct err *e) MUST_USE;
+
 /* No core file of this process, and no other process of the same user may look into its
  * memory; or as the system has it. */
 void user_allow_core_dumps(bool allow);

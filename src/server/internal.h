@@ -73,6 +73,7 @@ struct server {
     struct ev_loop *loop;
     struct mailbox mail; /* for the workers */
     ev_signal on_hup, on_term, on_int, on_usr1, on_usr2;
+    ev_io on_launcher, on_link; /* upgrade/launch.h, upgrade/link.h */
     ev_timer drain_timer;
     ev_timer paused_timer;     /* while a sink is paused */
     struct policy *policy;     /* live */

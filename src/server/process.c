@@ -19,7 +19,8 @@
 
 void process_begin(struct process *p)
 {
-    *p = (struct process){.core_dumps = true, .tickets = tls_tickets_new()};
+    *p = (struct process){
+        .launcher = p->launcher, .core_dumps = true, .tickets = tls_tickets_new()};
     notify_open(&p->notify);
 }
 
@@ -146,13 +147,30 @@ static bool is_readable(const struct policy *policy, struct err *e)
     return true;
 }
 
+/* The launcher gives up what the process gives up, while it is still trusted. */
+static void enter_launcher(struct server *s, const struct user *id)
+{
+    struct launcher *l = &s->process->launcher;
+    struct err e;
+
+    if (!sandbox_wanted(s)) {
+        launcher_end(l);
+    } else if (!launcher_enter(l, id, &e)) {
+        launcher_end(l);
+        (void)snprintf(l->why, sizeof l->why, "%s", e.text);
+    }
+}
+
 static bool become(struct server *s, const char *user, struct err *e)
 {
     struct user id;
     struct err why;
 
-    if (!user_find(&id, user, e) || (geteuid() == 0 && !make_folders(s, &id, e)) ||
-        !user_become(&id, e)) {
+    if (!user_find(&id, user, e) || (geteuid() == 0 && !make_folders(s, &id, e))) {
+        return false;
+    }
+    enter_launcher(s, &id);
+    if (!user_become(&id, e)) {
         return false;
     }
     (void)snprintf(s->process->user, sizeof s->process->user, "%s", id.name);
@@ -216,6 +234,7 @@ bool process_enter(struct server *s, struct err *e)
         }
     } else {
         name_user(p);
+        enter_launcher(s, NULL);
         if (!user_no_new_privileges(e)) {
             return false;
         }

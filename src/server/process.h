@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "base/attr.h"
+#include "process/launcher.h"
 #include "process/notify.h"
 #include "process/user.h"
 #include "server/sandbox.h"
@@ -28,6 +29,7 @@ struct process {
     bool entered; /* user and rights are as they stay */
     char user[USER_NAME_BYTES];
     bool core_dumps;
+    struct launcher launcher; /* in the sandbox: of the next process */
     struct sandbox sandbox;
     uint32_t upgrades_failed;            /* that this process has begun */
     char upgrade_why[PROCESS_WHY_BYTES]; /* the last one did; "": none */
@@ -35,6 +37,7 @@ struct process {
     struct tls_tickets *tickets; /* of all its starts, and of the process before */
 };
 
+/* After launch_prepare: the launcher must not have the keys. */
 void process_begin(struct process *p);
 
 void process_forget(struct process *p); /* wipes the keys: nothing is served any more */

@@ -1,11 +1,14 @@
 #include "server/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -16,6 +19,7 @@
 #include "server/certificates.h"
 #include "server/internal.h"
 #include "server/process.h"
+#include "server/upgrade/place.h"
 
 /* What libraries read while the server runs: names of machines, certificates, time zones,
  * modules that they load late, what the machine has. */
@@ -45,10 +49,12 @@ static void folder_of(const char *path, char out[PATH_MAX])
     (void)snprintf(out, PATH_MAX, "%.*s", n == 0 ? 1 : n, n == 0 ? "." : path);
 }
 
-/* A folder below the root: the root itself would be everything. */
-static bool read_folder(struct landlock *l, const char *folder, struct err *e)
+/* A folder below the root: the root itself would be everything. path: what is meant in it,
+ * which then is all. */
+static bool read_folder(struct landlock *l, const char *folder, const char *path,
+                        struct err *e)
 {
-    return strcmp(folder, "/") == 0 || landlock_read(l, folder, e);
+    return landlock_read(l, strcmp(folder, "/") == 0 ? path : folder, e);
 }
 
 /* A deployment replaces a link by one to another folder beside the first: those that the
@@ -65,10 +71,10 @@ static bool read_links(struct landlock *l, const char *path, struct err *e)
         (void)snprintf(part, sizeof part, "%.*s", (int)(at - path), path);
         if (lstat(part, &st) == 0 && S_ISLNK(st.st_mode)) {
             folder_of(part, folder);
-            ok = read_folder(l, folder, e);
+            ok = strcmp(folder, "/") == 0 || landlock_read(l, folder, e);
             if (ok && realpath(part, target) != NULL) {
                 folder_of(target, folder);
-                ok = read_folder(l, folder, e);
+                ok = read_folder(l, folder, target, e);
             }
         }
     }
@@ -84,7 +90,7 @@ static bool read_file(struct landlock *l, const char *path, struct err *e)
         return true;
     }
     folder_of(path, folder);
-    return read_folder(l, folder, e) && read_links(l, path, e);
+    return read_folder(l, folder, path, e) && read_links(l, path, e);
 }
 
 static bool read_policy(struct landlock *l, const struct server *s, struct err *e)
@@ -104,18 +110,30 @@ static bool read_policy(struct landlock *l, const struct server *s, struct err *
     return ok;
 }
 
-/* Certificates and the like: each option that is a path. */
+/* Certificates and the like: each option of a sink that is a path, from 0; "": it is none;
+ * NULL: there are no more. */
+static const char *sink_file(const struct sink_plan *x, uint32_t i)
+{
+    const char *const own[] = {x->upload.ca, x->upload.cert, x->upload.key};
+    const char *v;
+
+    if (i < N_ELEMS(own)) {
+        return own[i] == NULL ? "" : own[i];
+    }
+    i -= (uint32_t)N_ELEMS(own);
+    v = i < x->kafka.n_options ? x->kafka.options[i].value : NULL;
+    return v == NULL || v[0] == '/' ? v : "";
+}
+
 static bool read_sink(struct landlock *l, const struct sink_plan *x, struct err *e)
 {
+    const char *path;
     bool ok = true;
 
-    for (uint32_t i = 0; ok && i < x->kafka.n_options; i++) {
-        const char *v = x->kafka.options[i].value;
-
-        ok = v[0] != '/' || read_file(l, v, e);
+    for (uint32_t i = 0; ok && (path = sink_file(x, i)) != NULL; i++) {
+        ok = read_file(l, path, e);
     }
-    return ok && read_file(l, x->upload.ca, e) && read_file(l, x->upload.cert, e) &&
-           read_file(l, x->upload.key, e);
+    return ok;
 }
 
 /* Certificates are read again when their files change. */
@@ -146,6 +164,49 @@ static bool write_folder(struct landlock *l, const struct server *s, const char 
     return landlock_write(l, path, e);
 }
 
+/* "/dev/stdout" and other links: the file that they lead to, and no folder of devices. */
+static bool write_access_log(struct landlock *l, const struct plan *plan, struct err *e)
+{
+    char folder[PATH_MAX];
+
+    if (plan->access == NULL || plan->access->path[0] != '/') {
+        return true;
+    }
+    folder_of(plan->access->path, folder);
+    return (strcmp(folder, "/") == 0 || strcmp(folder, "/dev") == 0 ||
+            landlock_write(l, folder, e)) &&
+           landlock_write(l, plan->access->path, e);
+}
+
+/* Whether the socket has that path: the process before could bind it there, so that it had
+ * the right to write to the folder. */
+static bool is_bound_to(int fd, const char *path)
+{
+    struct sockaddr_un sa = {0};
+    socklen_t n = sizeof sa;
+
+    return getsockname(fd, (struct sockaddr *)&sa, &n) == 0 && n < sizeof sa &&
+           sa.sun_family == AF_UNIX && strcmp(sa.sun_path, path) == 0;
+}
+
+/* The files of sockets that the process before has left, and no listener wants. */
+static bool remove_sockets(struct landlock *l, const struct place *p, struct err *e)
+{
+    char folder[PATH_MAX];
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < p->n_sockets; i++) {
+        const char *path = p->sockets[i].address + 5;
+
+        if (strncmp(p->sockets[i].address, "unix:/", 6) == 0 &&
+            is_bound_to(p->sockets[i].fd, path)) {
+            folder_of(path, folder);
+            ok = landlock_remove(l, folder, e);
+        }
+    }
+    return ok;
+}
+
 static bool allow_plan(struct landlock *l, const struct server *s, struct err *e)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -159,11 +220,8 @@ static bool allow_plan(struct landlock *l, const struct server *s, struct err *e
              (plan->sinks[i].kind != SINK_KIND_FILE ||
               write_folder(l, s, plan->sinks[i].dir, e));
     }
-    if (ok && plan->access != NULL && plan->access->path[0] == '/') {
-        folder_of(plan->access->path, folder);
-        ok = landlock_write(l, folder, e);
-    }
-    ok = ok && read_tls(l, s, e);
+    ok = ok && write_access_log(l, plan, e) && remove_sockets(l, s->place, e) &&
+         read_tls(l, s, e);
     for (uint32_t i = 0; ok && i < s->listeners.n; i++) {
         const char *address = s->listeners.list[i].address;
 
@@ -241,6 +299,42 @@ static void add_why(struct sandbox *out, const char *part, const char *why)
                    part, why);
 }
 
+/* access(2) would not ask Landlock. */
+static bool is_denied(const char *path)
+{
+    int fd = path[0] == '\0' ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool denied = path[0] != '\0' && fd < 0 && errno == EACCES;
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return denied;
+}
+
+bool sandbox_reaches(const struct server *s, const struct plan *next, struct err *e)
+{
+    const char *path;
+
+    for (uint32_t i = 0; s->process->sandbox.folders > 0 && i < next->n_sinks; i++) {
+        const struct sink_plan *x = &next->sinks[i];
+
+        for (uint32_t k = 0; (path = sink_file(x, k)) != NULL; k++) {
+            if (is_denied(path)) {
+                return err_errno(e, EACCES, "sink \"%s\": can't read %s", x->name,
+                                 path);
+            }
+        }
+    }
+    return true;
+}
+
+bool sandbox_wanted(const struct server *s)
+{
+    const struct plan *plan = policy_plan(s->policy);
+
+    return plan->server.sandbox != SANDBOX_OFF && conflict(plan) == NULL;
+}
+
 bool sandbox_enter(struct server *s, struct sandbox *out, struct err *e)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -253,9 +347,14 @@ bool sandbox_enter(struct server *s, struct sandbox *out, struct err *e)
     }
     if (why != NULL) {
         add_why(out, "sandbox", why);
+    } else if (!s->process->launcher.entered) {
+        add_why(out, "launcher", s->process->launcher.why);
     } else {
         if (!restrict_folders(s, out, &x)) {
             add_why(out, "landlock", x.text);
+        }
+        if (!user_keep_few_capabilities(&x)) {
+            add_why(out, "capabilities", x.text);
         }
         out->syscalls = syscalls_restrict(&x);
         if (!out->syscalls) {

@@ -11,6 +11,7 @@
 #include "base/attr.h"
 
 struct err;
+struct plan;
 struct server;
 
 struct sandbox {
@@ -19,5 +20,14 @@ struct sandbox {
     char why[256]; /* what is not in use, and the reason; "": nothing */
 };
 
-/* False and *e: the policy requires what the kernel does not have. */
+/* Whether the policy wants one, and this build and the policy's sinks can live in it. */
+bool sandbox_wanted(const struct server *s);
+
+/* The launcher is there, or s->process->launcher.why says why it is not: a process that
+ * could not be upgraded is not restricted. False and *e: the policy requires what the kernel does not have. */
 bool sandbox_enter(struct server *s, struct sandbox *out, struct err *e) MUST_USE;
+
+/* Whether a reload's sinks can read their certificates, which they do later. False and *e:
+ * the first that can't. */
+bool sandbox_reaches(const struct server *s, const struct plan *next,
+                     struct err *e) MUST_USE;

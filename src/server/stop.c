@@ -16,6 +16,8 @@
 #include "server/page/history.h"
 #include "server/quotas.h"
 #include "server/renewal.h"
+#include "server/upgrade/launch.h"
+#include "server/upgrade/link.h"
 #include "shared/registry.h"
 #include "shared/samples.h"
 #include "sink/folders.h"
@@ -72,6 +74,8 @@ static void unwatch(struct server *s)
     ev_signal_stop(s->loop, &s->on_term);
     ev_signal_stop(s->loop, &s->on_int);
     ev_signal_stop(s->loop, &s->on_usr2);
+    launch_unwatch(s);
+    link_unwatch(s);
     unwatch_usr1(s);
     ev_timer_stop(s->loop, &s->paused_timer);
     ev_timer_stop(s->loop, &s->look_timer);

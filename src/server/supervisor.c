@@ -26,6 +26,8 @@
 #include "server/sinks/taken.h"
 #include "server/starting.h"
 #include "server/upgrade/channel.h"
+#include "server/upgrade/launch.h"
+#include "server/upgrade/link.h"
 #include "server/upgrade/place.h"
 #include "server/upgrade/predecessor.h"
 #include "server/upgrade/successor.h"
@@ -114,6 +116,26 @@ static void watch_signals(struct server *s)
     ev_signal_start(s->loop, &s->on_usr2);
 }
 
+/* A kept policy lies in the data directory, which the process in the sandbox may write: it
+ * must not give the next one more rights than the policy's file does. */
+static bool is_looser(const struct policy *kept, const struct policy *file,
+                      struct err *e)
+{
+    const struct server_plan *x = &policy_plan(kept)->server;
+    const struct server_plan *y = &policy_plan(file)->server;
+    bool same_user =
+        y->user == NULL || (x->user != NULL && strcmp(x->user, y->user) == 0);
+
+    if (x->sandbox >= y->sandbox && same_user && (y->core_dumps || !x->core_dumps)) {
+        return false;
+    }
+    (void)err_set(e,
+                  "the kept policy %.12s has a looser server.sandbox, server.user or "
+                  "server.core_dumps than the policy's file",
+                  policy_plan(kept)->hash);
+    return true;
+}
+
 /* A worker did not come back from this file's policy: the last other policy that went
  * live takes its place. */
 static void fall_back(struct server *s, const struct quarantine *x)
@@ -124,6 +146,10 @@ static void fall_back(struct server *s, const struct quarantine *x)
     struct err e;
 
     other = snapshots_other(dir, s->tables_dir, x->hash, &e);
+    if (other != NULL && is_looser(other, s->policy, &e)) {
+        policy_unref(other);
+        other = NULL;
+    }
     if (other == NULL) {
         log_write(LOG_WARN, "suspect",
                   "hash=%.12s route=\"%s\" begins=%s:%d using=itself why=%s", x->hash,
@@ -160,6 +186,10 @@ static bool keep_live(struct server *s)
 
     if (stays) {
         live = snapshots_other(dir, s->tables_dir, plan->hash, &e);
+    }
+    if (live != NULL && is_looser(live, s->policy, &e)) {
+        policy_unref(live);
+        live = NULL;
     }
     free(dir);
     if (stays && live == NULL) {
@@ -362,6 +392,8 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
     }
     if (ok) {
         waiting_over(w);
+        launch_watch(s);
+        link_watch(s);
         process_ready(s);
         (void)ev_run(s->loop, 0);
     } else {
@@ -417,10 +449,11 @@ int supervisor_run(const struct supervisor_conf *c)
     enum waiting_end end = WAITING_AGAIN;
     int code;
 
-    process_begin(&p);
-    vitals_show();
     place_init(&place);
     place.channel = channel_join();
+    launch_prepare(&p); /* before secrets, descriptors and threads */
+    process_begin(&p);
+    vitals_show();
     p.notify.silent = place.channel >= 0;
     code = run_until_left(c, &p, &place, &w);
     while (code == EXIT_AGAIN) {
@@ -436,5 +469,6 @@ int supervisor_run(const struct supervisor_conf *c)
     }
     place_fini(&place);
     process_forget(&p);
+    launcher_end(&p.launcher);
     return code;
 }

@@ -53,7 +53,7 @@ describe("a sink that a reload alters while its thread hangs", function()
     h.write(s.dir .. "/hang.new", name or "")
     os.rename(s.dir .. "/hang.new", s.dir .. "/hang")
     h.wait_for("the hang", function()
-      return later or (h.read(s.dir .. "/hang.hung") ~= nil) == (name ~= nil)
+      return later or (h.read(s.dir .. "/hang.hung") == "h") == (name ~= nil)
     end)
   end
 

@@ -41,7 +41,7 @@ describe("a sink that is behind", function()
     s:deliver()
     assert.equal(1, #r:events())
     h.write(hang, "out")
-    h.wait_for("the thread to hang", function() return h.read(hang .. ".hung") end)
+    h.wait_for("the thread to hang", function() return h.read(hang .. ".hung") == "h" end)
     assert.equal(202, s:post("/v1/events", "{}").status)
     assert.is_true(s:metric("sluice_sink_lag_bytes") > 0)
     -- Also the number and the age, which only that thread could tell exactly.

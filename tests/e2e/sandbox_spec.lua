@@ -7,8 +7,9 @@ local receiver = require "receiver"
 local FORBIDDEN = { "execve", "execve-there", "ptrace", "mount", "unshare", "bpf", "io_uring",
   "kill-parent", "setuid", "fork", "socket-packet", "socket-vsock", "socket-audit",
   "read-outside", "write-outside", "make-outside", "list-outside", "write-policy",
-  "write-usr" }
-local ALLOWED = { "socket-tcp", "socket-unix", "read-policy", "write-data" }
+  "write-usr", "launcher-kill", "launcher-ptrace", "launcher-memory", "launcher-words",
+  "launcher-files", "launcher-limits", "launcher-pidfd" }
+local ALLOWED = { "launcher-there", "socket-tcp", "socket-unix", "read-policy", "write-data" }
 
 describe("a server with sandbox = \"required\"", function()
   local s, r, dir, outside, policy, why_not
@@ -108,7 +109,8 @@ route "POST /v1/events" { body = "event", stream = "events",
     assert.equal(422, a.status)
     assert.matches("Permission denied", a.body, 1, true)
     assert.matches("the sandbox lets this process use only the folders that the policy named "
-      .. "at its start: restart it for others", a.body, 1, true)
+      .. "at its start: \\\"sluice upgrade\\\" starts a process that may use others", a.body, 1,
+      true)
     h.write(s.path, (policy:gsub("required", "auto")))
     assert.matches("server.sandbox can't change in a running server", s:reload().body, 1, true)
   end)

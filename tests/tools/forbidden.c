@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -69,6 +70,38 @@ static long make_socket(int family, int type, int protocol)
     return fd;
 }
 
+/* The launcher beside this process: the only one of its children. */
+static pid_t launcher(void)
+{
+    char path[64], text[64] = "";
+    int fd;
+
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!read(fd, text, sizeof text - 1);
+        (void)close(fd);
+    }
+    return (pid_t)atoi(text);
+}
+
+static void try_launcher(const char *thread)
+{
+    char dir[64];
+    pid_t pid = launcher();
+
+    (void)snprintf(dir, sizeof dir, "/proc/%d", (int)pid);
+    tell(thread, "launcher-there", pid > 1 ? 0 : -1);
+    tell(thread, "launcher-kill", kill(pid, SIGKILL));
+    tell(thread, "launcher-ptrace", ptrace(PTRACE_ATTACH, pid, NULL, NULL));
+    tell(thread, "launcher-memory", open_in(dir, "mem", O_RDWR));
+    tell(thread, "launcher-words", open_in(dir, "environ", O_RDONLY));
+    tell(thread, "launcher-files", open_in(dir, "fd/0", O_RDONLY));
+    tell(thread, "launcher-limits",
+         prlimit(pid, RLIMIT_NPROC, &(struct rlimit){0, 0}, NULL));
+    tell(thread, "launcher-pidfd", syscall(SYS_pidfd_open, pid, 0));
+}
+
 static void try_all(const char *thread)
 {
     static char *const words[] = {"true", NULL}, *const none[] = {NULL};
@@ -91,6 +124,7 @@ static void try_all(const char *thread)
     tell(thread, "socket-packet", make_socket(AF_PACKET, SOCK_RAW, 0));
     tell(thread, "socket-vsock", make_socket(AF_VSOCK, SOCK_STREAM, 0));
     tell(thread, "socket-audit", make_socket(AF_NETLINK, SOCK_RAW, 9));
+    try_launcher(thread);
     tell(thread, "socket-tcp", make_socket(AF_INET, SOCK_STREAM, 0));
     tell(thread, "socket-unix", make_socket(AF_UNIX, SOCK_DGRAM, 0));
     tell(thread, "read-outside", open_in(outside, "file", O_RDONLY));

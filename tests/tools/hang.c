@@ -1,8 +1,9 @@
 /* LD_PRELOAD: the name "hang.test" is never resolved, and the thread whose name the file
  * of SLUICE_HANG has does not come back from waiting for as long as it has it. It does
- * so once it begins to wait again, and from then on there is a file of the same name with
- * ".hung" behind it. */
+ * so once it begins to wait again, and from then on the file of the same name with ".hung"
+ * behind it has a byte. */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -43,17 +44,24 @@ static int hangs(const char *path)
     return named[0] != '\0' && strcmp(mine, named) == 0;
 }
 
-static void note(const char *path, bool hung)
-{
-    char file[4096];
-    FILE *f;
+/* Opened before the server enters its sandbox. */
+static int told = -1;
 
-    (void)snprintf(file, sizeof file, "%s.hung", path);
-    f = hung ? fopen(file, "we") : NULL;
-    if (f != NULL) {
-        (void)fclose(f);
-    } else {
-        (void)unlink(file);
+__attribute__((constructor)) static void begin(void)
+{
+    const char *path = getenv("SLUICE_HANG");
+    char file[4096];
+
+    if (path != NULL) {
+        (void)snprintf(file, sizeof file, "%s.hung", path);
+        told = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    }
+}
+
+static void note(bool hung)
+{
+    if (hung ? pwrite(told, "h", 1, 0) != 1 : ftruncate(told, 0) != 0) {
+        abort();
     }
 }
 
@@ -68,11 +76,11 @@ int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
         memcpy(&real, &found, sizeof real);
     }
     if (path != NULL && hangs(path)) {
-        note(path, true);
+        note(true);
         while (hangs(path)) {
             (void)usleep(LOOK_US);
         }
-        note(path, false);
+        note(false);
     }
     return real(fd, events, max, timeout);
 }

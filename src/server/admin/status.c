@@ -273,6 +273,8 @@ static cJSON *process_status(const struct server *s)
     (void)cJSON_AddBoolToObject(o, "core_dumps", p->core_dumps);
     (void)cJSON_AddBoolToObject(o, "seccomp", p->sandbox.syscalls);
     (void)cJSON_AddBoolToObject(o, "landlock", p->sandbox.folders > 0);
+    (void)cJSON_AddBoolToObject(o, "launcher",
+                                p->launcher.entered && !p->launcher.lost);
     if (p->sandbox.why[0] != '\0') {
         (void)cJSON_AddStringToObject(o, "why", p->sandbox.why);
     }

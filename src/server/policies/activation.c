@@ -17,6 +17,7 @@
 #include "server/policies/snapshots.h"
 #include "server/renewal.h"
 #include "server/rights.h"
+#include "server/sandbox.h"
 #include "server/sinks/taken.h"
 
 static const double LOOK_S = 0.1;
@@ -481,13 +482,17 @@ void activation_apply(struct reload *r)
     needs_restart(s, policy_plan(s->policy), policy_plan(r->policy), fixed,
                   sizeof fixed);
     if (fixed[0] != '\0') {
-        (void)snprintf(text, sizeof text,
-                       "%s can't change in a running server: restart it", fixed);
+        (void)snprintf(
+            text, sizeof text,
+            "%s can't change in a running server: have a new process take its "
+            "place (sluice upgrade, or SIGUSR2), or restart it",
+            fixed);
         reload_refuse(r, RELOAD_NEEDS_RESTART, text);
         return;
     }
-    if ((r->from != NULL || policy_plan(r->policy)->rollout.kind == ROLLOUT_NONE) &&
-        !rights_follow(s, policy_plan(r->policy), &r->e)) {
+    if (!sandbox_reaches(s, policy_plan(r->policy), &r->e) ||
+        ((r->from != NULL || policy_plan(r->policy)->rollout.kind == ROLLOUT_NONE) &&
+         !rights_follow(s, policy_plan(r->policy), &r->e))) {
         reload_refuse(r, RELOAD_FAILED, r->e.text);
         return;
     }

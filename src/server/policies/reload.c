@@ -199,8 +199,8 @@ void reload_refuse(struct reload *r, enum reload_result result, const char *why)
     const char *denied =
         r->s->process->sandbox.folders > 0 && strstr(why, strerror(EACCES)) != NULL
             ? " (the sandbox lets this process use only the folders "
-              "that the policy named at its start: restart it for "
-              "others)"
+              "that the policy named at its start: \"sluice upgrade\" starts "
+              "a process that may use others)"
             : "";
     char *text = mem_alloc(n + 256);
 

@@ -15,7 +15,7 @@
 
 #define NOTE "SLUICE_TAKES_OVER"
 
-enum { FORM = 0x51c0e002, FDS_BUSY_NS = 1000000 };
+enum { FORM = 0x51c0e003, FDS_BUSY_NS = 1000000 };
 
 /* The same bytes in every version that has this form. */
 struct wire {

@@ -32,7 +32,8 @@ enum channel_kind {
                            many are to be sent */
     CHANNEL_CONNECTION, /* old: text: its listener's address, number: of the flags */
     CHANNEL_END,    /* old: that was the last one; number: the process that stands in
-                           for the new one (stand_in.h), 0: none */
+                           for the new one (stand_in.h), 0: none; with the link to it
+                           (link.h) */
     CHANNEL_TICKETS /* old, before CHANNEL_GO; text: keys of session tickets (tickets.h);
                        a process that does not know the kind passes over it */
 };

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -14,6 +13,8 @@
 #include "server/process.h"
 #include "server/supervisor.h"
 #include "server/upgrade/channel.h"
+#include "server/upgrade/launch.h"
+#include "server/upgrade/link.h"
 #include "server/upgrade/parcel.h"
 #include "server/upgrade/stand_in.h"
 #include "server/upgrade/successor.h"
@@ -28,7 +29,7 @@
 enum { PINGS = 4 };
 
 /* Those that come meanwhile are for the server, whoever that is. */
-static void pass_signals(pid_t pid)
+static void pass_signals(struct process *process, pid_t pid)
 {
     static const int all[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
     const struct timespec at_once = {0, 0};
@@ -40,7 +41,7 @@ static void pass_signals(pid_t pid)
         (void)sigaddset(&set, all[i]);
     }
     while ((number = sigtimedwait(&set, NULL, &at_once)) > 0) {
-        (void)kill(pid, number);
+        (void)launch_signal(process, pid, number);
     }
 }
 
@@ -51,7 +52,7 @@ static bool say(const struct place *p, const struct channel_message *m, struct e
 
 /* Whoever serves is to end. The new process is told at once, and has the time that an end
  * during a start has: it may hang. */
-static bool ends(struct place *p)
+static bool ends(struct place *p, struct process *process)
 {
     const struct timespec at_once = {0, 0};
     sigset_t set;
@@ -64,7 +65,7 @@ static bool ends(struct place *p)
     if (number > 0) {
         p->drains = true;
         if (p->pid > 0) {
-            (void)kill(p->pid, number);
+            (void)launch_signal(process, p->pid, number);
         }
     }
     return number > 0;
@@ -83,9 +84,9 @@ static void ping(const struct notify *n, uint64_t *last_ns)
 }
 
 /* True: it serves. told: to end. */
-static bool hear(struct place *p, const struct notify *notify, bool *told,
-                 struct err *e)
+static bool hear(struct place *p, struct process *process, bool *told, struct err *e)
 {
+    const struct notify *notify = &process->notify;
     uint64_t pinged_ns = 0;
     uint64_t until_ns = clock_mono_ns() + SERVES_NS;
     enum channel_result got;
@@ -96,7 +97,7 @@ static bool hear(struct place *p, const struct notify *notify, bool *told,
     progress_begin(&progress, p->pid, clock_mono_ns());
     do {
         got = channel_hear(p->channel, &m, clock_mono_ns() + LOOK_NS, e);
-        if (got == CHANNEL_NOTHING && ends(p)) {
+        if (got == CHANNEL_NOTHING && ends(p, process)) {
             *told = true;
             until_ns = clock_mono_ns() + ENDS_NS;
         }
@@ -161,10 +162,11 @@ static bool give_connection(struct place *p, const struct place_connection *c,
     return ok && say(p, &m, e);
 }
 
-static void give_connections(struct place *p, pid_t stands_in)
+/* link: to the process that stands in; -1: there is none. */
+static void give_connections(struct place *p, pid_t stands_in, int link)
 {
     const struct channel_message end = {
-        .kind = CHANNEL_END, .number = (uint32_t)stands_in, .fd = -1};
+        .kind = CHANNEL_END, .number = (uint32_t)stands_in, .fd = link};
     char quoted[ERR_TEXT_MAX + 16];
     uint32_t n = 0;
     struct err e;
@@ -178,6 +180,45 @@ static void give_connections(struct place *p, pid_t stands_in)
     }
 }
 
+static void close_pair(const int ends[2])
+{
+    for (int i = 0; i < 2; i++) {
+        if (ends[i] >= 0) {
+            (void)close(ends[i]);
+        }
+    }
+}
+
+/* This one serves again, or ends. */
+static enum successor_result take_back(struct place *p, struct process *process,
+                                       int *code, const char *why)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+
+    log_write(LOG_ERROR, "upgrade", "status=failed pid=%ld next=\"%s\" why=%s",
+              (long)p->pid, p->drains ? "ends" : "this process serves again",
+              log_quote(quoted, sizeof quoted, why));
+    process_upgrade_failed(process, why);
+    if (p->pid > 0) { /* else it has ended, and was reaped */
+        launch_kill(process, p->pid);
+    }
+    (void)close(p->channel);
+    p->channel = -1;
+    p->pid = 0;
+    *code = EXIT_OK;
+    if (p->reloads) {
+        (void)kill(getpid(), SIGHUP); /* blocked until this one serves */
+    }
+    return p->drains ? SUCCESSOR_SERVES : SUCCESSOR_FAILED;
+}
+
+/* Both may be in the sandbox: the launcher's work ends here, and the link's begins. */
+static int stay(struct process *process, pid_t pid, int link)
+{
+    launcher_end(&process->launcher);
+    return stand_in(pid, link);
+}
+
 enum successor_result successor_follow(struct place *p, struct process *process,
                                        int *code)
 {
@@ -185,42 +226,37 @@ enum successor_result successor_follow(struct place *p, struct process *process,
     const struct channel_message go = {.kind = CHANNEL_GO, .fd = -1};
     bool stays, told = false;
     pid_t pid = p->pid, below = p->below;
-    char quoted[ERR_TEXT_MAX + 16];
+    int link[2] = {-1, -1};
     struct err e;
 
-    if (!say(p, &go, &e) || !hear(p, notify, &told, &e)) {
-        log_write(LOG_ERROR, "upgrade", "status=failed pid=%ld next=\"%s\" why=%s",
-                  (long)pid, p->drains ? "ends" : "this process serves again",
-                  log_quote(quoted, sizeof quoted, e.text));
-        process_upgrade_failed(process, e.text);
-        if (pid > 0) { /* else it has ended, and was reaped */
-            (void)kill(pid, SIGKILL);
-            (void)waitpid(pid, NULL, 0);
-        }
-        (void)close(p->channel);
-        p->channel = -1;
-        p->pid = 0;
-        *code = EXIT_OK;
-        if (p->reloads) {
-            (void)kill(getpid(), SIGHUP); /* blocked until this one serves */
-        }
-        return p->drains ? SUCCESSOR_SERVES : SUCCESSOR_FAILED;
+    /* Made now: later it is too late to give up. */
+    if (!(below != 0 || link_pair(link, &e)) || !say(p, &go, &e) ||
+        !hear(p, process, &told, &e)) {
+        close_pair(link);
+        return take_back(p, process, code, e.text);
     }
     /* The service manager waits for that one from now on. */
     stays = below == 0 && !notify_send(notify, "MAINPID=%ld", (long)pid);
-    give_connections(p, stays ? getpid() : below);
+    if (below != 0) {
+        give_connections(p, below, p->link);
+        link_next(p->link, pid);
+    } else {
+        give_connections(p, stays ? getpid() : 0, stays ? link[1] : -1);
+    }
     if (p->drains && !told) {
-        (void)kill(pid, SIGTERM);
+        (void)launch_signal(process, pid, SIGTERM);
     }
     if (p->reloads) {
-        (void)kill(pid, SIGHUP);
+        (void)launch_signal(process, pid, SIGHUP);
     }
     place_fini(p);
     process_forget(process); /* it may stand in for months */
-    if (below != 0) {
-        stand_in_tell(below, pid);
+    pass_signals(process, pid);
+    if (link[1] >= 0) {
+        (void)close(link[1]);
+        link[1] = -1;
     }
-    pass_signals(pid);
-    *code = stays ? stand_in(pid) : EXIT_OK;
+    *code = stays ? stay(process, pid, link[0]) : EXIT_OK;
+    close_pair(link);
     return SUCCESSOR_SERVES;
 }

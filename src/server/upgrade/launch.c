@@ -1,109 +1,104 @@
 #include "server/upgrade/launch.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <ev.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <sys/wait.h>
 
+#include "base/attr.h"
 #include "base/err.h"
-#include "base/mem.h"
+#include "base/log.h"
+#include "process/command.h"
+#include "process/launcher.h"
+#include "server/internal.h"
+#include "server/process.h"
+#include "server/upgrade/channel.h"
+#include "server/upgrade/successor.h"
 
-enum { COMMAND_BYTES = 1 << 20, WORDS_MAX = 64 };
+enum { GIVEN = 3 }; /* see launcher_begin */
 
-/* The words that this process was started with; the last is NULL, all lie in text. */
-static bool words_of(char *text, char *words[WORDS_MAX + 1], struct err *e)
+void launch_prepare(struct process *p)
 {
-    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    size_t n = 0, at = 0;
-    ssize_t got = 0;
-    int k = 0;
+    char note[64];
 
-    if (fd < 0) {
-        return err_errno(e, errno, "can't read this process's own command");
-    }
-    while (n < COMMAND_BYTES - 1 &&
-           ((got = read(fd, text + n, COMMAND_BYTES - 1 - n)) > 0 || errno == EINTR)) {
-        n += got > 0 ? (size_t)got : 0;
-        if (got == 0) {
-            break;
-        }
-    }
-    (void)close(fd);
-    if (n == 0 || n == COMMAND_BYTES - 1) {
-        return err_set(e, "can't read this process's own command");
-    }
-    text[n] = '\0';
-    for (; at < n && k < WORDS_MAX; at += strlen(text + at) + 1) {
-        words[k++] = text + at;
-    }
-    words[k] = NULL;
-    return at >= n || err_set(e, "this process's command has too many words");
+    channel_note(note, GIVEN);
+    launcher_begin(&p->launcher, note);
 }
 
-/* All but a word that is about this process alone: it would not ping the service
- * manager. */
-static char **environment(const char *note)
+static void tell_lost(const struct process *p)
 {
-    static const char own[] = "WATCHDOG_PID=";
-    size_t n = 0, k = 0;
-    char **all;
+    char quoted[ERR_TEXT_MAX];
 
-    while (environ[n] != NULL) {
-        n++;
-    }
-    all = mem_alloc((n + 2) * sizeof *all);
-    for (size_t i = 0; i < n; i++) {
-        if (strncmp(environ[i], own, sizeof own - 1) != 0) {
-            all[k++] = environ[i];
-        }
-    }
-    all[k++] = (char *)(uintptr_t)note;
-    all[k] = NULL;
-    return all;
+    log_write(LOG_WARN, "launcher", "status=lost next=\"%s\" why=%s",
+              "sluice serves on, but upgrades fail until it is restarted",
+              log_quote(quoted, sizeof quoted, p->launcher.why));
 }
 
-static int spawn(char *const words[], char *const *with, int fd, pid_t *pid)
+static void on_launcher(struct ev_loop *loop, ev_io *io, int events)
 {
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t how;
-    sigset_t none, all;
+    struct server *s = OUTER(io, struct server, on_launcher);
+
+    (void)events;
+    if (launcher_ended(&s->process->launcher)) {
+        ev_io_stop(loop, io);
+        tell_lost(s->process);
+        successor_unled(s);
+    }
+}
+
+void launch_watch(struct server *s)
+{
+    const struct launcher *l = &s->process->launcher;
+
+    if (l->fd >= 0 && !l->lost) {
+        ev_io_init(&s->on_launcher, on_launcher, l->fd, EV_READ);
+        ev_io_start(s->loop, &s->on_launcher);
+    } else if (l->lost) {
+        tell_lost(s->process);
+    }
+}
+
+void launch_unwatch(struct server *s)
+{
+    if (s->on_launcher.active) {
+        ev_io_stop(s->loop, &s->on_launcher);
+    }
+}
+
+static bool launch_directly(int fd, pid_t *pid, struct err *e)
+{
+    struct command c;
+    char note[64];
     int rc;
 
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    (void)posix_spawnattr_init(&how);
-    (void)posix_spawn_file_actions_init(&files);
-    (void)posix_spawnattr_setsigmask(&how, &none);
-    (void)posix_spawnattr_setsigdefault(&how, &all);
-    (void)posix_spawnattr_setflags(&how,
-                                   POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    /* Onto itself: it stays open. */
-    rc = posix_spawn_file_actions_adddup2(&files, fd, fd);
-    if (rc == 0) {
-        rc = posix_spawnp(pid, words[0], &files, &how, words, with);
+    channel_note(note, fd);
+    if (!command_own(&c, note, e)) {
+        return false;
     }
-    (void)posix_spawn_file_actions_destroy(&files);
-    (void)posix_spawnattr_destroy(&how);
-    return rc;
+    rc = command_spawn(&c, fd, pid);
+    if (rc != 0) {
+        (void)err_errno(e, rc, "can't start \"%.100s\"", c.words[0]);
+    }
+    command_free(&c);
+    return rc == 0;
 }
 
-bool launch(const char *note, int fd, pid_t *pid, struct err *e)
+bool launch(struct process *p, int fd, pid_t *pid, struct err *e)
 {
-    char *text = mem_alloc(COMMAND_BYTES), *words[WORDS_MAX + 1];
-    char **with = environment(note);
-    bool ok = words_of(text, words, e);
-
-    if (ok) {
-        int rc = spawn(words, with, fd, pid);
-
-        ok = rc == 0 || err_errno(e, rc, "can't start \"%.100s\"", words[0]);
+    if (!p->launcher.entered) {
+        return launch_directly(fd, pid, e);
     }
-    free(with);
-    free(text);
-    return ok;
+    return launcher_start(&p->launcher, fd, pid, e);
+}
+
+bool launch_signal(struct process *p, pid_t pid, int number)
+{
+    return p->launcher.entered ? launcher_signal(&p->launcher, number)
+                               : kill(pid, number) == 0;
+}
+
+void launch_kill(struct process *p, pid_t pid)
+{
+    if (launch_signal(p, pid, SIGKILL)) {
+        (void)waitpid(pid, NULL, 0);
+    }
 }

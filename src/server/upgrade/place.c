@@ -11,7 +11,7 @@
 
 void place_init(struct place *p)
 {
-    *p = (struct place){.channel = -1};
+    *p = (struct place){.channel = -1, .link = -1};
 }
 
 void place_fini(struct place *p)
@@ -30,7 +30,7 @@ void place_fini(struct place *p)
     free(p->sockets);
     free(p->connections);
     policy_unref(p->policy);
-    *p = (struct place){.channel = -1, .below = p->below};
+    *p = (struct place){.channel = -1, .below = p->below, .link = p->link};
 }
 
 void place_socket(struct place *p, const char *address, int fd)

@@ -39,6 +39,7 @@ struct place {
     bool drains;           /* who serves is to end at once */
     bool reloads;          /* who serves is to read the policy's file once more */
     pid_t below;           /* the process that stands in for this one: stand_in.h */
+    int link;              /* to that one: link.h; -1: none */
     struct place_socket *sockets;
     uint32_t n_sockets;
     struct place_connection *connections;

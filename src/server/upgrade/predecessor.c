@@ -14,6 +14,7 @@
 #include "server/internal.h"
 #include "server/process.h"
 #include "server/upgrade/channel.h"
+#include "server/upgrade/link.h"
 #include "server/upgrade/parcel.h"
 #include "server/upgrade/tickets.h"
 
@@ -165,6 +166,14 @@ void predecessor_connections(struct server *s, struct place *p)
     p->n_connections = 0;
 }
 
+/* end: the last word; NULL: there was none. */
+static void keep_link(const struct arrivals *a, const struct channel_message *end)
+{
+    a->place->below = end != NULL ? (pid_t)end->number : 0;
+    a->place->link = end != NULL ? end->fd : -1;
+    link_watch(a->s);
+}
+
 static void on_arrival(struct ev_loop *loop, ev_io *io, int events)
 {
     struct arrivals *a = OUTER(io, struct arrivals, io);
@@ -187,7 +196,7 @@ static void on_arrival(struct ev_loop *loop, ev_io *io, int events)
         }
     }
     if (got != CHANNEL_NOTHING) {
-        a->place->below = got == CHANNEL_HEARD ? (pid_t)m.number : 0;
+        keep_link(a, got == CHANNEL_HEARD ? &m : NULL);
         a->place->joining = false;
         process_ready(a->s);
         log_write(LOG_INFO, "upgrade", "status=took_over connections=%u", a->n);

@@ -10,43 +10,27 @@
 
 #include "base/attr.h"
 #include "server/supervisor.h"
+#include "server/upgrade/link.h"
 
 static const int passed[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
 struct stand_in {
+    int link;
     pid_t now, next; /* the server, and who takes its place; 0: nobody */
     bool ended;      /* now has, with status */
     int status;
-    pid_t early; /* the last of the others that have ended */
-    int early_status;
+    bool next_ended; /* before now has */
+    int next_status;
 };
 
-void stand_in_tell(pid_t stand_in, pid_t pid)
+bool stand_in_passes(int number)
 {
-    if (getppid() == stand_in) {
-        (void)sigqueue(stand_in, SIGRTMIN, (union sigval){.sival_int = (int)pid});
-    }
-}
+    bool is = false;
 
-static void hear(struct stand_in *x, const siginfo_t *got)
-{
-    if (got->si_pid == x->now && got->si_value.sival_int > 0) {
-        x->next = (pid_t)got->si_value.sival_int;
+    for (size_t i = 0; i < N_ELEMS(passed); i++) {
+        is |= number == passed[i];
     }
-}
-
-/* The word about the next one may still wait: it was queued before the end. */
-static void hear_all(struct stand_in *x)
-{
-    const struct timespec at_once = {0, 0};
-    sigset_t set;
-    siginfo_t got;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGRTMIN);
-    while (sigtimedwait(&set, &got, &at_once) == SIGRTMIN) {
-        hear(x, &got);
-    }
+    return is;
 }
 
 /* Those whose parents have ended are this process's children now. */
@@ -56,19 +40,22 @@ static void reap(struct stand_in *x)
     int status;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        hear_all(x);
+        /* It was told before the end of the one that told it. */
+        (void)link_hear_next(x->link, &x->next);
         if (pid == x->now) {
             x->ended = true;
             x->status = status;
-        } else {
-            x->early = pid;
-            x->early_status = status;
+        } else if (pid == x->next) {
+            x->next_ended = true;
+            x->next_status = status;
         }
-        if (x->ended && x->next != 0) {
+        while (x->ended && x->next != 0) {
             x->now = x->next;
+            x->ended = x->next_ended;
+            x->status = x->next_status;
             x->next = 0;
-            x->ended = x->now == x->early;
-            x->status = x->early_status;
+            x->next_ended = false;
+            (void)link_hear_next(x->link, &x->next);
         }
     }
 }
@@ -88,9 +75,9 @@ static int end_as(int status)
     return EXIT_SETUP;
 }
 
-int stand_in(pid_t pid)
+int stand_in(pid_t pid, int link)
 {
-    struct stand_in x = {.now = pid};
+    struct stand_in x = {.link = link, .now = pid};
     sigset_t set;
     siginfo_t got;
 
@@ -100,20 +87,15 @@ int stand_in(pid_t pid)
         (void)sigaddset(&set, passed[i]);
     }
     (void)sigaddset(&set, SIGCHLD);
-    (void)sigaddset(&set, SIGRTMIN);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGCHLD, SIG_DFL);
     reap(&x);
     while (!x.ended) {
         int number = sigwaitinfo(&set, &got);
 
-        if (number == SIGRTMIN) {
-            hear(&x, &got);
-        } else if (number > 0 && number != SIGCHLD && got.si_code != SI_KERNEL) {
-            /* A terminal has told both. One that has named the next may be gone. */
-            hear_all(&x);
-            reap(&x);
-            (void)kill(x.next != 0 ? x.next : x.now, number);
+        /* A terminal has told both. */
+        if (number > 0 && number != SIGCHLD && got.si_code != SI_KERNEL) {
+            link_signal(x.link, number);
         }
         reap(&x);
     }

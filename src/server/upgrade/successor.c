@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,7 @@
 #include "server/supervisor.h"
 #include "server/upgrade/channel.h"
 #include "server/upgrade/launch.h"
-#include "server/upgrade/stand_in.h"
+#include "server/upgrade/link.h"
 #include "server/upgrade/tickets.h"
 
 /* A policy with large tables loads in seconds. */
@@ -75,8 +74,7 @@ static void end_process(struct successor *x)
     ev_child_stop(x->s->loop, &x->child);
     if (!x->ended) {
         x->ended = true;
-        (void)kill(x->pid, SIGKILL);
-        (void)waitpid(x->pid, NULL, 0);
+        launch_kill(x->s->process, x->pid);
     }
 }
 
@@ -354,7 +352,6 @@ static void on_late(struct ev_loop *loop, ev_timer *t, int events)
 bool successor_begin(struct server *s, const char *cause, struct err *e)
 {
     struct successor *x;
-    char note[64];
     int ends[2];
 
     if (s->draining || s->successor != NULL) {
@@ -368,8 +365,7 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
     x->s = s;
     x->channel = ends[0];
     place_init(&x->place);
-    channel_note(note, ends[1]);
-    if (!launch(note, ends[1], &x->pid, e)) {
+    if (!launch(s->process, ends[1], &x->pid, e)) {
         process_upgrade_failed(s->process, e->text);
         (void)close(ends[0]);
         (void)close(ends[1]);
@@ -388,6 +384,13 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
     log_write(LOG_INFO, "upgrade", "status=starts pid=%ld cause=%s", (long)x->pid,
               cause);
     return true;
+}
+
+void successor_unled(struct server *s)
+{
+    if (s->successor != NULL && !s->successor->leaving) {
+        give_up(s->successor, "the launcher, which could end the new process, is lost");
+    }
 }
 
 bool successor_leaving(const struct server *s)
@@ -415,7 +418,7 @@ int successor_alone(struct server *s)
     struct successor *x = s->successor;
 
     if (!x->place.drains && s->place->below != 0) {
-        stand_in_tell(s->place->below, x->pid);
+        link_next(s->place->link, x->pid);
         return EXIT_OK;
     }
     if (!x->place.drains &&
@@ -462,12 +465,14 @@ void successor_take(struct server *s, struct place *p)
 {
     struct successor *x = s->successor;
     pid_t below = p->below;
+    int link = p->link;
 
     place_fini(p);
     *p = x->place;
     p->channel = x->channel;
     p->pid = x->ended ? 0 : x->pid;
     p->below = below;
+    p->link = link;
     place_init(&x->place);
     x->channel = -1;
     free_successor(x);

@@ -45,6 +45,10 @@ int successor_alone(struct server *s) MUST_USE;
 /* It leaves, and is told to end: the new process is told so then. */
 void successor_drains(struct server *s);
 
+/* The launcher has ended: a new process that hangs could not be ended. Not once this one
+ * leaves. */
+void successor_unled(struct server *s);
+
 /* SIGHUP came: the new process may have read the policy's file before it changed. */
 void successor_reloads(struct server *s);
 
