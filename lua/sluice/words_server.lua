@@ -63,12 +63,13 @@ M.server = {
         .. "its ports first, then gives up root's rights and all capabilities; see "
         .. "OPERATIONS.md. Without it sluice stays the user that started it. A change "
         .. "needs a restart." },
-    sandbox = { type = "enum", default = "off", values = { "off", "auto", "required" },
+    sandbox = { type = "enum", default = "auto", values = { "off", "auto", "required" },
       help = "Restricts the process to the system calls that it needs (seccomp) and to the "
         .. "folders that the policy names at the start (Landlock), as far as the kernel can. "
-        .. "\"required\" ends the start with exit code 3 if it can't; \"auto\" logs what is "
-        .. "missing. By default it is off, because a restricted process can't start another one. "
-        .. "SECURITY.md says what it can't do. A change needs a restart." },
+        .. "By default (\"auto\") it logs what is missing and goes on; \"required\" ends the "
+        .. "start with exit code 3. Set \"off\" if a library of yours needs more. SECURITY.md "
+        .. "says what the process can't do. A change needs an upgrade (sluice upgrade) or a "
+        .. "restart." },
     core_dumps = { type = "boolean", default = false,
       help = "Lets the system write the process's memory to a file when it crashes, and "
         .. "a debugger of the same user attach. By default neither is possible, because "

@@ -196,11 +196,11 @@ static bool remove_sockets(struct landlock *l, const struct place *p, struct err
     bool ok = true;
 
     for (uint32_t i = 0; ok && i < p->n_sockets; i++) {
-        const char *path = p->sockets[i].address + 5;
+        const char *at =
+            strstr(p->sockets[i].address, "unix:/"); /* maybe the admin's */
 
-        if (strncmp(p->sockets[i].address, "unix:/", 6) == 0 &&
-            is_bound_to(p->sockets[i].fd, path)) {
-            folder_of(path, folder);
+        if (at != NULL && is_bound_to(p->sockets[i].fd, at + 5)) {
+            folder_of(at + 5, folder);
             ok = landlock_remove(l, folder, e);
         }
     }

@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local h = require "harness"
+local upgrades = require "upgrades"
 
 local ROUTE = [[on_error = "reject", on_event = on_event]]
 
@@ -256,6 +257,22 @@ describe("a hook that never comes back", function()
     assert.same({ 0, 0 }, { v.missing, v.torn })
     assert.matches([[{"stuck":1,"n":1,"version":1}]], all, 1, true)
     assert.matches([[{"n":3,"version":3}]], all, 1, true)
+  end)
+
+  it("is not replaced by a kept policy that has fewer limits than the file", function()
+    local loose = policy("ev.version = 1", ENDLESS, 1):gsub("workers = 1",
+      'workers = 1, sandbox = "off"')
+    s = h.server { policy = loose, wrap = WRAP }
+    h.write(s.path, policy(STUCK, ENDLESS, 1))
+    upgrades.upgrade(s)
+    stuck([[{"stuck":1}]])
+    assert.equal(70, h.reap(s.pid, 30))
+    s.pid = nil
+    s:start()
+    assert.matches("event=suspect [^\n]*using=itself why=\"the kept policy %x+ has a looser "
+      .. "server.sandbox, server.user or server.core_dumps than the policy's file", s:text())
+    assert.equal(202, s:post("/v1/events", [[{"n":1}]]).status)
+    assert.equal(0, s:stop())
   end)
 
   it("without a policy before it is used again, and says so", function()
