@@ -314,7 +314,7 @@ print(found, n > 100000)
     s:signal("SIGUSR2")
     s:logged("event=upgrade status=failed ", 60)
     h.shell(("printf '#!/bin/sh\\nexit 1\\n' > '%s'"):format(h.binary))
-    failed_upgrade(s, "the new process ended before it was ready")
+    failed_upgrade(s, "the new process ended with code 1 before it was ready")
     assert.is_true(alive(pid))
     h.shell(("cp '%s' '%s.new' && mv '%s.new' '%s'"):format(binary, h.binary, h.binary,
       h.binary))
