@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -109,6 +111,33 @@ int command_spawn(const struct command *c, int fd, pid_t *pid)
     return rc;
 }
 
+/* As execvpe, but for what that gives to a shell: a binary that is garbage is a fault,
+ * not a script. */
+static void exec_by_name(const struct command *c)
+{
+    const char *dir = getenv("PATH"), *name = c->words[0];
+    char path[PATH_MAX];
+
+    if (strchr(name, '/') != NULL) {
+        (void)execve(name, c->words, c->with);
+        return;
+    }
+    errno = ENOENT;
+    for (dir = dir == NULL ? "/usr/bin:/bin" : dir; dir[0] != '\0';
+         dir += dir[0] == ':') {
+        int n = (int)strcspn(dir, ":");
+
+        if (snprintf(path, sizeof path, "%.*s%s%s", n, dir, n == 0 ? "" : "/", name) <
+            (int)sizeof path) {
+            (void)execve(path, c->words, c->with);
+            if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) {
+                return;
+            }
+        }
+        dir += n;
+    }
+}
+
 int command_exec(const struct command *c)
 {
     sigset_t none;
@@ -118,6 +147,6 @@ int command_exec(const struct command *c)
     }
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)execvpe(c->words[0], c->words, c->with);
+    exec_by_name(c);
     return errno;
 }

@@ -43,12 +43,13 @@ static void assert_compiles(const char *hook)
     struct policy_traces traces = {.loops_aborted = 1};
     struct hooked h;
 
-    for (int i = 0; i < STATES && traces.loops_aborted > 0; i++) {
+    for (int i = 0; i < STATES && (traces.loops_aborted > 0 || traces.loops == 0);
+         i++) {
         hooked_open(&h, hook, true);
         traces = run_batches(&h);
-        assert_true(traces.loops > 0);
         hooked_close(&h);
     }
+    assert_true(traces.loops > 0);
     if (traces.loops_aborted > 0) {
         print_error("%s\n%u traces of the loop, %u aborted: %s\n", hook, traces.loops,
                     traces.loops_aborted, traces.why);
