@@ -1,5 +1,6 @@
 -- Sessions of TLS over upgrades: the keys of tickets go to the next process.
 local certificates = require "certificates"
+local faults = require "faults"
 local h = require "harness"
 local upgrades = require "upgrades"
 
@@ -133,13 +134,10 @@ describe("connections with TLS", function()
     local dir = h.folder()
     certificates.make(dir, "a")
     local text = policy():gsub("workers = 2", 'workers = 2, drain = "50ms"')
-    local s = h.server { dir = dir, policy = text }
+    local f = faults.new(dir)
+    local s = h.server { dir = dir, policy = text, wrap = f:wrap() }
     local port = tonumber(s:text():match("event=ready [^\n]*0%.0%.0%.0:(%d+)"))
-    h.write(s.path, "local t = 0\nfor i = 1, 1e13 do t = t + i end\n" .. text)
-    local c = h.connect(s.admin)
-    c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
-    s:logged("generation=2 status=loading")
-    h.write(s.path, text)
+    local c = upgrades.hang_reload(s, f)
     for _ = 1, 2 do
       s.log_from = #h.read(s.log)
       s:signal("SIGUSR2")
@@ -150,6 +148,7 @@ describe("connections with TLS", function()
           .. url:rep(3)) == "100"
       end, 20)
     end
+    f:rules()
     c:close()
     s:close()
   end)

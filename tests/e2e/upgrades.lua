@@ -59,4 +59,22 @@ function Slow.answer(c) c:send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") e
 
 function Slow:close() self.listener:close() end
 
+---Begins a reload that goes on until f:rules() is called: of a policy with a sink more,
+---whose journal hangs. The server has been started with f:wrap(), and its policy's file is
+---as before afterwards. Returns the connection that asked for it.
+function M.hang_reload(s, f)
+  local text, made = h.read(s.path), f:made()
+  h.write(s.path, text .. [[
+
+file "hung" { dir = "hung" }
+stream "hung" { sinks = { "hung" } }
+]])
+  f:rules "do=hang on=create,open path=/hung.journal"
+  local c = h.connect(s.admin)
+  c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+  h.wait_for("the reload to hang", function() return f:made() > made end)
+  h.write(s.path, text)
+  return c
+end
+
 return M
