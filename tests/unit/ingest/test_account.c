@@ -123,6 +123,7 @@ static void made_codes_have_a_bound_and_take_nothing_from_the_others(void **stat
     assert_int_equal(1, of_code("rate_limited", 422));
     assert_int_equal(1, of_code("missing_field", 422));
     assert_int_equal(7, of_route("POST /c", "refused", "spool_full"));
+    policy_report_fini(&report);
     policy_unref(policy);
 }
 

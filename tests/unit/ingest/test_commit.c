@@ -47,7 +47,7 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
     (void)strcpy(body, "{\"n\":0}\n");
     w->req = r;
     w->status = 202;
-    w->mark.began_ns = clock_mono_ns();
+    w->mark = (struct request_mark){.began_ns = clock_mono_ns()};
     w->account = account_of(&in->m.accounts, "POST /v1");
     w->ends = (struct ends){.stored = 1};
     w->n_events = 1;
