@@ -88,8 +88,10 @@ static bool allow(struct landlock *l, const char *path, uint64_t rights, struct 
     ok = fstat(rule.parent_fd, &st) == 0;
     rule.allowed_access =
         rights & l->handled & (ok && S_ISDIR(st.st_mode) ? UINT64_MAX : OF_FILES);
-    ok = ok && syscall(SYS_landlock_add_rule, l->fd, LANDLOCK_RULE_PATH_BENEATH, &rule,
-                       0) == 0;
+    /* EBADFD: no file system of files, such as a pipe by /dev/stdout; none is held back. */
+    ok = ok && (syscall(SYS_landlock_add_rule, l->fd, LANDLOCK_RULE_PATH_BENEATH, &rule,
+                        0) == 0 ||
+                errno == EBADFD);
     if (!ok) {
         (void)err_errno(e, errno, "%s: no Landlock rule for it", path);
     }

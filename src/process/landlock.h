@@ -28,7 +28,8 @@ int landlock_abi(struct err *e);
 /* abstract: an abstract Unix socket of another process is in use (the service manager's). */
 bool landlock_begin(struct landlock *l, bool abstract, struct err *e) MUST_USE;
 
-/* path and what lies below it. One that is not there is fine. */
+/* path and what lies below it. One that is not there is fine, and so is a pipe or socket
+ * (/dev/stdout): Landlock does not hold them back. */
 bool landlock_read(struct landlock *l, const char *path, struct err *e) MUST_USE;
 bool landlock_write(struct landlock *l, const char *path, struct err *e) MUST_USE;
 /* Only the removal of files in that folder. */

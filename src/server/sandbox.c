@@ -1,5 +1,6 @@
 #include "server/sandbox.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -110,6 +111,17 @@ static bool read_policy(struct landlock *l, const struct server *s, struct err *
     return ok;
 }
 
+/* librdkafka takes a path that is not absolute from the working directory. */
+static bool is_path(const char *option, const char *value)
+{
+    const char *last = strrchr(option, '.');
+
+    return value[0] == '/' ||
+           (last != NULL &&
+            (strcmp(last, ".location") == 0 || strcmp(last, ".file") == 0) &&
+            strcmp(value, "probe") != 0);
+}
+
 /* Certificates and the like: each option of a sink that is a path, from 0; "": it is none;
  * NULL: there are no more. */
 static const char *sink_file(const struct sink_plan *x, uint32_t i)
@@ -121,8 +133,11 @@ static const char *sink_file(const struct sink_plan *x, uint32_t i)
         return own[i] == NULL ? "" : own[i];
     }
     i -= (uint32_t)N_ELEMS(own);
-    v = i < x->kafka.n_options ? x->kafka.options[i].value : NULL;
-    return v == NULL || v[0] == '/' ? v : "";
+    if (i >= x->kafka.n_options) {
+        return NULL;
+    }
+    v = x->kafka.options[i].value;
+    return is_path(x->kafka.options[i].name, v) ? v : "";
 }
 
 static bool read_sink(struct landlock *l, const struct sink_plan *x, struct err *e)
@@ -149,6 +164,12 @@ static bool read_tls(struct landlock *l, const struct server *s, struct err *e)
     return ok;
 }
 
+static void below_data(const struct server *s, const char *dir, char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, dir[0] == '/' ? "%.0s%s" : "%s/%s", s->conf.data_dir,
+                   dir);
+}
+
 /* Made now, when it is not there: later it can't be, outside of the data directory. */
 static bool write_folder(struct landlock *l, const struct server *s, const char *dir,
                          struct err *e)
@@ -156,12 +177,49 @@ static bool write_folder(struct landlock *l, const struct server *s, const char 
     char path[PATH_MAX];
     struct err ignored;
 
-    (void)snprintf(path, sizeof path, dir[0] == '/' ? "%.0s%s" : "%s/%s",
-                   s->conf.data_dir, dir);
+    below_data(s, dir, path);
     if (!folder_make(path, &ignored)) {
         return true; /* its sink or the spool says why */
     }
     return landlock_write(l, path, e);
+}
+
+/* A folder of the spool that an operator has put on another disk: where its link leads. A
+ * process in the sandbox makes no links. */
+static bool write_links(struct landlock *l, const struct server *s, const char *dir,
+                        struct err *e)
+{
+    char folder[PATH_MAX], path[PATH_MAX];
+    struct dirent *x;
+    DIR *list;
+    bool ok = true;
+
+    below_data(s, dir, folder);
+    list = opendir(folder);
+    while (ok && list != NULL && (x = readdir(list)) != NULL) {
+        if ((x->d_type == DT_LNK || x->d_type == DT_UNKNOWN) && x->d_name[0] != '.' &&
+            snprintf(path, sizeof path, "%s/%s", folder, x->d_name) <
+                (int)sizeof path) {
+            ok = landlock_write(l, path, e);
+        }
+    }
+    if (list != NULL) {
+        (void)closedir(list);
+    }
+    return ok;
+}
+
+/* The dead letters and the tables may be links, too. */
+static bool write_data(struct landlock *l, const struct server *s,
+                       const struct plan *plan, struct err *e)
+{
+    char dead[PATH_MAX];
+
+    below_data(s, "dead", dead);
+    return folder_make(s->conf.data_dir, e) && landlock_write(l, s->conf.data_dir, e) &&
+           write_folder(l, s, plan->spool.dir, e) &&
+           write_links(l, s, plan->spool.dir, e) && landlock_write(l, dead, e) &&
+           landlock_write(l, s->tables_dir, e);
 }
 
 /* "/dev/stdout" and other links: the file that they lead to, and no folder of devices. */
@@ -207,13 +265,22 @@ static bool remove_sockets(struct landlock *l, const struct place *p, struct err
     return ok;
 }
 
+/* A socket's file is made and removed in its folder. */
+static bool write_socket(struct landlock *l, const struct listening *x, struct err *e)
+{
+    char folder[PATH_MAX];
+
+    if (strncmp(x->address, "unix:", 5) != 0) {
+        return true;
+    }
+    folder_of(x->address + 5, folder);
+    return landlock_write(l, folder, e);
+}
+
 static bool allow_plan(struct landlock *l, const struct server *s, struct err *e)
 {
     const struct plan *plan = policy_plan(s->policy);
-    char folder[PATH_MAX];
-    bool ok = folder_make(s->conf.data_dir, e) &&
-              landlock_write(l, s->conf.data_dir, e) &&
-              write_folder(l, s, plan->spool.dir, e);
+    bool ok = write_data(l, s, plan, e);
 
     for (uint32_t i = 0; ok && i < plan->n_sinks; i++) {
         ok = read_sink(l, &plan->sinks[i], e) &&
@@ -221,14 +288,27 @@ static bool allow_plan(struct landlock *l, const struct server *s, struct err *e
               write_folder(l, s, plan->sinks[i].dir, e));
     }
     ok = ok && write_access_log(l, plan, e) && remove_sockets(l, s->place, e) &&
-         read_tls(l, s, e);
+         read_tls(l, s, e) && write_socket(l, &s->admin_listener, e);
     for (uint32_t i = 0; ok && i < s->listeners.n; i++) {
-        const char *address = s->listeners.list[i].address;
+        ok = write_socket(l, &s->listeners.list[i], e);
+    }
+    return ok;
+}
 
-        if (strncmp(address, "unix:", 5) == 0) {
-            folder_of(address + 5, folder);
-            ok = landlock_write(l, folder, e);
+/* Folders, as "a:b": SSL_CERT_DIR may be a list. */
+static bool read_list(struct landlock *l, const char *list, struct err *e)
+{
+    char path[PATH_MAX];
+    bool ok = true;
+
+    for (const char *at = list; ok && *at != '\0'; at += *at == ':') {
+        int n = (int)strcspn(at, ":");
+
+        if (n > 1 && at[0] == '/' &&
+            snprintf(path, sizeof path, "%.*s", n, at) < (int)sizeof path) {
+            ok = landlock_read(l, path, e);
         }
+        at += n;
     }
     return ok;
 }
@@ -246,7 +326,7 @@ static bool allow_system(struct landlock *l, struct err *e)
     for (size_t i = 0; ok && i < N_ELEMS(variables); i++) {
         const char *v = getenv(variables[i]);
 
-        ok = v == NULL || v[0] != '/' || v[1] == '\0' || landlock_read(l, v, e);
+        ok = v == NULL || read_list(l, v, e);
     }
     return ok &&
            (realpath("/etc/resolv.conf", target) == NULL || read_file(l, target, e));

@@ -175,3 +175,115 @@ describe("a server in the sandbox whose certificates lie beside its policy's fol
     s:logged "event=certificate status=renewed"
   end)
 end)
+
+describe("what an operator may have set up around a server in the sandbox", function()
+  local s, dir
+  before_each(function() dir = h.folder() end)
+  after_each(function()
+    if s then s:close() s = nil else h.remove(dir) end
+  end)
+
+  ---False: the kernel or the build can't, which is counted with the reason.
+  local function start(o)
+    o.dir = dir
+    o.policy = o.policy or h.policy { workers = 1, server = [[sandbox = "required"]],
+      top = o.top }
+    local ok, why = pcall(h.server, o)
+    s = ok and why or nil
+    local cant = not ok and (why:match("the kernel has no [^\n]*")
+      or why:match("built with a sanitizer"))
+    if cant then pending(cant) return false end
+    assert(ok, why)
+    return true
+  end
+
+  it("the admin listener on a Unix socket", function()
+    h.shell(("mkdir '%s/run'"):format(dir))
+    for _ = 1, 2 do
+      if not start { args = { "--admin", "unix:" .. dir .. "/run/admin.sock" } } then return end
+      assert.equal("200", h.shell(("curl -s -o '%s/status' -w '%%{http_code}' --unix-socket "
+        .. "'%s/run/admin.sock' http://localhost/status"):format(dir, dir)))
+      assert.equal(0, s:stop())
+      assert.equal("", h.shell(("ls '%s/run'"):format(dir)))
+    end
+  end)
+
+  it("an access log into a pipe, as in a container", function()
+    if not start { top = [[access_log { path = "/dev/stdout" }]],
+      wrap = { "bash", "-c", 'exec "$@" > >(exec cat >&2)', "bash" } } then return end
+    s:logged "event=process [^\n]*seccomp=on landlock=on\n"
+    assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+    s:logged "/v1/events"
+    assert.equal(0, s:stop())
+  end)
+
+  for _, name in ipairs { "spool", "spool/events", "spool/sinks", "spool/policies", "dead",
+    "tables", "archive" } do
+    it("a link to another disk as data/" .. name, function()
+      h.shell(("mkdir -p '%s/disk' '%s/data/spool' && rmdir '%s/data/%s' 2>/dev/null; "
+        .. "ln -s '%s/disk' '%s/data/%s'"):format(dir, dir, dir, name, dir, dir, name))
+      h.write(dir .. "/rows.csv", "id,text\na,one\n")
+      if not start { policy = h.policy { workers = 1, server = [[sandbox = "required"]],
+        top = [[local rows = lookup "rows.csv"]] } } then return end
+      assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+      s:deliver()
+      assert.is_nil(s:text():find("Permission denied", 1, true))
+      assert.equal(0, s:stop())
+    end)
+  end
+
+  it("a link to another disk as data/dead, which takes letters", function()
+    local r = receiver.start()
+    finally(function() r:close() end)
+    r:rule "poison"
+    h.shell(("mkdir '%s/disk' '%s/data' && ln -s '%s/disk' '%s/data/dead'"):format(dir, dir,
+      dir, dir))
+    if not start { top = ([[http "hook" { url = %q, batch = { linger = "5ms" } }
+      stream "more" { sinks = { "hook" } }
+      route "POST /v1/more" { body = "batch", stream = "more" }]]):format(r.url) } then
+      return
+    end
+    assert.equal(202, s:post("/v1/more", '{"n":1}\n{"value":"text"}\n{"n":3}',
+      { ["Content-Type"] = "application/x-ndjson" }).status)
+    h.wait_for("the letter", function()
+      return (h.read(dir .. "/disk/sink-hook.ndjson") or ""):find("\n")
+    end)
+    assert.equal(0, s:stop())
+  end)
+
+  it("a certificate of a Kafka sink by a path from the working directory", function()
+    local there = h.folder() -- not below the policy's folder
+    finally(function() h.remove(there) end)
+    certificates.make(there, "ca")
+    if not start { wrap = { "sh", "-c", ('b=$(readlink -f "$1") && shift && cd "%s" '
+      .. '&& exec "$b" "$@"'):format(there), "sh" },
+      top = [[kafka "bus" { brokers = "localhost:1", topic = "t", options = {
+        ["security.protocol"] = "ssl", ["ssl.ca.location"] = "ca.pem" } }
+      stream "more" { sinks = { "bus" } }]] } then return end
+    s:logged "event=kafka_client sink=bus facility=FAIL" -- it has read it, and connects
+    assert.is_nil(s:text():find("Permission denied", 1, true))
+    assert.equal(0, s:stop())
+  end)
+
+  it("a service manager's filter without capset, and no capabilities", function()
+    h.write(dir .. "/no_capset.py", [[
+import ctypes, os, pwd, struct, sys
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setuid(pwd.getpwnam("nobody").pw_uid)
+number = {"x86_64": 126, "aarch64": 91}[os.uname().machine]
+code = struct.pack("=" + "HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, number, 0x06, 0, 0, 0x50001,
+                   0x06, 0, 0, 0x7fff0000)
+room = ctypes.create_string_buffer(code)
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(ctypes.create_string_buffer(
+    struct.pack("@HP", 4, ctypes.addressof(room)))), 0, 0) == 0
+os.execvp(sys.argv[1], sys.argv[1:])
+]])
+    h.shell(("chmod 755 '%s' && mkdir -m 777 '%s/data'"):format(dir, dir))
+    if not start { wrap = { "python3", dir .. "/no_capset.py" } } then return end
+    s:logged "event=process [^\n]*capabilities=none [^\n]*landlock=on\n"
+    assert.equal(0, s:stop())
+  end)
+end)
