@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/attr.h"
 #include "base/err.h"
 #include "base/mem.h"
 
@@ -45,9 +46,21 @@ static bool read_words(struct command *c, struct err *e)
     return at >= n || err_set(e, "this process's command has too many words");
 }
 
+/* Words about this process alone. One that came to have its number would believe them: it
+ * would take the channel for a socket to listen on. */
+static bool is_own(const char *word)
+{
+    static const char *const own[] = {"WATCHDOG_PID=", "LISTEN_PID="};
+    bool is = false;
+
+    for (size_t i = 0; i < N_ELEMS(own); i++) {
+        is |= strncmp(word, own[i], strlen(own[i])) == 0;
+    }
+    return is;
+}
+
 static char **environment(const char *note)
 {
-    static const char own[] = "WATCHDOG_PID=";
     size_t n = 0, k = 0;
     char **all;
 
@@ -56,7 +69,7 @@ static char **environment(const char *note)
     }
     all = mem_alloc((n + 2) * sizeof *all);
     for (size_t i = 0; i < n; i++) {
-        if (strncmp(environ[i], own, sizeof own - 1) != 0) {
+        if (!is_own(environ[i])) {
             all[k++] = mem_strdup(environ[i]);
         }
     }

@@ -23,8 +23,8 @@ struct command {
     char **with; /* the environment */
 };
 
-/* note ("NAME=TEXT") joins the environment, which loses WATCHDOG_PID, a word that is about
- * this process alone; it is copied. False and *e: the command can't be had, and nothing is
+/* note ("NAME=TEXT") joins the environment, which loses WATCHDOG_PID and LISTEN_PID, words
+ * that are about this process alone; it is copied. False and *e: the command can't be had, and nothing is
  * to be freed. */
 bool command_own(struct command *c, const char *note, struct err *e) MUST_USE;
 void command_free(struct command *c);

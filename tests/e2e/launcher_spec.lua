@@ -144,6 +144,20 @@ print(found, n > 100000)
     assert.equal(2, #s:lines())
   end)
 
+  it("passes no word on that is about the number of one process", function()
+    for _, mode in ipairs { "auto", "off" } do
+      s = h.server { policy = h.policy { server = ("sandbox = %q"):format(mode) },
+        wrap = { "env", "WATCHDOG_PID=1", "LISTEN_PID=1", "LISTEN_FDS=1", "STAYS=yes" } }
+      upgrades.upgrade(s)
+      local words = "\0" .. h.read(("/proc/%d/environ"):format(s.real_pid))
+      assert.truthy(words:find("\0STAYS=yes\0", 1, true))
+      assert.is_nil(words:find("\0WATCHDOG_PID=", 1, true))
+      assert.is_nil(words:find("\0LISTEN_PID=", 1, true))
+      s:close()
+      s = nil
+    end
+  end)
+
   it("follows the policy from the sandbox to none and back", function()
     s = h.server { policy = h.policy {} }
     if skipped(s) then return end
