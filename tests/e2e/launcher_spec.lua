@@ -329,6 +329,15 @@ print(found, n > 100000)
     s:logged("event=upgrade status=failed ", 60)
     h.shell(("printf '#!/bin/sh\\nexit 1\\n' > '%s'"):format(h.binary))
     failed_upgrade(s, "the new process ended with code 1 before it was ready")
+    h.write(dir .. "/older.py", [[
+import os, socket, struct, time
+there = socket.socket(fileno=int(os.environ["SLUICE_TAKES_OVER"]))
+there.send(struct.pack("=II", 0x51c0e002, 1).ljust(336, b"\0"))
+time.sleep(60)
+]])
+    h.shell(("printf '#!/bin/sh\\nexec python3 \"%%s\"\\n' '%s/older.py' > '%s'"):format(dir,
+      h.binary))
+    failed_upgrade(s, "the other process is of a version that can't hand over to this one")
     assert.is_true(alive(pid))
     h.shell(("cp '%s' '%s.new' && mv '%s.new' '%s'"):format(binary, h.binary, h.binary,
       h.binary))

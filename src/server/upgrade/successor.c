@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -302,6 +303,13 @@ static void make_room(struct successor *x, const char *version)
     ev_timer_start(s->loop, &x->look);
 }
 
+static bool is_closed(int channel)
+{
+    struct pollfd p = {.fd = channel};
+
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) != 0;
+}
+
 static void on_word(struct ev_loop *loop, ev_io *io, int events)
 {
     struct successor *x = OUTER(io, struct successor, io);
@@ -313,6 +321,10 @@ static void on_word(struct ev_loop *loop, ev_io *io, int events)
     case CHANNEL_NOTHING:
         return;
     case CHANNEL_GONE:
+        if (!is_closed(x->channel)) {
+            give_up(x, e.text); /* it is of another version */
+            return;
+        }
         ev_io_stop(loop, &x->io);
         x->gone = true;
         if (x->ended) {
