@@ -31,6 +31,21 @@ struct find {
     struct fates fates;
 };
 
+/* Whether an event that is not in the list may have been stored all the same. */
+static bool unsure(const struct sightings *s)
+{
+    for (uint32_t i = 0; i < s->n_looked; i++) {
+        const struct looked *l = &s->looked[i];
+
+        /* Where no path of ids is known, nothing was looked for. */
+        if (l->n_damaged > 0 ||
+            (l->field[0] != '\0' && l->n_unknown + l->n_unread > 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- text ---- */
 
 static const char *show_time(char out[40], int64_t ms, uint32_t step_ms)
@@ -127,6 +142,11 @@ static void print_looked(const struct looked *l)
         (void)printf(" unknown_events=%lu (neither the index nor a segment has them)",
                      (unsigned long)l->n_unknown);
     }
+    if (l->n_unread > 0) {
+        (void)printf(" unread_segments=%lu (the disk does not give them, or they are "
+                     "damaged)",
+                     (unsigned long)l->n_unread);
+    }
     if (l->n_damaged > 0) {
         (void)printf(" damaged_files=%lu (not believed: what they had is looked for in "
                      "the segments that are still there)",
@@ -142,7 +162,7 @@ static void print_text(const struct find *f)
     (void)text_z(TEXT_LOG, f->want.id, id, sizeof id);
     if (f->seen.n == 0) {
         (void)printf("id=\"%s\" was not found%s\n", id,
-                     sightings_unsure(&f->seen)
+                     unsure(&f->seen)
                          ? ", but it may have been stored: not all could be looked at"
                          : "");
     } else {
@@ -250,6 +270,7 @@ static cJSON *looked_json(const struct looked *l)
     put(o, "read_events", (double)l->n_read);
     put(o, "damaged_files", (double)l->n_damaged);
     put(o, "unknown_events", (double)l->n_unknown);
+    put(o, "unread_segments", (double)l->n_unread);
     if (l->oldest_ms != 0) {
         put(o, "oldest_ms", (double)l->oldest_ms);
         put(o, "newest_ms", (double)l->newest_ms);
@@ -356,9 +377,9 @@ int cli_find(int argc, char **argv)
         } else {
             print_text(&f);
         }
-        code = f.seen.n > 0                ? FIND_FOUND
-               : sightings_unsure(&f.seen) ? EXIT_SETUP
-                                           : FIND_NOT_FOUND;
+        code = f.seen.n > 0      ? FIND_FOUND
+               : unsure(&f.seen) ? EXIT_SETUP
+                                 : FIND_NOT_FOUND;
     } else {
         (void)fprintf(stderr, "sluice: %s\n", e.text);
     }

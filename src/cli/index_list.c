@@ -30,10 +30,16 @@ struct index_list *index_lists_add(struct index_lists *l)
     return &l->list[l->n++];
 }
 
+void index_list_free(struct index_list *l)
+{
+    free(l->runs);
+    free(l->aside);
+}
+
 void index_lists_free(struct index_lists *l)
 {
     for (uint32_t i = 0; i < l->n; i++) {
-        free(l->list[i].runs);
+        index_list_free(&l->list[i]);
     }
     free(l->list);
     *l = (struct index_lists){.n = 0};
@@ -78,6 +84,16 @@ static void read_field(struct index_list *l, const char *dir)
     }
 }
 
+static void add_run(struct index_run **runs, uint32_t *n, uint32_t *room,
+                    const struct index_run *r)
+{
+    if (*n == *room) {
+        *room = *room == 0 ? 64 : 2 * *room;
+        *runs = mem_realloc(*runs, *room * sizeof **runs);
+    }
+    (*runs)[(*n)++] = *r;
+}
+
 static bool list_names(struct index_list *l, const char *dir, struct err *e)
 {
     DIR *at = opendir(dir);
@@ -90,14 +106,11 @@ static bool list_names(struct index_list *l, const char *dir, struct err *e)
     while (errno = 0, (d = readdir(at)) != NULL) {
         struct index_run r = {.end = 0};
 
-        if (!index_name_read(d->d_name, &r.epoch, &r.worker, &r.first)) {
-            continue;
+        if (index_name_read(d->d_name, &r.epoch, &r.worker, &r.first)) {
+            add_run(&l->runs, &l->n, &l->room, &r);
+        } else if (index_name_is_aside(d->d_name, &r.epoch, &r.worker, &r.first)) {
+            add_run(&l->aside, &l->n_aside, &l->aside_room, &r);
         }
-        if (l->n == l->room) {
-            l->room = l->room == 0 ? 64 : 2 * l->room;
-            l->runs = mem_realloc(l->runs, l->room * sizeof *l->runs);
-        }
-        l->runs[l->n++] = r;
     }
     rc = errno;
     (void)closedir(at);
@@ -207,4 +220,22 @@ uint64_t index_list_unknown(const struct index_list *l, const struct index_run *
     }
     free(all);
     return unknown;
+}
+
+uint64_t index_list_missing(const struct index_list *l, const struct index_run *runs,
+                            uint32_t n)
+{
+    uint64_t missing = 0;
+
+    for (uint32_t i = 0; i < l->n_aside; i++) {
+        const struct index_run *a = &l->aside[i];
+        bool has = index_list_covered(l, a->epoch, a->worker, a->first) > a->first;
+
+        for (uint32_t k = 0; !has && k < n; k++) {
+            has = runs[k].epoch == a->epoch && runs[k].worker == a->worker &&
+                  runs[k].first <= a->first && a->first < runs[k].end;
+        }
+        missing += !has;
+    }
+    return missing;
 }

@@ -27,6 +27,8 @@ struct index_list {
     uint32_t n_fields;
     struct index_run *runs; /* by shard and sequence */
     uint32_t n, room;
+    struct index_run *aside; /* files that the server set aside; end: unknown */
+    uint32_t n_aside, aside_room;
     uint64_t n_damaged, n_events;
     int64_t oldest_ms, newest_ms; /* 0: it has no event */
 };
@@ -39,6 +41,7 @@ struct index_lists {
 /* Whether the stream's folder in the spool has an index. */
 bool index_lists_has(const char *spool, const char *stream);
 
+void index_list_free(struct index_list *l);
 struct index_list *index_lists_add(struct index_lists *l); /* valid until the next */
 void index_lists_free(struct index_lists *l);
 
@@ -52,6 +55,11 @@ bool index_list_read(struct index_list *l, const char *spool, const char *stream
 /* Sequences that neither the files nor the n further runs (of segments) have, although
  * both earlier and later ones of their shard are there. */
 uint64_t index_list_unknown(const struct index_list *l, const struct index_run *runs,
+                            uint32_t n);
+
+/* Files that were set aside, and of which neither a file nor one of the n further runs
+ * (of segments) has the beginning. */
+uint64_t index_list_missing(const struct index_list *l, const struct index_run *runs,
                             uint32_t n);
 
 /* The sequence after those from seq on that files cover. */

@@ -120,6 +120,32 @@ static struct ledger_minute *total(const struct ledger_stream *l)
     return t;
 }
 
+/* Events may have been stored of which it can't tell. */
+static bool unsure(const struct ledger_stream *l)
+{
+    return l->tallies.n_unknown + l->tallies.index.n_damaged + l->tallies.n_unread >
+               0 ||
+           l->unread[0] != '\0';
+}
+
+/* No journal tells what became of the events. */
+static bool unfed(const struct ledger_stream *l)
+{
+    return l->n_sinks == 0 && l->n_minutes > 0;
+}
+
+/* Before the result of a comparison: it is of the other events only. */
+static void print_unsure(const struct ledger_stream *l)
+{
+    if (unsure(l)) {
+        (void)printf("not compared: stream=%s unknown=%" PRIu64
+                     " damaged_files=%" PRIu64 " unread_segments=%" PRIu64 "%s%s\n",
+                     l->tallies.stream, l->tallies.n_unknown,
+                     l->tallies.index.n_damaged, l->tallies.n_unread,
+                     l->unread[0] == '\0' ? "" : " unread: ", l->unread);
+    }
+}
+
 static void print_total(const struct ledger_stream *l)
 {
     struct ledger_minute *t = total(l);
@@ -138,9 +164,16 @@ static void print_total(const struct ledger_stream *l)
     if (l->tallies.index.n_damaged > 0) {
         (void)printf(" damaged_files=%" PRIu64, l->tallies.index.n_damaged);
     }
+    if (l->tallies.n_unread > 0) {
+        (void)printf(" unread_segments=%" PRIu64, l->tallies.n_unread);
+    }
     (void)putchar('\n');
     for (uint32_t k = 0; k < l->n_sinks; k++) {
         print_counts(l->sinks[k].sink, &t->by[k]);
+    }
+    if (unfed(l)) {
+        (void)puts(
+            "unread: no sink's journal knows the stream: none has confirmed any");
     }
     if (l->unread[0] != '\0') {
         (void)printf("unread: %s\n", l->unread);
@@ -196,6 +229,10 @@ static void add_json(struct ledger *g, const struct ledger_stream *l)
     put_minute(o, l, t);
     put(o, "unknown", l->tallies.n_unknown);
     put(o, "damaged_files", l->tallies.index.n_damaged);
+    put(o, "unread_segments", l->tallies.n_unread);
+    if (l->unread[0] != '\0') {
+        (void)cJSON_AddStringToObject(o, "unread", l->unread);
+    }
     list = cJSON_AddArrayToObject(o, "minutes");
     for (uint32_t i = 0; i < l->n_minutes; i++) {
         const struct ledger_minute *m = l->minutes[i];
@@ -249,7 +286,9 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
     struct ledger_stream l;
     bool ok = ledger_read(g->dir, name, g->since_ms, g->until_ms, &l, e);
 
+    g->differs |= ok && (unsure(&l) || unfed(&l));
     if (ok && (g->url != NULL || g->topic.sink != NULL)) {
+        print_unsure(&l);
         ok = g->url != NULL ? check_table(g, &l, e)
                             : ledger_topic_check(&g->topic, g->dir, &l, &g->differs, e);
         ledger_free(&l);
@@ -258,7 +297,6 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
     for (uint32_t i = 0; ok && i < l.n_minutes; i++) {
         g->differs |= !agrees(&l, l.minutes[i]);
     }
-    g->differs |= ok && (l.tallies.n_unknown > 0 || l.unread[0] != '\0');
     if (ok && g->json) {
         add_json(g, &l);
     } else if (ok) {

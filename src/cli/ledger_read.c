@@ -49,6 +49,9 @@ static bool read_sinks(struct ledger_stream *l, const char *spool, struct err *e
     for (int i = 0; i < n; i++) {
         if (l->n_sinks < LEDGER_SINKS_MAX) {
             read_sink(l, spool, list[i]->d_name);
+        } else {
+            (void)snprintf(l->unread, sizeof l->unread, "%.60s: more than %d sinks",
+                           list[i]->d_name, LEDGER_SINKS_MAX);
         }
         free(list[i]);
     }

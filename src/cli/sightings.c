@@ -109,12 +109,18 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
     struct search *s = arg;
     struct segment_seen *g =
         s->n_segments == 0 ? NULL : &s->segments[s->n_segments - 1];
+    uint32_t stream;
 
-    if (i->first == 0 || !is_wanted(s, i->stream)) {
+    if (!is_wanted(s, i->stream) || (i->first == 0 && !spool_segment_is_bad(i))) {
+        return;
+    }
+    stream = stream_of(s, i->stream);
+    if (i->first == 0) {
+        s->out->looked[stream].n_unread++;
         return;
     }
     if (g != NULL && g->epoch == i->epoch && g->worker == i->worker &&
-        g->stream == stream_of(s, i->stream)) {
+        g->stream == stream) {
         g->end = i->first;
         g->apart = i->number != g->number + 1;
     }
@@ -122,13 +128,12 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
         s->segments_room = s->segments_room == 0 ? 64 : 2 * s->segments_room;
         s->segments = mem_realloc(s->segments, s->segments_room * sizeof *s->segments);
     }
-    s->segments[s->n_segments++] =
-        (struct segment_seen){.stream = stream_of(s, i->stream),
-                              .epoch = i->epoch,
-                              .worker = i->worker,
-                              .number = i->number,
-                              .first = i->first,
-                              .end = UINT64_MAX};
+    s->segments[s->n_segments++] = (struct segment_seen){.stream = stream,
+                                                         .epoch = i->epoch,
+                                                         .worker = i->worker,
+                                                         .number = i->number,
+                                                         .first = i->first,
+                                                         .end = UINT64_MAX};
 }
 
 static bool list_segments(struct search *s, struct err *e)
@@ -344,10 +349,23 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     return true;
 }
 
+/* After its blocks: what of them could not be read. */
+static void on_read(void *arg, const struct spool_segment_info *i)
+{
+    struct search *s = arg;
+    const struct segment_seen *g = segment_of(s, i);
+
+    if (g != NULL && g->wanted) {
+        s->out->looked[g->stream].n_unknown += i->lost;
+        s->out->looked[g->stream].n_unread += i->error != 0;
+    }
+}
+
 /* False: a segment went away meanwhile; *e is empty then. */
 static bool read_bytes(struct search *s, struct err *e)
 {
-    const struct spool_visitor v = {.block = on_block, .wants = on_wanted, .arg = s};
+    const struct spool_visitor v = {
+        .segment = on_read, .block = on_block, .wants = on_wanted, .arg = s};
     bool all = true, any = false;
 
     for (uint32_t i = 0; i < s->n_segments; i++) {
@@ -386,8 +404,6 @@ static bool open_ids(struct search *s, struct err *e)
     return true;
 }
 
-/* ---- what could not be looked at ---- */
-
 static void count_unknown(struct search *s)
 {
     struct index_run *runs = mem_alloc((s->n_segments + 1) * sizeof *runs);
@@ -406,20 +422,10 @@ static void count_unknown(struct search *s)
                 runs[n++] = (struct index_run){g->epoch, g->worker, g->first, end};
             }
         }
-        s->out->looked[i].n_unknown = index_list_unknown(&s->indexes.list[i], runs, n);
+        s->out->looked[i].n_unknown += index_list_unknown(&s->indexes.list[i], runs, n);
+        s->out->looked[i].n_damaged += index_list_missing(&s->indexes.list[i], runs, n);
     }
     free(runs);
-}
-
-bool sightings_unsure(const struct sightings *s)
-{
-    for (uint32_t i = 0; i < s->n_looked; i++) {
-        if (s->looked[i].field[0] != '\0' &&
-            (s->looked[i].n_damaged > 0 || s->looked[i].n_unknown > 0)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- the whole ---- */

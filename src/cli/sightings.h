@@ -45,6 +45,7 @@ struct looked {
     uint64_t n_files, n_events;   /* of the index */
     uint64_t n_damaged;           /* of these files, not believed */
     uint64_t n_read;              /* events whose bytes were read */
+    uint64_t n_unread;            /* segments that can't be read */
     uint64_t
         n_unknown; /* events between others that neither an index file nor a segment
                            has */
@@ -57,9 +58,6 @@ struct sightings {
     struct looked *looked;
     uint32_t n_looked;
 };
-
-/* Whether an event that is not in the list may have been stored all the same. */
-bool sightings_unsure(const struct sightings *s);
 
 struct sightings_wanted {
     const char *dir; /* the spool's */

@@ -75,7 +75,11 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
     struct segment_listed *last =
         y->n_segments == 0 ? NULL : &y->segments[y->n_segments - 1];
 
-    if (i->first == 0 || strcmp(i->stream, y->t->stream) != 0) {
+    if (strcmp(i->stream, y->t->stream) != 0) {
+        return;
+    }
+    if (i->first == 0) {
+        y->t->n_unread += spool_segment_is_bad(i);
         return;
     }
     if (last != NULL && last->epoch == i->epoch && last->worker == i->worker) {
@@ -167,10 +171,34 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     return true;
 }
 
+/* After its blocks, if they were wanted. Events that are lost in it show as a gap. */
+static void on_read(void *arg, const struct spool_segment_info *i)
+{
+    struct tallying *y = arg;
+
+    y->t->n_unread +=
+        i->first != 0 && strcmp(i->stream, y->t->stream) == 0 && i->error != 0;
+}
+
+/* Files that the server set aside, of events that no segment has any more. */
+static void count_missing(struct tallying *y)
+{
+    struct index_run *runs = mem_alloc((y->n_segments + 1) * sizeof *runs);
+
+    for (uint32_t i = 0; i < y->n_segments; i++) {
+        const struct segment_listed *g = &y->segments[i];
+
+        runs[i] = (struct index_run){g->epoch, g->worker, g->first, g->end};
+    }
+    y->t->index.n_damaged += index_list_missing(&y->t->index, runs, y->n_segments);
+    free(runs);
+}
+
 /* False: a segment went away meanwhile; *e is empty then. */
 static bool read_tail(struct tallying *y, struct err *e)
 {
-    const struct spool_visitor v = {.block = on_block, .wants = on_wanted, .arg = y};
+    const struct spool_visitor v = {
+        .segment = on_read, .block = on_block, .wants = on_wanted, .arg = y};
     bool any = false, all = true;
 
     for (uint32_t i = 0; i < y->n_segments; i++) {
@@ -239,6 +267,7 @@ static bool try_once(struct tallying *y, struct err *e)
     if (ok) {
         y->ids = ids_new(t->index.fields[0], e);
         ok = y->ids != NULL && read_tail(y, e);
+        count_missing(y);
     }
     ids_free(y->ids);
     free(y->segments);
@@ -284,6 +313,6 @@ void tallies_free(struct tallies *t)
     free(t->rows);
     free(t->shards);
     free(t->tail);
-    free(t->index.runs);
+    index_list_free(&t->index);
     *t = (struct tallies){.n = 0};
 }

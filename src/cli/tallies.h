@@ -40,6 +40,7 @@ struct tallies {
     uint32_t n_shards;
     uint64_t
         n_unknown; /* sequences between them that neither a file nor a segment has */
+    uint64_t n_unread; /* segments that can't be read */
 };
 
 /* False and *e: the spool can't be read, or the stream has no index. Rows from the

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define INDEX_FOLDER "index"     /* in the stream's folder */
+#define INDEX_ASIDE ".damaged"   /* after the name of a file that was set aside */
 #define INDEX_FIELD_FILE "FIELD" /* in that: a line, the path of the ids from now on */
 
 static inline int index_path(char *out, size_t n, const char *dir, uint32_t epoch,
@@ -28,6 +29,17 @@ static inline bool index_name_read(const char *name, uint32_t *epoch, uint32_t *
 
     return sscanf(name, "%" SCNu32 ".%" SCNu32 "-%" SCNu64 ".idx%n", epoch, worker,
                   first, &n) == 3 &&
+           n > 0 && name[n] == '\0';
+}
+
+/* The same of a file that was damaged, and is kept under another name. */
+static inline bool index_name_is_aside(const char *name, uint32_t *epoch,
+                                       uint32_t *worker, uint64_t *first)
+{
+    int n = 0;
+
+    return sscanf(name, "%" SCNu32 ".%" SCNu32 "-%" SCNu64 ".idx" INDEX_ASIDE "%n",
+                  epoch, worker, first, &n) == 3 &&
            n > 0 && name[n] == '\0';
 }
 

@@ -26,6 +26,12 @@ struct spool_segment_info {
     int error;          /* unreadable: the errno */
 };
 
+/* Whether it is a segment of which nothing, or not all, could be read. */
+static inline bool spool_segment_is_bad(const struct spool_segment_info *i)
+{
+    return i->error != 0 || i->status[0] == 'd';
+}
+
 /* Bytes from..to of the segment's file are no block, and were: events of them. */
 typedef void spool_damage_fn(void *arg, const struct spool_segment_info *i,
                              uint64_t from, uint64_t to, uint64_t events);

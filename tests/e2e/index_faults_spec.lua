@@ -185,4 +185,73 @@ describe("an index that is being written", function()
     assert.matches("not all could be looked at.*unknown_events=%d+ .*code=3",
       h.shell(("%s find --id nobody '%s'; echo code=$?"):format(h.binary, s.data)))
   end)
+
+  -- Events whose segments are gone, and a server that has set their index aside.
+  it("never says so when the last file of a shard was set aside at a start", function()
+    start()
+    assert.equal(202, s:post("/v1/events/batch", batch "last").status)
+    assert.equal(0, s:stop())
+    local shard = s.data .. "/spool/events/1.0"
+    local file = s.data .. "/spool/events/index/1.0-1.idx"
+    local function code(args)
+      return h.shell(("%s %s '%s'; echo code=$?"):format(h.binary, args, s.data))
+    end
+    assert.matches("code=0", code "ledger")
+    local whole = h.read(file)
+    h.shell(("mv '%s' '%s/gone'"):format(shard, s.data))
+    assert.matches("code=0", code "ledger")
+    h.write(file, whole:sub(1, 5000))
+    assert.matches("damaged_files=1\n.*code=1", code "ledger")
+    s:start()
+    s:logged("event=index_damaged stream=events")
+    assert.matches("not all could be looked at.*damaged_files=1 .*code=3", code "find --id last-7")
+    assert.matches("damaged_files=1\n.*code=1", code "ledger")
+    assert.equal(1, ledger().damaged_files)
+    -- It goes at the first start after `keep`.
+    assert.equal(0, s:stop())
+    h.shell(("touch -d '8 days ago' '%s.damaged'"):format(file))
+    s:start()
+    assert.matches("code=1", code "find --id last-7")
+  end)
+
+  it("does not say that all is well when no journal tells", function()
+    start()
+    s:post("/v1/events/batch", batch "z")
+    s:stop("SIGKILL")
+    h.shell(("rm '%s'/spool/sinks/*.journal"):format(s.data))
+    assert.matches("unread: no sink's journal.*code=1",
+      h.shell(("%s ledger '%s'; echo code=$?"):format(h.binary, s.data)))
+  end)
+
+  it("tells of damaged bytes that no index file has", function()
+    start()
+    for i = 1, 3 do s:post("/v1/events/batch", batch("x" .. i)) end
+    assert.equal(1, #find("x2-7").events)
+    s:stop("SIGKILL")
+    h.shell(("rm -f '%s'/spool/events/index/*.idx"):format(s.data))
+    local path = h.shell(("ls '%s'/spool/events/1.0/*.seg"):format(s.data)):match("%S+")
+    local bytes = h.read(path)
+    local at = assert(bytes:find("x2-4000", 1, true))
+    h.write(path, bytes:sub(1, at - 1) .. "#" .. bytes:sub(at + 1))
+    local function code(args)
+      return h.shell(("%s %s '%s'; echo code=$?"):format(h.binary, args, s.data))
+    end
+    assert.matches("not all could be looked at.*unknown_events=%d+ .*code=3",
+      code "find --id x2-4000")
+    assert.matches("code=1", code "ledger")
+  end)
+
+  it("tells of a segment that is no longer one", function()
+    start()
+    s:post("/v1/events/batch", batch "y")
+    s:stop("SIGKILL")
+    h.shell(("rm -f '%s'/spool/events/index/*.idx"):format(s.data))
+    local path = h.shell(("ls '%s'/spool/events/1.0/*.seg"):format(s.data)):match("%S+")
+    h.write(path, ("#"):rep(1000))
+    local function code(args)
+      return h.shell(("%s %s '%s'; echo code=$?"):format(h.binary, args, s.data))
+    end
+    assert.matches("not all could be looked at.*unread_segments=1 .*code=3", code "find --id y-7")
+    assert.matches("unread_segments=1\n.*code=1", code "ledger")
+  end)
 end)

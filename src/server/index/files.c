@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -41,7 +42,7 @@ static void set_aside(struct indexer *x, const char *path, const char *why)
 {
     char quoted[ERR_TEXT_MAX + 16], aside[PATH_MAX + 16];
 
-    (void)snprintf(aside, sizeof aside, "%s.damaged", path);
+    (void)snprintf(aside, sizeof aside, "%s" INDEX_ASIDE, path);
     (void)rename(path, aside);
     stats_add(x->n_damaged, 1);
     log_write(LOG_ERROR, "index_damaged", "stream=%s why=%s", x->name,
@@ -297,5 +298,38 @@ void index_trim(struct indexer *x)
             return;
         }
         remove_file(x, k);
+    }
+}
+
+static void drop_if_old(struct indexer *x, const char *name, int64_t now_ms)
+{
+    uint32_t epoch, worker;
+    char path[PATH_MAX];
+    uint64_t first;
+    struct stat st;
+
+    if (!index_name_is_aside(name, &epoch, &worker, &first)) {
+        return;
+    }
+    (void)snprintf(path, sizeof path, "%s/%s", x->dir, name);
+    if (stat(path, &st) == 0 &&
+        (int64_t)st.st_mtim.tv_sec * 1000 + atomic_load(&x->keep_ms) < now_ms) {
+        (void)unlink(path);
+    }
+}
+
+void index_drop_aside(struct indexer *x)
+{
+    const int64_t now_ms =
+        keyclock_now(&x->clock, clock_wall_ms(), (int64_t)(clock_mono_ns() / 1000000),
+                     atomic_load(&x->keep_ms));
+    DIR *dir = opendir(x->dir);
+    struct dirent *d;
+
+    while (dir != NULL && (d = readdir(dir)) != NULL) {
+        drop_if_old(x, d->d_name, now_ms);
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
     }
 }

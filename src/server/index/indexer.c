@@ -151,6 +151,7 @@ struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e)
     index_note_field(x);
     keyclock_init(&x->clock, newest(x), clock_wall_ms(),
                   (int64_t)(clock_mono_ns() / 1000000));
+    index_drop_aside(x);
     x->consumer = spool_consumer_open(conf->spool, conf->stream, &consumer);
     if (!start(x, e)) {
         indexer_free(x);

@@ -103,3 +103,6 @@ void index_put(struct indexer *x, struct index_reader *r);
 void index_try_again(struct indexer *x, bool now);
 /* Removes files beyond keep and max_bytes. */
 void index_trim(struct indexer *x);
+/* The same of those that were set aside, beyond keep. Until then they say that events are
+ * not in the index. */
+void index_drop_aside(struct indexer *x);
