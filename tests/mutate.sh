@@ -112,6 +112,7 @@ copy() {
   tmp=$(mktemp -d "${TMPDIR:-/tmp}/sluice-mutants-XXXXXX") || exit 1
   trap clean EXIT
   trap 'exit 130' HUP INT TERM
+  chmod 755 "$tmp" # servers of some specs run as another user
   mkdir "$tmp/tree" "$tmp/data" "$tmp/good" || exit 1
   git ls-files -coz --exclude-standard | tar --null -T - --ignore-failed-read -c 2>/dev/null |
     tar -x -C "$tmp/tree"

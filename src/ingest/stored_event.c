@@ -58,7 +58,7 @@ static size_t quoted_bytes(struct str s)
     return n <= raw_bound(s.n) && quote_is_utf8(s) ? n : 0;
 }
 
-/* An event that is no JSON is no value either: its line would be none of JSON. */
+/* The dead letter's line is JSON. An event that is not JSON stands there as a text. */
 static size_t put_event(const struct event_batch *b, const struct event *ev, char *out,
                         size_t n)
 {

@@ -23,9 +23,9 @@ struct command {
     char **with; /* the environment */
 };
 
-/* note ("NAME=TEXT") joins the environment, which loses WATCHDOG_PID and LISTEN_PID, words
- * that are about this process alone; it is copied. False and *e: the command can't be had, and nothing is
- * to be freed. */
+/* The environment is a copy, with note ("NAME=TEXT") and without WATCHDOG_PID and
+ * LISTEN_PID, which are about this process alone. False and *e: the command can't be read;
+ * there is nothing to free. */
 bool command_own(struct command *c, const char *note, struct err *e) MUST_USE;
 void command_free(struct command *c);
 

@@ -26,4 +26,15 @@ function M.make(dir, name, o)
   return path
 end
 
+---Replaces a.pem and a.key of a running server, and waits until it uses them. o: as make has.
+function M.renew(s, o)
+  local from = #(h.read(s.log) or "")
+  M.make(s.dir, "new", o)
+  os.rename(s.dir .. "/new.key", s.dir .. "/a.key")
+  os.rename(s.dir .. "/new.pem", s.dir .. "/a.pem")
+  h.wait_for("the new certificate", function()
+    return (h.read(s.log) or ""):find("event=certificate status=renewed", from, true)
+  end)
+end
+
 return M

@@ -33,16 +33,6 @@ local function go(dir)
   return ("'%s/tls_client'"):format(dir)
 end
 
-local function renew(s, ca)
-  local from = #(h.read(s.log) or "")
-  certificates.make(s.dir, "new", { by = ca, hosts = "DNS:localhost,IP:127.0.0.1" })
-  os.rename(s.dir .. "/new.key", s.dir .. "/a.key")
-  os.rename(s.dir .. "/new.pem", s.dir .. "/a.pem")
-  h.wait_for("the new certificate", function()
-    return (h.read(s.log) or ""):find("event=certificate status=renewed", from, true)
-  end)
-end
-
 describe("a client over TLS, while certificates change and the server is replaced:", function()
   local dir, s, port, ca
 
@@ -111,7 +101,7 @@ describe("a client over TLS, while certificates change and the server is replace
       h.wait_for("sessions of " .. version, function() return resumed(version) > 0 end)
     end
     for _ = 1, 2 do
-      renew(s, ca)
+      certificates.renew(s, { by = ca, hosts = "DNS:localhost,IP:127.0.0.1" })
       upgrades.upgrade(s)
       local before = stored()
       h.wait_for("events after it", function() return stored() > before + 100 end)

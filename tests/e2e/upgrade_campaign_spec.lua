@@ -44,16 +44,6 @@ local function for_a_while(s, port, rate, seconds)
   return stop().all
 end
 
-local function renew(s)
-  local from = #(h.read(s.log) or "")
-  certificates.make(s.dir, "new")
-  os.rename(s.dir .. "/new.key", s.dir .. "/a.key")
-  os.rename(s.dir .. "/new.pem", s.dir .. "/a.pem")
-  h.wait_for("the new certificate", function()
-    return (h.read(s.log) or ""):find("event=certificate status=renewed", from, true)
-  end)
-end
-
 describe("upgrades and changes of certificates under load", function()
   it("fail no request, lose nothing and store nothing twice", function()
     local dir = h.folder()
@@ -68,7 +58,7 @@ describe("upgrades and changes of certificates under load", function()
     end
     local stop = clients(s, port, half)
     for _ = 1, N do
-      renew(s)
+      certificates.renew(s)
       h.sleep(PAUSE_S)
       upgrades.upgrade(s)
       h.sleep(PAUSE_S)

@@ -46,6 +46,18 @@ static bool set_number(rd_kafka_conf_t *conf, const char *name, long value,
     return set(conf, name, text, e);
 }
 
+/* The sink's own. */
+static bool set_options(rd_kafka_conf_t *conf, const struct kafka_plan *k,
+                        struct err *e)
+{
+    bool ok = true;
+
+    for (uint32_t i = 0; i < k->n_options && ok; i++) {
+        ok = set(conf, k->options[i].name, k->options[i].value, e);
+    }
+    return ok;
+}
+
 static bool configure(rd_kafka_conf_t *conf, const struct sink_plan *plan,
                       const char *brokers, bool alone, struct err *e)
 {
@@ -79,9 +91,7 @@ static bool configure(rd_kafka_conf_t *conf, const struct sink_plan *plan,
              /* A topic that was lacking is noticed within this. */
              set_number(conf, "topic.metadata.refresh.interval.ms", REFRESH_MS, e);
     }
-    for (uint32_t i = 0; i < k->n_options && ok; i++) {
-        ok = set(conf, k->options[i].name, k->options[i].value, e);
-    }
+    ok = ok && set_options(conf, k, e);
     if (alone && ok) {
         ok = set(conf, "batch.num.messages", "1", e) && set(conf, "linger.ms", "0", e);
     }
@@ -108,9 +118,7 @@ rd_kafka_conf_t *options_reader(const struct sink_plan *plan, struct err *e)
               set(conf, "client.id", "sluice-ledger", e) &&
               set(conf, "reconnect.backoff.max.ms", "1000", e);
 
-    for (uint32_t i = 0; i < k->n_options && ok; i++) {
-        ok = set(conf, k->options[i].name, k->options[i].value, e);
-    }
+    ok = ok && set_options(conf, k, e);
     ok = ok && set(conf, "isolation.level", "read_committed", e) &&
          set(conf, "enable.partition.eof", "true", e) &&
          set(conf, "enable.auto.commit", "false", e) &&
