@@ -47,7 +47,8 @@ build() { # folder, targets, options
     { echo "0 passed, 1 failed"; exit 1; }
 }
 
-# What computes runs beside what waits, and takes the processor from none of it.
+# What computes (builds, clang-tidy, unit tests with sanitizers, fuzzers, the image) runs
+# beside what waits, one after the other, and takes the processor from none of it.
 behind() { # name, command: in the background; what it says is in $logs/NAME.said
   name=$1
   shift
@@ -55,9 +56,11 @@ behind() { # name, command: in the background; what it says is in $logs/NAME.sai
 }
 
 ended() { # name: waits for it, says what it said; its exit code
-  while [ ! -s "$logs/$1.ended" ]; do sleep 0.2; done
-  cat "$logs/$1.said"
-  return "$(cat "$logs/$1.ended")"
+  until [ -s "$logs/$1.ended" ] || [ -s "$logs/later.ended" ]; do sleep 0.2; done
+  [ ! -s "$logs/$1.said" ] || cat "$logs/$1.said"
+  [ -s "$logs/$1.ended" ] && return "$(cat "$logs/$1.ended")"
+  echo "$1 has not run"
+  return 1
 }
 
 # Of each test that failed 40 lines: what it said before "not ok", such as an attack's
@@ -98,15 +101,25 @@ judge() { # title, TAP output, exit code: counts it, also where it broke off
   fi
 }
 
-unit() { # folder of the build: two at a time; the policy's take longest, so not last
+# All unit tests of a build, two at a time; the policy's take longest, so not last.
+cat >"$logs/units.sh" <<'X'
+mkdir -p "$1/of-$2"
+# shellcheck disable=SC2016
+find "$2/unit" -type f | sort -r | xargs -P 2 -I{} sh -c '
+  CMOCKA_MESSAGE_OUTPUT=tap timeout 300 "$2" >"$1/${2##*/}" 2>&1
+  echo $? >"$1/${2##*/}.code"' unit "$1/of-$2" {}
+X
+
+units_said() { # folder of the build
   echo "== unit tests ($1)"
-  # shellcheck disable=SC2016
-  find "$1/unit" -type f | sort -r | xargs -P 2 -I{} sh -c '
-    CMOCKA_MESSAGE_OUTPUT=tap timeout 300 "$2" >"$1/${2##*/}" 2>&1
-    echo $? >"$1/${2##*/}.code"' unit "$logs" {}
   for t in "$1"/unit/*; do
-    [ -f "$t" ] && judge "$t" "$logs/${t##*/}" "$(cat "$logs/${t##*/}.code")"
+    [ -f "$t" ] && judge "$t" "$logs/of-$1/${t##*/}" "$(cat "$logs/of-$1/${t##*/}.code")"
   done
+}
+
+unit() { # folder of the build
+  sh "$logs/units.sh" "$logs" "$1"
+  units_said "$1"
 }
 
 # One spec file of a build; what it says, its exit code and its seconds lie in
@@ -158,9 +171,10 @@ beside() { # folder of the build, files: two at a time
 # all others run two at a time, for they mostly wait. Those that take longest begin,
 # so that none of them is the last one alone.
 alone="clickhouse_faults hostile_clients reload breaker hedge memory"
-long="kafka_faults powerloss dedup_persist clock poison hang changer clickhouse_table allocations
-  kafka_breaker isolation resend http_sink faults retire kafka_tls fault_fuzz clickhouse canary
-  crash supervisor kafka4 dead_replay clients disk"
+long="powerloss kafka_faults ledger_kafka dedup_persist clock hang clickhouse_table
+  allocations isolation clickhouse changer poison kafka_tls http_sink kafka_breaker faults
+  launcher fault_fuzz upgrade_faults canary supervisor retire resend dead_replay crash
+  admin_page kafka4 disk alerts"
 among() { # file, names: whether its name is one of them
   name=$(basename "$1" _spec.lua)
   # shellcheck disable=SC2086
@@ -180,15 +194,14 @@ check() { # title, command: passes when it exits 0
   fi
 }
 
-fuzz() { # targets: two at a time; they share 120 s, or have their own time
-  seconds=${SLUICE_FUZZ_SECONDS:-$((120 / $#))}
-  printf '%s\n' "$@" | xargs -P 2 -I{} sh -c "sh tests/fuzz/run.sh build-fuzz {} \
-    $seconds >'$logs/fuzz-{}' 2>&1; echo \$? >'$logs/fuzz-{}.code'"
-  for t in "$@"; do
-    check "fuzz $t, $seconds s" sh -c \
-      "cat '$logs/fuzz-$t'; exit $(cat "$logs/fuzz-$t.code")"
-  done
-}
+# Fuzz targets, two at a time; they share 120 s, or have their own time.
+cat >"$logs/fuzz.sh" <<'X'
+logs=$1
+shift
+seconds=${SLUICE_FUZZ_SECONDS:-$((120 / $#))}
+printf '%s\n' "$@" | xargs -P 2 -I{} sh -c "sh tests/fuzz/run.sh build-fuzz {} \
+  $seconds >'$logs/fuzz-{}.said' 2>&1; echo \$? >'$logs/fuzz-{}.ended'"
+X
 
 build build all -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON
 check "layers" luajit tests/lint/layers.lua
@@ -196,7 +209,6 @@ check "headers" luajit tests/lint/headers.lua
 check "names" sh tests/lint/names.sh build/libsluice_core.a
 check "luacheck" luacheck -q lua conf bench tests
 [ "$mode" = quick ] || check "clang-format" sh tests/lint/format.sh
-[ "$mode" = quick ] || check "clang-tidy" sh tests/lint/tidy.sh build
 check "mutants" sh tests/mutate.sh --check
 unit build
 beside build tests/spec/*_spec.lua tests/policy/*_spec.lua
@@ -216,26 +228,48 @@ else
       others="$others $f"
     fi
   done
+  fuzz="agents bulk chunked cidr decode encoding forwarded hmac http index jwt keys mmdb
+    multipart proxy query request segment shapes signed"
   cat >"$logs/later.sh" <<'X'
-sh "$1/build.sh" build-asan "$1/ninja-asan" all -DSLUICE_TESTS=ON \
-  -DSLUICE_SANITIZE=address,undefined &&
-  sh "$1/build.sh" build-tsan "$1/ninja-tsan" "sluice tests/tools/all" -DSLUICE_TESTS=ON \
-    -DSLUICE_SANITIZE=thread &&
-  CC=clang CXX=clang++ sh "$1/build.sh" build-fuzz "$1/ninja-fuzz" tests/fuzz/all \
-    -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON -DSLUICE_SANITIZE=address,undefined
+logs=$1
+shift
+step() { # name, command: what it says is in $logs/NAME.said
+  name=$1
+  shift
+  "$@" >"$logs/$name.said" 2>&1
+  echo $? >"$logs/$name.ended"
+}
+builds() {
+  sh "$logs/build.sh" build-asan "$logs/ninja-asan" all -DSLUICE_TESTS=ON \
+    -DSLUICE_SANITIZE=address,undefined &&
+    sh "$logs/build.sh" build-tsan "$logs/ninja-tsan" "sluice tests/tools/all" \
+      -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=thread &&
+    CC=clang CXX=clang++ sh "$logs/build.sh" build-fuzz "$logs/ninja-fuzz" tests/fuzz/all \
+      -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON -DSLUICE_SANITIZE=address,undefined
+}
+step builds builds
+[ "$(cat "$logs/builds.ended")" = 0 ] || exit 1
+step tidy sh tests/lint/tidy.sh build
+step units sh "$logs/units.sh" "$logs" build-asan
+step fuzz sh "$logs/fuzz.sh" "$logs" "$@"
+[ "$(id -u)" -ne 0 ] || step image sh tests/image.sh
 X
-  behind builds sh "$logs/later.sh" "$logs"
-  [ "$(id -u)" -ne 0 ] || behind image sh tests/image.sh
+  # shellcheck disable=SC2086
+  behind later sh "$logs/later.sh" "$logs" $fuzz
   # shellcheck disable=SC2086
   beside build $first $others
   ended builds || { echo "0 passed, 1 failed"; exit 1; }
-  unit build-asan
   beside build-asan tests/e2e/clickhouse_spec.lua tests/e2e/kafka_spec.lua \
     tests/e2e/dedup_spec.lua tests/e2e/archive_spec.lua tests/e2e/policy_spec.lua \
     tests/e2e/bad_input_spec.lua tests/e2e/http_spec.lua tests/e2e/routes_spec.lua
   specs build-tsan tests/e2e/http_spec.lua
-  fuzz agents bulk chunked cidr decode encoding forwarded hmac http index jwt keys mmdb multipart proxy \
-    query request segment shapes signed
+  check "clang-tidy" ended tidy
+  ended units
+  units_said build-asan
+  ended fuzz
+  for t in $fuzz; do
+    check "fuzz $t" ended "fuzz-$t"
+  done
   if [ "$(id -u)" -eq 0 ]; then
     check "docker/Dockerfile, in chroots" ended image
   fi
