@@ -106,7 +106,7 @@ cat >"$logs/units.sh" <<'X'
 mkdir -p "$1/of-$2"
 # shellcheck disable=SC2016
 find "$2/unit" -type f | sort -r | xargs -P 2 -I{} sh -c '
-  CMOCKA_MESSAGE_OUTPUT=tap timeout 300 "$2" >"$1/${2##*/}" 2>&1
+  CMOCKA_MESSAGE_OUTPUT=tap timeout 900 "$2" >"$1/${2##*/}" 2>&1
   echo $? >"$1/${2##*/}.code"' unit "$1/of-$2" {}
 X
 

@@ -15,6 +15,25 @@ local ENDLESS = [[local haystack = ("x"):rep(1000)]]
 local STUCK = [[if ev.stuck then local _ = contains(haystack, "stuck for ever") end]]
 local WRAP = { "env", "LD_PRELOAD=" .. h.build .. "/tools/libstuck.so" }
 
+-- Posts the batch until just the events of these indexes are refused, and says how many
+-- were accepted in all. The time that a busy machine takes away counts as the hook's, so
+-- that a neighbour may be hurt by it: not in each of eight batches.
+local function exact(s, body, good, bad)
+  local a, accepted = nil, 0
+  for _ = 1, 8 do
+    a = s:post("/v1/events/batch", body)
+    assert.equal(202, a.status)
+    a = cjson.decode(a.body)
+    accepted = accepted + a.accepted
+    if a.accepted == good then break end
+  end
+  local refused = {}
+  for i, e in ipairs(a.errors) do refused[i] = e.index end
+  assert.same(bad, refused)
+  assert.equal(good, a.accepted)
+  return accepted
+end
+
 describe("a hook kept in bounds", function()
   local s
   after_each(function() if s then s:close() s = nil end end)
@@ -44,17 +63,7 @@ describe("a hook kept in bounds", function()
     end
     print(("# bounds: a hook that loops was stopped after %.1f ms"):format(
       best * 1000))
-    -- The time that a machine takes away counts as the hook's: it may do so four times.
-    local a, accepted = nil, 0
-    for _ = 1, 5 do
-      a = s:post("/v1/events/batch", "[" .. table.concat(body, ",") .. "]")
-      assert.equal(202, a.status)
-      a = cjson.decode(a.body)
-      accepted = accepted + a.accepted
-      if a.accepted == good then break end
-    end
-    assert.same({ good, 3, 0, 49, 50 }, { a.accepted, a.rejected,
-      a.errors[1].index, a.errors[2].index, a.errors[3].index })
+    local accepted = exact(s, "[" .. table.concat(body, ",") .. "]", good, { 0, 49, 50 })
     assert.equal(0, s:stop())
     local lines = s:lines()
     assert.equal(accepted, #lines)
@@ -71,13 +80,10 @@ describe("a hook kept in bounds", function()
         for i = 1, 1000 do text = text .. text end
       end
       ev.ok = true]], "", 1) }
+    local accepted = 0
     for _ = 1, 10 do
-      local a = s:post("/v1/events/batch",
-        [=[[{"table":1},{"n":1},{"text":1},{"n":2},{"table":1},{"n":3}]]=])
-      assert.equal(202, a.status)
-      a = cjson.decode(a.body)
-      assert.same({ 3, 3, 0, 2, 4 }, { a.accepted, a.rejected,
-        a.errors[1].index, a.errors[2].index, a.errors[3].index })
+      accepted = accepted + exact(s,
+        [=[[{"table":1},{"n":1},{"text":1},{"n":2},{"table":1},{"n":3}]]=], 3, { 0, 2, 4 })
     end
     h.wait_for("the reason in the log", function()
       s:post("/v1/events/batch", [=[[{"text":1}]]=])
@@ -88,7 +94,7 @@ describe("a hook kept in bounds", function()
     print(("# bounds: rss after hooks that eat memory = %d MB"):format(rss / 1024))
     assert.equal(0, s:stop())
     local lines = s:lines()
-    assert.equal(30, #lines)
+    assert.equal(accepted, #lines)
     for _, line in ipairs(lines) do assert.matches([["ok":true}$]], line) end
   end)
 
