@@ -15,16 +15,24 @@ static const char MAGIC[8] = {'S', 'L', 'I', 'N', 'D', 'E', 'X', '\n'};
 enum {
     DIGIT_BITS = 8,
     DIGITS = 1 << DIGIT_BITS,
-    UPPER_BITS = 10,
-    UPPER = 1 << UPPER_BITS,
+    FIRST_BITS = 8,
+    FIRST = 1 << FIRST_BITS,
+    NEXT_BITS = 10,
+    NEXT = 1 << NEXT_BITS,
+    NEXT_SHIFT = 64 - FIRST_BITS - NEXT_BITS,
     NEIGHBOURS_MAX = 64
 };
 
+static const struct siphash_key ZEROS;
+
 uint64_t index_print(const void *id, size_t n)
 {
-    static const struct siphash_key zeros;
+    return siphash24(&ZEROS, id, n);
+}
 
-    return siphash24(&zeros, id, n);
+void index_prints(const struct str *ids, size_t n, uint64_t *out)
+{
+    siphash24_each(&ZEROS, ids, n, out);
 }
 
 static uint32_t head_crc(const unsigned char *bytes)
@@ -127,20 +135,30 @@ static void sort_by_digits(struct index_id *ids, struct index_id *spare, uint32_
     }
 }
 
-/* ids to other, by one digit of UPPER_BITS. */
-static void sort_by_digit(const struct index_id *ids, struct index_id *other,
-                          uint32_t n, unsigned shift, uint32_t at[UPPER])
+/* Counts to the places of the first ones. */
+static void add_up(uint32_t *at, uint32_t n)
 {
     uint32_t sum = 0;
 
-    for (uint32_t d = 0; d < UPPER; d++) {
+    for (uint32_t d = 0; d < n; d++) {
         const uint32_t k = at[d];
 
         at[d] = sum;
         sum += k;
     }
+}
+
+/* ids to other, by NEXT_BITS. */
+static void sort_by_next(const struct index_id *ids, struct index_id *other, uint32_t n)
+{
+    uint32_t at[NEXT] = {0};
+
     for (uint32_t i = 0; i < n; i++) {
-        other[at[ids[i].print >> shift & (UPPER - 1)]++] = ids[i];
+        at[ids[i].print >> NEXT_SHIFT & (NEXT - 1)]++;
+    }
+    add_up(at, NEXT);
+    for (uint32_t i = 0; i < n; i++) {
+        other[at[ids[i].print >> NEXT_SHIFT & (NEXT - 1)]++] = ids[i];
     }
 }
 
@@ -172,19 +190,32 @@ static int by_ordinal(const void *a, const void *b)
     return (x->ordinal > y->ordinal) - (x->ordinal < y->ordinal);
 }
 
-/* Two passes leave about one id for each value of the upper bits, and few neighbours to
- * put right. Whoever makes many ids with the same upper bits gets the slow way. */
+/* One pass makes runs that the first cache holds, another one in each run leaves about one
+ * id for each value of the upper bits, and few neighbours to put right. Whoever makes many
+ * ids with the same upper bits gets the slow way. */
 void index_sort(struct index_id *ids, struct index_id *spare, uint32_t n)
 {
-    uint32_t low[UPPER] = {0}, high[UPPER] = {0};
+    uint32_t at[FIRST] = {0}, from = 0;
+    bool sorted = true;
 
     for (uint32_t i = 0; i < n; i++) {
-        low[ids[i].print >> (64 - 2 * UPPER_BITS) & (UPPER - 1)]++;
-        high[ids[i].print >> (64 - UPPER_BITS)]++;
+        at[ids[i].print >> (64 - FIRST_BITS)]++;
     }
-    sort_by_digit(ids, spare, n, 64 - 2 * UPPER_BITS, low);
-    sort_by_digit(spare, ids, n, 64 - UPPER_BITS, high);
-    if (!sort_neighbours(ids, n)) {
+    add_up(at, FIRST);
+    for (uint32_t i = 0; i < n; i++) {
+        spare[at[ids[i].print >> (64 - FIRST_BITS)]++] = ids[i];
+    }
+    for (uint32_t d = 0; d < FIRST; from = at[d++]) {
+        const uint32_t k = at[d] - from; /* at has the ends now */
+
+        if (k <= NEIGHBOURS_MAX) {
+            memcpy(ids + from, spare + from, k * sizeof *ids);
+        } else {
+            sort_by_next(spare + from, ids + from, k);
+        }
+        sorted = sort_neighbours(ids + from, k) && sorted;
+    }
+    if (!sorted) {
         qsort(ids, n, sizeof *ids, by_ordinal); /* as they came */
         sort_by_digits(ids, spare, n);
     }

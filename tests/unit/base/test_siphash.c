@@ -79,12 +79,63 @@ static void spreads_evenly(void **state)
     }
 }
 
+/* Four at a time, of lengths that are alike, and that are not. */
+static void many_are_hashed_as_one_is(void **state)
+{
+    enum { MANY = 300 };
+    char bytes[MANY + 80];
+    struct str texts[MANY];
+    uint64_t out[MANY];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (char)(i * 7 + i / 9);
+    }
+    for (size_t most = 1; most <= 80; most++) {
+        for (size_t i = 0; i < MANY; i++) {
+            texts[i] = (struct str){bytes + i, i % 16 < 8 ? most : i % most};
+        }
+        siphash24_each(&key, texts, MANY, out);
+        for (size_t i = 0; i < MANY; i++) {
+            assert_true(out[i] == siphash24(&key, texts[i].p, texts[i].n));
+        }
+    }
+    siphash24_each(&key, texts, 0, out);
+}
+
+static void gives_the_reference_vectors_of_64_bits(void **state)
+{
+    /* vectors_sip64 of the reference, rows 0, 8 and 15. */
+    static const struct {
+        size_t n;
+        uint64_t out;
+    } rows[] = {
+        {0, 0x726fdb47dd0e0e31u}, {8, 0x93f5f5799a932462u}, {15, 0xa129ca6149be45e5u}};
+    unsigned char data[64];
+    uint64_t out[4];
+
+    (void)state;
+    fill(data, sizeof data);
+    for (size_t i = 0; i < N_ELEMS(rows); i++) {
+        const struct str t = {(const char *)data, rows[i].n};
+        const struct str four[] = {t, t, t, t};
+
+        assert_true(siphash24(&key, data, rows[i].n) == rows[i].out);
+        siphash24_each(&key, four, 4, out);
+        for (size_t k = 0; k < 4; k++) {
+            assert_true(out[k] == rows[i].out);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_the_reference_vectors),
         cmocka_unit_test(differs_with_text_length_and_key),
         cmocka_unit_test(spreads_evenly),
+        cmocka_unit_test(many_are_hashed_as_one_is),
+        cmocka_unit_test(gives_the_reference_vectors_of_64_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
