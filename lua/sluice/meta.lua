@@ -348,7 +348,7 @@ function route(name) end
 ---@class sluice.stream
 ---@field ack? "written"|"synced"|"delivered" What has happened to an event when the client gets 2xx. "written": it is in the operating system's page cache and survives a crash of sluice; "synced": it is on disk and survives a power cut; "delivered": every sink has taken, refused or skipped it. (default: written)
 ---@field dedup? sluice.stream.dedup Stores an event only once by its key. sluice answers a repeat as accepted and drops it, after on_event has seen it. "1" and 1 are two keys; an empty text is not a key.
----@field index? string|sluice.stream.index Keeps an index of the events' ids, so that sluice find and sluice ledger tell what became of each event, also after it left the spool. Takes less than 12 bytes of disk for an event. index = "event_id" is short for index = { field = "event_id" }.
+---@field index? string|sluice.stream.index Keeps an index of the events' ids, so that sluice find and sluice ledger tell what became of each event, also after it left the spool. Takes less than 12 bytes of disk for an event, and 2 MiB of memory for each worker. index = "event_id" is short for index = { field = "event_id" }.
 ---@field max_bytes? string Room on disk for this stream, at least four segments for each worker. When it is used up, clients get 503. By default spool.max_bytes divided by the number of streams plus one (the dead letters of hooks).
 ---@field sinks table<integer|string, string|sluice.stream_sink> Names of the sinks that get the events, as "name" or name = { when_full, max_lag }.
 ---@field timeout? string With ack = "delivered": how long a request waits for the sinks. After that the client gets 504; sluice keeps the events and delivers them. (default: 30s)
@@ -360,7 +360,7 @@ function route(name) end
 ---@field persist? boolean Keeps the keys in the spool's folder, so that a restart, a crash or a power cut forgets no key whose event is stored. Takes 20 bytes of disk and 3 bytes of memory for a key, and 80 MB of memory. Without it a restart forgets all keys. (default: false)
 ---@field window? string How long sluice remembers a key, from its first event on. At most 7 d without persist. (default: 10m)
 
----Keeps an index of the events' ids, so that sluice find and sluice ledger tell what became of each event, also after it left the spool. Takes less than 12 bytes of disk for an event. index = "event_id" is short for index = { field = "event_id" }.
+---Keeps an index of the events' ids, so that sluice find and sluice ledger tell what became of each event, also after it left the spool. Takes less than 12 bytes of disk for an event, and 2 MiB of memory for each worker. index = "event_id" is short for index = { field = "event_id" }.
 ---@class sluice.stream.index
 ---@field field string Path of the text or number that identifies an event. Events without it are counted, and can't be found.
 ---@field keep? string How long sluice keeps the index of an event. (default: 7d)

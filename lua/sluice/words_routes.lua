@@ -47,8 +47,8 @@ M.stream = {
     index = { type = "options", optional = true, short = "field",
       help = "Keeps an index of the events' ids, so that sluice find and sluice ledger tell "
         .. "what became of each event, also after it left the spool. Takes less than 12 bytes "
-        .. "of disk for an event. index = \"event_id\" is short for "
-        .. "index = { field = \"event_id\" }.",
+        .. "of disk for an event, and 2 MiB of memory for each worker. index = \"event_id\" is "
+        .. "short for index = { field = \"event_id\" }.",
       options = {
         field = { type = "path", required = true,
           help = "Path of the text or number that identifies an event. Events without it are "

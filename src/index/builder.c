@@ -14,6 +14,7 @@
 #include "base/folder.h"
 #include "base/mem.h"
 #include "base/write.h"
+#include "index/print_ring.h"
 
 enum {
     IDS_FIRST = 4096,
@@ -167,6 +168,38 @@ void index_block(struct index_builder *b, int64_t wall_ms, uint64_t policy8)
     b->apart = false;
 }
 
+static void make_room(struct index_builder *b, uint32_t n)
+{
+    if (b->n_ids + n > b->ids_room) {
+        while (b->n_ids + n > b->ids_room) {
+            b->ids_room *= 2;
+        }
+        b->ids = mem_realloc(b->ids, b->ids_room * sizeof *b->ids);
+    }
+}
+
+void index_add_prints(struct index_builder *b, const uint64_t *prints, uint32_t n)
+{
+    struct index_row *row = &b->rows[b->n_rows - 1];
+    const uint32_t ordinal = (uint32_t)(b->next - b->first);
+    struct index_id *ids, *id;
+    uint64_t sum = 0;
+
+    make_room(b, n);
+    ids = id = b->ids + b->n_ids;
+    for (uint32_t i = 0; i < n; i++) {
+        *id = (struct index_id){.print = prints[i], .ordinal = ordinal + i};
+        id += prints[i] != PRINT_NONE;
+        sum += prints[i];
+    }
+    b->n_ids += (uint32_t)(id - ids);
+    row->n_anonymous += n - (uint32_t)(id - ids);
+    row->sum += sum;
+    row->n += n;
+    b->n_events += n;
+    b->next += n;
+}
+
 void index_add(struct index_builder *b, const char *id, size_t n)
 {
     struct index_row *row = &b->rows[b->n_rows - 1];
@@ -176,10 +209,7 @@ void index_add(struct index_builder *b, const char *id, size_t n)
     } else {
         uint64_t print = index_print(id, n);
 
-        if (b->n_ids == b->ids_room) {
-            b->ids_room *= 2;
-            b->ids = mem_realloc(b->ids, b->ids_room * sizeof *b->ids);
-        }
+        make_room(b, 1);
         b->ids[b->n_ids++] = (struct index_id){
             .print = print, .ordinal = (uint32_t)(b->next - b->first)};
         row->sum += print;

@@ -39,6 +39,8 @@ int64_t index_newest_ms(const struct index_builder *b);
 void index_block(struct index_builder *b, int64_t wall_ms, uint64_t policy8);
 /* The next event; id.p NULL: it has none. */
 void index_add(struct index_builder *b, const char *id, size_t n);
+/* The next n events, by their fingerprints; PRINT_NONE: it has no id. There is room. */
+void index_add_prints(struct index_builder *b, const uint64_t *prints, uint32_t n);
 /* The next n sequences are gone. */
 void index_lose(struct index_builder *b, uint64_t n);
 

@@ -27,6 +27,11 @@ struct ids {
     bool has_members;
 };
 
+bool ids_is_plain(const char *path)
+{
+    return strpbrk(path, ".\\\"") == NULL;
+}
+
 struct ids *ids_new(const char *path, struct err *e)
 {
     const struct str paths[] = {str_of(path)};
@@ -38,7 +43,7 @@ struct ids *ids_new(const char *path, struct err *e)
     }
     ids = mem_zalloc(sizeof *ids);
     ids->keys = keys;
-    ids->name = strpbrk(path, ".\\\"") == NULL ? mem_strdup(path) : NULL;
+    ids->name = ids_is_plain(path) ? mem_strdup(path) : NULL;
     arena_init(&ids->arena, ARENA_MAX_BYTES);
     event_batch_init(&ids->batch, &ids->arena);
     return ids;
@@ -71,6 +76,24 @@ void ids_read(struct ids *ids, struct str lines, uint32_t n)
     }
 }
 
+/* The same by reading all of one line. */
+static struct member scan_member(struct ids *ids, struct str line)
+{
+    const struct slot *s;
+
+    ids_read(ids, line, 1);
+    if (ids->batch.n == 0 || ids->batch.events[0].fate != EVENT_ACCEPT) {
+        return (struct member){.found = MEMBER_OTHER};
+    }
+    s = &ids->batch.events[0].slots[0];
+    return (struct member){
+        .value = {ids->batch.body + s->off, s->tag >> 4},
+        .found = member_of_kind((enum slot_kind)(s->tag & 15)),
+    };
+}
+
+/* What is found in a line must not hang on those beside it: the fingerprint of its id is
+ * taken before they are known (ingest/event_id.h). */
 static bool find_members(struct ids *ids, struct str lines, uint32_t n)
 {
     const struct str name = str_of(ids->name);
@@ -85,7 +108,7 @@ static bool find_members(struct ids *ids, struct str lines, uint32_t n)
         }
         m->found = member_find((struct str){p, (size_t)(newline - p)}, name, &m->value);
         if (m->found == MEMBER_UNSURE) {
-            return false;
+            *m = scan_member(ids, (struct str){p, (size_t)(newline - p)});
         }
         p = newline + 1;
     }

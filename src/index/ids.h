@@ -22,6 +22,9 @@ void ids_free(struct ids *ids); /* NULL is fine */
 /* Reads n lines, 64 readable bytes after them; they stay until the next ids_read. */
 void ids_read(struct ids *ids, struct str lines, uint32_t n);
 
+/* Whether the path names a key of the event itself, as it stands between the quotes. */
+bool ids_is_plain(const char *path);
+
 /* The same of events that were stored, so that they need not be checked again: where the
  * id is a field of the event itself, nothing after it is read. */
 void ids_read_stored(struct ids *ids, struct str lines, uint32_t n);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/str.h"
+#include "decode/event.h"
 
 enum member_found {
     MEMBER_TEXT = 0, /* value: between the quotes, nothing to unescape */
@@ -17,6 +18,16 @@ enum member_found {
     MEMBER_ABSENT,
     MEMBER_UNSURE /* a key with escapes, or no JSON: read all of it */
 };
+
+/* The same for a slot that the scanner filled. */
+static inline enum member_found member_of_kind(enum slot_kind kind)
+{
+    return kind == SLOT_STRING    ? MEMBER_TEXT
+           : kind == SLOT_ESCAPED ? MEMBER_ESCAPED
+           : kind == SLOT_NUMBER  ? MEMBER_NUMBER
+           : kind == SLOT_ABSENT  ? MEMBER_ABSENT
+                                  : MEMBER_OTHER;
+}
 
 /* The first member of that name, of the object itself; 16 bytes after the object can be
  * read. name: as it stands between the quotes of a key without escapes. */

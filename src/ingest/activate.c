@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "base/mem.h"
+#include "index/print_ring.h"
 #include "ingest/internal.h"
 #include "ingest/refusals.h"
 #include "ingest/sampling.h"
@@ -27,6 +28,10 @@ static void bind_writers(struct ingest *in, const struct binding *b, bool anew)
         o->synced = !dead && b->plan->streams[i].ack == ACK_SYNCED;
         o->delivered = !dead && b->plan->streams[i].ack == ACK_DELIVERED;
         o->delivered_ms = dead ? 0 : b->plan->streams[i].delivered_ms;
+        if (in->conf.prints != NULL) {
+            o->prints =
+                print_rings_get(in->conf.prints, b->stream_ids[i], in->conf.worker);
+        }
         if (o->writer != NULL) {
             continue;
         }

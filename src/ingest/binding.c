@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "index/print_ring.h"
+#include "ingest/event_id.h"
 #include "ingest/internal.h"
 #include "policy/load/load.h"
 #include "policy/run/run.h"
@@ -62,6 +64,14 @@ struct binding *binding_new(struct ingest *in, struct policy *p,
         }
         b->spool_writers[i] = *w;
     }
+    if (in->conf.prints != NULL) {
+        b->id_fields = id_fields_of(b->plan);
+    }
+    for (uint32_t i = 0; b->id_fields != NULL && i < b->plan->n_streams; i++) {
+        if (b->id_fields[i].hash != 0) {
+            (void)print_rings_open(in->conf.prints, b->stream_ids[i], in->conf.worker);
+        }
+    }
     return b;
 }
 
@@ -72,6 +82,7 @@ void binding_free(struct binding *b)
         tally_fini(&b->tally);
         shadow_free(b->shadow);
         free(b->accounts);
+        free(b->id_fields);
         policy_unref(b->policy);
         free(b);
     }

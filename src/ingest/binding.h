@@ -18,6 +18,7 @@
 #include "ingest/tally.h"
 
 struct account;
+struct id_field;
 struct shadow;
 
 struct binding {
@@ -29,13 +30,14 @@ struct binding {
     int stream_ids[PLAN_STREAMS_MAX]; /* of plan->streams, dead letters last */
     struct spool_writer *spool_writers[PLAN_STREAMS_MAX]; /* of stream_ids */
     uint32_t n_writers;
-    int dead;                  /* place of the dead letters' stream, or -1 */
-    atomic_uint refs;          /* one of ingest, one a request */
-    atomic_bool bound;         /* ingest has its one */
-    uint64_t policy8;          /* first 8 bytes of the policy's hash */
-    struct account **accounts; /* of plan->routes; made when it is bound */
-    struct tally tally;        /* counts during a rollout */
-    struct shadow *shadow;     /* it decides on copies only; NULL: for real */
+    struct id_field *id_fields; /* of plan->streams; NULL: no stream has an index */
+    int dead;                   /* place of the dead letters' stream, or -1 */
+    atomic_uint refs;           /* one of ingest, one a request */
+    atomic_bool bound;          /* ingest has its one */
+    uint64_t policy8;           /* first 8 bytes of the policy's hash */
+    struct account **accounts;  /* of plan->routes; made when it is bound */
+    struct tally tally;         /* counts during a rollout */
+    struct shadow *shadow;      /* it decides on copies only; NULL: for real */
 };
 
 void binding_hold(struct binding *b);

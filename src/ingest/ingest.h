@@ -22,6 +22,7 @@ struct http_handed;
 struct ingest;
 struct policy;
 struct policy_state;
+struct print_rings;
 struct ring;
 struct samples;
 struct shadow_sample;
@@ -35,6 +36,7 @@ struct ingest_conf {
     struct tls_door *const *doors; /* of their certificates; copied. NULL: none */
     uint32_t n_listeners;          /* as the plan has */
     struct ring *lines;            /* of the access log; NULL: it has none */
+    struct print_rings *prints;    /* of all workers; NULL: no indexer takes any */
     const atomic_bool *leaving;    /* the process stops; NULL: it never does */
     /* Takes bindings that no request needs any more: closing a Lua state takes
      * milliseconds, which are not the worker's. Must not block. */

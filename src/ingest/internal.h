@@ -14,6 +14,7 @@
 #include "ingest/answer.h"
 #include "ingest/answer_head.h"
 #include "ingest/binding.h"
+#include "ingest/event_id.h"
 #include "ingest/ingest.h"
 #include "ingest/shadow.h"
 #include "ingest/share.h"
@@ -88,7 +89,11 @@ struct stream_writer {
     int64_t delivered_ms;        /* most time to wait for that */
     uint64_t n_pending;          /* events, for the counters at commit */
     stats_cell *stored, *failed, *bytes;
-    uint64_t n_records; /* of n_pending: refusals, see refusals.h */
+    struct print_ring *prints; /* to its index's thread; NULL: it has no index */
+    uint64_t ids_field;        /* hash of the field whose ids are noted in the pending
+                                  block; 0: none are */
+    bool ids_mixed;            /* and of another field, by another policy */
+    uint64_t n_records;        /* of n_pending: refusals, see refusals.h */
     struct {
         stats_cell *stored, *over_rate, *no_room, *failed;
     } records; /* NULL: it has none */

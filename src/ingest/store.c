@@ -159,6 +159,13 @@ static bool append(struct ingest *in, const struct binding *b,
     if (UNLIKELY(is_identified(b, s))) {
         identify(o->writer, hold, s, i);
     }
+    if (UNLIKELY(b->id_fields != NULL) && s != b->dead && b->id_fields[s].hash != 0) {
+        const struct spool_note id =
+            event_id_of(&b->id_fields[s], route->id_slots[s], &in->batch, ev, kept,
+                        (struct str){out, n});
+
+        event_id_note(o, &b->id_fields[s], id);
+    }
     o->n_pending++;
     return true;
 }

@@ -377,6 +377,7 @@ struct route {
     int32_t stream;           /* index into plan->streams; -1: on_event must say */
     const int16_t *key_slots; /* by stream: where the schema has its key; -1: it has
                                  not, or the stream has no key. NULL: all -1 */
+    const int16_t *id_slots;  /* the same of the fields that streams have an index of */
     uint64_t max_event;       /* bytes of an event before edits; 0: any number */
     enum body_encoding encoding;
     struct str encoding_arg; /* ENCODING_BY_QUERY: its name */

@@ -98,6 +98,7 @@ struct server {
     struct quotas *quotas; /* of the registry, on disk */
     struct collector *collectors[SPOOL_STREAMS_MAX]; /* of dedup's keys, by stream id */
     struct indexer *indexers[SPOOL_STREAMS_MAX];     /* the same way */
+    struct print_rings *prints;                      /* what workers hand to them */
     struct worker **workers;
     struct access *access; /* lines.c */
     struct listenings listeners;

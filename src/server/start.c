@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "index/print_ring.h"
 #include "policy/run/run.h"
 #include "server/admin/note.h"
 #include "server/certificates.h"
@@ -118,6 +119,7 @@ static bool make_workers(struct server *s, struct err *e)
                                              .listen_fds = fds,
                                              .doors = doors,
                                              .lines = access_ring(s->access, i),
+                                             .prints = s->prints,
                                              .leaving = &s->leaving,
                                              .n_listeners = s->listeners.n,
                                              .mail = &s->mail,
@@ -246,6 +248,7 @@ bool start_all(struct server *s, struct err *e)
     s->live = generation_new(&s->generations, s->fell_back ? "suspect" : "start");
     generation_policy(s->live, s->policy);
     s->sinks_ahead = true;
+    s->prints = print_rings_new(s->n_workers);
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
         !keystores_open(s, s->policy, s->stream_ids, e) ||

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "index/print_ring.h"
 #include "server/admin/tap.h"
 #include "server/index/indexes.h"
 #include "server/internal.h"
@@ -128,6 +129,7 @@ bool stop_all(struct server *s)
         }
         spool_close(s->spool);
     }
+    print_rings_free(s->prints);
     if (!joined) {
         return false; /* its thread ends with the process */
     }

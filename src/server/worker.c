@@ -121,6 +121,7 @@ struct worker *worker_new(const struct worker_conf *c)
                                                  .doors = c->doors,
                                                  .n_listeners = c->n_listeners,
                                                  .lines = c->lines,
+                                                 .prints = c->prints,
                                                  .leaving = c->leaving,
                                                  .retire = on_retire,
                                                  .differs = on_differs,

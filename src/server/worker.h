@@ -37,7 +37,8 @@ struct worker_conf {
     const int *listen_fds; /* the caller's; read by worker_new. -1: not opened */
     struct tls_door *const *doors; /* of their certificates; the same */
     uint32_t n_listeners;
-    struct ring *lines; /* of the access log; outlives the worker */
+    struct ring *lines;         /* of the access log; outlives the worker */
+    struct print_rings *prints; /* of all workers; the same */
     const atomic_bool *leaving;
     struct mailbox *mail; /* the supervisor's: the calls below come from it */
     void (*freed)(void *arg, struct binding *b); /* b was freed: no pointer now */

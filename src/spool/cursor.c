@@ -352,6 +352,28 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
     return SPOOL_READ_OK;
 }
 
+/* Whether the next block is `given`, all of it before `end`: then it was taken. */
+static bool pass(struct spool_cursor *cur, const struct spool_written *given,
+                 uint64_t end, struct spool_block *out)
+{
+    const struct segment *g = cur->seg;
+
+    if (g->old || g->number != given->number || cur->off != given->off ||
+        cur->seq != given->first || given->bytes > end - cur->off) {
+        return false;
+    }
+    is_read(cur->place);
+    *out = (struct spool_block){.first = given->first,
+                                .n = given->n,
+                                .payload_bytes = given->payload_bytes,
+                                .wall_ms = given->wall_ms,
+                                .policy8 = given->policy8};
+    cur->off += given->bytes;
+    cur->seq = given->first + given->n;
+    ages_note(cur->place, given->first, cur->seq, given->wall_ms);
+    return true;
+}
+
 /* The disk has not told yet which events the shard has. */
 static bool unknown(const struct spool_cursor *cur)
 {
@@ -366,6 +388,13 @@ static bool unknown(const struct spool_cursor *cur)
 
 enum spool_read spool_cursor_next(struct spool_cursor *cur, struct spool_block *out,
                                   uint64_t *lost)
+{
+    return spool_cursor_next_but(cur, NULL, out, lost);
+}
+
+enum spool_read spool_cursor_next_but(struct spool_cursor *cur,
+                                      const struct spool_written *given,
+                                      struct spool_block *out, uint64_t *lost)
 {
     bool again = true;
     enum spool_read r = SPOOL_READ_AGAIN;
@@ -396,6 +425,9 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur, struct spool_block *
         }
         switch (look(cur, &end)) {
         case STEP_READ:
+            if (given != NULL && pass(cur, given, end, out)) {
+                return SPOOL_READ_OK;
+            }
             r = read_block(cur, end, out, lost, &again);
             break;
         case STEP_NEXT:

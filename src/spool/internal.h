@@ -202,6 +202,8 @@ struct spool_writer {
     struct spool_identity
         *identities; /* as many as entries; NULL until they are noted */
     bool identified;
+    struct spool_note *notes; /* as many as entries; NULL until there is one */
+    struct spool_written written;
     uint32_t n, entries_room;
     uint32_t marked;       /* events pending when the request began */
     uint64_t key_hash;     /* of the key that the entries note */

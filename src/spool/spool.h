@@ -150,6 +150,29 @@ bool spool_writer_key(struct spool_writer *w, uint64_t key_hash, bool identified
 struct spool_identity;
 void spool_writer_identify(struct spool_writer *w, const struct spool_identity *id);
 
+/* Where the id of the event that spool_writer_append has just closed stands in it. In
+ * memory only, until the commit. The first call makes the room. */
+enum spool_note_kind {
+    SPOOL_NOTE_UNKNOWN = 0, /* nothing was noted */
+    SPOOL_NOTE_NONE,        /* it has no id */
+    SPOOL_NOTE_PLAIN,       /* the text from off on, len bytes, is the id */
+    SPOOL_NOTE_ESCAPED      /* the same with JSON's escapes */
+};
+struct spool_note {
+    uint32_t off, tag; /* tag: kind | len << 2 */
+};
+enum { SPOOL_NOTE_MAX = UINT32_MAX >> 2 }; /* bytes of an id */
+void spool_writer_note(struct spool_writer *w, struct spool_note note);
+
+/* The pending events, until the next call on w. notes: NULL: there never was one. */
+struct spool_pending {
+    const char *payload;
+    const struct spool_entry *entries;
+    const struct spool_note *notes;
+    uint32_t n;
+};
+struct spool_pending spool_writer_events(const struct spool_writer *w);
+
 /* Drops the pending events after the mark, as one request refuses its batch. */
 uint32_t
 spool_writer_mark(struct spool_writer *w); /* events pending; a request begins */
@@ -164,6 +187,17 @@ size_t spool_writer_event_bytes(const struct spool_writer *w); /* of its events 
  * policy8: first 8 bytes of the policy's hash. */
 enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
                                       uint64_t policy8, uint64_t *last) MUST_USE;
+
+/* A block that lies in a shard of this process, and where. */
+struct spool_written {
+    uint64_t first;       /* sequence of its first event */
+    uint64_t number, off; /* its segment, and its place in that */
+    int64_t wall_ms;
+    uint64_t policy8;
+    uint32_t bytes, payload_bytes, n;
+};
+/* The block of the last commit that was SPOOL_OK. */
+const struct spool_written *spool_writer_written(const struct spool_writer *w);
 
 /* The last sequence known to be on stable storage. */
 uint64_t spool_writer_synced(const struct spool_writer *w);
@@ -326,6 +360,13 @@ void spool_cursor_close(struct spool_cursor *cur);
  * start: skip those with first + i < pos.seq. */
 enum spool_read spool_cursor_next(struct spool_cursor *cur, struct spool_block *out,
                                   uint64_t *lost);
+
+/* The same for a caller that has what it needs of the block `given`: where that is the
+ * next one, and can be read by now, it is passed over unread. *out then has payload NULL
+ * and what `given` says. */
+enum spool_read spool_cursor_next_but(struct spool_cursor *cur,
+                                      const struct spool_written *given,
+                                      struct spool_block *out, uint64_t *lost);
 
 /* Lets go of a segment that was given up for c (when_full = "skip"), though nothing
  * is read now: it can't be reused before. Views of the last block stay. */

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "base/attr.h"
 #include "base/mem.h"
 #include "spool/internal.h"
 
@@ -12,6 +13,7 @@ enum {
     BYTES_FIRST = 64 << 10,
     ENTRIES_FIRST = 256,
     BYTES_KEPT = 4 << 20,
+    BYTES_PAD = 24, /* readable after an event's text: member_find wants 16 */
     FIRST_SEGMENT_MS = 5000,
     NEXT_SEGMENT_MS = 250
 };
@@ -62,7 +64,7 @@ struct spool_writer *spool_writer_open(struct spool *s, int stream, uint32_t wor
     w->wake_arg = wake_arg;
     w->next_seq = 1;
     w->room = BYTES_FIRST;
-    w->bytes = mem_alloc(BLOCK_HEAD_BYTES + w->room + 8);
+    w->bytes = mem_alloc(BLOCK_HEAD_BYTES + w->room + BYTES_PAD);
     w->entries_room = ENTRIES_FIRST;
     w->entries = mem_alloc(w->entries_room * sizeof *w->entries);
     (void)pthread_mutex_lock(&s->lock);
@@ -89,6 +91,7 @@ void spool_writer_close(struct spool_writer *w)
     free(w->bytes);
     free(w->entries);
     free(w->identities);
+    free(w->notes);
     free(w);
 }
 
@@ -104,7 +107,7 @@ static void grow(struct spool_writer *w, uint32_t need)
     while (w->room < need) {
         w->room *= 2;
     }
-    w->bytes = mem_realloc(w->bytes, BLOCK_HEAD_BYTES + w->room + 8);
+    w->bytes = mem_realloc(w->bytes, BLOCK_HEAD_BYTES + w->room + BYTES_PAD);
 }
 
 char *spool_writer_room(struct spool_writer *w, size_t n)
@@ -136,9 +139,15 @@ void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
             w->identities =
                 mem_realloc(w->identities, w->entries_room * sizeof *w->identities);
         }
+        if (w->notes != NULL) {
+            w->notes = mem_realloc(w->notes, w->entries_room * sizeof *w->notes);
+        }
     }
     if (w->identified) {
         w->identities[w->n] = (struct spool_identity){{0, 0}};
+    }
+    if (UNLIKELY(w->notes != NULL)) {
+        w->notes[w->n] = (struct spool_note){0, SPOOL_NOTE_UNKNOWN};
     }
     w->entries[w->n++] = (struct spool_entry){.off = w->n_bytes,
                                               .len = n,
@@ -166,6 +175,21 @@ void spool_writer_identify(struct spool_writer *w, const struct spool_identity *
 {
     assert(w->identified && w->n > 0);
     w->identities[w->n - 1] = *id;
+}
+
+void spool_writer_note(struct spool_writer *w, struct spool_note note)
+{
+    assert(w->n > 0 && w->n <= w->entries_room);
+    if (UNLIKELY(w->notes == NULL)) {
+        w->notes = mem_zalloc(w->entries_room * sizeof *w->notes);
+    }
+    w->notes[w->n - 1] = note;
+}
+
+struct spool_pending spool_writer_events(const struct spool_writer *w)
+{
+    return (struct spool_pending){w->bytes + BLOCK_HEAD_BYTES, w->entries, w->notes,
+                                  w->n};
 }
 
 uint32_t spool_writer_mark(struct spool_writer *w)
@@ -200,7 +224,7 @@ static void empty(struct spool_writer *w)
     w->marked = 0;
     if (w->room > BYTES_KEPT) {
         w->room = BYTES_FIRST;
-        w->bytes = mem_realloc(w->bytes, BLOCK_HEAD_BYTES + w->room + 8);
+        w->bytes = mem_realloc(w->bytes, BLOCK_HEAD_BYTES + w->room + BYTES_PAD);
     }
 }
 
@@ -326,11 +350,24 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
     }
     atomic_store(&g->tail, tail_of(end + size, tail_n(tail) + w->n));
     atomic_store_explicit(&sh->left, g->bytes - end - size, memory_order_relaxed);
+    w->written = (struct spool_written){.first = w->next_seq,
+                                        .number = g->number,
+                                        .off = end,
+                                        .wall_ms = wall_ms,
+                                        .policy8 = policy8,
+                                        .bytes = (uint32_t)size,
+                                        .payload_bytes = w->n_bytes,
+                                        .n = w->n};
     w->next_seq += w->n;
     *last = w->next_seq - 1;
     empty(w);
     told(w, size);
     return SPOOL_OK;
+}
+
+const struct spool_written *spool_writer_written(const struct spool_writer *w)
+{
+    return &w->written;
 }
 
 uint64_t spool_writer_synced(const struct spool_writer *w)

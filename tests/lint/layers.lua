@@ -11,7 +11,8 @@ local allowed = {
     "signature", "agents" },
   sink = { "plan", "decode", "batch", "journal", "loop", "spool" },
   delivery = { "sink", "journal", "plan", "decode", "batch", "spool", "loop" },
-  ingest = { "http", "decode", "plan", "policy", "shared", "spool", "tables", "access" },
+  ingest = { "http", "decode", "plan", "policy", "shared", "spool", "tables", "access",
+    "index" },
   server = "any", cli = "any", testkit = "any",
 }
 

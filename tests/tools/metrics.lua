@@ -99,7 +99,7 @@ local sections = {
     { "stream", "dedup_keys dedup_forgotten_total dedup_saved_keys dedup_disk_bytes",
       "dedup_damaged_total" } },
   { "The index of ids", "Of streams with `index`, for `sluice find` and `sluice ledger`.",
-    { "stream", "index_events_total index_disk_bytes",
+    { "stream", "index_events_total index_read_events_total index_disk_bytes",
       "index_dropped_events_total index_damaged_total" },
     { "sink", "sink_unrecorded_places_total" } },
 }

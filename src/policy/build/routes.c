@@ -17,18 +17,30 @@ static int16_t slot_of_key(const struct schema *s, const char *key)
     return -1;
 }
 
-static const int16_t *key_slots(struct build *b, const struct route *r)
+static const char *message_key(const struct stream_plan *s)
+{
+    return s->key;
+}
+
+static const char *index_field(const struct stream_plan *s)
+{
+    return s->index_field;
+}
+
+/* Where the schema has that field of each stream; NULL: no stream has one. */
+static const int16_t *stream_slots(struct build *b, const struct route *r,
+                                   const char *(*field)(const struct stream_plan *s))
 {
     const struct plan *p = b->plan;
     int16_t *slots = NULL;
 
     for (uint32_t i = 0; i < p->n_streams; i++) {
-        if (p->streams[i].key == NULL) {
+        if (field(&p->streams[i]) == NULL) {
             continue;
         }
         slots = build_room(b, p->n_streams * sizeof *slots);
         for (uint32_t k = 0; k < p->n_streams; k++) {
-            slots[k] = slot_of_key(r->schema, p->streams[k].key);
+            slots[k] = slot_of_key(r->schema, field(&p->streams[k]));
         }
         break;
     }
@@ -283,7 +295,8 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     r->body = body_of(b);
     r->schema = schema < 0 ? NULL : b->plan->schemas[schema];
     r->stream = (int32_t)field_number(b, "stream", -1);
-    r->key_slots = key_slots(b, r);
+    r->key_slots = stream_slots(b, r, message_key);
+    r->id_slots = stream_slots(b, r, index_field);
     r->max_event = field_whole(b, "max_event");
     r->encoding_arg = field_text(b, "encoding_arg");
     r->encoding = r->encoding_arg.p != NULL           ? ENCODING_BY_QUERY

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
+#include "plan/plan.h"
 #include "server/index/internal.h"
 
 #define LOOK_NS 100000000ull /* between two looks at the spool */
@@ -27,6 +28,11 @@ static void publish(struct indexer *x)
     x->n_events =
         stats_counter("sluice_index_events_total",
                       "Events that the index of the stream has read.", labels);
+    x->n_read = stats_counter(
+        "sluice_index_read_events_total",
+        "Events that the index has read from the spool, because their worker has not "
+        "handed over their ids.",
+        labels);
     x->n_dropped = stats_counter(
         "sluice_index_dropped_events_total",
         "Events that no index file has, because the disk did not take it.", labels);
@@ -57,6 +63,13 @@ static void indexer_free(struct indexer *x)
     free(x);
 }
 
+static void take_field(struct indexer *x, const char wanted[INDEX_FIELD_MAX])
+{
+    memcpy(x->field, wanted, sizeof x->field);
+    x->field_hash = plan_key_hash(x->field);
+    index_note_field(x);
+}
+
 /* Another field: files have ids of one. */
 static void follow(struct indexer *x)
 {
@@ -77,8 +90,7 @@ static void follow(struct indexer *x)
     }
     ids_free(x->ids);
     x->ids = ids;
-    memcpy(x->field, wanted, sizeof x->field);
-    index_note_field(x);
+    take_field(x, wanted);
 }
 
 static void *run(void *arg)
@@ -136,6 +148,8 @@ struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e)
     x->spool = conf->spool;
     x->name = mem_strdup(conf->name);
     x->dir = mem_strdup(conf->dir);
+    x->stream = conf->stream;
+    x->prints = conf->prints;
     x->file_bytes = conf->segment_bytes / 2;
     (void)pthread_mutex_init(&x->lock, NULL);
     latch_init(&x->stopped);
@@ -147,8 +161,7 @@ struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e)
         indexer_free(x);
         return NULL;
     }
-    memcpy(x->field, x->wanted, sizeof x->field);
-    index_note_field(x);
+    take_field(x, x->wanted);
     keyclock_init(&x->clock, newest(x), clock_wall_ms(),
                   (int64_t)(clock_mono_ns() / 1000000));
     index_drop_aside(x);

@@ -9,6 +9,11 @@
  * in memory here; a disk that takes no file costs the index of these events, not the
  * events, and does not hold their segments.
  *
+ * Workers hand the ids over in memory with each block (index/print_ring.h); then the block
+ * is passed over unread. The thread reads what they did not hand over: events of an
+ * earlier process, of blocks with an id that was not sure, and those that came while a
+ * ring was full, because this thread was slow. Both ways make the same files.
+ *
  * A thread of its own. The functions are for the thread that alters sinks.
  */
 #pragma once
@@ -20,6 +25,7 @@
 
 struct err;
 struct indexer;
+struct print_rings;
 struct spool;
 
 struct indexer_settings {
@@ -31,9 +37,10 @@ struct indexer_settings {
 struct indexer_conf {
     struct spool *spool;
     int stream;
-    const char *name;       /* the stream's */
-    const char *dir;        /* of the files; made if missing */
-    uint64_t segment_bytes; /* half as many bytes of events are one file */
+    const char *name;           /* the stream's */
+    const char *dir;            /* of the files; made if missing */
+    uint64_t segment_bytes;     /* half as many bytes of events are one file */
+    struct print_rings *prints; /* from the workers; outlives the indexer */
     struct indexer_settings settings;
 };
 

@@ -28,6 +28,7 @@ static bool open_one(struct server *s, const struct plan *plan,
                                             .name = st->name,
                                             .dir = dir,
                                             .segment_bytes = plan->spool.segment_bytes,
+                                            .prints = s->prints,
                                             .settings = settings},
                      e);
     return s->indexers[id] != NULL;

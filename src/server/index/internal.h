@@ -3,7 +3,7 @@
  *
  *   indexes.c    which streams have one
  *   indexer.c    its life and its thread
- *   reading.c    ids out of the spool, into builders
+ *   reading.c    ids from the workers' rings and out of the spool, into builders
  *   files.c      builders to files, and which of these are kept
  */
 #pragma once
@@ -14,6 +14,7 @@
 #include "base/latch.h"
 #include "index/builder.h"
 #include "index/ids.h"
+#include "index/print_ring.h"
 #include "keys/keyclock.h"
 #include "server/index/indexer.h"
 #include "spool/spool.h"
@@ -28,6 +29,7 @@ struct index_reader { /* of a shard */
     uint32_t epoch, worker;
     bool ended;
     struct spool_cursor *cursor;    /* NULL: it was read to its end */
+    struct print_ring *ring;        /* of its worker; NULL: not known, or none */
     uint64_t next;                  /* the next event's sequence */
     struct index_builder *builder;  /* NULL: empty */
     uint64_t n_bytes;               /* of the events in it */
@@ -62,12 +64,15 @@ struct indexer {
     uint64_t n_bytes; /* of them */
     struct index_pending pending[INDEX_PENDING_MAX];
     uint32_t n_pending;
+    int stream;
+    struct print_rings *prints;
     struct ids *ids;
     char field[INDEX_FIELD_MAX]; /* of ids */
+    uint64_t field_hash;         /* plan_key_hash of it */
     struct keyclock clock;
     bool failing;
     uint64_t tried_ns, told_ns, trimmed_ns;
-    stats_cell *n_events, *n_dropped, *n_damaged, *bytes;
+    stats_cell *n_events, *n_read, *n_dropped, *n_damaged, *bytes;
     /* by other threads */
     pthread_mutex_t lock;
     char wanted[INDEX_FIELD_MAX];

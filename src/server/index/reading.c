@@ -89,6 +89,37 @@ static void take_events(struct indexer *x, struct index_reader *r,
     }
 }
 
+/* All of b is in r's builder. */
+static void block_taken(struct indexer *x, struct index_reader *r,
+                        const struct spool_block *b)
+{
+    r->n_bytes += b->payload_bytes;
+    if (r->builder != NULL && (r->n_bytes >= x->file_bytes ||
+                               !index_has_room(r->builder, INDEX_FILE_EVENTS))) {
+        index_put(x, r);
+    }
+}
+
+/* A block of which the worker has told the ids. */
+static void take_prints(struct indexer *x, struct index_reader *r,
+                        const struct spool_block *b, const uint64_t *prints)
+{
+    uint32_t done = 0;
+
+    r->block_of = NULL;
+    while (done < b->n) {
+        uint32_t n = b->n - done;
+
+        make_room(x, r, b);
+        n = index_has_room(r->builder, n) ? n : 1;
+        index_add_prints(r->builder, prints + done, n);
+        r->next += n;
+        done += n;
+    }
+    stats_add(x->n_events, b->n);
+    block_taken(x, r, b);
+}
+
 static void take_block(struct indexer *x, struct index_reader *r,
                        const struct spool_block *b)
 {
@@ -103,13 +134,10 @@ static void take_block(struct indexer *x, struct index_reader *r,
         stop = stop < end ? stop : end;
         take_events(x, r, b, stop);
         stats_add(x->n_events, stop - from);
+        stats_add(x->n_read, stop - from);
         r->next = index_covered(x, r->epoch, r->worker, stop);
     }
-    r->n_bytes += b->payload_bytes;
-    if (r->builder != NULL && (r->n_bytes >= x->file_bytes ||
-                               !index_has_room(r->builder, INDEX_FILE_EVENTS))) {
-        index_put(x, r);
-    }
+    block_taken(x, r, b);
 }
 
 static void lose(struct indexer *x, struct index_reader *r, uint64_t n)
@@ -133,15 +161,41 @@ static void end_reader(struct indexer *x, struct index_reader *r)
     r->cursor = NULL;
 }
 
+/* The next block as its worker has handed it over; NULL: it did not. Those before it were
+ * read, or are lost. */
+static const struct print_block *handed(struct indexer *x, struct index_reader *r)
+{
+    const struct print_block *ids = NULL;
+
+    if (r->ring == NULL && r->epoch == spool_epoch(x->spool)) {
+        r->ring = print_rings_get(x->prints, x->stream, r->worker);
+    }
+    while (r->ring != NULL && (ids = print_ring_head(r->ring)) != NULL &&
+           ids->at.first < r->next) {
+        print_ring_take(r->ring);
+    }
+    return ids != NULL && ids->at.first == r->next && ids->field == x->field_hash
+               ? ids
+               : NULL;
+}
+
 static void read_shard(struct indexer *x, struct index_reader *r, uint64_t until_ns)
 {
+    const struct print_block *ids;
     struct spool_block b;
     uint64_t lost;
 
     while (r->cursor != NULL && clock_mono_ns() < until_ns) {
-        switch (spool_cursor_next(r->cursor, &b, &lost)) {
+        ids = handed(x, r);
+        switch (spool_cursor_next_but(r->cursor, ids == NULL ? NULL : &ids->at, &b,
+                                      &lost)) {
         case SPOOL_READ_OK:
-            take_block(x, r, &b);
+            if (b.payload == NULL) {
+                take_prints(x, r, &b, ids->prints);
+                print_ring_take(r->ring);
+            } else {
+                take_block(x, r, &b);
+            }
             break;
         case SPOOL_READ_GAP:
         case SPOOL_READ_VOID:

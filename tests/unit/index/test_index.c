@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "index/builder.h"
+#include "index/print_ring.h"
 #include "index/reader.h"
 
 static char folder[64], path[128];
@@ -117,6 +118,50 @@ static void the_fingerprint_is_that_of_clickhouse(void **state)
     (void)state;
     /* SELECT sipHash64('') */
     assert_true(index_print("", 0) == 2202906307356721367u);
+}
+
+static char *bytes_of_file(size_t *n)
+{
+    FILE *f = fopen(path, "rb");
+    char *bytes = malloc(1 << 24);
+
+    assert_non_null(f);
+    *n = fread(bytes, 1, 1 << 24, f);
+    (void)fclose(f);
+    return bytes;
+}
+
+/* Of fingerprints that a worker took comes the same file as of ids. */
+static void prints_make_the_file_that_ids_make(void **state)
+{
+    enum { EVENTS = 20000, EACH = 77 };
+    struct index_builder *by_id = index_builder_new(9),
+                         *by_print = index_builder_new(9);
+    uint64_t prints[EACH];
+    char *a, *b, id[32];
+    size_t n_a, n_b;
+
+    (void)state;
+    for (uint32_t i = 0; i < EVENTS; i += EACH) {
+        index_block(by_id, 1700000000000 + i, i % 2);
+        index_block(by_print, 1700000000000 + i, i % 2);
+        for (uint32_t k = 0; k < EACH; k++) {
+            const bool none = (i + k) % 5 == 0;
+
+            (void)id_of(id, (i + k) % 9000);
+            index_add(by_id, none ? NULL : id, strlen(id));
+            prints[k] = none ? PRINT_NONE : index_print(id, strlen(id));
+        }
+        index_add_prints(by_print, prints, EACH);
+    }
+    (void)written(by_id);
+    a = bytes_of_file(&n_a);
+    (void)written(by_print);
+    b = bytes_of_file(&n_b);
+    assert_int_equal(n_a, n_b);
+    assert_memory_equal(a, b, n_a);
+    free(a);
+    free(b);
 }
 
 static void every_id_is_found_at_its_sequence(void **state)
@@ -365,6 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fingerprint_is_that_of_clickhouse),
         cmocka_unit_test(every_id_is_found_at_its_sequence),
+        cmocka_unit_test(prints_make_the_file_that_ids_make),
         cmocka_unit_test(an_event_takes_less_than_12_bytes),
         cmocka_unit_test(a_million_equal_ids_are_all_there),
         cmocka_unit_test(rows_count_minutes_exactly),
