@@ -302,6 +302,8 @@ describe("ids that workers hand over", function()
   it("are of the field that the file has, whatever a reload changes", function()
     start { workers = 2 }
     for round = 1, 3 do
+      -- Busy with the files of one field while ids of the next come.
+      if round == 3 then f:rules "on=write do=delay ms=300 path=/index/ thread=index" end
       for _, field in ipairs { "a.id", "n", "event_id" } do
         send(10, 30)
         h.write(s.path, policy { workers = 2, field = field })
@@ -314,7 +316,15 @@ describe("ids that workers hand over", function()
       assert.equal(200, h.request(s.admin, "POST", "/reload").status)
       send(5, 30)
     end
+    f:rules()
+    h.write(s.path, policy { workers = 2 })
+    assert.equal(200, h.request(s.admin, "POST", "/reload").status)
+    send(5, 30)
     settle()
+    local before = metric "sluice_index_read_events_total"
+    for i = 1, 10 do s:post("/named", uniform(2000, "last" .. i)) end
+    settle()
+    assert.is_true(metric "sluice_index_read_events_total" - before < 10000)
     assert.equal(0, s:stop())
     local _, fields = files(s.data)
     local seen = {}
