@@ -32,7 +32,7 @@ describe("otlp_logs.lua", function()
   it("answers full success as an exporter expects it", function()
     -- The exporter for Node warns of each answer that has a partialSuccess.
     for _, r in ipairs { records '{"body":{"stringValue":"a"}}', export '{"resourceLogs":[]}',
-      export '{"resourceLogs":[{"resource":{}}]}' } do
+      export '{"resourceLogs":null}', export '{"resourceLogs":[{"resource":{}}]}', export "{}" } do
       assert.same({ 200, "{}" }, { r.status, r.body })
     end
   end)
@@ -46,7 +46,7 @@ describe("otlp_logs.lua", function()
   end)
 
   it("says 400 where all are refused, or the body is no export", function()
-    for _, body in ipairs { "", "[]", "{", "{}", '{"resourceLogs":{}}',
+    for _, body in ipairs { "", "[]", "{", '{"resourceSpans":[]}', '{"resourceLogs":{}}',
         '{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":"x"}]}]}]}' } do
       assert.equal(400, export(body).status, body)
     end

@@ -191,7 +191,8 @@ struct reading {
     struct scan *s;
     const struct envelope *v;
     struct scan_error *se;
-    bool found;                       /* the list was read */
+    bool found;                       /* the list was read, or is null */
+    bool empty;                       /* the object is "{}" */
     struct slot *values;              /* an item's, by field; NULL: the batch's */
     bool seen[SCHEMA_FIELDS_MAX * 4]; /* by the tree's children */
 };
@@ -311,9 +312,10 @@ static enum scan_result items(struct reading *r)
     }
 }
 
-/* An item's list may be null: encoders write one that is empty so. */
+/* A list of several levels may be null: encoders write one that is empty so. */
 static enum scan_result events(struct reading *r)
 {
+    bool nested = r->values != NULL || r->v->inner != NULL;
     struct lex *l = &r->s->l;
     const char *from = l->p;
     enum slot_kind kind;
@@ -322,8 +324,8 @@ static enum scan_result events(struct reading *r)
         if (!lex_value(l, 1, &kind)) {
             return scan_failed(r->s, r->se);
         }
-        return kind == SLOT_NULL && r->values != NULL ? SCAN_OK
-                                                      : wrong(r, from, r->v->no_array);
+        r->found = kind == SLOT_NULL && nested;
+        return r->found ? SCAN_OK : wrong(r, from, r->v->no_array);
     }
     r->found = true;
     return r->v->inner != NULL ? items(r) : list_read(r->s, r->se);
@@ -405,6 +407,7 @@ static enum scan_result object(struct reading *r, uint16_t node)
     lex_maybe_space(l);
     more = l->p >= l->end || *l->p != '}';
     l->p += !more;
+    r->empty = !more && node == 0;
     while (more) {
         enum scan_result result = member(r, node);
 
@@ -442,7 +445,10 @@ enum scan_result envelope_read(struct scan *s, const struct envelope *v, bool *f
         *found = r.found;
         return result;
     }
-    return result == SCAN_OK && !r.found ? wrong(&r, s->b->body, v->missing) : result;
+    /* Encoders of Protobuf leave empty lists out: nothing of "{}" is lost. */
+    return result == SCAN_OK && !r.found && !(r.empty && v->inner != NULL)
+               ? wrong(&r, s->b->body, v->missing)
+               : result;
 }
 
 enum scan_result envelope_one(struct scan *s, const struct envelope *v,
