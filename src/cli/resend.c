@@ -20,9 +20,10 @@ enum { EVENTS = 100, BYTES = 1 << 20, ANSWER = 64 << 10, TIMEOUT_S = 60 };
 
 struct resend {
     CURL *curl;
+    struct curl_slist *lines, *alone; /* the headers of a batch and of one text */
     struct replayed *marks;
-    char *body;
-    size_t n_body, room;
+    char *body, *sent;
+    size_t n_body, room, sent_room;
     size_t ends[EVENTS]; /* of its events in the body */
     struct mark ids[EVENTS];
     uint32_t n;
@@ -44,13 +45,15 @@ static size_t on_answer(char *p, size_t size, size_t n, void *arg)
 }
 
 /* The status; 0 and *e: no answer. */
-static long post(struct resend *r, const char *p, size_t n, struct err *e)
+static long post(struct resend *r, struct curl_slist *headers, const char *p, size_t n,
+                 struct err *e)
 {
     long status = 0;
     CURLcode rc;
 
     r->n_answer = 0;
     r->answer[0] = '\0';
+    (void)curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, headers);
     (void)curl_easy_setopt(r->curl, CURLOPT_POSTFIELDS, p);
     (void)curl_easy_setopt(r->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)n);
     rc = curl_easy_perform(r->curl);
@@ -89,21 +92,15 @@ static bool take(struct resend *r, uint32_t from, uint32_t to, struct err *e)
     return replayed_save(r->marks, e);
 }
 
-/* Letters from .. to - 1; a body that is too large for the route goes in halves. */
-static bool send_part(struct resend *r, uint32_t from, uint32_t to, struct err *e)
+/* What the answer to letters from .. to - 1 says of them. */
+static bool settle(struct resend *r, long status, uint32_t from, uint32_t to,
+                   struct err *e)
 {
-    size_t begin = from == 0 ? 0 : r->ends[from - 1];
-    uint32_t half = from + (to - from) / 2;
-    long status = post(r, r->body + begin, r->ends[to - 1] - begin, e);
-
-    if (status == 413 && to - from > 1) {
-        return send_part(r, from, half, e) && send_part(r, half, to, e);
-    }
     switch (status) {
     case 202:
         return take(r, from, to, e);
     case 413:
-        r->too_large++;
+        r->too_large += to - from;
         return true;
     case 422:
         r->refused += to - from;
@@ -115,6 +112,19 @@ static bool send_part(struct resend *r, uint32_t from, uint32_t to, struct err *
     }
 }
 
+/* Letters from .. to - 1; a body that is too large for the route goes in halves. */
+static bool send_part(struct resend *r, uint32_t from, uint32_t to, struct err *e)
+{
+    size_t begin = from == 0 ? 0 : r->ends[from - 1];
+    uint32_t half = from + (to - from) / 2;
+    long status = post(r, r->lines, r->body + begin, r->ends[to - 1] - begin, e);
+
+    if (status == 413 && to - from > 1) {
+        return send_part(r, from, half, e) && send_part(r, half, to, e);
+    }
+    return settle(r, status, from, to, e);
+}
+
 static bool flush(struct resend *r, struct err *e)
 {
     bool ok = r->n == 0 || send_part(r, 0, r->n, e);
@@ -124,18 +134,54 @@ static bool flush(struct resend *r, struct err *e)
     return ok;
 }
 
-static bool add(struct resend *r, const struct letter *x, struct mark id, struct err *e)
+/* Whether it can stand in a line of a batch: a newline would make it two, of which one may
+ * be an event, and a blank line counts for nothing. */
+static bool is_line(struct str s)
 {
-    if ((r->n == EVENTS || (r->n > 0 && r->n_body + x->event.n > BYTES)) &&
-        !flush(r, e)) {
+    return memchr(s.p, '\n', s.n) == NULL && strspn(s.p, " \t\r") < s.n;
+}
+
+/* Not with others, and not as JSON a line. */
+static bool send_alone(struct resend *r, struct str s, struct mark id, struct err *e)
+{
+    long status;
+
+    if (!flush(r, e)) {
         return false;
     }
-    if (r->n_body + x->event.n + 1 > r->room) {
-        r->room = 2 * (r->n_body + x->event.n + 1);
+    r->ids[0] = id;
+    status = post(r, r->alone, s.p, s.n, e);
+    if (status != 400) {
+        return settle(r, status, 0, 1, e);
+    }
+    r->refused++;
+    return true;
+}
+
+static bool add(struct resend *r, const struct letter *x, struct mark id, struct err *e)
+{
+    struct str s;
+
+    if (r->sent_room < x->event.n + 1) {
+        r->sent_room = 2 * (x->event.n + 1);
+        r->sent = mem_realloc(r->sent, r->sent_room);
+    }
+    s = letter_sent(x, r->sent);
+    if (x->quoted) {
+        r->sent[s.n] = '\0';
+        if (!is_line(s)) {
+            return send_alone(r, s, id, e);
+        }
+    }
+    if ((r->n == EVENTS || (r->n > 0 && r->n_body + s.n > BYTES)) && !flush(r, e)) {
+        return false;
+    }
+    if (r->n_body + s.n + 1 > r->room) {
+        r->room = 2 * (r->n_body + s.n + 1);
         r->body = mem_realloc(r->body, r->room);
     }
-    memcpy(r->body + r->n_body, x->event.p, x->event.n);
-    r->n_body += x->event.n;
+    memcpy(r->body + r->n_body, s.p, s.n);
+    r->n_body += s.n;
     r->body[r->n_body++] = '\n';
     r->ids[r->n] = id;
     r->ends[r->n++] = r->n_body;
@@ -180,12 +226,11 @@ static uint64_t report(const struct resend *r, const struct letters *l, bool dry
     return left;
 }
 
-static CURL *client(struct resend *r, const char *url, struct curl_slist *headers)
+static CURL *client(struct resend *r, const char *url)
 {
     CURL *curl = curl_easy_init();
 
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
-    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     (void)curl_easy_setopt(curl, CURLOPT_POST, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
@@ -202,16 +247,16 @@ static void say(const struct err *e)
 int resend(const char *path, const char *url)
 {
     struct resend *r = mem_zalloc(sizeof *r);
-    struct curl_slist *headers =
-        curl_slist_append(NULL, "Content-Type: application/x-ndjson");
     struct err e;
     struct letters *l = letters_open(path, &e);
     bool ok = l != NULL && (url == NULL || letters_lock(l, &e)) &&
               (r->marks = replayed_open(path, &e)) != NULL;
     uint64_t left = 0;
 
+    r->lines = curl_slist_append(NULL, "Content-Type: application/x-ndjson");
+    r->alone = curl_slist_append(NULL, "Content-Type: application/json");
     if (ok) {
-        r->curl = url == NULL ? NULL : client(r, url, headers);
+        r->curl = url == NULL ? NULL : client(r, url);
         ok = send_all(r, l, &e);
         left = report(r, l, url == NULL);
     }
@@ -219,10 +264,12 @@ int resend(const char *path, const char *url)
         say(&e);
     }
     curl_easy_cleanup(r->curl);
-    curl_slist_free_all(headers);
+    curl_slist_free_all(r->lines);
+    curl_slist_free_all(r->alone);
     letters_close(l);
     replayed_close(r->marks);
     free(r->body);
+    free(r->sent);
     free(r);
     return ok && (left == 0 || url == NULL) ? 0 : 1;
 }

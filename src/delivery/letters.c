@@ -8,11 +8,24 @@
 #include <sys/stat.h>
 
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "decode/scan.h"
 
-enum { EVENT, SINK, STREAM, REASON, WHY, POSITION, CODE, TIME, ROUTE, N_PATHS };
+enum {
+    EVENT,
+    SINK,
+    STREAM,
+    REASON,
+    WHY,
+    POSITION,
+    CODE,
+    TIME,
+    ROUTE,
+    ENCODING,
+    N_PATHS
+};
 
 struct letters {
     FILE *file;
@@ -30,9 +43,10 @@ static const char REFUSED[] = "{\"refused\":{\"code\":\"";
 struct letters *letters_new(struct err *e)
 {
     static const struct str paths[N_PATHS] = {
-        [EVENT] = STR("event"),   [SINK] = STR("sink"), [STREAM] = STR("stream"),
-        [REASON] = STR("reason"), [WHY] = STR("why"),   [POSITION] = STR("position"),
-        [CODE] = STR("code"),     [TIME] = STR("time"), [ROUTE] = STR("route")};
+        [EVENT] = STR("event"),      [SINK] = STR("sink"), [STREAM] = STR("stream"),
+        [REASON] = STR("reason"),    [WHY] = STR("why"),   [POSITION] = STR("position"),
+        [CODE] = STR("code"),        [TIME] = STR("time"), [ROUTE] = STR("route"),
+        [ENCODING] = STR("encoding")};
     struct scan_keys *keys = scan_keys_new(paths, N_PATHS, e);
     struct letters *l;
 
@@ -107,6 +121,29 @@ static struct str text(const struct event_batch *b, uint32_t i, int slot)
                                        : (struct str){b->body + s->off, s->tag >> 4};
 }
 
+/* An event is any value of JSON. */
+static struct str event(const struct event_batch *b, uint32_t i)
+{
+    const struct slot *s = &b->events[i].slots[EVENT];
+
+    switch (s->tag & 15) {
+    case SLOT_ABSENT:
+        return (struct str){NULL, 0};
+    case SLOT_STRING:
+    case SLOT_ESCAPED: /* with its quotes */
+        return (struct str){b->body + s->off - 1, (s->tag >> 4) + 2};
+    default:
+        return (struct str){b->body + s->off, s->tag >> 4};
+    }
+}
+
+/* Whether the text stands for bytes that are not JSON: by the codes of these. */
+static bool is_raw(struct str reason)
+{
+    return str_eq(reason, STR("invalid_json")) || str_eq(reason, STR("too_deep")) ||
+           str_eq(reason, STR("too_many_keys"));
+}
+
 bool letters_get(const struct letters *l, uint32_t i, struct letter *out)
 {
     const struct event_batch *b = &l->batch;
@@ -116,18 +153,37 @@ bool letters_get(const struct letters *l, uint32_t i, struct letter *out)
         return false;
     }
     s = b->events[i].slots;
-    *out = (struct letter){.event = text(b, i, EVENT),
+    *out = (struct letter){.event = event(b, i),
                            .sink = text(b, i, SINK),
                            .stream = text(b, i, STREAM),
                            .reason = text(b, i, REASON),
                            .why = text(b, i, WHY),
                            .position = text(b, i, POSITION),
                            .code = s[CODE].num,
-                           .time_ms = s[TIME].num};
+                           .time_ms = s[TIME].num,
+                           .base64 = str_eq(text(b, i, ENCODING), STR("base64"))};
+    out->quoted = out->event.p != NULL && out->event.p[0] == '"' &&
+                  (out->base64 || is_raw(out->reason));
+    if (out->quoted) {
+        out->event = (struct str){out->event.p + 1, out->event.n - 2};
+    }
     if (out->sink.p == NULL) {
         out->sink = text(b, i, ROUTE); /* of a hook that raised */
     }
     return out->event.p != NULL;
+}
+
+struct str letter_sent(const struct letter *x, char *room)
+{
+    size_t n;
+
+    if (!x->quoted) {
+        return x->event;
+    }
+    if (!x->base64) {
+        return (struct str){room, scan_unescape(x->event.p, x->event.n, room)};
+    }
+    return base64_read(x->event, room, &n) ? (struct str){room, n} : x->event;
 }
 
 struct str letters_line(const struct letters *l, uint32_t i)

@@ -17,10 +17,17 @@ struct letters;
 
 /* One dead letter; views live until the next call. */
 struct letter {
-    struct str event;                               /* as it was accepted */
+    struct str event;                               /* in the letter; see letter_sent */
     struct str sink, stream, reason, why, position; /* as JSON text, or {NULL, 0} */
     double code, time_ms;
+    bool
+        quoted; /* the event is a text here without its quotes: what was sent, escaped */
+    bool base64; /* the same, in base64 */
 };
+
+/* What the client sent: an event that is not JSON stands in the letter as a text. has
+ * event.n bytes; the result lies there or in the letter. */
+struct str letter_sent(const struct letter *x, char *room);
 
 struct letters *letters_open(const char *path, struct err *e) MUST_USE;
 void letters_close(struct letters *l); /* NULL is fine */

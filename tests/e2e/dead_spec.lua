@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local h = require "harness"
+local mime = require "mime"
 local receiver = require "receiver"
 
 local function policy(url, dead)
@@ -156,6 +157,38 @@ describe("dead letters", function()
     h.wait_for("the replayed events", function() return again() >= 200 end)
     s:deliver()
     assert.equal(200, again())
+  end)
+
+  -- Beside good ones, and with an answer that has no place for them.
+  it("of events that are no JSON are replayed to a route as they were sent", function()
+    local SENT = { '5', '"text"', '{"a":nul}', '{"a":1,"a":2}', '{"a":"\\u00e9","a":"\\\\"}',
+      '{"a":"\255"}', '{"a":[\n{"n":1}\n,]}', '{"a":"\n"}', '[7]', 'true', 'null', '-1.5e3', '{"a":"\127\1"}' }
+    s = h.server { policy = [[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+null "events" {}
+file "refused" { dir = "refused", linger = "1ms" }
+stream "events" { sinks = { "events" } }
+stream "refused" { sinks = { "refused" } }
+route "POST /once" { body = "batch", stream = "events", answer = { status = 200, body = "{}" } }
+route "POST /again" { body = "batch", stream = "events", on_refused = { stream = "refused" } }
+]] }
+    assert.equal(200, s:post("/once", '[{"n":0},' .. table.concat(SENT, ",") .. "]").status)
+    s:deliver()
+    local list = h.shell(("ls '%s'/dead/dead-*.ndjson*"):format(s.data)):match("[^\n]+")
+    local out = dead("replay", list, ("--to http://127.0.0.1:%d/again"):format(s.port))
+    assert.matches(("replayed=0 refused_again=%d too_large=0 before=0 unreadable=0 left=%d\n")
+      :format(#SENT, #SENT), out)
+    s:deliver()
+    assert.equal(0, s:stop())
+    local got = {}
+    for line in h.shell(("cat '%s'/refused/*"):format(s.data)):gmatch("[^\n]+") do
+      local e = cjson.decode(line)
+      got[#got + 1] = e.raw or mime.unb64(e.raw_base64)
+    end
+    table.sort(SENT)
+    table.sort(got)
+    assert.same(SENT, got)
   end)
 
   it("are replayed to the server named, not to a proxy of the environment", function()
