@@ -5,11 +5,16 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+
+/* The sandbox knows folders, not their names. */
+static const char HELD_BACK[] = ". If its folder was made after sluice started, run "
+                                "\"sluice upgrade\": the sandbox holds it back";
 
 static bool open_it(struct access_file *f, struct err *e)
 {
@@ -20,7 +25,10 @@ static bool open_it(struct access_file *f, struct err *e)
         open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
              0640);
     if (f->fd < 0) {
-        return err_errno(e, errno, "can't open the access log %s", f->path);
+        return errno == EACCES
+                   ? err_set(e, "can't open the access log %.200s: %s%s", f->path,
+                             strerror(errno), HELD_BACK)
+                   : err_errno(e, errno, "can't open the access log %s", f->path);
     }
     f->regular = fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode);
     f->bytes = f->regular ? (uint64_t)st.st_size : 0;

@@ -19,6 +19,7 @@
 #include "process/syscalls.h"
 #include "server/certificates.h"
 #include "server/internal.h"
+#include "server/linked.h"
 #include "server/process.h"
 #include "server/upgrade/place.h"
 
@@ -41,72 +42,19 @@ static const char *const system_folders[] = {"/etc",
                                              "/run/nscd",
                                              "/var/lib/ca-certificates"};
 
-/* The folder that path lies in; "." and "/" as they are. */
-static void folder_of(const char *path, char out[PATH_MAX])
-{
-    const char *slash = strrchr(path, '/');
-    int n = slash == NULL ? 0 : slash == path ? 1 : (int)(slash - path);
-
-    (void)snprintf(out, PATH_MAX, "%.*s", n == 0 ? 1 : n, n == 0 ? "." : path);
-}
-
-/* A folder below the root: the root itself would be everything. path: what is meant in it,
- * which then is all. */
-static bool read_folder(struct landlock *l, const char *folder, const char *path,
-                        struct err *e)
-{
-    return landlock_read(l, strcmp(folder, "/") == 0 ? path : folder, e);
-}
-
-/* A deployment replaces a link by one to another folder beside the first: those that the
- * link and its target lie in. */
-static bool read_links(struct landlock *l, const char *path, struct err *e)
-{
-    char part[PATH_MAX], folder[PATH_MAX], target[PATH_MAX];
-    struct stat st;
-    bool ok = true;
-
-    for (const char *at = path; ok && *at != '\0';) {
-        at += strspn(at, "/");
-        at += strcspn(at, "/");
-        (void)snprintf(part, sizeof part, "%.*s", (int)(at - path), path);
-        if (lstat(part, &st) == 0 && S_ISLNK(st.st_mode)) {
-            folder_of(part, folder);
-            ok = strcmp(folder, "/") == 0 || landlock_read(l, folder, e);
-            if (ok && realpath(part, target) != NULL) {
-                folder_of(target, folder);
-                ok = read_folder(l, folder, target, e);
-            }
-        }
-    }
-    return ok;
-}
-
-/* A file that may be replaced: by its folder. */
-static bool read_file(struct landlock *l, const char *path, struct err *e)
-{
-    char folder[PATH_MAX];
-
-    if (path == NULL || path[0] == '\0') {
-        return true;
-    }
-    folder_of(path, folder);
-    return read_folder(l, folder, path, e) && read_links(l, path, e);
-}
-
 static bool read_policy(struct landlock *l, const struct server *s, struct err *e)
 {
     const char *path;
-    bool ok = read_file(l, s->conf.policy_path, e);
+    bool ok = linked_read(l, s->conf.policy_path, e);
 
     for (uint32_t i = 0; ok && (path = policy_file(s->policy, i)) != NULL; i++) {
-        ok = read_file(l, path, e);
+        ok = linked_read(l, path, e);
     }
     for (uint32_t i = 0; ok && (path = policy_table_file(s->policy, i)) != NULL; i++) {
-        ok = read_file(l, path, e);
+        ok = linked_read(l, path, e);
     }
     for (uint32_t i = 0; ok && (path = policy_secret_file(s->policy, i)) != NULL; i++) {
-        ok = read_file(l, path, e);
+        ok = linked_read(l, path, e);
     }
     return ok;
 }
@@ -146,7 +94,7 @@ static bool read_sink(struct landlock *l, const struct sink_plan *x, struct err 
     bool ok = true;
 
     for (uint32_t i = 0; ok && (path = sink_file(x, i)) != NULL; i++) {
-        ok = read_file(l, path, e);
+        ok = linked_read(l, path, e);
     }
     return ok;
 }
@@ -158,7 +106,7 @@ static bool read_tls(struct landlock *l, const struct server *s, struct err *e)
     bool ok = true;
 
     for (uint32_t i = 0; ok && (path = certificates_file(s->policy, i)) != NULL; i++) {
-        ok = read_file(l, path, e);
+        ok = linked_read(l, path, e);
         free(path);
     }
     return ok;
@@ -230,7 +178,7 @@ static bool write_access_log(struct landlock *l, const struct plan *plan, struct
     if (plan->access == NULL || plan->access->path[0] != '/') {
         return true;
     }
-    folder_of(plan->access->path, folder);
+    linked_folder(plan->access->path, folder);
     return (strcmp(folder, "/") == 0 || strcmp(folder, "/dev") == 0 ||
             landlock_write(l, folder, e)) &&
            landlock_write(l, plan->access->path, e);
@@ -258,7 +206,7 @@ static bool remove_sockets(struct landlock *l, const struct place *p, struct err
             strstr(p->sockets[i].address, "unix:/"); /* maybe the admin's */
 
         if (at != NULL && is_bound_to(p->sockets[i].fd, at + 5)) {
-            folder_of(at + 5, folder);
+            linked_folder(at + 5, folder);
             ok = landlock_remove(l, folder, e);
         }
     }
@@ -273,7 +221,7 @@ static bool write_socket(struct landlock *l, const struct listening *x, struct e
     if (strncmp(x->address, "unix:", 5) != 0) {
         return true;
     }
-    folder_of(x->address + 5, folder);
+    linked_folder(x->address + 5, folder);
     return landlock_write(l, folder, e);
 }
 
@@ -329,7 +277,7 @@ static bool allow_system(struct landlock *l, struct err *e)
         ok = v == NULL || read_list(l, v, e);
     }
     return ok &&
-           (realpath("/etc/resolv.conf", target) == NULL || read_file(l, target, e));
+           (realpath("/etc/resolv.conf", target) == NULL || linked_read(l, target, e));
 }
 
 static bool restrict_folders(struct server *s, struct sandbox *out, struct err *e)

@@ -3,6 +3,7 @@
 local certificates = require "certificates"
 local h = require "harness"
 local receiver = require "receiver"
+local signal = require "posix.signal"
 
 local FORBIDDEN = { "execve", "execve-there", "ptrace", "mount", "unshare", "bpf", "io_uring",
   "kill-parent", "setuid", "fork", "socket-packet", "socket-vsock", "socket-audit",
@@ -214,6 +215,44 @@ describe("what an operator may have set up around a server in the sandbox", func
     s:logged "event=process [^\n]*seccomp=on landlock=on\n"
     assert.equal(202, s:post("/v1/events", '{"a":1}').status)
     s:logged "/v1/events"
+    assert.equal(0, s:stop())
+  end)
+
+  it("an access log whose folder was made again, of which the log says what to do", function()
+    h.shell(("mkdir '%s/lines'"):format(dir))
+    if not start { top = ("access_log { path = %q }"):format(dir .. "/lines/access.log") } then
+      return
+    end
+    s:logged "event=process "
+    h.shell(("mv '%s/lines' '%s/before' && mkdir '%s/lines'"):format(dir, dir, dir))
+    signal.kill(s.pid, signal.SIGUSR1)
+    assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+    s:logged "event=access_log status=dropped [^\n]*Permission denied[^\n]*sluice upgrade"
+    assert.equal(0, s:stop())
+  end)
+
+  it("a table by a link in another folder that leads to a deployment's link", function()
+    h.shell(([[cd '%s' && mkdir app links srv v1 v2 && echo id,text >v1/t.csv
+      echo a,1 >>v1/t.csv && sed s/1/2/ v1/t.csv >v2/t.csv
+      ln -s ../links/t.csv app/t.csv && ln -s ../srv/now/t.csv links/t.csv
+      ln -s ../v1 srv/now]]):format(dir))
+    h.write(dir .. "/app/policy.lua", [[
+server { listen = "127.0.0.1:0", workers = 1, sandbox = "required" }
+admin { listen = "127.0.0.1:0" }
+local rows = lookup "t.csv"
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "archive" } }
+route "POST /v1/events" { body = "event", stream = "events",
+  on_event = function(ev) return reject(rows.a) end }
+]])
+    if not start { path = dir .. "/app/policy.lua" } then return end
+    assert.matches('"code":"1"', s:post("/v1/events", '{"a":1}').body, 1, true)
+    h.shell(("ln -sfn ../v2 '%s/srv/now'"):format(dir))
+    local a = s:reload()
+    assert.equal(200, a.status, a.body)
+    assert.matches('"code":"2"', s:post("/v1/events", '{"a":1}').body, 1, true)
+    h.shell(("cd '%s' && mkdir srv/v3 && cp v2/t.csv srv/v3 && ln -sfn v3 srv/now"):format(dir))
+    assert.equal(200, s:reload().status)
     assert.equal(0, s:stop())
   end)
 
