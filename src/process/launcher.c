@@ -75,13 +75,24 @@ static bool send_request(const struct launcher *l, const struct launcher_request
     return n == (ssize_t)sizeof *r;
 }
 
-/* False: it has ended, or does not answer in time. */
-static bool hear_answer(const struct launcher *l, struct launcher_answer *a, bool *late)
+static bool receive(const struct launcher *l, struct launcher_answer *a)
 {
-    uint64_t until_ns = clock_mono_ns() + LAUNCHER_MS * 1000000ull;
+    ssize_t n;
+
+    do {
+        n = recv(l->fd, a, sizeof *a, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    a->why[sizeof a->why - 1] = '\0';
+    return n == (ssize_t)sizeof *a && a->form == LAUNCHER_FORM;
+}
+
+/* False: it has ended, or does not answer in time. */
+static bool hear_answer(const struct launcher *l, uint32_t ms,
+                        struct launcher_answer *a, bool *late)
+{
+    uint64_t until_ns = clock_mono_ns() + ms * 1000000ull;
     struct pollfd p = {.fd = l->fd, .events = POLLIN};
     uint64_t now;
-    ssize_t n;
     int got = 0;
 
     while (got <= 0 && (now = clock_mono_ns()) < until_ns) {
@@ -91,28 +102,32 @@ static bool hear_answer(const struct launcher *l, struct launcher_answer *a, boo
     if (*late) {
         return false;
     }
-    do {
-        n = recv(l->fd, a, sizeof *a, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    a->why[sizeof a->why - 1] = '\0';
-    return n == (ssize_t)sizeof *a && a->form == LAUNCHER_FORM;
+    return receive(l, a);
 }
 
-static bool ask(struct launcher *l, const struct launcher_request *r, int fd,
+static bool say_lost(const struct launcher *l, struct err *e)
+{
+    return err_set(e,
+                   "the launcher, the process that starts others for one in the "
+                   "sandbox: %s",
+                   l->why);
+}
+
+static bool ask(struct launcher *l, const struct launcher_request *r, uint32_t ms,
                 struct launcher_answer *a, struct err *e)
 {
     bool late = false;
 
     if (l->fd >= 0 && !l->lost &&
-        (!send_request(l, r, fd) || !hear_answer(l, a, &late))) {
-        lose(l, late ? "it has not answered for 10 s (stopped?)"
-                     : "it has ended (killed?)");
+        (!send_request(l, r, -1) || !hear_answer(l, ms, a, &late))) {
+        char why[64];
+
+        (void)snprintf(why, sizeof why, "it has not answered for %u s (stopped?)",
+                       ms / 1000);
+        lose(l, late ? why : "it has ended (killed?)");
     }
     if (l->fd < 0 || l->lost) {
-        return err_set(e,
-                       "the launcher, the process that starts others for one in the "
-                       "sandbox: %s",
-                       l->why);
+        return say_lost(l, e);
     }
     return a->failed == 0 || err_set(e, "%s", a->why);
 }
@@ -126,20 +141,45 @@ bool launcher_enter(struct launcher *l, const struct user *id, struct err *e)
         r.number = 1;
         r.user = *id;
     }
-    l->entered = ask(l, &r, -1, &a, e);
+    l->entered = ask(l, &r, LAUNCHER_MS, &a, e);
     return l->entered;
 }
 
-bool launcher_start(struct launcher *l, int fd, pid_t *pid, struct err *e)
+bool launcher_ask(struct launcher *l, int fd, struct err *e)
 {
     const struct launcher_request r = {.form = LAUNCHER_FORM, .kind = LAUNCHER_START};
+
+    if (l->fd >= 0 && !l->lost && !send_request(l, &r, fd)) {
+        lose(l, "it has ended (killed?)");
+    }
+    l->asked = l->fd >= 0 && !l->lost;
+    return l->asked || say_lost(l, e);
+}
+
+enum launcher_heard launcher_hear(struct launcher *l, pid_t *pid, struct err *e)
+{
+    struct pollfd p = {.fd = l->fd, .events = POLLIN};
     struct launcher_answer a;
 
-    if (!ask(l, &r, fd, &a, e)) {
-        return false;
+    if (!l->asked || poll(&p, 1, 0) <= 0) {
+        return LAUNCHER_NOTHING;
+    }
+    l->asked = false;
+    if (!receive(l, &a)) {
+        lose(l, "it has ended (killed?)");
+        (void)say_lost(l, e);
+        return LAUNCHER_FAILED;
     }
     *pid = a.pid;
-    return true;
+    return a.failed == 0 ? LAUNCHER_STARTED
+                         : (err_set(e, "%s", a.why), LAUNCHER_FAILED);
+}
+
+void launcher_late(struct launcher *l, struct err *e)
+{
+    l->asked = false;
+    lose(l, "it has not answered for 10 s (stopped?)");
+    (void)say_lost(l, e);
 }
 
 bool launcher_signal(struct launcher *l, int number)
@@ -148,7 +188,7 @@ bool launcher_signal(struct launcher *l, int number)
         .form = LAUNCHER_FORM, .kind = LAUNCHER_SIGNAL, .number = (uint32_t)number};
     struct launcher_answer a;
 
-    return ask(l, &r, -1, &a, NULL);
+    return ask(l, &r, LAUNCHER_SIGNAL_MS, &a, NULL);
 }
 
 /* It says nothing but answers, and each was heard. */

@@ -7,7 +7,7 @@
  *     │ (the policy is loaded)
  *   launcher_enter    it becomes the server's user
  *     │ (the sandbox)
- *   launcher_start ─► launcher_signal*
+ *   launcher_ask ─► launcher_hear* ─► launcher_signal*
  *   launcher_end      it ends, as it does when the server ends in any way
  *
  * It is made before a policy is read, so that its memory has no secret but the environment;
@@ -35,24 +35,38 @@ struct launcher {
     int fd;       /* to it; -1: there is none */
     pid_t pid;    /* a child of this process */
     bool entered; /* it can start processes */
+    bool asked;   /* to start a process, and has not answered */
     bool lost;    /* it could; why says why it can't any more */
     char why[LAUNCHER_WHY_BYTES];
 };
 
 /* note: the word of the environment by which the new process finds descriptor 3, which is
- * the one that launcher_start gives it. No other thread runs. */
+ * the one that launcher_ask gives it. No other thread runs. */
 void launcher_begin(struct launcher *l, const char *note);
 
 /* It becomes that user (NULL: stays the one that it is), and gets no new privileges. Once.
  * False and *e: it can't do its work, and has ended. */
 bool launcher_enter(struct launcher *l, const struct user *id, struct err *e) MUST_USE;
 
-/* Starts the program with fd, which stays the caller's. At most one that it has started may
- * live. May block for LAUNCHER_MS. False and *e: nothing runs, or the launcher is lost. */
-bool launcher_start(struct launcher *l, int fd, pid_t *pid, struct err *e) MUST_USE;
+/* Asks it to start the program with fd, which stays the caller's. At most one that it has
+ * started may live. Never blocks. False and *e: nothing runs, and the launcher is lost. */
+bool launcher_ask(struct launcher *l, int fd, struct err *e) MUST_USE;
 
-/* SIGHUP, SIGINT, SIGTERM, SIGUSR2 or SIGKILL, for the last one that it has started. False:
- * that has ended, or the launcher is lost. */
+enum launcher_heard {
+    LAUNCHER_NOTHING = 0, /* it has not answered; fd can be read when it has */
+    LAUNCHER_STARTED,     /* *pid runs */
+    LAUNCHER_FAILED       /* *e; nothing runs, or the launcher is lost */
+};
+
+/* After launcher_ask; never blocks. */
+enum launcher_heard launcher_hear(struct launcher *l, pid_t *pid,
+                                  struct err *e) MUST_USE;
+
+/* It has not answered for LAUNCHER_MS: it is lost, and *e says so. */
+void launcher_late(struct launcher *l, struct err *e);
+
+/* SIGHUP, SIGINT, SIGTERM, SIGUSR2 or SIGKILL, for the last one that it has started. May block
+ * for LAUNCHER_SIGNAL_MS. False: that has ended, or the launcher is lost. */
 bool launcher_signal(struct launcher *l, int number);
 
 /* Whether it is lost: it has ended (killed, by a person or for memory), or did not answer.
@@ -64,7 +78,7 @@ void launcher_end(struct launcher *l);
 
 /* ---- launching.c: the process itself ---- */
 
-enum { LAUNCHER_FORM = 0x51c0a001, LAUNCHER_MS = 10000 };
+enum { LAUNCHER_FORM = 0x51c0a001, LAUNCHER_MS = 10000, LAUNCHER_SIGNAL_MS = 2000 };
 
 enum launcher_kind { LAUNCHER_ENTER = 1, LAUNCHER_START, LAUNCHER_SIGNAL };
 

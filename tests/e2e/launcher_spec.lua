@@ -288,7 +288,13 @@ print(found, n > 100000)
       if skipped(s) then return end
       local pid = assert(launcher(s.real_pid))
       signal.kill(pid, signal.SIGSTOP)
-      s:signal("SIGUSR2")
+      assert.equal(202, h.request(s.admin, "POST", "/upgrade", "").status)
+      for _, path in ipairs { "/status", "/metrics", "/healthz", "/status" } do
+        assert.equal(200, s:get(path).status)
+      end
+      assert.matches('"under_way":true', (s:get("/status").body:gsub("%s", "")), 1, true)
+      assert.is_nil(s:text():find("not answered", 1, true)) -- all that while it hangs
+      assert.equal(409, h.request(s.admin, "POST", "/upgrade", "").status)
       assert.equal(202, s:post("/v1/events", '{"a":1}').status)
       s:logged("event=upgrade status=failed [^\n]*it has not answered for 10 s %(stopped%?%)",
         60)
@@ -299,6 +305,20 @@ print(found, n > 100000)
       signal.kill(pid, signal.SIGCONT)
       h.wait_for("the launcher to end", function() return not alive(pid) end)
     end)
+
+  it("that hangs does not hold up the end of a server that is to be followed", function()
+    s = h.server { policy = h.policy {} }
+    if skipped(s) then return end
+    local pid = assert(launcher(s.real_pid))
+    signal.kill(pid, signal.SIGSTOP)
+    s:signal("SIGUSR2")
+    h.wait_for("the upgrade", function()
+      return s:get("/status").body:gsub("%s", ""):find('"under_way":true', 1, true)
+    end)
+    assert.equal(0, s:stop())
+    signal.kill(pid, signal.SIGCONT)
+    h.wait_for("the launcher to end", function() return not alive(pid) end)
+  end)
 
   it("that goes on after such an upgrade starts nobody who stays", function()
     s = h.server { policy = h.policy {} }

@@ -209,3 +209,10 @@ enum channel_result channel_hear(int end, struct channel_message *m,
         }
     }
 }
+
+bool channel_is_closed(int channel)
+{
+    struct pollfd p = {.fd = channel};
+
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) != 0;
+}

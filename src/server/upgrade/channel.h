@@ -73,3 +73,6 @@ bool channel_say(int end, const struct channel_message *m, uint64_t deadline_ns,
 /* The next message, by deadline_ns; in the past: if there is one. */
 enum channel_result channel_hear(int end, struct channel_message *m,
                                  uint64_t deadline_ns, struct err *e) MUST_USE;
+
+/* Whether the other end is closed, and not only of another version. */
+bool channel_is_closed(int channel);

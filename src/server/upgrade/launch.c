@@ -33,16 +33,48 @@ static void tell_lost(const struct process *p)
               log_quote(quoted, sizeof quoted, p->launcher.why));
 }
 
+/* The process runs, or does not. */
+static void hear(struct server *s)
+{
+    struct launcher *l = &s->process->launcher;
+    struct err e;
+    pid_t pid = 0;
+
+    switch (launcher_hear(l, &pid, &e)) {
+    case LAUNCHER_NOTHING:
+        return;
+    case LAUNCHER_STARTED:
+        successor_launched(s, pid, "");
+        return;
+    case LAUNCHER_FAILED:
+        break;
+    }
+    if (l->lost) {
+        launch_unwatch(s);
+        tell_lost(s->process);
+    }
+    successor_launched(s, 0, e.text);
+}
+
 static void on_launcher(struct ev_loop *loop, ev_io *io, int events)
 {
     struct server *s = OUTER(io, struct server, on_launcher);
 
     (void)events;
-    if (launcher_ended(&s->process->launcher)) {
+    if (s->process->launcher.asked) {
+        hear(s);
+    } else if (launcher_ended(&s->process->launcher)) {
         ev_io_stop(loop, io);
         tell_lost(s->process);
         successor_unled(s);
     }
+}
+
+void launch_late(struct server *s, struct err *e)
+{
+    launch_unwatch(s);
+    launcher_late(&s->process->launcher, e);
+    tell_lost(s->process);
 }
 
 void launch_watch(struct server *s)
@@ -87,7 +119,8 @@ bool launch(struct process *p, int fd, pid_t *pid, struct err *e)
     if (!p->launcher.entered) {
         return launch_directly(fd, pid, e);
     }
-    return launcher_start(&p->launcher, fd, pid, e);
+    *pid = 0;
+    return launcher_ask(&p->launcher, fd, e);
 }
 
 bool launch_signal(struct process *p, pid_t pid, int number)

@@ -25,8 +25,13 @@ void launch_watch(struct server *s);
 void launch_unwatch(struct server *s);
 
 /* This program once more: the same words and environment, and what binary stands in its path
- * now. It finds the channel's end fd there (channel_join). False and *e: it does not run. */
+ * now. It finds the channel's end fd there (channel_join). *pid 0: the launcher was asked, and
+ * successor_launched hears of it. False and *e: it does not run. */
 bool launch(struct process *p, int fd, pid_t *pid, struct err *e) MUST_USE;
+
+/* The launcher has not answered in time (*e says so), or nobody wants its answer any more:
+ * it is lost. */
+void launch_late(struct server *s, struct err *e);
 
 /* pid: the last one that was started. False: it has ended, or can't be signalled. */
 bool launch_signal(struct process *p, pid_t pid, int number);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,8 @@
 #include "server/upgrade/channel.h"
 #include "server/upgrade/launch.h"
 #include "server/upgrade/link.h"
+#include "server/upgrade/rest.h"
+#include "server/upgrade/sockets.h"
 #include "server/upgrade/tickets.h"
 
 /* A policy with large tables loads in seconds. */
@@ -35,14 +36,15 @@ static const double ENDING_S = 5.;
 
 struct successor {
     struct server *s;
-    pid_t pid;
+    pid_t pid; /* 0: the launcher is to start it */
+    const char *cause;
     int channel;
     ev_io io;
     ev_child child;
     bool gone;  /* it has closed the channel before it was ready */
     bool ended; /* with code, as waitpid has it; nobody else reaps it then */
     int code;
-    ev_timer late;     /* it is not ready */
+    ev_timer late;     /* it is not ready, or not even started */
     ev_timer look;     /* reloads, sinks, then workers, come to rest */
     uint64_t until_ns; /* then: no more patience */
     bool leaving;      /* it is ready, and this process makes room for it */
@@ -72,8 +74,12 @@ static void free_successor(struct successor *x)
 /* It ends by itself soon, because its channel closes; but a stopped process does not. */
 static void end_process(struct successor *x)
 {
+    struct err ignored;
+
     ev_child_stop(x->s->loop, &x->child);
-    if (!x->ended) {
+    if (x->pid == 0) {
+        launch_late(x->s, &ignored);
+    } else if (!x->ended) {
         x->ended = true;
         launch_kill(x->s->process, x->pid);
     }
@@ -131,65 +137,13 @@ static void on_child(struct ev_loop *loop, ev_child *w, int events)
 
 /* ---- making room ---- */
 
-static bool sinks_rest(struct server *s)
-{
-    bool all = true;
-
-    sinks_lock(s);
-    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
-        struct delivery *d = s->sinks[i].delivery;
-
-        all &= d == NULL || delivery_ended(d);
-    }
-    sinks_unlock(s);
-    return all;
-}
-
-/* A stream whose clients wait for its sinks needs them until the last request. */
-static bool sinks_needed(const struct server *s)
-{
-    const struct plan *plan = policy_plan(s->policy);
-
-    for (uint32_t i = 0; i < plan->n_streams; i++) {
-        if (plan->streams[i].ack == ACK_DELIVERED) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* They finish the batches in hand, and take no others. Once nobody is served, the
- * batches have little time: those of the streams that clients wait for are done. */
+/* Once nobody is served, the batches have little time: those of the streams that clients
+ * wait for are done. */
 static void rest_sinks(struct server *s, const struct successor *x)
 {
     uint64_t soon_ns = clock_mono_ns() + UNSERVED_NS;
-    uint64_t until_ns = x->workers && soon_ns < x->until_ns ? soon_ns : x->until_ns;
 
-    sinks_lock(s);
-    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
-        if (s->sinks[i].delivery != NULL) {
-            delivery_ask_rest(s->sinks[i].delivery, until_ns);
-        }
-    }
-    sinks_unlock(s);
-}
-
-/* A reload whose loader or change of the sinks is under way uses what stop_all ends. */
-static bool reloads_rest(struct server *s)
-{
-    char sink[96];
-
-    return s->reloading == NULL && !changer_late(&s->changer, 0, sink, sizeof sink);
-}
-
-static bool workers_rest(const struct server *s)
-{
-    for (uint32_t i = 0; i < s->n_workers; i++) {
-        if (!worker_idle(s->workers[i])) {
-            return false;
-        }
-    }
-    return true;
+    rest_ask_sinks(s, x->workers && soon_ns < x->until_ns ? soon_ns : x->until_ns);
 }
 
 static void on_handed(void *arg, const struct http_handed *h)
@@ -230,55 +184,28 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
         look_called(x, late);
         return;
     }
-    if (!x->sinks && !x->workers && !x->place.drains && !reloads_rest(s)) {
+    if (!x->sinks && !x->workers && !x->place.drains && !rest_of_reloads(s)) {
         if (late) { /* its thread would not end either: nothing is given up so far */
             give_up(x, "a reload that is under way does not come to its end");
         }
         return;
     }
-    if (!x->sinks && (late || !sinks_needed(s) || (x->workers && workers_rest(s)))) {
+    if (!x->sinks &&
+        (late || !rest_needs_sinks(s) || (x->workers && rest_of_workers(s)))) {
         x->sinks = true;
         rest_sinks(s, x);
     }
-    if (!x->workers && (late || sinks_needed(s) || sinks_rest(s))) {
+    if (!x->workers && (late || rest_needs_sinks(s) || rest_of_sinks(s))) {
         x->workers = true;
         for (uint32_t i = 0; i < s->n_workers; i++) {
             worker_hand_over(s->workers[i], on_handed, x);
         }
     }
     if (late ? x->tries++ > LATE_LOOKS
-             : x->workers && workers_rest(s) && sinks_rest(s)) {
+             : x->workers && rest_of_workers(s) && rest_of_sinks(s)) {
         ev_timer_stop(loop, t);
         ev_break(loop, EVBREAK_ALL);
     }
-}
-
-static bool tell_sockets(const struct successor *x, const struct listening *l,
-                         struct err *e)
-{
-    uint64_t until_ns = clock_mono_ns() + 10000000000u;
-    struct channel_message m = {.kind = CHANNEL_LISTENER};
-
-    listening_key(l, m.text);
-    for (; m.number < listening_sockets(l); m.number++) {
-        m.fd = l->fds[m.number];
-        if (!channel_say(x->channel, &m, until_ns, e)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The keys too: this process may be killed before it says more. */
-static bool tell_all(const struct successor *x, struct err *e)
-{
-    const struct server *s = x->s;
-    bool ok = tell_sockets(x, &s->admin_listener, e);
-
-    for (uint32_t i = 0; ok && i < s->listeners.n; i++) {
-        ok = tell_sockets(x, &s->listeners.list[i], e);
-    }
-    return ok && tickets_tell(x->channel, s->process->tickets, e);
 }
 
 static void make_room(struct successor *x, const char *version)
@@ -286,7 +213,7 @@ static void make_room(struct successor *x, const char *version)
     struct server *s = x->s;
     struct err e;
 
-    if (!tell_all(x, &e)) {
+    if (!sockets_tell(s, x->channel, &e)) {
         give_up(x, e.text);
         return;
     }
@@ -303,13 +230,6 @@ static void make_room(struct successor *x, const char *version)
     ev_timer_start(s->loop, &x->look);
 }
 
-static bool is_closed(int channel)
-{
-    struct pollfd p = {.fd = channel};
-
-    return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) != 0;
-}
-
 static void on_word(struct ev_loop *loop, ev_io *io, int events)
 {
     struct successor *x = OUTER(io, struct successor, io);
@@ -321,7 +241,7 @@ static void on_word(struct ev_loop *loop, ev_io *io, int events)
     case CHANNEL_NOTHING:
         return;
     case CHANNEL_GONE:
-        if (!is_closed(x->channel)) {
+        if (!channel_is_closed(x->channel)) {
             give_up(x, e.text); /* it is of another version */
             return;
         }
@@ -352,19 +272,43 @@ static void on_late(struct ev_loop *loop, ev_timer *t, int events)
 {
     struct successor *x = OUTER(t, struct successor, late);
 
+    struct err e;
+
     (void)loop;
     (void)events;
-    if (x->gone) {
+    if (x->pid == 0) {
+        launch_late(x->s, &e);
+        successor_launched(x->s, 0, e.text);
+    } else if (x->gone) {
         give_up_ended(x);
     } else {
         give_up(x, "the new process is not ready after two minutes");
     }
 }
 
+static void hear_of(struct successor *x, pid_t pid)
+{
+    struct server *s = x->s;
+
+    x->pid = pid;
+    ev_io_init(&x->io, on_word, x->channel, EV_READ);
+    ev_io_start(s->loop, &x->io);
+    ev_child_init(&x->child, on_child, x->pid, 0);
+    ev_set_priority(&x->child, EV_MAXPRI); /* before words are heard of one reaped */
+    ev_child_start(s->loop, &x->child);
+    ev_timer_stop(s->loop, &x->late);
+    ev_timer_init(&x->late, on_late, LOADS_S, 0.);
+    ev_timer_start(s->loop, &x->late);
+    log_write(LOG_INFO, "upgrade", "status=starts pid=%ld cause=%s", (long)x->pid,
+              x->cause);
+}
+
 bool successor_begin(struct server *s, const char *cause, struct err *e)
 {
     struct successor *x;
     int ends[2];
+    pid_t pid;
+    bool ok;
 
     if (s->draining || s->successor != NULL) {
         return err_set(e, s->draining ? "this process ends"
@@ -373,29 +317,43 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
     if (!channel_pair(ends, e)) {
         return false;
     }
-    x = mem_zalloc(sizeof *x);
-    x->s = s;
-    x->channel = ends[0];
-    place_init(&x->place);
-    if (!launch(s->process, ends[1], &x->pid, e)) {
+    ok = launch(s->process, ends[1], &pid, e);
+    (void)close(ends[1]);
+    if (!ok) {
         process_upgrade_failed(s->process, e->text);
         (void)close(ends[0]);
-        (void)close(ends[1]);
-        free(x);
         return false;
     }
-    (void)close(ends[1]);
+    x = mem_zalloc(sizeof *x);
+    x->s = s;
+    x->cause = cause;
+    x->channel = ends[0];
+    place_init(&x->place);
     s->successor = x;
-    ev_io_init(&x->io, on_word, x->channel, EV_READ);
-    ev_io_start(s->loop, &x->io);
-    ev_child_init(&x->child, on_child, x->pid, 0);
-    ev_set_priority(&x->child, EV_MAXPRI); /* before words are heard of one reaped */
-    ev_child_start(s->loop, &x->child);
-    ev_timer_init(&x->late, on_late, LOADS_S, 0.);
-    ev_timer_start(s->loop, &x->late);
-    log_write(LOG_INFO, "upgrade", "status=starts pid=%ld cause=%s", (long)x->pid,
-              cause);
+    if (pid > 0) {
+        hear_of(x, pid);
+    } else { /* a launcher that is stopped holds up nobody */
+        ev_timer_init(&x->late, on_late, LAUNCHER_MS / 1000., 0.);
+        ev_timer_start(s->loop, &x->late);
+    }
     return true;
+}
+
+void successor_launched(struct server *s, pid_t pid, const char *why)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+
+    if (s->successor == NULL) {
+        return; /* its channel is closed, by which it ends */
+    }
+    if (pid > 0) {
+        hear_of(s->successor, pid);
+        return;
+    }
+    log_write(LOG_ERROR, "upgrade", "status=failed why=%s",
+              log_quote(quoted, sizeof quoted, why));
+    process_upgrade_failed(s->process, why);
+    free_successor(s->successor);
 }
 
 void successor_unled(struct server *s)

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/attr.h"
 #include "server/upgrade/place.h"
@@ -27,6 +28,9 @@ struct successor;
 /* False and *e: one is on its way already, or this process ends, or the program can't
  * be started. */
 bool successor_begin(struct server *s, const char *cause, struct err *e) MUST_USE;
+
+/* The launcher was asked for the process, which runs as pid; 0: it does not, for that. */
+void successor_launched(struct server *s, pid_t pid, const char *why);
 
 /* Whether this process has said that it leaves: it takes no reload any more. */
 bool successor_leaving(const struct server *s);
