@@ -13,6 +13,7 @@
 #include "base/latch.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "shared/registry.h"
 #include "stats/stats.h"
 
@@ -38,7 +39,29 @@ struct quotas {
     stats_cell *saved, *failed, *lost;
 };
 
-/* Names of limits that have none of their own have any bytes. */
+/* A file's name may have 255 bytes: with the mark, the window, ".quota" and ".unread". */
+enum { PLAIN_MAX = 3 * 64 };
+
+/* Names of limits that have none of their own have any bytes, and any length. One that is
+ * cut has a mark of the whole, so that two limits do not share a file. */
+static void plain_name(const char *name, char *out, size_t room)
+{
+    size_t n = 0;
+    const char *at = name;
+
+    for (; *at != '\0' && n + 3 < PLAIN_MAX + 1; at++) {
+        unsigned char c = (unsigned char)*at;
+        bool same =
+            (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+
+        n += (size_t)snprintf(out + n, room - n, same ? "%c" : "%%%02x", c);
+    }
+    if (*at != '\0') {
+        (void)snprintf(out + n, room - n, "~%016lx",
+                       (unsigned long)str_hash(STR_HASH, str_of(name)));
+    }
+}
+
 static bool path_of(const struct quotas *q, const char *name, uint32_t window_s,
                     char out[PATH_MAX])
 {
@@ -46,16 +69,9 @@ static bool path_of(const struct quotas *q, const char *name, uint32_t window_s,
                        : window_s == 60   ? "m"
                        : window_s == 3600 ? "h"
                                           : "d";
-    char plain[3 * 64 + 1];
-    size_t n = 0;
+    char plain[PLAIN_MAX + 20];
 
-    for (; *name != '\0' && n + 3 < sizeof plain; name++) {
-        unsigned char c = (unsigned char)*name;
-        bool same =
-            (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-
-        n += (size_t)snprintf(plain + n, sizeof plain - n, same ? "%c" : "%%%02x", c);
-    }
+    plain_name(name, plain, sizeof plain);
     return snprintf(out, PATH_MAX, "%s/%s-%s.quota", q->dir, plain, unit) < PATH_MAX;
 }
 

@@ -224,3 +224,29 @@ route "POST /inside" { body = "event", stream = "events", allow = { "10.0.0.0/8"
     assert.truthy(get():match("^HTTP/1.1 404"))
   end)
 end)
+
+describe("quotas of limits without a name", function()
+  it("are each restored by themselves, however long their keys are", function()
+    local key = "x-" .. ("a"):rep(200)
+    local function limited(last)
+      return ('limit { quota = "2/d", key = "header:%s%s" }'):format(key, last)
+    end
+    local s = h.server { policy = ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "archive" } }
+route "POST /x" { body = "event", stream = "events", limits = { %s } }
+route "POST /y" { body = "event", stream = "events", limits = { %s } }
+]]):format(limited "x", limited "y") }
+    finally(function() s:close() end)
+    local function post(path)
+      return s:post("/" .. path, "{}", { [key .. path] = "k" }).status
+    end
+    assert.same({ 202, 202, 429, 202 }, { post "x", post "x", post "x", post "y" })
+    assert.equal(0, s:stop())
+    s:start()
+    assert.same({ 429, 202, 429 }, { post "x", post "y", post "y" })
+    assert.equal(2, tonumber(h.shell(("ls '%s/spool/quotas' | wc -l"):format(s.data))))
+  end)
+end)
