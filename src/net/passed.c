@@ -114,6 +114,16 @@ int passed_open(const char *name, char *bound, size_t bound_bytes, struct err *e
         }
         found = is_named(i, name) ? i : found;
     }
+    if (found < 0 && n == 0 && getenv("LISTEN_FDS") != NULL) {
+        const char *pid = getenv("LISTEN_PID");
+
+        (void)err_set(e,
+                      "can't listen on systemd:%s: LISTEN_FDS=\"%.60s\" and LISTEN_PID="
+                      "\"%.60s\" pass no socket to this process, which is %ld",
+                      name, getenv("LISTEN_FDS"), pid == NULL ? "" : pid,
+                      (long)getpid());
+        return -1;
+    }
     if (found < 0) {
         (void)err_set(e,
                       "can't listen on systemd:%s: systemd passed %d sockets, and none "

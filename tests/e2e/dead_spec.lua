@@ -161,8 +161,10 @@ describe("dead letters", function()
 
   -- Beside good ones, and with an answer that has no place for them.
   it("of events that are no JSON are replayed to a route as they were sent", function()
-    local SENT = { '5', '"text"', '{"a":nul}', '{"a":1,"a":2}', '{"a":"\\u00e9","a":"\\\\"}',
-      '{"a":"\255"}', '{"a":[\n{"n":1}\n,]}', '{"a":"\n"}', '[7]', 'true', 'null', '-1.5e3', '{"a":"\127\1"}' }
+    local SENT = { '5', '"text"',
+      '{"a":nul}', '{"a":1,"a":2}', '{"a":"\\u00e9","a":"\\\\"}',
+      '{"a":"\255"}', '{"a":[\n{"n":1}\n,]}', '{"a":"\n"}', '[7]', 'true',
+      'null', '-1.5e3', '{"a":"\127\1"}' }
     s = h.server { policy = [[
 server { listen = "127.0.0.1:0", workers = 1 }
 admin { listen = "127.0.0.1:0" }

@@ -188,3 +188,70 @@ route "POST /v1/a" { body = "event", stream = "events" }
     for _, c in ipairs(held) do c:close() end
   end)
 end)
+
+-- As systemd starts a service, with mistakes: descriptors from 3 on, of the kinds given (t:
+-- listening, u: a datagram socket, c: not listening), and words in the environment.
+local PASSES = [[
+import os, socket, sys
+kinds, fds, names, pid = sys.argv[1:5]
+for i, kind in enumerate(kinds):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == "u" else socket.SOCK_STREAM)
+    s.bind(("127.0.0.1", 0))
+    if kind == "t":
+        s.listen()
+    os.dup2(s.fileno(), 10 + i)
+    s.close()
+for i in range(len(kinds)):
+    os.dup2(10 + i, 3 + i)
+    os.set_inheritable(3 + i, True)
+    os.close(10 + i)
+os.environ.update(LISTEN_FDS=fds, LISTEN_FDNAMES=names, LISTEN_PID=pid or str(os.getpid()))
+os.execvp(sys.argv[5], sys.argv[5:])
+]]
+
+describe("sockets that a service manager passes", function()
+  local function start(kinds, fds, names, pid, more)
+    return h.server { policy = (more or 'listen "systemd:in" {}\n') .. h.policy {},
+      wrap = { "python3", "-c", PASSES, kinds, fds, names, pid or "" } }
+  end
+
+  for _, x in ipairs {
+    { "that are no listening ones are refused",
+      "u", "1", "in", nil, "no listening stream socket" },
+    { "that do not listen yet are refused",
+      "c", "1", "in", nil, "no listening stream socket" },
+    { "that are another process's are not taken",
+      "t", "1", "in", "1", 'LISTEN_PID=\\"1\\" pass no socket to this process' },
+    { "whose number is no number are not taken",
+      "t", "abc", "in", nil, 'LISTEN_FDS=\\"abc\\" and LISTEN_PID=\\"%d+\\" pass no socket' },
+    { "that are fewer than their names are told",
+      "t", "3", "a:b:in", nil, "no listening stream socket" },
+    { "that have one name are refused",
+      "tt", "2", "in:in", nil, "several sockets have" },
+  } do
+    it(x[1], function()
+      local ok, why = pcall(start, x[2], x[3], x[4], x[5])
+      if ok then why:close() end
+      assert.is_false(ok)
+      assert.matches("can't listen on systemd:in: [^\n]*" .. x[6], tostring(why))
+    end)
+  end
+
+  it("that no listener has are told, and those of listeners serve", function()
+    local s = start("ttu", "3", "other:in:log")
+    finally(function() s:close() end)
+    for _, name in ipairs { "other", "log" } do
+      s:logged(('level=warn event=socket_unused name="?%s"? why='):format(name))
+    end
+    local port = tonumber(s:text():match("listen=127%.0%.0%.1:%d+,127%.0%.0%.1:(%d+)"))
+    assert.equal(202, by_port(port, "/v1/events"))
+    assert.equal(0, s:stop())
+  end)
+
+  it("cost nothing a server that listens elsewhere", function()
+    local s = start("t", "abc", "in", nil, "")
+    finally(function() s:close() end)
+    assert.equal(202, by_port(s.port, "/v1/events"))
+    assert.equal(0, s:stop())
+  end)
+end)

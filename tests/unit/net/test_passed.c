@@ -101,23 +101,31 @@ static void a_name_that_was_not_passed_is_an_error(void **state)
                  "each its own FileDescriptorName=");
 }
 
+static void assert_none(const char *pid, const char *fds)
+{
+    char text[256];
+
+    say(pid, fds, "in:admin");
+    (void)snprintf(
+        text, sizeof text,
+        "can't listen on systemd:in: LISTEN_FDS=\"%s\" and LISTEN_PID=\"%s\" "
+        "pass no socket to this process, which is %ld",
+        fds, getenv("LISTEN_PID"), (long)getpid());
+    assert_fails("in", text);
+}
+
 static void what_is_for_another_process_is_not_taken(void **state)
 {
-    static const char none[] =
-        "can't listen on systemd:in: systemd passed 0 sockets, and "
-        "none has that name (FileDescriptorName=)";
-
     (void)state;
-    say("1", "2", "in:admin");
-    assert_fails("in", none);
-    say("", "2", "in:admin");
-    assert_fails("in", none);
-    say(NULL, "", "in:admin");
-    assert_fails("in", none);
-    say(NULL, "-1", "in:admin");
-    assert_fails("in", none);
-    say(NULL, "2x", "in:admin");
-    assert_fails("in", none);
+    assert_none("1", "2");
+    assert_none("", "2");
+    assert_none(NULL, "");
+    assert_none(NULL, "-1");
+    assert_none(NULL, "2x");
+    assert_none(NULL, "abc");
+    (void)unsetenv("LISTEN_FDS");
+    assert_fails("in", "can't listen on systemd:in: systemd passed 0 sockets, and none "
+                       "has that name (FileDescriptorName=)");
 }
 
 static void another_kind_of_descriptor_is_refused(void **state)
