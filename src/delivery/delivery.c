@@ -99,7 +99,9 @@ void on_journal_record(void *arg, const struct record *r)
         take_head(d, r);
         break;
     case RECORD_START:
-        if (o != NULL && r->value != 0) {
+        if (r->stream.n == 0) {
+            d->patched |= r->value == RECORD_START_LOST;
+        } else if (o != NULL && r->value != 0) {
             subscription_forget(o);
         } else if (o != NULL) {
             /* The last of them: before it a crash has left a part of its shards. */
@@ -282,18 +284,28 @@ static bool open_left(struct delivery *d, const struct delivery_conf *c,
     return true;
 }
 
+struct delivery_stream stream_for(const struct delivery *d,
+                                  const struct delivery_stream *st,
+                                  const struct subscription *o)
+{
+    struct delivery_stream out = *st;
+
+    out.from_oldest |= d->patched && !o->known;
+    return out;
+}
+
 bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
                         struct err *e)
 {
     for (uint32_t k = 0; k < c->n_streams; k++) {
-        const struct delivery_stream *st = &c->streams[k];
-        struct subscription *o = subscription_of(d, str_of(st->name));
+        struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
+        const struct delivery_stream st = stream_for(d, &c->streams[k], o);
 
         if (o->consumer == NULL) {
-            subscription_open(o, d->spool, st, d->name, on_wake, d);
+            subscription_open(o, d->spool, &st, d->name, on_wake, d);
             o->places = &d->places;
         } else {
-            subscription_apply(o, st);
+            subscription_apply(o, &st);
         }
         if (!subscription_return(o, d->journal, e) ||
             !subscription_adopt(o, subscription_before(c, o), d->journal, e) ||
@@ -332,6 +344,8 @@ bool open_journal(struct delivery *d, const char *spool_dir, struct err *e)
         return false;
     }
     d->journal = journal_open(d->journal_path, on_journal_record, d, e);
+    /* Damage of the last record can't be told from a write that was cut. */
+    d->patched |= d->journal != NULL && journal_cut(d->journal) > 0;
     return d->journal != NULL;
 }
 
@@ -428,6 +442,7 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
         delivery_free(d);
         return NULL;
     }
+    d->patched = false; /* what it reads is noted; later streams are new ones */
     if (c->absent != NULL) {
         pump_show_error(d, c->absent);
     }

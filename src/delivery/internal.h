@@ -57,6 +57,7 @@ struct delivery {
     struct dead dead;
     bool crowded;          /* the journal knows more streams than there may be */
     bool fresh;            /* there is no journal, or it was another's */
+    bool patched;          /* damage may have taken where streams begin */
     struct replay *replay; /* replay.c; NULL: none runs */
     uint64_t dead_known;   /* bytes of it that the journal names, */
     char dead_mark[DEAD_MARK_BYTES]; /* and which file that was */
@@ -140,6 +141,11 @@ void replay_free(struct delivery *d); /* the sink is closed */
 /* With nothing open and no thread. */
 struct delivery *delivery_new(const struct delivery_conf *c);
 bool open_journal(struct delivery *d, const char *spool_dir, struct err *e) MUST_USE;
+/* The stream as d reads it: from its oldest event if damage may have taken the record
+ * of where it begins. */
+struct delivery_stream stream_for(const struct delivery *d,
+                                  const struct delivery_stream *st,
+                                  const struct subscription *o);
 void on_journal_record(void *arg, const struct record *r);
 struct subscription *subscription_of(struct delivery *d,
                                      struct str stream); /* or NULL */

@@ -31,8 +31,9 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
 {
     for (uint32_t k = 0; k < c->n_streams; k++) {
         struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
+        const struct delivery_stream st = stream_for(d, &c->streams[k], o);
 
-        subscription_open(o, d->spool, &c->streams[k], d->name, on_wake_held, d);
+        subscription_open(o, d->spool, &st, d->name, on_wake_held, d);
     }
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
@@ -127,6 +128,7 @@ struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
                                 struct err *e)
 {
     struct delivery *d = delivery_new(c);
+    struct journal_scan scan = {.damaged_bytes = 0};
     bool is_read = true;
     struct err ignored;
 
@@ -135,7 +137,9 @@ struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
     d->over = true;
     /* A journal that is damaged still says which streams it knows. */
     if (!take_streams(d, c, e) || !open_journal(d, c->spool_dir, e)) {
-        is_read = journal_scan(d->journal_path, on_journal_record, d, NULL, &ignored);
+        is_read = journal_scan(d->journal_path, on_journal_record, d, &scan, &ignored);
+        d->patched |= is_read && scan.damaged_bytes > 0;
+        is_read &= !d->patched;
     }
     if (!take_streams(d, c, e) || !open_places(d, c, e)) {
         delivery_free(d);

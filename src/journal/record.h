@@ -21,7 +21,8 @@ enum record_type {
                         stream: the name it first had */
     RECORD_START,    /* ranges[0].first: where the shard's reading starts;
                         no range: the stream is known from here on;
-                        value 1: it is forgotten */
+                        value 1: it is forgotten; RECORD_START_LOST, without a
+                        stream: a repair may have taken such records */
     RECORD_PLAN,     /* value: its number; ranges; id: where to, as
                         sink_ops.destination says; name: the sink; time 1:
                         other rows of it are settled */
@@ -39,6 +40,8 @@ enum record_type {
                         again */
     RECORD_N_TYPES
 };
+
+enum { RECORD_START_LOST = 2 };
 
 enum {
     RECORD_HEAD_BYTES = 12,

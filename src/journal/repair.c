@@ -117,6 +117,26 @@ static bool keep(const char *path, char *kept_as, size_t n, struct err *e)
     return err_errno(e, errno, "%s", kept_as);
 }
 
+/* The damage may have taken where the sink begins to read a stream. Without this record
+ * it would be new there, and begin behind what it has not delivered. */
+static bool write_lost(int to)
+{
+    const struct record lost = {.type = RECORD_START, .value = RECORD_START_LOST};
+    unsigned char bytes[RECORD_HEAD_BYTES + 64];
+    size_t n = record_encode(&lost, bytes);
+
+    return write(to, bytes, n) == (ssize_t)n;
+}
+
+/* root may repair the journal of a server that has another user. */
+static bool same_owner(int from, int to)
+{
+    struct stat was;
+
+    return fstat(from, &was) == 0 && fchown(to, was.st_uid, was.st_gid) == 0 &&
+           fchmod(to, was.st_mode & 07777) == 0;
+}
+
 static bool write_whole(int from, int to, struct err *e)
 {
     struct journal_scan s;
@@ -126,7 +146,10 @@ static bool write_whole(int from, int to, struct err *e)
         p != NULL ? walk(p, n, NULL, NULL, to, &s, e) : err_errno(e, errno, "read");
 
     free(p);
-    return ok && (fdatasync(to) == 0 || err_errno(e, errno, "fdatasync"));
+    errno = 0;
+    return ok && (write_lost(to) || err_errno(e, errno == 0 ? EIO : errno, "write")) &&
+           (same_owner(from, to) || err_errno(e, errno, "owner")) &&
+           (fdatasync(to) == 0 || err_errno(e, errno, "fdatasync"));
 }
 
 bool journal_repair(const char *path, char *kept_as, size_t n, struct err *e)

@@ -261,6 +261,60 @@ describe("a sink that can't start", function()
     assert.matches("nothing to repair", h.shell(command .. " --yes"))
   end)
 
+  ---Damages the record of where sink a begins to read its stream; returns its offset.
+  local function damage_start(path)
+    local bytes = h.read(path)
+    -- The length of the first record is that of its payload.
+    local second = 12 + bytes:byte(1) + 256 * bytes:byte(2)
+    assert.equal(2, bytes:byte(second + 5), "RECORD_START")
+    h.write(path, bytes:sub(1, second + 14) .. "\255" .. bytes:sub(second + 16))
+    return second
+  end
+
+  for _, running in ipairs { true, false } do
+    it("delivers its backlog after a repair of a journal without its beginning, "
+      .. (running and "under a server" or "without one"), function()
+      s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
+      post(3)
+      wait_numbers("a", 1, 3)
+      block "a"
+      post(3)
+      wait_numbers("b", 1, 6)
+      s:stop "SIGKILL"
+      unblock "a"
+      local path = s.data .. "/spool/sinks/a.journal"
+      local at = damage_start(path)
+      h.shell(("chown 65534:65534 '%s' && chmod 0600 '%s'"):format(path, path))
+      s:start()
+      s:logged("sink=a status=holding why=.*damaged at byte " .. at)
+      post(3)
+      wait_numbers("b", 1, 9)
+      if not running then assert.equal(0, s:stop()) end
+      assert.matches("repaired", h.shell(("%s sink repair a --spool '%s/spool' --yes")
+        :format(h.binary, s.data)))
+      if not running then
+        -- Its owner is that of before, or a server of another user could not open it.
+        assert.matches("^65534 65534 600", h.shell("stat -c '%u %g %a' " .. path))
+        s:start()
+      end
+      wait_numbers("a", 1, 9)
+    end)
+  end
+
+  it("delivers its backlog when the last record of its journal said where it begins",
+  function()
+    s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
+    block "a"
+    post(6)
+    wait_numbers("b", 1, 6)
+    s:stop "SIGKILL"
+    unblock "a"
+    damage_start(s.data .. "/spool/sinks/a.journal")
+    s:start()
+    post(3)
+    wait_numbers("a", 1, 9)
+  end)
+
   it("begins at the oldest event when its journal is gone", function()
     s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
     block "a"
