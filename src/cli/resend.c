@@ -20,7 +20,8 @@ enum { EVENTS = 100, BYTES = 1 << 20, ANSWER = 64 << 10, TIMEOUT_S = 60 };
 
 struct resend {
     CURL *curl;
-    struct curl_slist *lines, *alone; /* the headers of a batch and of one text */
+    struct curl_slist *lines, *alone; /* the headers of a batch and of one event */
+    bool each;                        /* the route takes no batch */
     struct replayed *marks;
     char *body, *sent;
     size_t n_body, room, sent_room;
@@ -112,15 +113,47 @@ static bool settle(struct resend *r, long status, uint32_t from, uint32_t to,
     }
 }
 
+/* One letter, not as a line of a batch. */
+static bool send_one(struct resend *r, struct str s, uint32_t i, struct err *e)
+{
+    long status = post(r, r->alone, s.p, s.n, e);
+
+    if (status != 400) {
+        return settle(r, status, i, i + 1, e);
+    }
+    r->refused++;
+    return true;
+}
+
+static bool send_each(struct resend *r, uint32_t from, uint32_t to, struct err *e)
+{
+    bool ok = true;
+
+    for (uint32_t i = from; i < to && ok; i++) {
+        size_t begin = i == 0 ? 0 : r->ends[i - 1];
+
+        ok = send_one(r, (struct str){r->body + begin, r->ends[i] - begin}, i, e);
+    }
+    return ok;
+}
+
 /* Letters from .. to - 1; a body that is too large for the route goes in halves. */
 static bool send_part(struct resend *r, uint32_t from, uint32_t to, struct err *e)
 {
     size_t begin = from == 0 ? 0 : r->ends[from - 1];
     uint32_t half = from + (to - from) / 2;
-    long status = post(r, r->lines, r->body + begin, r->ends[to - 1] - begin, e);
+    long status;
 
+    if (r->each) {
+        return send_each(r, from, to, e);
+    }
+    status = post(r, r->lines, r->body + begin, r->ends[to - 1] - begin, e);
     if (status == 413 && to - from > 1) {
         return send_part(r, from, half, e) && send_part(r, half, to, e);
+    }
+    if (status == 415) {
+        r->each = true; /* a route with body = "event" knows no lines */
+        return send_each(r, from, to, e);
     }
     return settle(r, status, from, to, e);
 }
@@ -144,18 +177,11 @@ static bool is_line(struct str s)
 /* Not with others, and not as JSON a line. */
 static bool send_alone(struct resend *r, struct str s, struct mark id, struct err *e)
 {
-    long status;
-
     if (!flush(r, e)) {
         return false;
     }
     r->ids[0] = id;
-    status = post(r, r->alone, s.p, s.n, e);
-    if (status != 400) {
-        return settle(r, status, 0, 1, e);
-    }
-    r->refused++;
-    return true;
+    return send_one(r, s, 0, e);
 }
 
 static bool add(struct resend *r, const struct letter *x, struct mark id, struct err *e)

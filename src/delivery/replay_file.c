@@ -58,6 +58,31 @@ bool replay_more(const struct delivery *d, const struct replay *r)
     return false;
 }
 
+/* A name of its own, under which no receiver knows its batches yet. */
+static bool new_mark(struct replay *r, struct err *e)
+{
+    if (getrandom(&r->at.id, sizeof r->at.id, 0) != (ssize_t)sizeof r->at.id) {
+        return err_errno(e, errno, "random bytes");
+    }
+    r->at.id |= 1;
+    return r->dry || progress_write(r->mark, &r->at, e);
+}
+
+/* How far the replay before came. Without its mark, which an operator has deleted after
+ * an edit, all letters of the file are sent. */
+static bool resume(struct replay *r, struct err *e)
+{
+    if (path_there(r->mark) == 0) {
+        r->resumed = false;
+        return new_mark(r, e);
+    }
+    if (!progress_read(r->mark, &r->at, e)) {
+        return false;
+    }
+    r->rebuild = r->at.end > r->at.done;
+    return true;
+}
+
 /* The letters so far, under a name that no new ones get. */
 static bool take_file(struct delivery *d, struct replay *r, const char *from,
                       struct err *e)
@@ -71,11 +96,7 @@ static bool take_file(struct delivery *d, struct replay *r, const char *from,
                        "go on with --to, or delete it to send all of them",
                        posted);
     }
-    if (getrandom(&r->at.id, sizeof r->at.id, 0) != (ssize_t)sizeof r->at.id) {
-        return err_errno(e, errno, "random bytes");
-    }
-    r->at.id |= 1;
-    if (!progress_write(r->mark, &r->at, e)) {
+    if (!new_mark(r, e)) {
         return false;
     }
     if (rename(from, r->path) != 0) {
@@ -99,16 +120,13 @@ bool replay_open_file(struct delivery *d, struct replay *r, struct err *e)
         return true; /* there are none */
     }
     r->resumed = r->source == IN_HAND;
-    if (r->resumed) {
-        if (!progress_read(r->mark, &r->at, e)) {
-            return false;
-        }
-        r->rebuild = r->at.end > r->at.done;
+    if (r->resumed && !resume(r, e)) {
+        return false;
     }
     r->letters = letters_open(from, e);
     /* Not while a command posts them to a route. */
     return r->letters != NULL && (r->dry || letters_lock(r->letters, e)) &&
-           (r->resumed || r->dry || take_file(d, r, from, e)) &&
+           (r->source == IN_HAND || r->dry || take_file(d, r, from, e)) &&
            letters_go_to(r->letters, r->at.done, e);
 }
 

@@ -204,6 +204,26 @@ route "POST /again" { body = "batch", stream = "events", on_refused = { stream =
       :format(env, h.binary, s.admin)))
   end)
 
+  it("are replayed to a route that takes one event a request", function()
+    s = h.server { policy = policy(r.url) .. [[
+route "POST /v1/events" { body = "event", stream = "events", on_event = function(ev)
+  if ev.n == 3 then return reject("third", "no third") end
+  if ev.big then error("big") end end, schema = schema { n = int { required = true } } }
+]] }
+    local list = { '{"n":0}' }
+    for i = 1, 20 do list[#list + 1] = ('{"n":%d,"value":"text"}\n{"n":0}'):format(i) end
+    r:rule "poison"
+    post(unpack(list))
+    h.wait_for("the letters", function()
+      return s:metric("sluice_dead_events_total") == 20
+    end)
+    r:rule ""
+    local to = ("--to http://127.0.0.1:%d/v1/events"):format(s.port)
+    assert.matches("replayed=19 refused_again=1 .*left=1\nrc=1", dead("replay", file(), to))
+    assert.matches("replayed=0 refused_again=1 .*before=19", dead("replay", file(), to))
+    h.wait_for("the replayed events", function() return again() == 19 end)
+  end)
+
   it("of more kinds than are listed one by one are listed all the same", function()
     local dir, list = h.folder(), {}
     for i = 1, 300 do
