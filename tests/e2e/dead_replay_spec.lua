@@ -267,6 +267,23 @@ describe("dead letters that are sent to their sink once more", function()
     assert.equal(0, s:stop())
   end)
 
+  it("can be mended by the commands that DELIVERY.md shows", function()
+    run()
+    die(1, 5)
+    r:rule ""
+    local shown = assert(h.read("conf/DELIVERY.md"):match("\n```\n(%$ mv data/dead.-)```"))
+    local n
+    shown, n = shown:gsub("%$ ", ""):gsub([["price":"free"/"price":0]], [["text"/"mended"]])
+    assert.equal(1, n)
+    shown = shown:gsub("data/", s.data .. "/"):gsub("sink%-olap", "sink-out")
+      :gsub("mend%.ndjson", s.dir .. "/mend.ndjson"):gsub("sluice ([^\n]+) olap",
+        h.binary .. " %1 out --admin 127.0.0.1:" .. s.admin)
+    assert.matches("^replayed=5 dead_again=0 unreadable=0 left_bytes=0\nrc=0",
+      h.shell("(set -e\n" .. shown .. ") 2>&1; echo rc=$?"))
+    assert.equal(5, select(2, h.read(r.dir .. "/events.ndjson"):gsub('"mended"', "")))
+    assert.equal(0, s:stop())
+  end)
+
   it("can be given up while others wait for what becomes of it", function()
     run()
     die(1, 5)
