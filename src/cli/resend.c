@@ -108,6 +108,16 @@ static bool settle(struct resend *r, long status, uint32_t from, uint32_t to,
         return true;
     case 0:
         return false;
+    case 200:
+    case 201:
+    case 204:
+    case 302:
+        /* It may say the same of an event that it refuses. */
+        return err_set(
+            e,
+            "the server answered %ld, and not which events it took: give the "
+            "URL of a route without an answer of its own",
+            status);
     default:
         return err_set(e, "the server answered %ld: %.200s", status, r->answer);
     }

@@ -224,6 +224,24 @@ route "POST /v1/events" { body = "event", stream = "events", on_event = function
     h.wait_for("the replayed events", function() return again() == 19 end)
   end)
 
+  it("are not replayed to a route that may say 200 of what it refuses", function()
+    s = h.server { policy = policy(r.url) .. [[
+route "POST /v1/own" { body = "event", stream = "events",
+  answer = { status = 200, refused = "same" },
+  schema = schema { n = int { required = true } } }
+]] }
+    r:rule "poison"
+    post('{"n":0}', '{"value":"text"}', '{"n":0}')
+    h.wait_for("the letter", function()
+      return s:metric("sluice_dead_events_total") == 1
+    end)
+    r:rule ""
+    local said = dead("replay", file(),
+      ("--to http://127.0.0.1:%d/v1/own"):format(s.port))
+    assert.matches("answered 200, and not which events it took", said)
+    assert.matches("replayed=0 .*left=1\nrc=1", said)
+  end)
+
   it("of more kinds than are listed one by one are listed all the same", function()
     local dir, list = h.folder(), {}
     for i = 1, 300 do
