@@ -36,7 +36,8 @@ static const double ENDING_S = 5.;
 
 struct successor {
     struct server *s;
-    pid_t pid; /* 0: the launcher is to start it */
+    pid_t pid;    /* 0: the launcher is to start it */
+    pid_t reaped; /* by the loop, with code, before the launcher has told pid */
     const char *cause;
     int channel;
     ev_io io;
@@ -127,6 +128,14 @@ static void on_child(struct ev_loop *loop, ev_child *w, int events)
     struct successor *x = OUTER(w, struct successor, child);
 
     (void)events;
+    if (x->pid == 0) {
+        x->reaped = w->rpid;
+        x->code = w->rstatus;
+        return;
+    }
+    if (w->rpid != x->pid) {
+        return;
+    }
     ev_child_stop(loop, w);
     x->ended = true;
     x->code = w->rstatus;
@@ -293,9 +302,10 @@ static void hear_of(struct successor *x, pid_t pid)
     x->pid = pid;
     ev_io_init(&x->io, on_word, x->channel, EV_READ);
     ev_io_start(s->loop, &x->io);
-    ev_child_init(&x->child, on_child, x->pid, 0);
-    ev_set_priority(&x->child, EV_MAXPRI); /* before words are heard of one reaped */
-    ev_child_start(s->loop, &x->child);
+    if (x->reaped == pid) {
+        ev_child_stop(s->loop, &x->child);
+        x->ended = true;
+    }
     ev_timer_stop(s->loop, &x->late);
     ev_timer_init(&x->late, on_late, LOADS_S, 0.);
     ev_timer_start(s->loop, &x->late);
@@ -330,6 +340,10 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
     x->channel = ends[0];
     place_init(&x->place);
     s->successor = x;
+    ev_child_init(&x->child, on_child, 0,
+                  0); /* of any: it may end before its pid is told */
+    ev_set_priority(&x->child, EV_MAXPRI); /* before words are heard of one reaped */
+    ev_child_start(s->loop, &x->child);
     if (pid > 0) {
         hear_of(x, pid);
     } else { /* a launcher that is stopped holds up nobody */
