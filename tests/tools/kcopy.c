@@ -21,7 +21,7 @@ static rd_kafka_t *open_client(rd_kafka_type_t type, const char *brokers)
 
     (void)rd_kafka_conf_set(conf, "bootstrap.servers", brokers, why, sizeof why);
     if (type == RD_KAFKA_PRODUCER) {
-        (void)rd_kafka_conf_set(conf, "queue.buffering.max.messages", "2000000", why,
+        (void)rd_kafka_conf_set(conf, "queue.buffering.max.messages", "500000", why,
                                 sizeof why);
     }
     return rd_kafka_new(type, conf, why, sizeof why);
@@ -44,12 +44,18 @@ static int copy(rd_kafka_t *to, const rd_kafka_message_t *m, int argc, char **ar
     const int64_t ms = rd_kafka_message_timestamp(m, &type);
 
     for (int n = times(m, argc, argv); n > 0; n--) {
-        if (rd_kafka_producev(
-                to, RD_KAFKA_V_TOPIC(argv[3]), RD_KAFKA_V_PARTITION(m->partition),
-                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                RD_KAFKA_V_VALUE(m->payload, m->len),
-                RD_KAFKA_V_KEY(m->key, m->key_len), RD_KAFKA_V_TIMESTAMP(ms),
-                RD_KAFKA_V_END) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_resp_err_t err;
+
+        do {
+            err = rd_kafka_producev(to, RD_KAFKA_V_TOPIC(argv[3]),
+                                    RD_KAFKA_V_PARTITION(m->partition),
+                                    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                    RD_KAFKA_V_VALUE(m->payload, m->len),
+                                    RD_KAFKA_V_KEY(m->key, m->key_len),
+                                    RD_KAFKA_V_TIMESTAMP(ms), RD_KAFKA_V_END);
+            (void)rd_kafka_poll(to, err == RD_KAFKA_RESP_ERR__QUEUE_FULL ? 100 : 0);
+        } while (err == RD_KAFKA_RESP_ERR__QUEUE_FULL);
+        if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             return 1;
         }
     }
@@ -95,7 +101,7 @@ int main(int argc, char **argv)
         (void)rd_kafka_consume_stop(topic, p);
     }
     rd_kafka_metadata_destroy(md);
-    failed |= rd_kafka_flush(to, WAIT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR;
+    failed |= rd_kafka_flush(to, 10 * WAIT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(from);
     rd_kafka_destroy(to);

@@ -3,13 +3,14 @@
  *
  *   load --port P [--path /v1/events/batch] [--connections C] [--batch B]
  *        [--rate R] [--seconds S] [--first N] [--acks FILE] [--patient]
- *        [--poison N] [--poison-bytes B] [--envelope]
+ *        [--poison N] [--poison-bytes B] [--envelope] [--events N] [--small]
  *
  * rate 0: closed loop; else R requests a second, sent when they are due whatever
  * became of the others, and timed from then (no coordinated omission). FILE gets a
  * line "first n" for every 2xx. --patient: a lost
  * connection is opened again until the end; without it, that is an error.
  * --poison: every Nth event is one that a table refuses (event.h).
+ * --events: ends after N events; B divides N. --small: events of 100 bytes.
  * --envelope: batches are {"sentAt":…,"batch":[…]}, not arrays.
  * Prints one line of key=value pairs.
  */
@@ -49,8 +50,8 @@ static struct {
     const char *path, *acks;
     unsigned n_conns, batch;
     double rate, seconds;
-    uint64_t next;
-    bool patient, envelope;
+    uint64_t next, end; /* end 0: none */
+    bool patient, envelope, small;
 } conf = {
     .path = "/v1/events/batch", .n_conns = 8, .batch = 20, .seconds = 5, .next = 1};
 
@@ -154,7 +155,8 @@ static void post(struct conn *c, uint64_t due)
         if (i > 0) {
             body[n++] = ',';
         }
-        n += event_write(body + n, conf.next++);
+        n += conf.small ? event_write_small(body + n, conf.next++)
+                        : event_write(body + n, conf.next++);
     }
     if (conf.batch > 1) {
         body[n++] = ']';
@@ -318,7 +320,7 @@ static void run(void)
 
     for (;;) {
         uint64_t now = now_ns();
-        bool over = stopping || now >= end;
+        bool over = stopping || now >= end || (conf.end != 0 && conf.next >= conf.end);
         struct conn *c = NULL;
         int n;
 
@@ -326,6 +328,7 @@ static void run(void)
             return;
         }
         while (!over && (step == 0 || due <= now) && (c = free_conn()) != NULL) {
+            over = conf.end != 0 && conf.next + conf.batch >= conf.end;
             post(c, step == 0 ? now_ns() : due);
             due += step;
         }
@@ -368,6 +371,8 @@ static void options(int argc, char **argv)
                                           {"poison", 1, NULL, 'x'},
                                           {"poison-bytes", 1, NULL, 'y'},
                                           {"envelope", 0, NULL, 'e'},
+                                          {"events", 1, NULL, 'n'},
+                                          {"small", 0, NULL, 'l'},
                                           {NULL, 0, NULL, 0}};
     int o;
 
@@ -400,6 +405,12 @@ static void options(int argc, char **argv)
         case 'e':
             conf.envelope = true;
             break;
+        case 'n':
+            conf.end = strtoull(optarg, NULL, 10);
+            break;
+        case 'l':
+            conf.small = true;
+            break;
         case 'w':
             conf.patient = true;
             break;
@@ -417,6 +428,7 @@ static void options(int argc, char **argv)
         (void)fprintf(stderr, "load: --port, at most %d connections\n", CONNS_MAX);
         exit(2);
     }
+    conf.end += conf.end > 0 ? conf.next : 0;
 }
 
 int main(int argc, char **argv)
