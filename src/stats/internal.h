@@ -21,6 +21,7 @@ struct stats_histogram {
 enum series_kind { COUNTER, GAUGE, HISTOGRAM, AGE };
 
 struct series {
+    struct series *next; /* of the same place in the registry; under its lock */
     char *name, *help, *labels;
     enum series_kind kind;
     enum stats_unit unit; /* of the histogram */

@@ -25,26 +25,93 @@ static _Thread_local const void *owner;
 static struct {
     pthread_mutex_t lock;
     struct series **list;
-    size_t n, room;
-    uint64_t n_freed;   /* ends of series, ever */
-    unsigned n_writing; /* that look at the series without the lock */
+    struct series **places; /* room of them: the first series of each hash's place */
+    size_t n, room;         /* room: a power of two */
+    uint64_t n_freed;       /* ends of series, ever */
+    unsigned n_writing;     /* that look at the series without the lock */
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static size_t place_of(const char *name, const char *labels)
+{
+    uint64_t x = 0xcbf29ce484222325u; /* FNV-1a */
+
+    for (; *name != '\0'; name++) {
+        x = (x ^ (unsigned char)*name) * 0x100000001b3u;
+    }
+    for (; *labels != '\0'; labels++) {
+        x = (x ^ (unsigned char)*labels) * 0x100000001b3u;
+    }
+    return (size_t)(x ^ x >> 32) & (registry.room - 1);
+}
+
+static void put_in_place(struct series *s)
+{
+    struct series **place = &registry.places[place_of(s->name, s->labels)];
+
+    s->next = *place;
+    *place = s;
+}
+
+/* After the list has changed but by a new series at its end. Locked. */
+static void place_all(void)
+{
+    memset(registry.places, 0, registry.room * sizeof *registry.places);
+    for (size_t i = 0; i < registry.n; i++) {
+        put_in_place(registry.list[i]);
+    }
+}
+
+static bool same_series(const struct series *s, const char *name, const char *labels)
+{
+    return strcmp(s->labels, labels) == 0 && strcmp(s->name, name) == 0;
+}
+
+static struct series *first_at(const char *name, const char *labels)
+{
+    return registry.room == 0 ? NULL : registry.places[place_of(name, labels)];
+}
 
 /* One of the same name, labels and unit whose owner is gone; NULL: none. Locked. */
 static struct series *take_free(const struct series *of, const char *name,
                                 const char *labels)
 {
-    for (size_t i = 0; i < registry.n && of->read == NULL; i++) {
-        struct series *s = registry.list[i];
-
+    for (struct series *s = first_at(name, labels); s != NULL && of->read == NULL;
+         s = s->next) {
         if (s->is_free && s->kind == of->kind && s->unit == of->unit &&
-            strcmp(s->name, name) == 0 && strcmp(s->labels, labels) == 0) {
+            same_series(s, name, labels)) {
             s->is_free = false;
             s->owner = owner;
             return s;
         }
     }
     return NULL;
+}
+
+/* Whether a scrape shows the series of a cell whose owner is gone. Locked. */
+static bool is_shown(const struct series *of)
+{
+    for (const struct series *s = first_at(of->name, of->labels); s != NULL;
+         s = s->next) {
+        if (!s->is_free && same_series(s, of->name, of->labels)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Locked. */
+static void append(struct series *s)
+{
+    if (registry.n == registry.room) {
+        registry.room = registry.room == 0 ? 64 : 2 * registry.room;
+        registry.list =
+            mem_realloc(registry.list, registry.room * sizeof(struct series *));
+        registry.places =
+            mem_realloc(registry.places, registry.room * sizeof(struct series *));
+        place_all();
+    }
+    registry.list[registry.n++] = s;
+    put_in_place(s);
 }
 
 /* Whole before others find it: they take no lock to look at it. */
@@ -77,12 +144,7 @@ static struct series *add(const struct series *of, const char *name, const char 
     s = take_free(of, name, labels);
     if (s == NULL) {
         s = make(of, name, help, labels);
-        if (registry.n == registry.room) {
-            registry.room = registry.room == 0 ? 64 : 2 * registry.room;
-            registry.list =
-                mem_realloc(registry.list, registry.room * sizeof(struct series *));
-        }
-        registry.list[registry.n++] = s;
+        append(s);
     }
     (void)pthread_mutex_unlock(&registry.lock);
     return s;
@@ -96,32 +158,47 @@ const void *stats_own(const void *by)
     return before;
 }
 
+static void forget(struct series *s)
+{
+    if (s->histogram != NULL) {
+        free(s->histogram->exemplars);
+    }
+    free(s->histogram);
+    free(s->name);
+    free(s->help);
+    free(s->labels);
+    free(s);
+}
+
 /* Of those that are gone the last FREE_MAX are kept, to go on when their maker comes
- * again: a policy may name another sink at each reload. Locked. */
+ * again: a policy may name another sink at each reload. So are those of a series that is
+ * shown, whose count would go back without them. Locked. */
 static void forget_old(void)
 {
-    size_t kept = 0;
+    size_t kept = 0, n_old = 0;
+    struct series **old;
 
     if (registry.n_writing > 0) {
         return;
     }
+    old = mem_alloc(registry.n * sizeof(struct series *));
     for (size_t i = 0; i < registry.n; i++) {
         struct series *s = registry.list[i];
 
-        if (s->is_free && registry.n_freed - s->freed >= FREE_MAX) {
-            if (s->histogram != NULL) {
-                free(s->histogram->exemplars);
-            }
-            free(s->histogram);
-            free(s->name);
-            free(s->help);
-            free(s->labels);
-            free(s);
+        if (s->is_free && registry.n_freed - s->freed >= FREE_MAX && !is_shown(s)) {
+            old[n_old++] = s;
         } else {
             registry.list[kept++] = s;
         }
     }
     registry.n = kept;
+    if (n_old > 0) {
+        place_all();
+    }
+    for (size_t i = 0; i < n_old; i++) {
+        forget(old[i]);
+    }
+    free(old);
 }
 
 void stats_disown(const void *by)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <pthread.h>
@@ -14,7 +15,7 @@
 
 #include "stats/stats.h"
 
-enum { ROUNDS = 2000, HISTOGRAMS = 500 };
+enum { ROUNDS = 2000, HISTOGRAMS = 500, MANY = 2100, SERIES = 50000 };
 
 static void count(void *arg, const char *text, size_t n)
 {
@@ -87,6 +88,59 @@ static void gives_the_cells_of_a_part_that_is_gone_again(void **state)
                          stats_counter("own_total", "Own.", ""));
 }
 
+/* More parts go than the registry remembers. */
+static void many_come_and_go(void)
+{
+    int other = 0;
+
+    for (int i = 0; i < MANY; i++) {
+        const void *before = stats_own(&other);
+        char label[32];
+
+        (void)snprintf(label, sizeof label, "many=\"%d\"", i);
+        stats_add(stats_counter("many_total", "Many.", label), 1);
+        (void)stats_own(before);
+        stats_disown(&other);
+    }
+}
+
+static void a_count_that_is_shown_never_goes_back(void **state)
+{
+    int one = 1, two = 2;
+    const void *before;
+    stats_cell *c;
+
+    (void)state;
+    before = stats_own(&one);
+    stats_add(stats_counter("kept_total", "Kept.", ""), 3);
+    (void)stats_own(&two);
+    c = stats_counter("kept_total", "Kept.", "");
+    stats_add(c, 4);
+    (void)stats_own(before);
+    stats_disown(&one);
+    many_come_and_go();
+    assert_int_equal(7, stats_value("kept_total", ""));
+    stats_disown(&two);
+    many_come_and_go();
+    assert_int_equal(0, stats_value("kept_total", "")); /* nobody shows it */
+}
+
+/* Each new one was compared with all that there were: 6 s. */
+static void makes_many_series_in_a_time_that_grows_with_their_number(void **state)
+{
+    clock_t began = clock();
+    char label[32];
+
+    (void)state;
+    for (int i = 0; i < SERIES; i++) {
+        (void)snprintf(label, sizeof label, "code=\"%d\"", i);
+        stats_add(stats_counter("codes_total", "Codes.", label), 1);
+    }
+    print_message("# %d series made in %.3f s\n", SERIES,
+                  (double)(clock() - began) / CLOCKS_PER_SEC);
+    assert_true(clock() - began < 2 * CLOCKS_PER_SEC);
+}
+
 static atomic_bool made;
 
 static void *make_histograms(void *arg)
@@ -122,7 +176,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_on_where_the_part_before_it_ended),
         cmocka_unit_test(gives_the_cells_of_a_part_that_is_gone_again),
-        cmocka_unit_test(writes_histograms_while_others_are_made)};
+        cmocka_unit_test(a_count_that_is_shown_never_goes_back),
+        cmocka_unit_test(writes_histograms_while_others_are_made),
+        cmocka_unit_test(makes_many_series_in_a_time_that_grows_with_their_number)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
