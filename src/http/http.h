@@ -140,6 +140,9 @@ void *http_user(struct http_request *r);
 /* The connection that r came on: 1, 2, … as they were accepted. */
 uint64_t http_connection(const struct http_request *r);
 
+/* The other end of its connection, or who its PROXY header names; lives as long as r. */
+struct str http_peer(const struct http_request *r);
+
 /* In on_headers: what Content-Encoding says, and what holds instead. */
 enum http_encoding http_encoding(const struct http_request *r);
 void http_set_encoding(struct http_request *r, enum http_encoding how);

@@ -17,6 +17,11 @@ void *http_user(struct http_request *r)
     return r->user;
 }
 
+struct str http_peer(const struct http_request *r)
+{
+    return str_of(r->c->peer);
+}
+
 uint64_t http_connection(const struct http_request *r)
 {
     return r->c->number;

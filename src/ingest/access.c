@@ -119,7 +119,7 @@ static void put_key(const struct request_state *s, struct access_entry *e)
 }
 
 static void capture(struct ingest *in, const struct request_state *state,
-                    struct access_entry *e)
+                    struct str client, struct access_entry *e)
 {
     const struct http_view *v = in->view;
 
@@ -127,6 +127,7 @@ static void capture(struct ingest *in, const struct request_state *state,
     e->path_n = 0;
     e->bytes_in = 0;
     if (v == NULL) {
+        access_copy(e->client, sizeof e->client, client);
         return;
     }
     access_copy(e->client, sizeof e->client, v->peer);
@@ -172,7 +173,7 @@ void access_now(struct ingest *in, const struct request_state *state,
         (!is_sampled(a) && !(a->plan->always_refused && is_refused(said)))) {
         return;
     }
-    capture(in, state, &a->now);
+    capture(in, state, said->client, &a->now);
     put(in, &a->now, account, m, said);
 }
 
@@ -198,7 +199,7 @@ struct access_entry *access_keep(struct ingest *in, const struct request_state *
         ring_drop(a->ring);
         return NULL;
     }
-    capture(in, state, e);
+    capture(in, state, (struct str){"", 0}, e);
     e->sampled = sampled;
     return e;
 }

@@ -41,6 +41,7 @@ struct access_said {
     const char *code; /* NULL: none */
     uint32_t accepted, refused;
     uint64_t bytes_out;
+    struct str client; /* where nothing is known of the request */
 };
 
 void access_bind(struct access_lines *a, struct ring *ring,

@@ -146,12 +146,18 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
     }
     if (v != NULL) {
         mark.method = (uint8_t)method_of(v->method);
+    } else if (status == 501) {
+        mark.method = METHOD_OTHER; /* a word that HTTP's parser does not know */
     }
     meters_answered(a, &mark, status);
     if (UNLIKELY(in->access.plan != NULL)) {
         in->view = v;
         access_now(in, state, a, &mark,
-                   &(struct access_said){.status = status, .code = code, .refused = 1});
+                   &(struct access_said){.status = status,
+                                         .code = code,
+                                         .refused = 1,
+                                         .client = r == NULL ? (struct str){"", 0}
+                                                             : http_peer(r)});
     }
     account_received(a, 1);
     account_refused(a, code, status, 1);
