@@ -8,9 +8,13 @@
 #include "base/mem.h"
 #include "server/internal.h"
 #include "server/process.h"
+#include "stats/stats.h"
 
-/* Of the watchdog's time: each question, and when a thread counts as late. */
+/* Of the watchdog's time: each question, and when a thread counts as late; without one,
+ * late after 5 s. A question a second at least: a thread is silent after two. */
 enum { QUESTIONS = 4, LATE_PART = 2 };
+static const double EACH_S = 1;
+static const uint64_t LATE_NS = 5000000000u, SILENT_NS = 2000000000u;
 
 /* One question to all; freed by the last answer, or by the end after it. */
 struct pulse_round {
@@ -93,6 +97,7 @@ static struct pulse_round *ask(struct server *s)
 static void name_late(struct server *s, const struct pulse_round *r, char *text,
                       size_t bytes)
 {
+    text[0] = '\0';
     for (uint32_t i = 0; i < N_ELEMS(r->workers); i++) {
         if (r->workers[i]) {
             (void)snprintf(text, bytes, "worker=%u", i);
@@ -109,28 +114,62 @@ static void name_late(struct server *s, const struct pulse_round *r, char *text,
     sinks_unlock(s);
 }
 
+static void tell(const struct pulse *p, const struct pulse_round *r, uint64_t since_ns)
+{
+    char late[128];
+
+    name_late(p->s, r, late, sizeof late);
+    log_write(LOG_ERROR, p->watched ? "watchdog_silent" : "thread_silent",
+              "%s ms=%llu why=\"its thread does not come back to its loop%s\"", late,
+              (unsigned long long)(since_ns / 1000000u),
+              p->watched ? ": the service manager gets no more messages" : "");
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *t, int events)
 {
     struct pulse *p = OUTER(t, struct pulse, look);
     struct pulse_round *r = p->round;
-    uint64_t since_ns = clock_mono_ns() - r->since_ns;
-    char late[128] = "";
+    uint64_t now_ns = clock_mono_ns(), since_ns;
 
     (void)loop;
     (void)events;
+    /* The process was stopped, this thread too: the others have their time still. */
+    if (now_ns - p->look_ns > p->late_ns) {
+        r->since_ns = now_ns;
+    }
+    p->look_ns = now_ns;
+    since_ns = now_ns - r->since_ns;
+    stats_set(p->silent, since_ns < SILENT_NS ? 0 : r->n_left);
     if (r->n_left == 0) {
-        (void)notify_send(&p->s->process->notify, "WATCHDOG=1");
+        if (p->watched) {
+            (void)notify_send(&p->s->process->notify, "WATCHDOG=1");
+        }
+        if (p->told) {
+            log_write(LOG_INFO, "thread_silent", "status=back ms=%llu",
+                      (unsigned long long)(since_ns / 1000000u));
+        }
         free(r);
         p->round = ask(p->s);
         p->told = false;
     } else if (since_ns >= p->late_ns && !p->told) {
         p->told = true;
-        name_late(p->s, r, late, sizeof late);
-        log_write(LOG_ERROR, "watchdog_silent",
-                  "%s ms=%llu why=\"its thread does not come back to its loop: the "
-                  "service manager gets no more messages\"",
-                  late, (unsigned long long)(since_ns / 1000000u));
+        tell(p, r, since_ns);
     }
+}
+
+uint64_t pulse_silent_ms(const struct pulse *p, char *thread, size_t bytes)
+{
+    uint64_t since_ns;
+
+    if (p->s == NULL || p->round->n_left == 0) {
+        return 0;
+    }
+    since_ns = clock_mono_ns() - p->round->since_ns;
+    if (since_ns < SILENT_NS) {
+        return 0;
+    }
+    name_late(p->s, p->round, thread, bytes);
+    return thread[0] == '\0' ? 0 : since_ns / 1000000u;
 }
 
 void pulse_start(struct pulse *p, struct server *s)
@@ -138,13 +177,21 @@ void pulse_start(struct pulse *p, struct server *s)
     uint64_t us = s->process->notify.watchdog_us;
     double s_each = (double)us / 1e6 / QUESTIONS;
 
-    if (us == 0) {
-        return;
-    }
+    s_each = us == 0 || s_each > EACH_S ? EACH_S : s_each;
     p->s = s;
-    p->late_ns = us * 1000u / LATE_PART;
+    p->watched = us != 0;
+    p->late_ns = us == 0 ? LATE_NS : us * 1000u / LATE_PART;
+    p->look_ns = clock_mono_ns();
+    if (p->silent == NULL) {
+        p->silent = stats_gauge("sluice_silent_threads",
+                                "Threads of workers and sinks that have not come back "
+                                "to their loop for 2 s.",
+                                "");
+    }
     p->round = ask(s);
-    (void)notify_send(&s->process->notify, "WATCHDOG=1");
+    if (p->watched) {
+        (void)notify_send(&s->process->notify, "WATCHDOG=1");
+    }
     ev_timer_init(&p->look, on_look, s_each, s_each);
     ev_timer_start(s->loop, &p->look);
 }
@@ -153,6 +200,7 @@ void pulse_stop(struct pulse *p)
 {
     if (p->s != NULL) {
         ev_timer_stop(p->s->loop, &p->look);
+        stats_set(p->silent, 0);
         p->round->over = true;
         round_end(p->round);
         p->s = NULL;

@@ -35,7 +35,7 @@ static int hangs(const char *path)
     FILE *f = fopen(path, "re");
 
     if (f != NULL) {
-        if (fscanf(f, "%15s", named) != 1) {
+        if (fscanf(f, "%15[^\n]", named) != 1) {
             named[0] = '\0';
         }
         (void)fclose(f);

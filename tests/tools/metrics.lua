@@ -28,8 +28,10 @@ local sections = {
   ([SECURITY.md](SECURITY.md)).
 - A record of a refusal ([REFUSED.md](REFUSED.md)) is no received event. It is one of its
   stream's stored events, and counts in `sluice_refused_records_total`.
-- `sluice_request_seconds` has every request, also those that sluice refuses; its bounds are close
-  enough for a p99.9. `sluice_request_body_seconds` is the client's part of it, and
+- A request for a `health` path counts in `sluice_requests_total`, and has no time.
+- A preflight of a browser (OPTIONS) counts with `route="none"`.
+- `sluice_request_seconds` has every other request, also those that sluice refuses; its bounds
+  are close enough for a p99.9. `sluice_request_body_seconds` is the client's part of it, and
   `sluice_request_first_byte_seconds` the part of sluice. A refused connection, or a request without
   a whole head, takes 0 s.
 - `sluice_stage_seconds` has the stages `decode`, `check`, `policy`, `store` and `commit`.]],
@@ -86,7 +88,8 @@ local sections = {
   { "File and null sinks", "", { "sink",
       "file_sealed_total file_bytes_total null_events_total null_bytes_total" } },
   { "The process", "", { "version", "build_info" }, { "",
-      "process_cpu_seconds_total process_resident_memory_bytes process_virtual_memory_bytes",
+      "silent_threads process_cpu_seconds_total",
+      "process_resident_memory_bytes process_virtual_memory_bytes",
       "process_open_fds process_max_fds process_threads process_start_time_seconds" } },
   { "Policy", "", { "", "policy_generation policy_trial policy_interrupts_total" },
     { "route, hook", "policy_errors_total" },

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "server/admin/totals.h"
 #include "server/internal.h"
+#include "server/page/history.h"
 #include "server/process.h"
 #include "server/upgrade/place.h"
 #include "stats/stats.h"
@@ -110,6 +111,7 @@ static cJSON *rollout(const struct server *s)
     (void)cJSON_AddNumberToObject(o, "share", t->share);
     (void)cJSON_AddNumberToObject(o, "began_ms", (double)t->began_ms);
     (void)cJSON_AddNumberToObject(o, "during_ms", (double)t->during_ms);
+    (void)cJSON_AddBoolToObject(o, "own_rule", t->own_rule);
     add_side(o, "old", t->live, &t->old);
     add_side(o, "new", t->number, &t->new_);
     if (t->kind == ROLLOUT_SHADOW) {
@@ -306,6 +308,20 @@ static void add_free(cJSON *spool, const char *dir)
     }
 }
 
+/* A thread that hangs, in a disk or a library. */
+static void add_silent(cJSON *o, const struct server *s)
+{
+    char thread[128];
+    uint64_t ms = pulse_silent_ms(&s->pulse, thread, sizeof thread);
+
+    if (ms != 0) {
+        cJSON *silent = cJSON_AddObjectToObject(o, "silent");
+
+        (void)cJSON_AddStringToObject(silent, "thread", thread);
+        (void)cJSON_AddNumberToObject(silent, "ms", (double)ms);
+    }
+}
+
 struct cJSON *status_object(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -321,7 +337,12 @@ struct cJSON *status_object(struct server *s)
     (void)cJSON_AddNumberToObject(o, "pid", (double)getpid());
     (void)cJSON_AddNumberToObject(
         o, "uptime_ms", (double)((clock_mono_ns() - s->started_ns) / 1000000));
+    (void)cJSON_AddNumberToObject(o, "now_ms", (double)clock_wall_ms());
     (void)cJSON_AddBoolToObject(o, "draining", s->draining || s->resting);
+    (void)cJSON_AddBoolToObject(o, "stopping", s->draining);
+    add_silent(o, s);
+    (void)cJSON_AddNumberToObject(o, "refusing_seconds",
+                                  history_refusing_s(s->history));
     (void)cJSON_AddStringToObject(o, "listen", listen);
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
     (void)cJSON_AddItemToObject(o, "process", process_status(s));

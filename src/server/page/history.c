@@ -15,6 +15,8 @@
 #include "base/mem.h"
 
 /* The last minute of a stage begins at one of two copies, which take turns. */
+static const float MUCH = .04f;
+static const uint64_t BREAK_NS = 60000000000u;
 enum { STAGES_MAX = 8, COPY_EVERY_S = 30, STAGE_BYTES = 24 };
 
 /* Rates are a second's. */
@@ -241,6 +243,25 @@ struct history *history_new(struct ev_loop *loop)
     ev_timer_init(&h->timer, on_second, 1., 1.);
     ev_timer_start(loop, &h->timer);
     return h;
+}
+
+double history_refusing_s(const struct history *h)
+{
+    uint64_t now = clock_mono_ns(), since = now;
+    uint64_t first = h->n > HISTORY_ROWS ? h->n - HISTORY_ROWS : 0;
+
+    for (uint64_t i = h->n; i > first; i--) {
+        const struct row *row = &h->rows[(i - 1) % HISTORY_ROWS];
+
+        if (since - row->at_ns > BREAK_NS) {
+            break;
+        }
+        if (row->figures[REFUSED] > 0 &&
+            row->figures[REFUSED] >= MUCH * row->figures[RECEIVED]) {
+            since = row->at_ns;
+        }
+    }
+    return (double)(now - since) / 1e9;
 }
 
 uint64_t history_seq(const struct history *h)

@@ -23,6 +23,10 @@ void history_free(struct history *h); /* NULL is fine */
 /* A row now, as the timer takes one; elapsed_s: since the one before. For tests, too. */
 void history_take(struct history *h, double elapsed_s);
 
+/* For how long 4 % of all events or more have been refused, in seconds, with breaks of a
+ * minute at most; half an hour is the most that is known. 0: not in the last minute. */
+double history_refusing_s(const struct history *h);
+
 /* Rows ever: it changes with each. */
 uint64_t history_seq(const struct history *h);
 

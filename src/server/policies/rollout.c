@@ -324,6 +324,7 @@ void rollout_begin(struct rollout *t, struct generation *g,
     forget(t);
     t->g = g;
     t->rule_state = rule_state;
+    t->own_rule = rule_state != NULL;
     t->asked = false;
     t->kind = plan->kind;
     t->number = g->number;

@@ -41,6 +41,7 @@ struct rollout {
     struct server *s;
     struct generation *g;            /* in rollout; NULL: none is now */
     struct policy_state *rule_state; /* of its roll_back_if; NULL: the built-in rule */
+    bool own_rule;                   /* it has one, or had */
     ev_timer look;
     bool asked;           /* for its end */
     char reason[256];     /* then: why */
