@@ -287,6 +287,7 @@ bool start_all(struct server *s, struct err *e)
               listen, s->admin_listener.bound, s->n_workers, plan->n_streams,
               plan->n_sinks, s->conf.data_dir, spool_epoch(s->spool), (long)getpid(),
               SLUICE_VERSION);
+    drain_rest(s, s->place->resting);
     predecessor_connections(s, s->place);
     predecessor_serving(s, s->place);
     listenings_settle(&s->listeners, &s->admin_listener, s->place);

@@ -25,7 +25,7 @@ enum channel_kind {
     CHANNEL_READY = 1,  /* new: its policy is good; text: its version */
     CHANNEL_LISTENER,   /* old: a listening socket; text: its address as the policy
                            names it, number: of a worker */
-    CHANNEL_GO,         /* old: the spool is free */
+    CHANNEL_GO,         /* old: the spool is free; number: CHANNEL_RESTS or 0 */
     CHANNEL_SERVING,    /* new: from now on it is the server */
     CHANNEL_FAILED,     /* new: it can't; text: why */
     CHANNEL_BYTES,      /* old: of the next connection, in a file: parcel.h; number: how
@@ -37,6 +37,9 @@ enum channel_kind {
     CHANNEL_TICKETS /* old, before CHANNEL_GO; text: keys of session tickets (tickets.h);
                        a process that does not know the kind passes over it */
 };
+
+/* An operator's sluice drain holds for the new process, too. */
+enum { CHANNEL_RESTS = 1 };
 
 struct channel_message {
     enum channel_kind kind;

@@ -223,7 +223,8 @@ enum successor_result successor_follow(struct place *p, struct process *process,
                                        int *code)
 {
     const struct notify *notify = &process->notify;
-    const struct channel_message go = {.kind = CHANNEL_GO, .fd = -1};
+    const struct channel_message go = {
+        .kind = CHANNEL_GO, .number = p->resting ? CHANNEL_RESTS : 0, .fd = -1};
     bool stays, told = false;
     pid_t pid = p->pid, below = p->below;
     int link[2] = {-1, -1};

@@ -38,6 +38,7 @@ struct place {
     bool joining;          /* connections of the process before are still to come */
     bool drains;           /* who serves is to end at once */
     bool reloads;          /* who serves is to read the policy's file once more */
+    bool resting;          /* who serves sends clients elsewhere: an operator's word */
     pid_t below;           /* the process that stands in for this one: stand_in.h */
     int link;              /* to that one: link.h; -1: none */
     struct place_socket *sockets;

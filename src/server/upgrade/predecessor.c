@@ -59,6 +59,7 @@ bool predecessor_await(struct place *p, struct tls_tickets *t, struct err *e)
     if (got == CHANNEL_NOTHING) {
         return err_set(e, "the process whose place this one takes does not leave it");
     }
+    p->resting = got == CHANNEL_HEARD && (m.number & CHANNEL_RESTS) != 0;
     if (got == CHANNEL_GONE && p->n_sockets == 0) {
         return err_set(e, "the process whose place this one takes: %s", gone.text);
     }

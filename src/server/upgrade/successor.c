@@ -457,6 +457,7 @@ void successor_take(struct server *s, struct place *p)
     p->pid = x->ended ? 0 : x->pid;
     p->below = below;
     p->link = link;
+    p->resting = s->resting;
     place_init(&x->place);
     x->channel = -1;
     free_successor(x);
