@@ -266,6 +266,13 @@ bool ask_send(struct ask *a, const char *method, const char *path, long timeout_
     a->n = 0;
     a->text[0] = '\0';
     rc = curl_easy_perform(a->curl);
+    if (rc == CURLE_OPERATION_TIMEDOUT) {
+        return err_set(
+            e,
+            "no answer from %s within %ld s: the server is stopped, hangs or "
+            "is overloaded; look at its process (ps -o pid,stat,wchan,cmd)",
+            a->where, timeout_ms / 1000);
+    }
     if (rc != CURLE_OK) {
         return err_set(e,
                        "no server answers at %s: %s; name another with --admin ADDRESS "

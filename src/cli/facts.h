@@ -2,7 +2,7 @@
  * facts - what an operator asks first of a running server, as one JSON object: is anything
  * lost, which sink is behind and why, what clients see, why events are refused.
  *
- *   {"ok","problems":[{"what","subject","text"}],"notes":[…],"server","clients","events",
+ *   {"ok","problems":[{"what","subject","text","next"}],"notes":[…],"server","clients","events",
  *    "refusals","lost","sinks","spool","streams","policy"}
  *
  * Made from /status and from two answers of /metrics. Pure; one thread.

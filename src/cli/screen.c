@@ -12,7 +12,7 @@
 #include "cli/facts.h"
 #include "cli/show.h"
 
-enum { LINE = 700, ROWS_MAX = 256, REFUSALS_SHOWN = 8 };
+enum { LINE = 900, ROWS_MAX = 256, REFUSALS_SHOWN = 8 };
 
 PRINTF(3, 4)
 static void add(struct screen *s, enum screen_tone tone, const char *fmt, ...)
@@ -57,6 +57,13 @@ const char *screen_end(enum screen_tone tone, bool colours)
 
 /* ---- the parts ---- */
 
+static void show_next(struct screen *s, const cJSON *x)
+{
+    if (facts_text(x, "next")[0] != '\0') {
+        add(s, TONE_PLAIN, "       do: %s", facts_text(x, "next"));
+    }
+}
+
 static void show_verdict(struct screen *s, const cJSON *facts, const char *where)
 {
     const cJSON *server = cJSON_GetObjectItem(facts, "server"), *x;
@@ -69,6 +76,7 @@ static void show_verdict(struct screen *s, const cJSON *facts, const char *where
     cJSON_ArrayForEach(x, cJSON_GetObjectItem(facts, "problems"))
     {
         add(s, TONE_BAD, "WRONG  %s", facts_text(x, "text"));
+        show_next(s, x);
     }
     if (facts_true(facts, "ok")) {
         add(s, TONE_GOOD,
@@ -77,6 +85,7 @@ static void show_verdict(struct screen *s, const cJSON *facts, const char *where
     cJSON_ArrayForEach(x, cJSON_GetObjectItem(facts, "notes"))
     {
         add(s, TONE_WARN, "note   %s", facts_text(x, "text"));
+        show_next(s, x);
     }
 }
 

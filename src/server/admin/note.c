@@ -45,8 +45,9 @@ bool note_there(const char *spool_dir)
 
 /* The process that holds the lock on the file with this inode; 0: none that is seen from
  * here; -1: the system does not tell. The device is not compared: file systems in layers
- * show another one here. */
-static long holder_of(unsigned long long inode)
+ * show another one here. So a file of another file system may have the same number, as on
+ * each tmpfs: wanted is believed if it holds one of them. */
+static long holder_of(unsigned long long inode, long wanted)
 {
     FILE *f = fopen("/proc/locks", "re");
     char line[256];
@@ -59,7 +60,7 @@ static long holder_of(unsigned long long inode)
         /* 1: FLOCK  ADVISORY  WRITE 812 fe:01:131075 0 EOF */
         if (strstr(line, "->") == NULL && strstr(line, " FLOCK ") != NULL &&
             sscanf(line, "%*s %*s %*s WRITE %ld %*x:%*x:%llu", &pid, &at) == 2 &&
-            at == inode) {
+            at == inode && found != wanted) {
             found = pid;
         }
     }
@@ -104,7 +105,7 @@ bool note_read(struct note *n, const char *spool_dir, struct err *e)
     if (stat(path, &st) != 0) {
         return err_errno(e, errno, "%s", path);
     }
-    pid = holder_of((unsigned long long)st.st_ino);
+    pid = holder_of((unsigned long long)st.st_ino, n->pid);
     if (pid == n->pid) {
         return true;
     }

@@ -84,9 +84,9 @@ static void each_fault_is_named(void **state)
         "sluice_policy_errors_total 1\n"
         "sluice_received_events_total{route=\"POST /e\"} 100\n"
         "sluice_refusals_total{route=\"POST /e\",code=\"a\",status=\"422\"} 5\n"
-        "sluice_refusals_total{route=\"POST /e\",code=\"b\",status=\"422\"} 4\n"
+        "sluice_refusals_total{route=\"POST /e\",code=\"b\",status=\"422\"} 3\n"
         "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"a\"} 5\n"
-        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"b\"} 4\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"b\"} 3\n"
         "sluice_events_total{route=\"POST /e\",result=\"stored\",code=\"\"} 91\n";
     cJSON *f = facts_of(full_status, "", now);
     char out[256];
@@ -143,9 +143,9 @@ static void a_refused_batch_counts_with_all_its_events(void **state)
 static void garbage_counts_when_it_is_much_of_all(void **state)
 {
     static const char one[] =
-        "sluice_received_events_total{route=\"none\"} 4\n"
+        "sluice_received_events_total{route=\"none\"} 3\n"
         "sluice_received_events_total{route=\"POST /e\"} 96\n"
-        "sluice_events_total{route=\"none\",result=\"refused\",code=\"bad\"} 4\n";
+        "sluice_events_total{route=\"none\",result=\"refused\",code=\"bad\"} 3\n";
     static const char many[] =
         "sluice_received_events_total{route=\"none\"} 5\n"
         "sluice_received_events_total{route=\"POST /e\"} 95\n"
@@ -210,6 +210,65 @@ static void a_sink_that_is_slow_is_late(void **state)
     cJSON_Delete(f);
 }
 
+#define CANARY(result, why, own, old, new)                                             \
+    "{\"now_ms\":90000,\"generation\":1,\"spool\":{\"used_percent\":3,"                \
+    "\"writable\":true},\"sinks\":[],\"generations\":[{\"generation\":2,"              \
+    "\"status\":\"x\",\"at_ms\":30000}],\"trial\":{\"kind\":\"canary\","               \
+    "\"generation\":2,\"result\":\"" result "\",\"why\":\"" why "\",\"own_rule\":" own \
+    ",\"old\":{" old "},\"new\":{\"requests\":20," new "}}}"
+
+/* One that sluice will end by itself is a note; one that only an operator or its own
+ * function ends is not. */
+static void a_canary_that_is_worse_is_told(void **state)
+{
+    static const struct {
+        const char *status, *problems;
+        int n_notes;
+    } cases[] = {
+        {CANARY("running", "", "false", "", "\"refusal_rate\":0.02"), "", 1},
+        {CANARY("running", "", "true", "", "\"refusal_rate\":0.02"), "canary_worse", 0},
+        {CANARY("running", "", "true", "", "\"error_rate\":0.02"), "canary_worse", 0},
+        {CANARY("running", "", "true", "\"p99_ms\":2", "\"p99_ms\":9.1"),
+         "canary_worse", 0},
+        {CANARY("running", "", "true", "\"p99_ms\":2", "\"p99_ms\":8.9"), "", 0},
+        {CANARY("running", "", "true", "\"refusal_rate\":0.5", "\"refusal_rate\":0.5"),
+         "", 0},
+        {CANARY("rolled_back", "it refuses", "false", "", "\"events\":1"),
+         "canary_rolled_back", 0},
+        {CANARY("rolled_back", "by hand", "false", "", "\"events\":1"), "", 1},
+        {CANARY("promoted", "nothing spoke", "false", "", "\"events\":1"), "", 1},
+    };
+    char out[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cJSON *f = facts_of(cases[i].status, "", "");
+
+        assert_string_equal(problems(f, out, sizeof out), cases[i].problems);
+        assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")),
+                         cases[i].n_notes);
+        cJSON_Delete(f);
+    }
+}
+
+static void a_certificate_and_descriptors_that_end_are_told(void **state)
+{
+    cJSON *f =
+        facts_of(good_status, "",
+                 "sluice_tls_certificate_expiry_seconds{listener=\"a\"} 1209600\n"
+                 "sluice_tls_certificate_expiry_seconds{listener=\"b\"} 1209599\n"
+                 "process_open_fds 76\nprocess_max_fds 100\n");
+    const cJSON *p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "certificate,descriptors");
+    assert_string_equal(facts_text(p, "subject"), "b");
+    assert_non_null(strstr(facts_text(p, "text"), "expires in 14.0 days"));
+    assert_non_null(strstr(facts_text(p, "next"), "renew"));
+    cJSON_Delete(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +280,8 @@ int main(void)
         cmocka_unit_test(a_code_beyond_the_list_is_judged),
         cmocka_unit_test(a_full_disk_is_said_though_the_spool_has_room),
         cmocka_unit_test(a_sink_that_is_slow_is_late),
+        cmocka_unit_test(a_canary_that_is_worse_is_told),
+        cmocka_unit_test(a_certificate_and_descriptors_that_end_are_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
