@@ -155,7 +155,7 @@ function Loader:field_word(kind)
       opts = {}
     end
     return setmetatable({ kind = kind, opts = opts, serial = self.serial,
-      line = line }, self.Field)
+      file = file, line = line }, self.Field)
   end
 end
 

@@ -351,6 +351,14 @@ end
 
 -- ---- routes ----------------------------------------------------------------------
 
+-- Where a hook stands, for people.
+local function lines_of(f)
+  if type(f) ~= "function" then return nil end
+  local info = debug.getinfo(f, "S")
+  local file = info.source:match("^@policy:(.*)$")
+  return file and { file = file, line = info.linedefined, ["end"] = info.lastlinedefined } or nil
+end
+
 function Loader:route(s, names, path)
   local o = self:options(s, {}, self:open_refused(s.args), words.route.options)
   local schema = o.schema
@@ -400,6 +408,7 @@ function Loader:route(s, names, path)
     on_location = o.answer and type(o.answer.location) == "function" and o.answer.location
       or nil,
     on_error = o.on_error, on_event = o.on_event, on_request = o.on_request,
+    on_event_at = lines_of(o.on_event), on_request_at = lines_of(o.on_request),
     line = s.line, file = s.file, statement = s }
 end
 

@@ -117,6 +117,7 @@ function Loader:field(s, name, f)
   local o = self:options(s, path, opts, words.fields[f.kind].options)
   self:possible(s, name, f.kind, o)
   o.path, o.type, o.values, o.item = name, f.kind, list, item
+  o.file, o.line = f.file, f.line
   return o
 end
 

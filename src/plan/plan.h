@@ -77,9 +77,16 @@ struct field {
 /* What happens to members that the schema does not name. */
 enum others { OTHERS_KEEP, OTHERS_DROP, OTHERS_REFUSE };
 
+/* Where something stands in the policy, for people. */
+struct code_place {
+    const char *file; /* NULL: nowhere */
+    uint32_t line, end;
+};
+
 struct schema {
-    const char *name;     /* for messages; "schema at conf/x.lua:41" */
-    struct field *fields; /* slot i of an event is fields[i] */
+    const char *name;                /* for messages; "schema at conf/x.lua:41" */
+    struct field *fields;            /* slot i of an event is fields[i] */
+    const struct code_place *places; /* of the fields */
     uint32_t n_fields;
     bool rewrites; /* one of the fields does */
     enum others others;
@@ -389,6 +396,7 @@ struct route {
     uint32_t index; /* own place in plan->routes; names the hooks */
     uint32_t line;  /* in file, for logs */
     const char *file;
+    struct code_place on_event_at, on_request_at;
 };
 
 /* Whether a body may hold several events. */

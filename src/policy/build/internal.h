@@ -89,6 +89,8 @@ void build_postback(struct build *b, struct route *r);
 
 /* A key as JSON text, in the plan. */
 struct str build_quoted(struct build *b, struct str key);
+/* Of the table at key: file, line, end. */
+struct code_place build_code_place(struct build *b, const char *key);
 void build_schemas(struct build *b);
 
 /* ---- routes.c ---- */

@@ -311,6 +311,8 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     r->index = i;
     r->line = (uint32_t)field_whole(b, "line");
     r->file = field_text(b, "file").p;
+    r->on_event_at = build_code_place(b, "on_event_at");
+    r->on_request_at = build_code_place(b, "on_request_at");
     build_types(b, r);
     build_params(b, r);
     build_enrichment(b, r);

@@ -158,8 +158,28 @@ static void build_field(struct build *b, struct field *f)
     }
 }
 
+static struct code_place take_place(struct build *b)
+{
+    return (struct code_place){field_text(b, "file").p,
+                               (uint32_t)field_number(b, "line", 0),
+                               (uint32_t)field_number(b, "end", 0)};
+}
+
+struct code_place build_code_place(struct build *b, const char *key)
+{
+    struct code_place at = {0};
+
+    lua_getfield(b->L, -1, key);
+    if (lua_istable(b->L, -1)) {
+        at = take_place(b);
+    }
+    lua_pop(b->L, 1);
+    return at;
+}
+
 static void build_schema(struct build *b, struct schema *s)
 {
+    struct code_place *places;
     struct str paths[SCHEMA_FIELDS_MAX];
     struct err e;
 
@@ -169,9 +189,11 @@ static void build_schema(struct build *b, struct schema *s)
                                                   : OTHERS_KEEP;
     s->n_fields = field_open(b, "fields");
     s->fields = build_room(b, s->n_fields * sizeof *s->fields);
+    s->places = places = build_room(b, s->n_fields * sizeof *places);
     for (uint32_t i = 0; i < s->n_fields; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
         build_field(b, &s->fields[i]);
+        places[i] = take_place(b);
         s->rewrites |= s->fields[i].rewrites;
         paths[i] = s->fields[i].path;
         lua_pop(b->L, 1);

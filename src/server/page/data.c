@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -82,7 +83,44 @@ static cJSON *samples(struct server *s)
     return list;
 }
 
-/* Where the routes and their schemas stand in the live policy. */
+static cJSON *place(const struct code_place *at)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    (void)cJSON_AddStringToObject(o, "file", at->file);
+    (void)cJSON_AddNumberToObject(o, "line", at->line);
+    (void)cJSON_AddNumberToObject(o, "end", at->end);
+    return o;
+}
+
+static void add_hooks(cJSON *to, const struct route *route)
+{
+    const struct code_place *const at[] = {&route->on_event_at, &route->on_request_at};
+    cJSON *list = cJSON_AddArrayToObject(to, "hooks");
+
+    for (size_t i = 0; i < N_ELEMS(at); i++) {
+        if (at[i]->file != NULL) {
+            (void)cJSON_AddItemToArray(list, place(at[i]));
+        }
+    }
+}
+
+static void add_fields(cJSON *to, const struct schema *schema)
+{
+    cJSON *list = cJSON_AddArrayToObject(to, "fields");
+
+    (void)cJSON_AddStringToObject(to, "schema", schema->name);
+    for (uint32_t i = 0; i < schema->n_fields; i++) {
+        if (schema->places[i].file != NULL) {
+            cJSON *one = place(&schema->places[i]);
+
+            (void)cJSON_AddStringToObject(one, "field", schema->fields[i].path.p);
+            (void)cJSON_AddItemToArray(list, one);
+        }
+    }
+}
+
+/* Where the routes, their hooks and their schemas' fields stand in the live policy. */
 static cJSON *routes(const struct plan *plan)
 {
     cJSON *list = cJSON_CreateArray();
@@ -96,8 +134,9 @@ static cJSON *routes(const struct plan *plan)
         (void)cJSON_AddStringToObject(o, "route", name);
         (void)cJSON_AddStringToObject(o, "file", route->file);
         (void)cJSON_AddNumberToObject(o, "line", route->line);
+        add_hooks(o, route);
         if (route->schema != NULL) {
-            (void)cJSON_AddStringToObject(o, "schema", route->schema->name);
+            add_fields(o, route->schema);
         }
         (void)cJSON_AddItemToArray(list, o);
     }

@@ -18,6 +18,7 @@ void page_data_free(struct page_data *d); /* NULL is fine */
  * the last row: at most a second old. */
 void data_answer(struct server *s, struct http_request *r, const struct http_view *v);
 
-/* GET /policy.json: {"files":[{"file","text"}],"routes":[{"route","file","line"}]} of the live
+/* GET /policy.json: {"files":[{"file","text"}],"routes":[{"route","file","line","hooks":
+ * [{"file","line","end"}],"schema","fields":[{"field","file","line"}]}]} of the live
  * policy, for the operator. */
 void data_policy(struct server *s, struct http_request *r, const struct http_view *v);
