@@ -1,132 +1,83 @@
 // page: asks /page.json each second and shows it. Every text of the server goes in as
 // text, never as markup: it may hold what clients sent.
-import { bytes, events, millis, number, place_of, short, span, verdict } from "./words.js";
+import { bytes, events, gist, millis, number, places_of, short, shown, span, verdict } from "./words.js";
+import { make, meter, set_text, table_in } from "./parts.js";
 import { plot_in } from "./plot.js";
 
 const EVERY_MS = 1000, ROWS = 1800;
-// After that the server counts as silent; the clock of a machine may be set meanwhile.
-const LATE_MS = 5000, JUMP_MS = 5000;
+// After that an answer is given up. A clock that moved so far was set.
+const LATE_MS = 20000, JUMP_MS = 5000;
 const by_id = (id) => document.getElementById(id);
-
-// ---- elements ----
-
-function make(name, attributes, ...children) {
-  const e = document.createElement(name);
-  for (const [key, v] of Object.entries(attributes || {})) {
-    if (key === "on") e.addEventListener("click", v);
-    else if (v !== null && v !== undefined && v !== false) e.setAttribute(key, v === true ? "" : v);
-  }
-  e.append(...children.filter((c) => c !== null && c !== undefined));
-  return e;
-}
-
-const set_text = (e, text) => { if (e.textContent !== text) e.textContent = text; };
-
-function meter(share, label) {
-  const bar = make("span", { class: "meter", role: "img", "aria-label": label });
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  rect.setAttribute("height", "100%");
-  rect.setAttribute("width", `${Math.min(100, Math.max(0, share * 100))}%`);
-  rect.setAttribute("class", share >= 0.95 ? "bad" : share >= 0.8 ? "warn" : "");
-  svg.append(rect);
-  bar.append(svg);
-  return bar;
-}
-
-// A table that is sorted by its heads, with the keyboard as with the mouse. columns:
-// { title, n (a number), value (what sorts), cell (what shows) }. Rows are kept by key, so
-// that the focus stays where it is.
-function table_in(el, key, columns, empty, first) {
-  const state = { by: first, down: columns[first].n === true };
-  let rows = [], shown = "";
-  const head = make("tr"), body = make("tbody");
-  const table = make("table", {}, make("thead", {}, head), body);
-  const note = make("p", { class: "empty" }, empty);
-  const wide = make("div", { class: "wide" }, table);
-  columns.forEach((c, i) => {
-    head.append(make("th", { scope: "col", class: c.n ? "n" : null },
-      make("button", { type: "button", on: () => {
-        state.down = state.by === i ? !state.down : c.n === true;
-        state.by = i;
-        shown = "";
-        show(rows);
-      } }, c.title)));
-  });
-  function show(list) {
-    rows = list;
-    const text = JSON.stringify(list) + state.by + state.down;
-    if (text === shown) return;
-    shown = text;
-    const value = columns[state.by].value;
-    const sorted = [...list].sort((a, b) => {
-      const x = value(a), y = value(b);
-      return (x < y ? -1 : x > y ? 1 : 0) * (state.down ? -1 : 1);
-    });
-    [...head.children].forEach((th, i) => th.setAttribute("aria-sort",
-      i !== state.by ? "none" : state.down ? "descending" : "ascending"));
-    const at = document.activeElement && document.activeElement.dataset.key;
-    body.replaceChildren(...sorted.map((row) => make("tr", {}, ...columns.map((c, i) => {
-      const cell = make(i === 0 ? "th" : "td", { class: c.n ? "n" : c.wrap ? "wrap" : null,
-        scope: i === 0 ? "row" : null });
-      cell.append(c.cell(row));
-      const button = cell.querySelector("button");
-      if (button) button.dataset.key = `${key(row)} ${i}`;
-      return cell;
-    }))));
-    if (at) {
-      const again = [...body.querySelectorAll("[data-key]")].find((e) => e.dataset.key === at);
-      if (again) again.focus({ preventScroll: true });
-    }
-    const whole = list.length === 0 ? note : wide;
-    if (el.firstChild !== whole) el.replaceChildren(whole);
-  }
-  return show;
-}
 
 // ---- the server ----
 
-// A browser may forbid a page to keep anything: the token then lasts until a reload.
+// Behind a proxy one origin may have several servers, each under a path of its own: a
+// token is of one of them. A browser may forbid a page to keep anything: the token then
+// lasts until a reload.
+const KEY = `sluice-token ${location.pathname}`;
+
 function kept(text) {
   try {
-    if (text === undefined) return sessionStorage.getItem("sluice-token") || "";
-    sessionStorage.setItem("sluice-token", text);
+    if (text === undefined) return sessionStorage.getItem(KEY) || "";
+    sessionStorage.setItem(KEY, text);
   } catch { /* forbidden */ }
   return text || "";
 }
 
 let token = kept();
 let latest = null, rows = [], columns = [], seq = 0, began = "", policy = null;
-let latest_at = 0, clock_offset = 0;
+let latest_at = 0, clock_offset = 0, took_ms = 0, started = "", version = "", restarts = 0;
 
+// Paths are relative: a proxy may add one in front.
 async function ask(path) {
-  const answer = await fetch(path, { cache: "no-store", credentials: "omit",
+  const asked_at = performance.now();
+  const answer = await fetch(path, { cache: "no-store", credentials: "same-origin",
     signal: AbortSignal.timeout(LATE_MS),
-    headers: token ? { Authorization: `Bearer ${token}` } : {} });
+    headers: token ? { Authorization: `Bearer ${token}` } : {} }).catch((e) => {
+    throw e.name === "TimeoutError" ? e : new Error("the server can't be reached");
+  });
   if (!answer.ok) {
-    const why = await answer.json().catch(() => ({}));
-    throw new Error(why.detail || `the server answered ${answer.status}`);
+    const why = await answer.json().catch(() => null);
+    throw new Error((why && why.detail) || `the server answered ${answer.status}`);
   }
-  return answer.json();
+  const data = await answer.json().catch((e) => {
+    throw e.name === "TimeoutError" ? e : new Error("the answer is cut, or no JSON: a proxy "
+      + "in front may have made it");
+  });
+  if (data === null || typeof data !== "object") throw new Error("the answer has no figures");
+  took_ms = performance.now() - asked_at;
+  return data;
 }
+
+// Rows of the process before stay, with a gap: what an upgrade did is seen.
+const joined = (old, fresh) => (old.length === 0 ? fresh
+  : [...(fresh.length ? old.filter((r) => r[0] < fresh[0][0]) : old),
+    [old[old.length - 1][0] + 1, ...columns.slice(1).map(() => null)], ...fresh]);
 
 // False: the rows before are of another process, or of a clock that was set since. All are
 // asked for again then.
 function take(data) {
+  if (!data.status || !Array.isArray(data.rows)) throw new Error("the answer has no figures");
   const who = `${data.status.pid} ${data.status.spool.epoch}`;
-  const offset = data.now_ms - performance.now();
-  const other = who !== began || Math.abs(offset - clock_offset) > JUMP_MS;
-  if (other && seq > 0 && data.first > 0) {
-    began = "";
+  const offset = data.now_ms - performance.now() + took_ms / 2;
+  const next = data.first === seq, fresh = data.rows, end = rows[rows.length - 1];
+  const other = who !== began, set = Math.abs(offset - clock_offset) > JUMP_MS + took_ms
+    || (!other && next && end && fresh.length > 0 && fresh[0][0] <= end[0]);
+  if ((other || set) && seq > 0 && data.first > 0) {
     seq = 0;
     return false;
   }
-  if (other || data.first !== seq) rows = [];
+  columns = data.columns;
+  if (set || !(other || next)) rows = [];
+  if (other) {
+    started = new Date(data.now_ms - data.status.uptime_ms).toLocaleTimeString();
+    restarts += began !== "" ? 1 : 0;
+    version = version || data.status.version;
+  }
   clock_offset = offset;
   began = who;
-  if (latest && latest.status.generation !== data.status.generation) policy = null;
-  columns = data.columns;
-  rows = rows.concat(data.rows).slice(-ROWS);
+  if (latest && (other || latest.status.generation !== data.status.generation)) policy = null;
+  rows = (other ? joined(rows, fresh) : rows.concat(fresh)).slice(-ROWS);
   seq = data.seq;
   latest = data;
   latest_at = performance.now();
@@ -177,16 +128,43 @@ function show_plots() {
 
 function show_verdict(status) {
   const v = verdict(status);
+  v.more.push(...news(status));
   by_id("verdict").dataset.state = v.state;
   set_text(by_id("lost"), v.first);
   const text = JSON.stringify(v.more);
   const list = by_id("more");
   if (list.dataset.text !== text) {
     list.dataset.text = text;
-    list.replaceChildren(...v.more.map((m) => make("li", {}, m.text)));
+    list.replaceChildren(...v.more.map((m) => make("li", {}, make("a", { href: `#${m.of}` }, m.text))));
   }
+  announce("verdict", gist(v));
   set_text(by_id("versions"), `${status.version} · policy ${status.generation} (${
-    hash_of(status).slice(0, 12)}) · up ${span(status.uptime_ms)}`);
+    hash_of(status).slice(0, 12)}) · up ${span(status.uptime_ms)} · times in ${
+    Intl.DateTimeFormat().resolvedOptions().timeZone}`);
+}
+
+// What the operator should know about the figures themselves.
+function news(status) {
+  const list = [], ahead = Date.now() - latest.now_ms;
+  if (restarts > 0 || status.uptime_ms < 600000) {
+    list.push({ of: "policy", text: `The server's process started at ${started}: all counts begin there` });
+  }
+  if (status.version !== version) {
+    list.push({ of: "policy", text: `The server is of version ${status.version} now: load this page again` });
+  }
+  if (Math.abs(ahead) > 60000) {
+    list.push({ of: "traffic", text: `This machine's clock is ${span(Math.abs(ahead))} ${
+      ahead > 0 ? "ahead of" : "behind"} the server's: the page shows the server's time` });
+  }
+  return list;
+}
+
+// For a screen reader: changes alone, and never the figures of each second.
+const said = {};
+function announce(part, text) {
+  if (said[part] === text) return;
+  said[part] = text;
+  set_text(by_id("said"), text);
 }
 
 const hash_of = (status) => {
@@ -203,11 +181,11 @@ const show_refusals = table_in(by_id("refusals-body"), (r) => `${r.route} ${r.co
   { title: "Events", n: true, value: (r) => r.events, cell: (r) => number(r.events) },
   { title: "Share", n: true, value: (r) => r.share, cell: (r) => make("span", {},
     percent(r.share), meter(r.share, `${percent(r.share)} of all refusals`)) },
-], "No event and no request was refused since the start.", 3);
+], "No such refusal since the start.", 3, 20);
 
 const show_sinks = table_in(by_id("sinks-body"), (s) => s.name, [
   { title: "Sink", value: (s) => s.name, cell: (s) => s.name },
-  { title: "State", value: (s) => state_of(s)[1], cell: (s) => make("span",
+  { title: "State", value: (s) => `${"bwg".indexOf(state_of(s)[0][0])} ${s.name}`, cell: (s) => make("span",
     { class: `tag ${state_of(s)[0]}` }, state_of(s)[1]) },
   { title: "Backlog", n: true, value: (s) => s.left_events, cell: (s) => number(s.left_events) },
   { title: "Bytes", n: true, value: (s) => s.lag_bytes, cell: (s) => bytes(s.lag_bytes) },
@@ -216,7 +194,7 @@ const show_sinks = table_in(by_id("sinks-body"), (s) => s.name, [
   { title: "Delivered", n: true, value: (s) => s.delivered, cell: (s) => number(s.delivered) },
   { title: "Dead", n: true, value: (s) => s.dead, cell: (s) => number(s.dead) },
   { title: "Why", value: (s) => s.why || "", wrap: true, cell: (s) => why_of(s) },
-], "The policy has no sinks.", 0);
+], "The policy has no sinks.", 1);
 
 // In words that change with the sink alone, not each second.
 function why_of(s) {
@@ -254,7 +232,9 @@ function show_spool(status) {
   const free = status.spool.disk_free_bytes;
   set_text(by_id("spool-disk"), free === undefined ? "" : `${bytes(free)} free of ${
     bytes(status.spool.disk_bytes)} on the disk`);
-  by_id("spool-body").replaceChildren(...status.streams.map((s) => make("div", { class: "gauge" },
+  const full = (s) => Number(s.bytes / s.max_bytes >= 0.8);
+  const streams = [...status.streams].sort((a, b) => full(b) - full(a));
+  by_id("spool-body").replaceChildren(...streams.map((s) => make("div", { class: "gauge" },
     make("b", {}, s.name), meter(s.bytes / s.max_bytes, `${percent(s.bytes / s.max_bytes)} used`),
     make("span", { class: "quiet" }, `${bytes(s.bytes)} of ${bytes(s.max_bytes)}`))));
 }
@@ -291,12 +271,18 @@ const show_versions = table_in(by_id("versions-body"), (g) => g.generation, [
   { title: "Why", value: (g) => g.why || "", wrap: true, cell: (g) => g.why || "" },
 ], "", 0);
 
+const FILTER_FROM = 10;
+
 function show() {
   const status = latest.status;
   const all = status.refusals.reduce((n, r) => n + r.events, status.refusals_more_events || 0);
   show_verdict(status);
   show_plots();
-  show_refusals(status.refusals.map((r) => ({ ...r, share: r.events / all })));
+  const find = by_id("filter").value.trim().toLowerCase();
+  by_id("filter-label").hidden = status.refusals.length < FILTER_FROM && find === "";
+  show_refusals(status.refusals.map((r) => ({ ...r, share: Math.round(1000 * r.events / all) / 1000 }))
+    .filter((r) => `${r.code} ${r.route} ${r.status}`.toLowerCase().includes(find)));
+  set_text(by_id("refusals-since"), `By route and code, since ${started}. Open one for a sample.`);
   const more = status.refusals_more || 0;
   set_text(by_id("refusals-more"), more === 0 ? "" : `${number(more)} more pairs of route and code have `
     + "fewer events; /metrics has them all.");
@@ -320,6 +306,7 @@ function need_token(r) {
 
 function show_detail(r) {
   const sample = samples_of(r), box = by_id("detail");
+  opened = r;
   const facts = sample ? [["Message", sample.message], ["Field", sample.field], ["Path", sample.path],
     ["Event", sample.index >= 0 ? `number ${sample.index + 1} of its request` : ""],
     ["Seen", `${span(Math.max(0, latest.now_ms - sample.at_ms))} ago`]] : [];
@@ -338,28 +325,39 @@ function show_detail(r) {
       latest.trusted ? make("button", { type: "button", class: "main", id: "to-line",
         on: () => show_lines(r, sample, lines) }, "Show the line of the policy") : null,
       make("button", { type: "button", on: () => box.close() }, "Close")));
-  box.showModal();
+  if (!box.open) box.showModal();
 }
+
+by_id("detail").addEventListener("close", () => { opened = null; });
 
 async function show_lines(r, sample, lines) {
   try {
-    policy = policy || await ask("/policy.json");
+    policy = policy || await ask("policy.json");
   } catch (e) {
     lines.replaceChildren(make("p", { class: "empty" }, e.message));
     return;
   }
   const route = policy.routes.find((x) => x.route === r.route);
-  const at = place_of(policy.files, route, r.code, sample ? sample.field : "");
-  if (!at) {
+  const list = places_of(policy.files, route, r.code, sample ? sample.field : "");
+  if (list.length === 0) {
     lines.replaceChildren(make("p", { class: "empty" },
       "No line of the policy decides this: the server itself refuses such requests."));
     return;
   }
-  const file = policy.files.find((f) => f.file === at.file) || { text: "" };
-  const pre = make("pre", { tabindex: "0" }, ...file.text.split("\n").map((text, i) =>
-    make("span", { class: i + 1 === at.line ? "row here" : "row" },
-      make("span", { class: "no" }, String(i + 1)), text)));
-  lines.replaceChildren(make("h3", {}, `${at.file}:${at.line}`), pre);
+  show_place(lines, list, 0);
+}
+
+// One of the places, and buttons for the others.
+function show_place(lines, list, k) {
+  const at = list[k], file = policy.files.find((f) => f.file === at.file) || { text: "" };
+  const pre = make("pre", { tabindex: "0", "aria-label": `${at.file}, line ${at.line}` },
+    ...file.text.split(/\r?\n/).map((text, i) =>
+      make("span", { class: i + 1 === at.line ? "row here" : "row" },
+        make("span", { class: "no" }, String(i + 1)), document.createTextNode(shown(text, 4000)))));
+  const others = list.map((p, i) => (i === k ? null : make("button", { type: "button", class: "link",
+    on: () => show_place(lines, list, i) }, `${p.file}:${p.line}`)));
+  lines.replaceChildren(make("h3", {}, `${at.file}:${at.line}`),
+    ...(list.length > 1 ? [make("p", { class: "quiet also" }, "The code also stands at ", ...others)] : []), pre);
   const here = pre.querySelector(".here");
   if (here) pre.scrollTop = here.offsetTop - pre.offsetTop - pre.clientHeight / 2;
 }
@@ -372,7 +370,7 @@ function say_token(text) {
   if (!by_id("token").open) by_id("token").showModal();
 }
 
-let wanted = null; // the refusal that the token was asked for
+let wanted = null, opened = null; // the refusal that the token is for; that is shown
 
 by_id("token").addEventListener("close", async () => {
   const text = by_id("token-text").value.trim(), r = wanted;
@@ -392,13 +390,16 @@ by_id("token").addEventListener("close", async () => {
 // ---- each second ----
 
 // One question at a time: two would each get the rows since the same one.
-let timer = 0, asking = false, again = false;
+const SLOW_MS = 1500;
+let timer = 0, asking = false, again = false, asked_at = 0;
 
 function say_live(why) {
   const age = latest ? ` The figures are ${span(performance.now() - latest_at)} old.` : "";
   const e = by_id("live");
   e.dataset.on = why ? "0" : "1";
-  set_text(e, why ? `stale: ${why}.${age}` : "live");
+  set_text(e, why ? `stale: ${why}.${age}` : took_ms > SLOW_MS ? `live, an answer takes ${
+    span(took_ms)}` : "live");
+  announce("live", why ? `The figures are stale: ${why}` : "The figures are live");
   document.body.classList.toggle("stale", why !== "");
 }
 
@@ -406,6 +407,7 @@ function say_live(why) {
 function check_token() {
   if (token === "" || latest.trusted) return;
   token = kept("");
+  wanted = wanted || opened;
   say_token("The server does not know this token.");
 }
 
@@ -413,9 +415,10 @@ async function look() {
   if (asking) { again = true; return; }
   clearTimeout(timer);
   asking = true;
+  asked_at = performance.now();
   try {
     if (!document.hidden) {
-      if (!take(await ask(`/page.json?since=${seq}`))) take(await ask("/page.json?since=0"));
+      if (!take(await ask(`page.json?since=${seq}`))) take(await ask("page.json?since=0"));
       show();
       say_live("");
       check_token();
@@ -429,12 +432,15 @@ async function look() {
   again = false;
 }
 
-// While an answer is awaited, too.
+// While an answer is awaited, too; over a slow network for as long as twice the last one.
 setInterval(() => {
-  if (!document.hidden && asking && latest && performance.now() - latest_at > 3 * EVERY_MS) {
+  if (!document.hidden && asking && latest
+    && performance.now() - asked_at > Math.max(2 * EVERY_MS, 2 * took_ms)) {
     say_live("the server does not answer");
   }
 }, EVERY_MS);
+
+by_id("filter").addEventListener("input", () => { if (latest) show(); });
 
 for (const button of document.querySelectorAll("[data-span]")) {
   button.addEventListener("click", () => {

@@ -74,7 +74,7 @@ export function verdict(status) {
       oldest >= 1000 ? `, the oldest for ${span(oldest)}` : ""}.`;
   for (const s of held) {
     worse("warn");
-    more.push({ of: "sinks", text: `The sink ${s.name} takes nothing now: ${s.why}` });
+    more.push({ of: "sinks", text: `The sink ${s.name} takes nothing now: ${shown(s.why, 240)}` });
   }
   for (const s of lost) {
     more.push({ of: "sinks", text: `${s.name}: ${events(s.lost)} lost by the spool, ${
@@ -110,28 +110,43 @@ export function verdict(status) {
   return { state, first: first + waits, more };
 }
 
-// Where in the policy a refusal comes from: { file, line }, or null. files: of
-// /policy.json; route: of /page.json, with its place and that of its schema.
-export function place_of(files, route, code, field) {
-  const escaped = (t) => t.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const lines = (name) => {
-    const f = files.find((x) => x.file === name);
-    return f ? f.text.split("\n") : [];
+// What is worth telling of a verdict, without the figures that change each second.
+export const gist = (v) => [v.first.split(". ")[0], ...v.more.map((m) => m.text)].join(". ")
+  .replace(/\d[\d.,]*( (ms|s|min|h|days))?/g, "some");
+
+// A text as it is shown: a character that hides, or turns the text after it around, by its
+// number; cut, since a client or a peer may send any length.
+const MOST = 600;
+const HIDES = new RegExp("[\\0-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e"
+  + "\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}\\p{Cs}]", "gu");
+export const shown = (text, most = MOST) => {
+  const t = text.length > most ? `${text.slice(0, most)} … (${number(text.length)} characters)` : text;
+  return t.replace(HIDES, (c) => `\\u${c.codePointAt(0).toString(16).padStart(4, "0")}`);
+};
+
+// Where in the policy a refusal comes from: [{ file, line }], the likeliest first. files:
+// of /policy.json; route: too, with its place, and those of its hooks and fields.
+export function places_of(files, route, code, field) {
+  const list = [];
+  const add = (file, line) => {
+    if (line > 0 && !list.some((p) => p.file === file && p.line === line)) list.push({ file, line });
   };
-  const schema = route && route.schema && /^schema at (.*):(\d+)$/.exec(route.schema);
-  if (field && schema) {
-    const key = new RegExp(`(^|[\\s{,])(${escaped(field)}\\s*=|\\[\\s*["']${
-      escaped(field)}["']\\s*\\]\\s*=)`);
-    const list = lines(schema[1]);
-    for (let i = Number(schema[2]) - 1; i < list.length; i++) {
-      if (key.test(list[i].replace(/--.*$/, ""))) return { file: schema[1], line: i + 1 };
-    }
+  const hooks = route ? route.hooks : [];
+  if (route && field) {
+    const f = (route.fields || []).find((x) => x.field === field);
+    const schema = /^schema at (.*):(\d+)$/.exec(route.schema || "");
+    if (f) add(f.file, f.line);
+    else if (schema) add(schema[1], Number(schema[2]));
+    if (list.length > 0) return list;
   }
-  const word = new RegExp(`(["'])${escaped(code)}\\1`);
-  const own = route ? files.filter((f) => f.file === route.file) : [];
-  for (const f of [...own, ...files.filter((x) => !own.includes(x))]) {
-    const at = f.text.split("\n").findIndex((t) => word.test(t.replace(/^\s*--.*$/, "")));
-    if (at >= 0) return { file: f.file, line: at + 1 };
-  }
-  return route && route.line > 0 ? { file: route.file, line: route.line } : null;
+  const word = new RegExp(`(["'])${code.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}\\1`);
+  const found = files.flatMap((f) => f.text.split("\n").map((text, i) => ({ file: f.file, line: i + 1,
+    is: word.test(text.replace(/^\s*--.*$/, "")) })).filter((p) => p.is));
+  const rank = (p) => (hooks.some((k) => k.file === p.file && k.line <= p.line && p.line <= k.end) ? 0
+    : hooks.some((k) => k.file === p.file) ? 1 : route && route.file === p.file ? 2 : 3);
+  found.sort((a, b) => rank(a) - rank(b));
+  // A hook's own line leaves no doubt.
+  for (const p of found.filter((x) => rank(found[0]) > 0 || rank(x) === 0)) add(p.file, p.line);
+  if (list.length === 0 && route) add(route.file, route.line);
+  return list.slice(0, 8);
 }

@@ -58,7 +58,7 @@ main(async () => {
   await key("Escape");
   await until("!document.getElementById('token').open");
   await looks(2);
-  said.cancelled = await run("return sessionStorage.getItem('sluice-token') || ''");
+  said.cancelled = await run("return sessionStorage.getItem('sluice-token /') || ''");
   await tab_to("#refusals-body .link");
   await key("Enter");
   await tab_to("#detail .empty button");
@@ -73,7 +73,7 @@ main(async () => {
   said.line = await text("#lines .here");
   await key("Escape");
   said.kept = await run("return [location.href, localStorage.length, document.cookie, "
-    + "sessionStorage.getItem('sluice-token')].join(' ')");
+    + "sessionStorage.getItem('sluice-token /')].join(' ')");
 
   await until("document.querySelector('#trial table')");
   said.trial = await text("#trial");

@@ -1,5 +1,5 @@
 // Chromium for the tests of the admin listener's page, driven through a pipe by its own
-// protocol: require(...)(url, dir) -> { open, run, until, looks, shot, key, type, main }.
+// protocol: require(...)(url, dir) -> { call, open, run, until, looks, shot, key, type, main }.
 const { spawn } = require("child_process");
 const fs = require("fs");
 const path = require("path");
@@ -72,8 +72,8 @@ module.exports = (url, dir) => {
   const type = (text) => call("Input.insertText", { text });
 
   // Goes to the page; said gets what it complains of and asks for elsewhere, and seen each
-  // request.
-  const open = async (said, seen = () => {}, headers = {}) => {
+  // request. first: a script that runs before those of the page.
+  const open = async (said, seen = () => {}, headers = {}, first = "") => {
     const { targetInfos } = await call("Target.getTargets");
     const target = targetInfos.find((t) => t.type === "page").targetId;
     session = (await call("Target.attachToTarget", { targetId: target, flatten: true })).sessionId;
@@ -93,6 +93,7 @@ module.exports = (url, dir) => {
     });
     for (const part of ["Page", "Runtime", "Log", "Network"]) await call(`${part}.enable`);
     await call("Network.setExtraHTTPHeaders", { headers });
+    if (first) await call("Page.addScriptToEvaluateOnNewDocument", { source: first });
     await call("Page.navigate", { url: `${url}/` });
     await until("document.readyState === 'complete'");
     await looks(1);
@@ -108,5 +109,5 @@ module.exports = (url, dir) => {
     browser.kill("SIGKILL");
     process.exit(1);
   });
-  return { open, run, until, looks, shot, key, type, main };
+  return { call, open, run, until, looks, shot, key, type, main };
 };

@@ -124,6 +124,7 @@ static void the_page_comes_with_strict_rules_and_a_tag(void **state)
     static const char *const paths[] = {"/",
                                         "/page/page.css",
                                         "/page/page.js",
+                                        "/page/parts.js",
                                         "/page/plot.js",
                                         "/page/words.js",
                                         "/page/uplot.js",
@@ -140,6 +141,11 @@ static void the_page_comes_with_strict_rules_and_a_tag(void **state)
         assert_non_null(strstr(answer, "X-Content-Type-Options: nosniff"));
         assert_int_equal(405, admin_says("POST /", ""));
         assert_int_equal(403, admin_says(line, "Origin: https://page.example\r\n"));
+        assert_int_equal(403, admin_says(line, "Origin: https://page.example\r\n"
+                                               "Sec-Fetch-Site: same-site\r\n"));
+        /* through a proxy that sends a Host of its own */
+        assert_int_equal(200, admin_says(line, "Origin: https://page.example\r\n"
+                                               "Sec-Fetch-Site: same-origin\r\n"));
     }
     assert_int_equal(
         200, admin_says("HEAD /page/page.js", "Accept-Encoding: gzip, deflate\r\n"));
