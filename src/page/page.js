@@ -295,7 +295,7 @@ function show() {
 
 // ---- one refusal: its sample, and the line of the policy ----
 
-const samples_of = (r) => (latest.samples || []).find((x) => x.route === r.route
+const sample_of = (r, list) => list.find((x) => x.route === r.route
   && x.code === r.code && x.status === r.status);
 
 function need_token(r) {
@@ -304,8 +304,19 @@ function need_token(r) {
       on: () => { wanted = r; say_token(""); } }, "Enter the token"));
 }
 
-function show_detail(r) {
-  const sample = samples_of(r), box = by_id("detail");
+async function show_detail(r) {
+  const mine = ++details;
+  let all = [], why = "";
+  try {
+    if (latest.trusted) all = (await ask(`page.json?since=${seq}&samples=1`)).samples || [];
+  } catch (e) {
+    why = e.message;
+  }
+  if (mine === details) show_sample(r, sample_of(r, all), why);
+}
+
+function show_sample(r, sample, why) {
+  const box = by_id("detail");
   opened = r;
   const facts = sample ? [["Message", sample.message], ["Field", sample.field], ["Path", sample.path],
     ["Event", sample.index >= 0 ? `number ${sample.index + 1} of its request` : ""],
@@ -315,6 +326,7 @@ function show_detail(r) {
     make("p", { class: "quiet" }, `${r.route === "none" ? "no route" : r.route} · status ${
       r.status} · ${events(r.events)}`),
     ...(latest.trusted ? [] : [need_token(r)]),
+    ...(why ? [make("p", { class: "empty" }, `No sample: ${why}`)] : []),
     ...(facts.length ? [make("h3", {}, "Last one"), make("dl", {}, ...facts.filter((f) => f[1])
       .flatMap(([k, v]) => [make("dt", {}, k), make("dd", {}, v)]))] : []),
     ...(sample && sample.raw ? [make("h3", {}, sample.bytes > sample.raw.length
@@ -328,7 +340,7 @@ function show_detail(r) {
   if (!box.open) box.showModal();
 }
 
-by_id("detail").addEventListener("close", () => { opened = null; });
+by_id("detail").addEventListener("close", () => { if (!by_id("detail").open) opened = null; });
 
 async function show_lines(r, sample, lines) {
   try {
@@ -371,6 +383,7 @@ function say_token(text) {
 }
 
 let wanted = null, opened = null; // the refusal that the token is for; that is shown
+let details = 0; // asked for
 
 by_id("token").addEventListener("close", async () => {
   const text = by_id("token-text").value.trim(), r = wanted;

@@ -34,6 +34,7 @@ main(async () => {
   const n = await run("return document.querySelectorAll('#refusals .link').length");
   for (let i = 0; i < n; i++) {
     await run(`document.querySelectorAll('#refusals .link')[${i}].click()`);
+    await until("document.getElementById('detail').open");
     const code = await run("return document.getElementById('detail-title').textContent "
       + "+ ' ' + document.querySelector('#detail .quiet').textContent.split(' · ')[0]");
     const raw = await run("return (document.querySelector('#detail .raw') || {}).textContent || ''");

@@ -145,7 +145,7 @@ proxy(url).then((p) => {
       const refusal = { route: HOSTILE, code: `${HOSTILE}.`, status: 422, events: 3 };
       await changed((d) => {
         d.status.refusals = [refusal, { ...refusal, code: "x".repeat(1 << 20) }];
-        d.samples = [{ ...refusal, at_ms: d.now_ms, field: HOSTILE, message: HOSTILE.repeat(20000),
+        if (d.samples) d.samples = [{ ...refusal, at_ms: d.now_ms, field: HOSTILE, message: HOSTILE.repeat(20000),
           path: HOSTILE, raw: HOSTILE, bytes: 1 << 20, index: 0 }];
         for (const s of d.status.sinks) Object.assign(s, { holding: true, why: HOSTILE.repeat(20000), name: s.name + HOSTILE });
         for (const s of d.status.streams) s.name = HOSTILE;
@@ -155,6 +155,7 @@ proxy(url).then((p) => {
           began_ms: 1, old: { generation: HOSTILE }, new: { generation: HOSTILE } };
       });
       await run("document.querySelector('#refusals .link').click()");
+      await until("document.getElementById('detail').open");
       const out = {
         foreign: await run("return document.querySelectorAll('main img, main script, dialog img, dialog script, "
           + "header img, header script').length + Number(window.hostile || 0)"),
@@ -261,6 +262,7 @@ proxy(url).then((p) => {
         await shot("axe", 1280, 900, scheme);
         await look(scheme);
         await run("document.querySelector('#refusals .link').click()");
+        await until("document.getElementById('detail').open");
         await run("document.getElementById('to-line').click()");
         await until("document.querySelector('#lines > *')");
         await look(`${scheme}, detail:`);
@@ -279,6 +281,7 @@ proxy(url).then((p) => {
         await looks(2);
       };
       await run("document.querySelector('#refusals .link').click()");
+      await until("document.getElementById('detail').open");
       const code = await text("#detail-title");
       await run("document.querySelector('#detail .empty button').click()");
       await enter(token);

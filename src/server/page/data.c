@@ -143,6 +143,7 @@ static cJSON *routes(const struct plan *plan)
     return list;
 }
 
+/* "since=N" and, after it or alone, "samples=1". */
 static uint64_t since_of(struct str query)
 {
     char text[40];
@@ -155,11 +156,16 @@ static uint64_t since_of(struct str query)
     return strtoull(text + 6, NULL, 10);
 }
 
+static bool wants_samples(struct str query)
+{
+    return memmem(query.p, query.n, "samples=1", 9) != NULL;
+}
+
 /* ---- the parts that all pages share ---- */
 
 struct page_data {
-    struct text texts[2]; /* for others, for the operator */
-    uint64_t seqs[2];     /* 1 + that of the last row then */
+    struct text text;
+    uint64_t seq; /* 1 + that of the last row then */
 };
 
 struct page_data *page_data_new(void)
@@ -170,16 +176,15 @@ struct page_data *page_data_new(void)
 void page_data_free(struct page_data *d)
 {
     if (d != NULL) {
-        free(d->texts[0].p);
-        free(d->texts[1].p);
+        free(d->text.p);
         free(d);
     }
 }
 
-static const struct text *shared(struct server *s, bool trusted)
+static const struct text *shared(struct server *s)
 {
-    struct text *t = &s->page_data->texts[trusted];
-    uint64_t *seq = &s->page_data->seqs[trusted];
+    struct text *t = &s->page_data->text;
+    uint64_t *seq = &s->page_data->seq;
 
     if (*seq == history_seq(s->history) + 1) {
         return t;
@@ -188,10 +193,6 @@ static const struct text *shared(struct server *s, bool trusted)
     t->n = 0;
     put_z(t, "\"status\":");
     put_json(t, status_object(s));
-    if (trusted) {
-        put_z(t, ",\"samples\":");
-        put_json(t, samples(s));
-    }
     put_z(t, ",");
     history_stages(s->history, put, t);
     return t;
@@ -201,7 +202,7 @@ void data_answer(struct server *s, struct http_request *r, const struct http_vie
 {
     bool trusted = guard_trusts(s->admin_plan, r, v);
     struct text t = {mem_alloc(1 << 14), 0, 1 << 14};
-    const struct text *all = shared(s, trusted);
+    const struct text *all = shared(s);
     char head[96];
 
     (void)snprintf(head, sizeof head, "{\"now_ms\":%lld,\"trusted\":%s,",
@@ -210,6 +211,10 @@ void data_answer(struct server *s, struct http_request *r, const struct http_vie
     put(&t, all->p, all->n);
     put_z(&t, ",");
     history_write(s->history, since_of(v->query), put, &t);
+    if (trusted && wants_samples(v->query)) {
+        put_z(&t, ",\"samples\":");
+        put_json(&t, samples(s));
+    }
     put_z(&t, "}");
     answer(r, 200, &t);
 }

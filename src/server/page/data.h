@@ -13,9 +13,9 @@ struct page_data;
 struct page_data *page_data_new(void);
 void page_data_free(struct page_data *d); /* NULL is fine */
 
-/* GET /page.json?since=N: {"now_ms","trusted","status" (as /status), "stages", "columns",
- * "first","seq","rows"} and, for the operator, "samples". status, samples and stages are as of
- * the last row: at most a second old. */
+/* GET /page.json?since=N[&samples=1]: {"now_ms","trusted","status" (as /status), "stages",
+ * "columns","first","seq","rows"} and, for the operator who asks, "samples". status and stages
+ * are as of the last row: at most a second old. */
 void data_answer(struct server *s, struct http_request *r, const struct http_view *v);
 
 /* GET /policy.json: {"files":[{"file","text"}],"routes":[{"route","file","line","hooks":

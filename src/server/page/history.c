@@ -118,31 +118,61 @@ static void see_stage(struct history *h, const struct stats_series *x)
     stats_histogram_add(s->now, x->histogram);
 }
 
+static void see_gauge(struct look *l, const char *name, uint64_t value)
+{
+    if (strcmp(name, "sink_left_events") == 0) {
+        l->left += (double)value;
+    } else if (strcmp(name, "sink_oldest_event_seconds") == 0 && value > 0) {
+        /* the wall time of that event; 0: none is left */
+        l->oldest =
+            fmax(l->oldest, (double)clock_wall_ms() / 1e3 - (double)value / 1e3);
+    } else if (strcmp(name, "waiting_events") == 0) {
+        l->waiting += (double)value;
+    }
+}
+
+/* Most series are of routes and codes, up to 100,000: one letter tells most of them apart. */
 static void see(void *arg, const struct stats_series *x)
 {
     struct look *l = arg;
+    const char *name = x->name + sizeof "sluice_" - 1;
 
-    if (strcmp(x->name, "sluice_events_total") == 0) {
-        see_result(l, x->labels, x->value);
-    } else if (strcmp(x->name, "sluice_received_events_total") == 0) {
-        l->counts[RECEIVED] += x->value;
-    } else if (strcmp(x->name, "sluice_requests_total") == 0) {
-        l->counts[REQUESTS] += x->value;
-    } else if (strcmp(x->name, "sluice_delivered_events_total") == 0) {
-        l->counts[DELIVERED] += x->value;
-    } else if (strcmp(x->name, "sluice_request_seconds") == 0) {
-        stats_histogram_add(l->h->latency, x->histogram);
-    } else if (strcmp(x->name, "sluice_stage_seconds") == 0) {
-        see_stage(l->h, x);
-    } else if (strcmp(x->name, "sluice_sink_left_events") == 0) {
-        l->left += (double)x->value;
-    } else if (strcmp(x->name, "sluice_sink_oldest_event_seconds") == 0) {
-        /* the wall time of that event; 0: none is left */
-        l->oldest = x->value == 0 ? l->oldest
-                                  : fmax(l->oldest, (double)clock_wall_ms() / 1e3 -
-                                                        (double)x->value / 1e3);
-    } else if (strcmp(x->name, "sluice_waiting_events") == 0) {
-        l->waiting += (double)x->value;
+    if (strncmp(x->name, "sluice_", sizeof "sluice_" - 1) != 0) {
+        return;
+    }
+    switch (*name) {
+    case 'd':
+        l->counts[DELIVERED] +=
+            strcmp(name, "delivered_events_total") == 0 ? x->value : 0;
+        break;
+    case 'e':
+        if (x->value > 0 && strcmp(name, "events_total") == 0) {
+            see_result(l, x->labels, x->value);
+        }
+        break;
+    case 'r':
+        if (name[2] == 'f') {
+            return; /* refusals */
+        }
+        l->counts[RECEIVED] +=
+            strcmp(name, "received_events_total") == 0 ? x->value : 0;
+        l->counts[REQUESTS] += strcmp(name, "requests_total") == 0 ? x->value : 0;
+        if (strcmp(name, "request_seconds") == 0) {
+            stats_histogram_add(l->h->latency, x->histogram);
+        }
+        break;
+    case 's':
+        if (strcmp(name, "stage_seconds") == 0) {
+            see_stage(l->h, x);
+            return;
+        }
+        see_gauge(l, name, x->value);
+        break;
+    case 'w':
+        see_gauge(l, name, x->value);
+        break;
+    default:
+        break;
     }
 }
 
