@@ -38,8 +38,7 @@ static bool unsure(const struct sightings *s)
         const struct looked *l = &s->looked[i];
 
         /* Where no path of ids is known, nothing was looked for. */
-        if (l->n_damaged > 0 ||
-            (l->field[0] != '\0' && l->n_unknown + l->n_unread > 0)) {
+        if (l->field[0] == '\0' || l->n_damaged + l->n_unknown + l->n_unread > 0) {
             return true;
         }
     }

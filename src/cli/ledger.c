@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cjson/cJSON.h>
 
@@ -18,18 +17,15 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/ledger_read.h"
+#include "cli/ledger_show.h"
 #include "cli/ledger_topic.h"
 #include "cli/question.h"
 #include "cli/spool_folder.h"
 #include "cli/table_check.h"
 #include "server/supervisor.h"
+#include "spool/inspect.h"
 
 enum { LEDGER_AGREES = 0, LEDGER_DIFFERS = 1, TIMEOUT_MS = 30000 };
-
-static const char *const APART[SETTLED_HOWS] = {[SETTLED_DEAD] = "dead",
-                                                [SETTLED_SKIPPED] = "skipped",
-                                                [SETTLED_LOST] = "lost",
-                                                [SETTLED_BEFORE] = "never_seen"};
 
 struct ledger {
     const char *path, *stream; /* stream NULL: all */
@@ -39,217 +35,8 @@ struct ledger {
     const char *url, *user, *table, *id, *time; /* of a table to be compared */
     struct ledger_topic topic;                  /* the same; sink NULL: none */
     bool differs;
-    cJSON *streams;
+    cJSON *streams, *unindexed; /* names of streams that have no ledger */
 };
-
-static void show_minute(char out[24], int64_t ms)
-{
-    const time_t s = (time_t)(ms / 1000);
-    struct tm t;
-
-    (void)gmtime_r(&s, &t);
-    (void)strftime(out, 24, "%Y-%m-%dT%H:%MZ", &t);
-}
-
-static bool agrees(const struct ledger_stream *l, const struct ledger_minute *m)
-{
-    bool all = true;
-
-    for (uint32_t k = 0; k < l->n_sinks; k++) {
-        all &= ledger_agrees(m, k);
-    }
-    return all;
-}
-
-/* ---- text ---- */
-
-static void print_counts(const char *sink, const struct settled_counts *c)
-{
-    (void)printf("  sink=%s confirmed=%" PRIu64, sink, c->confirmed);
-    if (c->pending > 0) {
-        (void)printf(" pending=%" PRIu64, c->pending);
-    }
-    for (int how = 0; how < SETTLED_HOWS; how++) {
-        if (c->apart[how] > 0) {
-            (void)printf(" %s=%" PRIu64, APART[how], c->apart[how]);
-        }
-    }
-    (void)putchar('\n');
-}
-
-static void print_minute(const struct ledger_stream *l, const struct ledger_minute *m,
-                         bool all)
-{
-    char when[24];
-
-    show_minute(when, m->ms);
-    (void)printf("minute=%s stream=%s accepted=%" PRIu64 " checksum=%016" PRIx64, when,
-                 l->tallies.stream, m->accepted, m->sum);
-    if (m->anonymous > 0) {
-        (void)printf(" without_id=%" PRIu64, m->anonymous);
-    }
-    (void)putchar('\n');
-    for (uint32_t k = 0; k < l->n_sinks; k++) {
-        if (all || !ledger_agrees(m, k)) {
-            print_counts(l->sinks[k].sink, &m->by[k]);
-        }
-    }
-}
-
-static void add_counts(struct settled_counts *to, const struct settled_counts *c)
-{
-    to->confirmed += c->confirmed;
-    to->pending += c->pending;
-    for (int how = 0; how < SETTLED_HOWS; how++) {
-        to->apart[how] += c->apart[how];
-    }
-}
-
-static struct ledger_minute *total(const struct ledger_stream *l)
-{
-    struct ledger_minute *t = mem_zalloc(sizeof *t + l->n_sinks * sizeof t->by[0]);
-
-    for (uint32_t i = 0; i < l->n_minutes; i++) {
-        t->accepted += l->minutes[i]->accepted;
-        t->anonymous += l->minutes[i]->anonymous;
-        t->sum += l->minutes[i]->sum;
-        for (uint32_t k = 0; k < l->n_sinks; k++) {
-            add_counts(&t->by[k], &l->minutes[i]->by[k]);
-        }
-    }
-    return t;
-}
-
-/* Events may have been stored of which it can't tell. */
-static bool unsure(const struct ledger_stream *l)
-{
-    return l->tallies.n_unknown + l->tallies.index.n_damaged + l->tallies.n_unread >
-               0 ||
-           l->unread[0] != '\0';
-}
-
-/* No journal tells what became of the events. */
-static bool unfed(const struct ledger_stream *l)
-{
-    return l->n_sinks == 0 && l->n_minutes > 0;
-}
-
-/* Before the result of a comparison: it is of the other events only. */
-static void print_unsure(const struct ledger_stream *l)
-{
-    if (unsure(l)) {
-        (void)printf("not compared: stream=%s unknown=%" PRIu64
-                     " damaged_files=%" PRIu64 " unread_segments=%" PRIu64 "%s%s\n",
-                     l->tallies.stream, l->tallies.n_unknown,
-                     l->tallies.index.n_damaged, l->tallies.n_unread,
-                     l->unread[0] == '\0' ? "" : " unread: ", l->unread);
-    }
-}
-
-static void print_total(const struct ledger_stream *l)
-{
-    struct ledger_minute *t = total(l);
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < l->n_minutes; i++) {
-        n += !agrees(l, l->minutes[i]);
-    }
-    (void)printf("stream=%s minutes=%u differ=%u accepted=%" PRIu64
-                 " checksum=%016" PRIx64,
-                 l->tallies.stream, l->n_minutes, n, t->accepted, t->sum);
-    if (l->tallies.n_unknown > 0) {
-        (void)printf(" unknown=%" PRIu64 " (neither the index nor a segment has them)",
-                     l->tallies.n_unknown);
-    }
-    if (l->tallies.index.n_damaged > 0) {
-        (void)printf(" damaged_files=%" PRIu64, l->tallies.index.n_damaged);
-    }
-    if (l->tallies.n_unread > 0) {
-        (void)printf(" unread_segments=%" PRIu64, l->tallies.n_unread);
-    }
-    (void)putchar('\n');
-    for (uint32_t k = 0; k < l->n_sinks; k++) {
-        print_counts(l->sinks[k].sink, &t->by[k]);
-    }
-    if (unfed(l)) {
-        (void)puts(
-            "unread: no sink's journal knows the stream: none has confirmed any");
-    }
-    if (l->unread[0] != '\0') {
-        (void)printf("unread: %s\n", l->unread);
-    }
-    free(t);
-}
-
-static void print_text(const struct ledger *g, const struct ledger_stream *l)
-{
-    for (uint32_t i = 0; i < l->n_minutes; i++) {
-        if (g->all || !agrees(l, l->minutes[i])) {
-            print_minute(l, l->minutes[i], g->all);
-        }
-    }
-    print_total(l);
-}
-
-/* ---- JSON ---- */
-
-static void put(cJSON *o, const char *key, uint64_t v)
-{
-    (void)cJSON_AddNumberToObject(o, key, (double)v);
-}
-
-static void put_minute(cJSON *o, const struct ledger_stream *l,
-                       const struct ledger_minute *m)
-{
-    cJSON *sinks;
-    char hex[20];
-
-    (void)snprintf(hex, sizeof hex, "%016" PRIx64, m->sum);
-    put(o, "accepted", m->accepted);
-    put(o, "without_id", m->anonymous);
-    (void)cJSON_AddStringToObject(o, "checksum", hex);
-    sinks = cJSON_AddObjectToObject(o, "sinks");
-    for (uint32_t k = 0; k < l->n_sinks; k++) {
-        cJSON *s = cJSON_AddObjectToObject(sinks, l->sinks[k].sink);
-
-        put(s, "confirmed", m->by[k].confirmed);
-        put(s, "pending", m->by[k].pending);
-        for (int how = 0; how < SETTLED_HOWS; how++) {
-            put(s, APART[how], m->by[k].apart[how]);
-        }
-    }
-}
-
-static void add_json(struct ledger *g, const struct ledger_stream *l)
-{
-    cJSON *o = cJSON_CreateObject(), *list;
-    struct ledger_minute *t = total(l);
-
-    (void)cJSON_AddStringToObject(o, "stream", l->tallies.stream);
-    put_minute(o, l, t);
-    put(o, "unknown", l->tallies.n_unknown);
-    put(o, "damaged_files", l->tallies.index.n_damaged);
-    put(o, "unread_segments", l->tallies.n_unread);
-    if (l->unread[0] != '\0') {
-        (void)cJSON_AddStringToObject(o, "unread", l->unread);
-    }
-    list = cJSON_AddArrayToObject(o, "minutes");
-    for (uint32_t i = 0; i < l->n_minutes; i++) {
-        const struct ledger_minute *m = l->minutes[i];
-
-        if (g->all || !agrees(l, m)) {
-            cJSON *one = cJSON_CreateObject();
-            char when[24];
-
-            show_minute(when, m->ms);
-            (void)cJSON_AddStringToObject(one, "minute", when);
-            put_minute(one, l, m);
-            (void)cJSON_AddItemToArray(list, one);
-        }
-    }
-    (void)cJSON_AddItemToArray(g->streams, o);
-    free(t);
-}
 
 /* ---- the command ---- */
 
@@ -260,6 +47,7 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l, struct 
     char id[600];
     struct table_check c = {
         .spool = g->dir, .table = g->table, .id = g->id, .time = g->time};
+    const uint64_t n_anonymous = ledger_without_id(l);
     struct check_result r;
     bool ok;
 
@@ -273,11 +61,17 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l, struct 
     }
     (void)printf("table=%s stream=%s minutes=%" PRIu64 " accepted=%" PRIu64
                  " rows=%" PRIu64 " missing=%" PRIu64 " doubled=%" PRIu64
-                 " extra=%" PRIu64 "%s\n",
+                 " extra=%" PRIu64,
                  g->table, l->tallies.stream, r.minutes, r.expected, r.found, r.missing,
-                 r.doubled, r.extra,
+                 r.doubled, r.extra);
+    if (n_anonymous > 0 || r.anonymous > 0) {
+        (void)printf(" events_without_id=%" PRIu64 " rows_without_id=%" PRIu64,
+                     n_anonymous, r.anonymous);
+    }
+    (void)printf("%s\n",
                  r.cut ? " and more: there are too many differences to name" : "");
-    g->differs |= r.missing + r.doubled + r.extra > 0 || r.cut;
+    g->differs |=
+        r.missing + r.doubled + r.extra > 0 || r.cut || r.anonymous < n_anonymous;
     return true;
 }
 
@@ -286,21 +80,23 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
     struct ledger_stream l;
     bool ok = ledger_read(g->dir, name, g->since_ms, g->until_ms, &l, e);
 
-    g->differs |= ok && (unsure(&l) || unfed(&l));
+    g->differs |= ok && (ledger_unsure(&l) || ledger_unfed(&l));
     if (ok && (g->url != NULL || g->topic.sink != NULL)) {
-        print_unsure(&l);
-        ok = g->url != NULL ? check_table(g, &l, e)
-                            : ledger_topic_check(&g->topic, g->dir, &l, &g->differs, e);
+        ledger_show_unsure(&l);
+        ok = ledger_has_ids(&l, e) &&
+             (g->url != NULL
+                  ? check_table(g, &l, e)
+                  : ledger_topic_check(&g->topic, g->dir, &l, &g->differs, e));
         ledger_free(&l);
         return ok;
     }
     for (uint32_t i = 0; ok && i < l.n_minutes; i++) {
-        g->differs |= !agrees(&l, l.minutes[i]);
+        g->differs |= !ledger_all_agree(&l, l.minutes[i]);
     }
     if (ok && g->json) {
-        add_json(g, &l);
+        (void)cJSON_AddItemToArray(g->streams, ledger_json(&l, g->all));
     } else if (ok) {
-        print_text(g, &l);
+        ledger_show(&l, g->all);
     }
     ledger_free(&l);
     return ok;
@@ -309,6 +105,40 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
 static int is_name(const struct dirent *d)
 {
     return d->d_name[0] != '.';
+}
+
+static void on_segment(void *arg, const struct spool_segment_info *i)
+{
+    struct ledger *g = arg;
+    const cJSON *last =
+        cJSON_GetArrayItem(g->unindexed, cJSON_GetArraySize(g->unindexed) - 1);
+
+    if ((i->first == 0 && !spool_segment_is_bad(i)) || strcmp(i->stream, "dead") == 0 ||
+        index_lists_has(g->dir, i->stream) ||
+        (last != NULL && strcmp(last->valuestring, i->stream) == 0)) {
+        return;
+    }
+    (void)cJSON_AddItemToArray(g->unindexed, cJSON_CreateString(i->stream));
+}
+
+/* Streams whose ledger nobody keeps. They change no exit code: it is a choice. */
+static bool name_unindexed(struct ledger *g, struct err *e)
+{
+    const struct spool_visitor v = {.segment = on_segment, .arg = g, .quick = true};
+    const cJSON *name;
+
+    if (!spool_visit(g->dir, &v, e)) {
+        return false;
+    }
+    if (!g->json) {
+        cJSON_ArrayForEach(name, g->unindexed)
+        {
+            (void)printf("not compared: stream=%s has no index: put index = "
+                         "\"event_id\" into it\n",
+                         name->valuestring);
+        }
+    }
+    return true;
 }
 
 static bool all_streams(struct ledger *g, struct err *e)
@@ -325,11 +155,12 @@ static bool all_streams(struct ledger *g, struct err *e)
         free(list[i]);
     }
     free(list);
-    return ok && (n_read > 0 ||
-                  err_set(e,
-                          "%s: no stream has an index: put index = \"event_id\" into "
-                          "one",
-                          g->dir));
+    return ok && name_unindexed(g, e) &&
+           (n_read > 0 ||
+            err_set(e,
+                    "%s: no stream has an index: put index = \"event_id\" into "
+                    "one",
+                    g->dir));
 }
 
 static int usage(void)
@@ -448,6 +279,7 @@ static void print_json(const struct ledger *g)
     char *text;
 
     (void)cJSON_AddItemToObject(o, "streams", g->streams);
+    (void)cJSON_AddItemToObject(o, "unindexed", cJSON_Duplicate(g->unindexed, true));
     text = cJSON_PrintUnformatted(o);
     (void)puts(text);
     cJSON_free(text);
@@ -477,11 +309,13 @@ int cli_ledger(int argc, char **argv)
         return usage();
     }
     g.streams = cJSON_CreateArray();
+    g.unindexed = cJSON_CreateArray();
     ok = compare(&g, &e);
     ledger_topic_close(&g.topic);
     if (!ok) {
         (void)fprintf(stderr, "sluice: %s\n", e.text);
         cJSON_Delete(g.streams);
+        cJSON_Delete(g.unindexed);
         return EXIT_SETUP;
     }
     if (g.json) {
@@ -489,5 +323,6 @@ int cli_ledger(int argc, char **argv)
     } else {
         cJSON_Delete(g.streams);
     }
+    cJSON_Delete(g.unindexed);
     return g.differs ? LEDGER_DIFFERS : LEDGER_AGREES;
 }

@@ -1,6 +1,7 @@
 /* The ledger of one stream, out of its index, its segments and the sinks' journals. */
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,4 +147,29 @@ void ledger_free(struct ledger_stream *l)
 bool ledger_agrees(const struct ledger_minute *m, uint32_t sink)
 {
     return m->by[sink].confirmed == m->accepted;
+}
+
+uint64_t ledger_without_id(const struct ledger_stream *l)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        n += l->minutes[i]->anonymous;
+    }
+    return n;
+}
+
+bool ledger_has_ids(const struct ledger_stream *l, struct err *e)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        n += l->minutes[i]->accepted;
+    }
+    return n == 0 || ledger_without_id(l) < n ||
+           err_set(e,
+                   "stream \"%s\": none of the %" PRIu64 " events of the period has a "
+                   "text or number in \"%s\", the field of its index: ids can't be "
+                   "compared; name the field of the ids in the policy's index",
+                   l->tallies.stream, n, l->tallies.index.fields[0]);
 }

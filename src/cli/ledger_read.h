@@ -38,3 +38,8 @@ void ledger_free(struct ledger_stream *l);
 
 /* Whether the sink has confirmed every event of the minute. */
 bool ledger_agrees(const struct ledger_minute *m, uint32_t sink);
+
+uint64_t ledger_without_id(const struct ledger_stream *l); /* events */
+
+/* False and *e: events have come, and none has an id, so the index has a wrong path. */
+bool ledger_has_ids(const struct ledger_stream *l, struct err *e) MUST_USE;

@@ -1,6 +1,7 @@
 #include "cli/question.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,9 +38,13 @@ struct question *question_new(const char *url, const char *user, const char *pas
                               struct err *e)
 {
     struct question *q = mem_zalloc(sizeof *q);
+    char whole[2048]; /* the URL by which the server answers when it has all rows */
+    const int n = snprintf(whole, sizeof whole, "%s%cwait_end_of_query=1", url,
+                           strchr(url, '?') == NULL ? '?' : '&');
 
     q->curl = curl_easy_init();
-    if (q->curl == NULL || curl_easy_setopt(q->curl, CURLOPT_URL, url) != CURLE_OK ||
+    if (n < 0 || (size_t)n >= sizeof whole || q->curl == NULL ||
+        curl_easy_setopt(q->curl, CURLOPT_URL, whole) != CURLE_OK ||
         curl_easy_setopt(q->curl, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
         curl_easy_setopt(q->curl, CURLOPT_WRITEFUNCTION, on_answer) != CURLE_OK ||
         curl_easy_setopt(q->curl, CURLOPT_WRITEDATA, q) != CURLE_OK ||
@@ -64,7 +69,28 @@ void question_free(struct question *q)
     }
 }
 
-bool question_ask(struct question *q, const char *sql, struct err *e)
+/* Else it is the answer of another server, or an error stands behind the rows. */
+static bool is_table(const struct question *q, size_t n_columns, struct err *e)
+{
+    size_t tabs = 0, line = 0;
+
+    for (size_t i = 0; i < q->n; i++) {
+        tabs += q->answer[i] == '\t';
+        if (q->answer[i] == '\n' && tabs + 1 == n_columns) {
+            line = i + 1;
+            tabs = 0;
+        } else if (q->answer[i] == '\n') {
+            break;
+        }
+    }
+    return line == q->n ||
+           err_set(e,
+                   "ClickHouse: the answer is no table of %zu columns: \"%.60s\": is "
+                   "the URL that of a ClickHouse server?",
+                   n_columns, q->answer + line);
+}
+
+bool question_ask(struct question *q, const char *sql, size_t n_columns, struct err *e)
 {
     long status = 0;
     CURLcode rc;
@@ -78,8 +104,11 @@ bool question_ask(struct question *q, const char *sql, struct err *e)
         return err_set(e, "ClickHouse: %s", curl_easy_strerror(rc));
     }
     (void)curl_easy_getinfo(q->curl, CURLINFO_RESPONSE_CODE, &status);
-    return status == 200 || err_set(e, "ClickHouse: status %ld: %.400s", status,
-                                    q->n == 0 ? "" : q->answer);
+    if (status != 200) {
+        return err_set(e, "ClickHouse: status %ld: %.400s", status,
+                       q->n == 0 ? "" : q->answer);
+    }
+    return is_table(q, n_columns, e);
 }
 
 bool question_row(struct question *q, char **columns, size_t n)

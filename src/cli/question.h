@@ -19,8 +19,10 @@ struct question *question_new(const char *url, const char *user, const char *pas
                               struct err *e) MUST_USE;
 void question_free(struct question *q); /* NULL is fine */
 
-/* sql without FORMAT. False and *e: no answer, or the server's words. */
-bool question_ask(struct question *q, const char *sql, struct err *e) MUST_USE;
+/* sql without FORMAT; of rows with n_columns. False and *e: no answer, the server's words,
+ * or the answer has lines that are no such rows. */
+bool question_ask(struct question *q, const char *sql, size_t n_columns,
+                  struct err *e) MUST_USE;
 
 /* The next row: n columns as texts, NUL-terminated, escaped as in TabSeparated; valid
  * until the next question. False: there is no further row. */

@@ -35,6 +35,7 @@ struct suspects {
 struct check_result {
     uint64_t minutes, expected, found; /* compared; events with an id; rows */
     uint64_t missing, doubled, extra;  /* ids */
+    uint64_t anonymous;                /* rows without an id */
     bool cut;                          /* there are more than were looked at */
 };
 

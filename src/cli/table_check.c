@@ -67,7 +67,37 @@ static struct minute_diff *minute_of(struct minutes *m, int64_t ms)
 
 static bool ask(struct check *k, struct err *e)
 {
-    return question_ask(k->c->q, k->sql, e);
+    return question_ask(k->c->q, k->sql, 3, e);
+}
+
+/* Rows without an id, also of the neighbouring minutes. Where all rows are, the column is
+ * not the one that has the ids. */
+static bool count_anonymous(struct check *k, struct err *e)
+{
+    const struct ledger_stream *l = k->l;
+    char *row[3];
+
+    (void)snprintf(k->sql, SQL_MAX,
+                   "SELECT countIf(%s = ''), count(), 0 FROM %s WHERE toInt64(%s) >= "
+                   "%" PRId64 " AND toInt64(%s) < %" PRId64,
+                   k->c->id, k->c->table, k->c->time,
+                   (l->minutes[0]->ms - TALLY_MINUTE_MS) / 1000, k->c->time,
+                   (l->minutes[l->n_minutes - 1]->ms + 2 * TALLY_MINUTE_MS) / 1000);
+    if (!ask(k, e)) {
+        return false;
+    }
+    if (question_row(k->c->q, row, 3)) {
+        const uint64_t all = strtoull(row[1], NULL, 10);
+
+        k->out->anonymous = strtoull(row[0], NULL, 10);
+        return all == 0 || k->out->anonymous < all ||
+               err_set(e,
+                       "no row of %s has an id: %s is '' in all %" PRIu64
+                       " rows of the period: name the column of the ids, as --id "
+                       "'toString(event_id)'",
+                       k->c->table, k->c->id, all);
+    }
+    return true;
 }
 
 static bool compare_minutes(struct check *k, struct minutes *m, struct err *e)
@@ -311,7 +341,8 @@ bool table_check(const struct table_check *c, const struct ledger_stream *l,
     k->out = out;
     k->sql = mem_alloc(SQL_MAX);
     if (l->n_minutes > 0) {
-        ok = compare_minutes(k, &m, e) && look_into(k, &m, e) && recount(k, e);
+        ok = count_anonymous(k, e) && compare_minutes(k, &m, e) &&
+             look_into(k, &m, e) && recount(k, e);
     }
     if (ok) {
         suspects_tell(&k->suspects, c->spool, &l->tallies, "rows", out);

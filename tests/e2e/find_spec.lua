@@ -68,6 +68,25 @@ describe("sluice find", function()
     assert.equal(1, #find("e1", "--stream two --since 1h").events)
   end)
 
+  it("does not say that an event is not there where a stream could not be searched", function()
+    s:post("/none", '{"k":"hidden"}')
+    local command = h.binary .. " find --id hidden --json %s '" .. s.data .. "'; echo code=$?"
+    assert.matches("code=3", h.shell(command:format ""))
+    assert.matches("code=3", h.shell(command:format "--stream none"))
+    assert.matches("code=1", h.shell(command:format "--stream two"))
+    assert.matches("code=0", h.shell(command:format "--field k"))
+  end)
+
+  it("has a stream without an index named by the ledger", function()
+    s:post("/none", '{"k":"hidden"}')
+    local command = h.binary .. " ledger %s '" .. s.data .. "' 2>&1; echo code=$?"
+    assert.matches("not compared: stream=none has no index: put index = ",
+      h.shell(command:format ""))
+    assert.same({ "none" }, cjson.decode((h.shell(command:format "--json")
+      :gsub("code=%d+\n$", ""))).unindexed)
+    assert.matches('stream "none" has no index.*code=3', h.shell(command:format "--stream none"))
+  end)
+
   it("reads a stream without an index when the field is named", function()
     s:post("/none", '{"k":"only-here"}')
     assert.equal(0, #find "only-here".events)

@@ -2,6 +2,7 @@
 -- nowhere is named, also when the minutes of the table are a little late.
 local h = require "harness"
 local clickhouse = require "clickhouse"
+local receiver = require "receiver"
 
 local why_not = clickhouse.missing()
 
@@ -72,6 +73,50 @@ route "POST /b" { body = "batch", stream = "events", on_event = on_event }
     out = ledger("bad", "intDiv(at, 1000) + 40")
     assert.matches('missing id="e1234"', out)
     assert.matches("missing=1 doubled=1 extra=1\n", out)
+  end)
+
+  it("is an error, not \"all well\", where no row or no event has an id", function()
+    if why_not then pending(why_not) return end
+    local out = h.shell(("exec 2>&1; %s ledger --clickhouse %s --table default.good --id "
+      .. [["JSONExtractString('{}', 'evnt_id')" --time 'intDiv(at, 1000)' '%s'; echo code=$?]])
+      :format(h.binary, ch.url, s.data):gsub("JSONExtractString", "visitParamExtractString"))
+    assert.matches("no row of default.good has an id: visitParamExtractString.*evnt_id.*"
+      .. " is '' in all 20000 rows .*\ncode=3", out)
+    local t = h.server { policy = ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+clickhouse "olap" { urls = { %q }, table = "default.empty", batch = { linger = "20ms" } }
+stream "events" { sinks = { "olap" }, index = "evnt_id" }
+local function on_event(ev, req) ev.at = req.time_ms end
+route "POST /b" { body = "batch", stream = "events", on_event = on_event }
+]]):format(ch.url) }
+    finally(function() t:close() end)
+    ch:must "CREATE TABLE empty AS good"
+    t:post("/b", [=[[{"event_id":"e1","n":1},{"event_id":"e2","n":2}]]=])
+    h.wait_for("delivery", function() return t:metric("sluice_delivered_events_total") == 2 end)
+    out = h.shell(("exec 2>&1; %s ledger --clickhouse %s --table default.empty --id event_id "
+      .. "--time 'intDiv(at, 1000)' '%s'; echo code=$?"):format(h.binary, ch.url, t.data))
+    assert.matches('stream "events": none of the 2 events .* in "evnt_id", the field of its '
+      .. "index: .*\ncode=3", out)
+  end)
+
+  it("counts rows and events without an id", function()
+    if why_not then pending(why_not) return end
+    ch:must "CREATE TABLE nameless AS good"
+    ch:must "INSERT INTO nameless SELECT * FROM good"
+    ch:must "INSERT INTO nameless SELECT '', 1, max(at) FROM good"
+    assert.matches("extra=0 events_without_id=0 rows_without_id=1\ncode=0", ledger "nameless")
+  end)
+
+  it("takes no answer for rows that has none, and asks for whole answers", function()
+    if why_not then pending(why_not) return end
+    local r = receiver.start()
+    finally(function() r:close() end)
+    r:rule "page"
+    local out = h.shell(("exec 2>&1; %s ledger --clickhouse %s --table t --time at '%s'; "
+      .. "echo code=$?"):format(h.binary, r.url, s.data))
+    assert.matches("ClickHouse: the answer is no table of 3 columns: .*\ncode=3", out)
+    assert.matches("wait_end_of_query=1", h.read(r.dir .. "/requests.ndjson"))
   end)
 
   it("says the server's words when it can't compare", function()
