@@ -210,7 +210,7 @@ static const struct command list[] = {
                "ledger --clickhouse URL --table TABLE --time SQL [--id SQL] "
                "[--user NAME] [DIR]",
                "ledger --kafka SINK --policy POLICY.lua [--topic NAMES] "
-               "[--timeout TIME] [DIR]"),
+               "[--timeout TIME] [--memory SIZE] [DIR]"),
      .options = OPTIONS(
          {"--since", "AGE",
           "only events accepted within that time, such as 1h, from a whole minute on"},
@@ -235,7 +235,10 @@ static const struct command list[] = {
           "topics or patterns (events-*) with commas between, instead of the sink's "
           "own"},
          {"--timeout", "TIME",
-          "without a message or an answer of a broker (default: 30s, 1s to 1h)"}),
+          "without a message or an answer of a broker (default: 30s, 1s to 1h)"},
+         {"--memory", "SIZE",
+          "for the ids of minutes that differ (default: 256MiB, at least 1MiB); for "
+          "more ids the topics are read again"}),
      .about =
          "DIR is the data directory or a spool (default: data), also of a running "
          "server; the command only reads it. Exit code 0: every sink has confirmed "

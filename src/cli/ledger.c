@@ -25,7 +25,13 @@
 #include "server/supervisor.h"
 #include "spool/inspect.h"
 
-enum { LEDGER_AGREES = 0, LEDGER_DIFFERS = 1, TIMEOUT_MS = 30000 };
+enum {
+    LEDGER_AGREES = 0,
+    LEDGER_DIFFERS = 1,
+    TIMEOUT_MS = 30000,
+    MEMORY = 256 << 20,
+    MEMORY_MIN = 1 << 20
+};
 
 struct ledger {
     const char *path, *stream; /* stream NULL: all */
@@ -185,6 +191,12 @@ static bool take_timeout(struct ledger *g, const char *text)
            g->topic.timeout_ms >= 1000 && g->topic.timeout_ms <= 3600000;
 }
 
+static bool take_memory(struct ledger *g, const char *text)
+{
+    return units_bytes(str_of(text), &g->topic.memory_bytes) &&
+           g->topic.memory_bytes >= MEMORY_MIN;
+}
+
 /* A destination is compared whole, in words. */
 static bool asks_well(const struct ledger *g)
 {
@@ -206,6 +218,7 @@ static bool take_options(struct ledger *g, int argc, char **argv)
         {"policy", required_argument, NULL, 'p'},
         {"topic", required_argument, NULL, 'o'},
         {"timeout", required_argument, NULL, 'O'},
+        {"memory", required_argument, NULL, 'M'},
         {"clickhouse", required_argument, NULL, 'c'},
         {"table", required_argument, NULL, 'T'},
         {"time", required_argument, NULL, 'm'},
@@ -219,6 +232,7 @@ static bool take_options(struct ledger *g, int argc, char **argv)
     g->path = "data";
     g->until_ms = INT64_MAX;
     g->topic.timeout_ms = TIMEOUT_MS;
+    g->topic.memory_bytes = MEMORY;
     for (int c; ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 's':
@@ -238,6 +252,9 @@ static bool take_options(struct ledger *g, int argc, char **argv)
             break;
         case 'O':
             ok = take_timeout(g, optarg);
+            break;
+        case 'M':
+            ok = take_memory(g, optarg);
             break;
         case 't':
             g->stream = optarg;

@@ -108,7 +108,8 @@ bool ledger_topic_check(struct ledger_topic *t, const char *spool,
                             .topics = t->topics,
                             .since_ms = t->since_ms,
                             .until_ms = t->until_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS,
-                            .timeout_ms = t->timeout_ms};
+                            .timeout_ms = t->timeout_ms,
+                            .memory_bytes = t->memory_bytes};
     struct topic_result r;
 
     while (c.sink < l->n_sinks && strcmp(l->sinks[c.sink].sink, t->sink) != 0) {

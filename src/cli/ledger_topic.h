@@ -22,6 +22,7 @@ struct ledger_topic {
     const char *sink, *file; /* names of the sink and of the policy */
     const char *topics;      /* NULL: the sink's own */
     int64_t since_ms, until_ms, timeout_ms;
+    uint64_t memory_bytes; /* for ids */
     struct policy *policy;
     const struct sink_plan *plan;
     unsigned n_checked; /* streams */

@@ -17,7 +17,7 @@
 #include "sink/kafka/reader.h"
 
 enum {
-    PRINTS = 21 << 20, /* at once: 256 MiB */
+    ID_BYTES = 12, /* in a set of prints, with its free places */
     RECOUNTED_MAX = 100000,
     EARLY_MS = 600000 /* a broker's clock may be so much behind */
 };
@@ -360,7 +360,7 @@ static bool compare_ids(struct topics *k, struct err *e)
 {
     const uint64_t n = n_wanted(k);
 
-    k->n_parts = n / PRINTS + 1;
+    k->n_parts = n * ID_BYTES / k->c->memory_bytes + 1;
     for (k->part = 0; k->part < k->n_parts; k->part++) {
         /* A part may be a little larger than its share. */
         if (!compare_part(k, n / k->n_parts + n / k->n_parts / 8 + 65536, e)) {

@@ -1,7 +1,7 @@
 /*
  * topic_check - a stream's ledger against the Kafka topics of a sink. First counts and
  * checksums by minute; where they differ, each id of these minutes (8 bytes each in
- * memory, at most PRINTS at once, else the topics are read once for each part of the
+ * memory, at most those of memory_bytes at once, else the topics are read once for each part of the
  * fingerprints); then the ids that differ, in the whole period.
  *
  * The minute of a message is its timestamp, which the sink sets to the time at which the
@@ -27,6 +27,7 @@ struct topic_check {
     int64_t since_ms;             /* 0: the whole topics are read */
     int64_t until_ms;             /* INT64_MAX: up to their ends */
     int64_t timeout_ms;
+    uint64_t memory_bytes; /* for ids */
 };
 
 struct topic_result {

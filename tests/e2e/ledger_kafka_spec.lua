@@ -148,6 +148,56 @@ describe("the ledger against a Kafka topic", function()
       .. "events before that were not compared\ncode=0", out)
   end)
 
+  it("compares more ids than fit into its memory, part by part", function()
+    if why_not then pending(why_not) return end
+    local out = ledger(s, "--topic bad --memory 1MiB")
+    assert.matches('missing id="e123456" accepted=1 messages=0 ', out)
+    assert.matches('doubled id="e77" accepted=1 messages=2 ', out)
+    assert.matches("messages=200000 missing=1 doubled=1 foreign=0\ncode=1\n$", out)
+    assert.matches("usage: sluice ledger", ledger(s, "--memory 1KiB"))
+  end)
+
+  -- A producer of transactions, which begins one; what it writes goes to partition 0.
+  local function transaction(topic)
+    local dir = h.folder()
+    h.shell(("mkfifo '%s/in'"):format(dir))
+    local pid = h.spawn({ "sh", "-c", ("exec kcat -q -P -b %s -t %s -p 0 -X transactional.id=t "
+      .. "-X linger.ms=1 <>'%s/in' "):format(r.brokers, topic, dir) }, dir .. "/log")
+    local f = assert(io.open(dir .. "/in", "w"))
+    f:write(('{"event_id":"e5"}\n'):rep(5000)) -- kcat reads by the block
+    f:close()
+    h.wait_for("a message", function()
+      return h.shell(("kcat -q -Q -X isolation.level=read_uncommitted -b %s "
+        .. "-t %s:0:-1"):format(r.brokers, topic))
+        :match("offset (%d+)") ~= "0"
+    end, 30)
+    return pid
+  end
+
+  it("waits for open transactions, which hide what stands behind them", function()
+    if why_not then pending(why_not) return end
+    for _, name in ipairs { "open", "other" } do r:admin("create " .. name .. " 4") end
+    local pid = transaction "open"
+    finally(function() if pid then h.kill(pid) end end)
+    copy "open"
+    assert.matches('topic "open" partition 0: a transaction open since offset 0 hides all '
+      .. "messages from there up to %d+, .*\ncode=3", ledger(s, "--topic open --timeout 2s"))
+    h.kill(pid)
+    pid = transaction "other" -- of the same name: the broker aborts the first one
+    assert.matches(WHOLE .. "code=0", ledger(s, "--topic open --timeout 30s"))
+  end)
+
+  it("ends where a broker falls silent in the middle of a topic", function()
+    if why_not then pending(why_not) return end
+    finally(function() r:signal "SIGCONT" end)
+    local stop = ("(sleep 0.7; kill -STOP %d) & "):format(r.pid)
+    local began = h.now()
+    local out = h.shell(stop .. ("exec 2>&1; %s ledger --kafka bus --policy '%s' --timeout 3s "
+      .. "--topic events,mixed,stamped '%s'; echo code=$?"):format(h.binary, s.path, s.data))
+    assert.matches("sluice: Kafka .*within 3 s.*\ncode=3", out)
+    assert.is_true(h.now() - began < 60)
+  end)
+
   it("joins several topics, by name or by pattern", function()
     if why_not then pending(why_not) return end
     local out = ledger(s, "--topic events,bad")

@@ -110,7 +110,8 @@ rd_kafka_conf_t *options_conf(const struct sink_plan *plan, const char *brokers,
     return conf;
 }
 
-rd_kafka_conf_t *options_reader(const struct sink_plan *plan, struct err *e)
+rd_kafka_conf_t *options_reader(const struct sink_plan *plan, bool committed,
+                                struct err *e)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const struct kafka_plan *k = &plan->kafka;
@@ -119,7 +120,9 @@ rd_kafka_conf_t *options_reader(const struct sink_plan *plan, struct err *e)
               set(conf, "reconnect.backoff.max.ms", "1000", e);
 
     ok = ok && set_options(conf, k, e);
-    ok = ok && set(conf, "isolation.level", "read_committed", e) &&
+    ok = ok &&
+         set(conf, "isolation.level", committed ? "read_committed" : "read_uncommitted",
+             e) &&
          set(conf, "enable.partition.eof", "true", e) &&
          set(conf, "enable.auto.commit", "false", e) &&
          set(conf, "auto.commit.enable", "false", e) &&

@@ -38,10 +38,14 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility,
 struct topic_reader *topic_reader_new(const struct topic_reader_conf *c, struct err *e)
 {
     struct topic_reader *r;
-    rd_kafka_conf_t *conf = options_reader(c->plan, e);
+    rd_kafka_conf_t *conf = options_reader(c->plan, true, e);
+    rd_kafka_conf_t *all = conf == NULL ? NULL : options_reader(c->plan, false, e);
     char why[256];
 
-    if (conf == NULL) {
+    if (all == NULL) {
+        if (conf != NULL) {
+            rd_kafka_conf_destroy(conf);
+        }
         return NULL;
     }
     r = mem_zalloc(sizeof *r);
@@ -52,11 +56,18 @@ struct topic_reader *topic_reader_new(const struct topic_reader_conf *c, struct 
     rd_kafka_conf_set_opaque(conf, r);
     rd_kafka_conf_set_log_cb(conf, on_log);
     r->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    rd_kafka_conf_set_opaque(all, r);
+    rd_kafka_conf_set_log_cb(all, on_log);
     if (r->rk == NULL) {
         rd_kafka_conf_destroy(conf);
+        rd_kafka_conf_destroy(all);
+        (void)err_set(e, "kafka \"%s\": %s", c->plan->name, why);
+    } else if ((r->all = rd_kafka_new(RD_KAFKA_CONSUMER, all, why, sizeof why)) ==
+               NULL) {
+        rd_kafka_conf_destroy(all);
         (void)err_set(e, "kafka \"%s\": %s", c->plan->name, why);
     }
-    if (r->rk == NULL ||
+    if (r->rk == NULL || r->all == NULL ||
         !reader_topics_find(r, c->topics != NULL ? c->topics : c->plan->kafka.topic,
                             e)) {
         topic_reader_free(r);
@@ -73,6 +84,9 @@ void topic_reader_free(struct topic_reader *r)
     for (uint32_t i = 0; i < r->n_topics; i++) {
         rd_kafka_topic_destroy(r->topics[i].handle);
         free(r->topics[i].parts);
+    }
+    if (r->all != NULL) {
+        rd_kafka_destroy(r->all);
     }
     if (r->rk != NULL) {
         rd_kafka_destroy(r->rk);

@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 
 enum {
-    SETTINGS_MS = 5000 /* for an answer that is not needed */
+    SETTINGS_MS = 5000, /* for an answer that is not needed */
+    TRANSACTION_POLL_US = 100000
 };
 
 /* ---- words ---- */
@@ -91,24 +94,62 @@ static void read_settings(struct topic_reader *r)
 
 /* ---- topics and partitions ---- */
 
+static bool ask_offsets(struct topic_reader *r, rd_kafka_t *rk, struct part *p,
+                        struct err *e)
+{
+    const rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(
+        rk, p->topic->name, p->number, &p->low, &p->end, (int)r->timeout_ms);
+
+    if (err == RD_KAFKA_RESP_ERR__TIMED_OUT || err == RD_KAFKA_RESP_ERR__TRANSPORT) {
+        return reader_is_silent(r, "no answer about its partitions", e);
+    }
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           reader_is_refused(r, p->topic->name, p->number, err, e);
+}
+
+/* A reader of committed messages sees none behind the first of an open transaction, not
+ * even those of others: they are not lost. Waits for its end. */
+static bool find_end(struct topic_reader *r, struct part *p, struct err *e)
+{
+    const uint64_t began = clock_mono_ns();
+    int64_t end;
+
+    if (!ask_offsets(r, r->all, p, e)) {
+        return false;
+    }
+    end = p->end;
+    for (;;) {
+        if (!ask_offsets(r, r->rk, p, e)) {
+            return false;
+        }
+        if (p->end >= end) {
+            return true;
+        }
+        if (clock_mono_ns() - began > (uint64_t)r->timeout_ms * 1000000) {
+            return err_set(e,
+                           "Kafka %.100s: topic \"%s\" partition %" PRId32
+                           ": a transaction open since offset %" PRId64
+                           " hides all messages from there up to %" PRId64
+                           ", of other producers too, for more than %" PRId64
+                           " s: try again when it has ended",
+                           r->brokers, p->topic->name, p->number, p->end, end,
+                           r->timeout_ms / 1000);
+        }
+        (void)usleep(TRANSACTION_POLL_US);
+    }
+}
+
 static bool add_part(struct topic_reader *r, struct topic_read *t,
                      const rd_kafka_metadata_partition_t *m, struct err *e)
 {
     struct part *p = &t->parts[t->n++];
-    rd_kafka_resp_err_t err;
 
     *p = (struct part){.topic = t, .number = m->id, .first_ms = -1};
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
         m->err != RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE) {
         return reader_is_refused(r, t->name, m->id, m->err, e);
     }
-    err = rd_kafka_query_watermark_offsets(r->rk, t->name, m->id, &p->low, &p->end,
-                                           (int)r->timeout_ms);
-    if (err == RD_KAFKA_RESP_ERR__TIMED_OUT || err == RD_KAFKA_RESP_ERR__TRANSPORT) {
-        return reader_is_silent(r, "no answer about its partitions", e);
-    }
-    return err == RD_KAFKA_RESP_ERR_NO_ERROR ||
-           reader_is_refused(r, t->name, m->id, err, e);
+    return find_end(r, p, e);
 }
 
 static bool add_topic(struct topic_reader *r, const rd_kafka_metadata_topic_t *m,

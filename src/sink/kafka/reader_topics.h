@@ -35,6 +35,7 @@ struct topic_read {
 
 struct topic_reader {
     rd_kafka_t *rk;
+    rd_kafka_t *all; /* which sees open transactions, too; for offsets only */
     char brokers[512];
     int64_t timeout_ms;
     struct topic_read *topics;
