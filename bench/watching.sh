@@ -56,8 +56,10 @@ watch() { # name: in the background; the pid is in $watcher
   top) script -qfc "exec build/sluice top --admin 127.0.0.1:18292" /dev/null >/dev/null </dev/null & ;;
   page)
     (
+      # As a page asks: since the row that it has, not for half an hour's rows each second.
+      seq=$(curl -s http://127.0.0.1:18292/page.json | grep -o '"seq":[0-9]*' | cut -d: -f2)
       for _ in 1 2 3; do
-        each_second 'http://127.0.0.1:18292/page.json?since=0' &
+        each_second "http://127.0.0.1:18292/page.json?since=$seq" &
       done
       wait
     ) &
