@@ -202,6 +202,7 @@ proxy(url).then((p) => {
         + "for (const e of l.getEntries()) moved += e.value; }); eye.observe({ type: 'layout-shift' })");
       const size = async () => {
         await call("HeapProfiler.collectGarbage");
+        await call("HeapProfiler.collectGarbage");
         return [(await call("Runtime.getHeapUsage")).usedSize, (await call("Memory.getDOMCounters")).nodes];
       };
       await looks(20);

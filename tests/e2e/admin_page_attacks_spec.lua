@@ -157,7 +157,9 @@ describe("the live page under attack", function()
     print(("# the page with 500 codes, 64 sinks, 64 streams: %d ms a tick, %d KiB more")
       :format(x.tick_ms, x.grew[1]))
     assert.same({ 20, true, 12, 500 }, { x.rows, x.focus, x.filtered, x.all })
-    assert.is_true(x.grew[1] < 4096 and x.grew[2] < 200, cjson.encode(x.grew))
+    -- The rows of one tick, 10,000 nodes, may still wait for the collector. Kept ones would be
+    -- 600,000 after 60 ticks.
+    assert.is_true(x.grew[1] < 4096 and x.grew[2] < 30000, cjson.encode(x.grew))
     assert.is_true(x.moved < 0.1, x.moved)
     assert.same({ 0, 0 }, { x.overflow, x.zoomed })
   end)
