@@ -16,7 +16,8 @@ static struct ingest *in;
 static struct plan *plan;
 static struct stream_plan streams[2];
 static struct binding binding;
-static const struct route route = {.stream = 0};
+static const int16_t no_slots[2] = {-1, -1};
+static const struct route route = {.stream = 0, .id_slots = no_slots};
 static char *body;
 
 static inline int begin(void **state)

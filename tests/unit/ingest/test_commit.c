@@ -1,4 +1,5 @@
-/* The answer to a client whose block the disk did not take, by a pwritev of our own. */
+/* The answer to a client whose block the disk did not take, by a pwritev of our own; and
+ * the ids of such a block, which the index must not have. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,8 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "index/print_ring.h"
+#include "ingest/event_id.h"
 #include "ingest/internal.h"
 #include "net/listener.h"
 #include "plan/plan.h"
@@ -91,17 +94,37 @@ static uint64_t of_route(const char *result)
     return stats_value("sluice_events_total", labels);
 }
 
+/* The next blocks that the index's thread would take, and the last one's sequence. */
+static uint32_t handed(struct print_ring *ring, uint64_t *first)
+{
+    const struct print_block *b;
+    uint32_t n = 0;
+
+    while ((b = print_ring_head(ring)) != NULL) {
+        *first = b->at.first;
+        n++;
+        print_ring_take(ring);
+    }
+    return n;
+}
+
 static void an_event_that_one_stream_did_not_take_is_not_accepted(void **state)
 {
     const struct http_ops ops = ASK_OPS(on_body);
     const struct http_limits limits = ask_limits();
     char bound[128], answer[4096];
+    struct print_rings *rings = print_rings_new(1);
+    struct print_ring *ring = print_rings_open(rings, binding.stream_ids[0], 0);
+    uint64_t first = 0;
     struct err e;
     int fd = listener_open("127.0.0.1:0", false, bound, sizeof bound, &e);
 
     (void)state;
     assert_true(fd >= 0);
     cells();
+    streams[0].index_field = "n";
+    binding.id_fields = id_fields_of(plan);
+    writer(0)->prints = ring;
     meters_init(&in->m, 0);
     in->syncing_tail = &in->syncing;
     in->current = &binding;
@@ -114,6 +137,8 @@ static void an_event_that_one_stream_did_not_take_is_not_accepted(void **state)
     assert_int_equal(1, of_route("stored"));
     assert_int_equal(1, stats_value("test_stored_total", "stream=\"events\""));
     assert_int_equal(1, stats_value("test_stored_total", "stream=\"others\""));
+    assert_int_equal(1, handed(ring, &first));
+    assert_int_equal(1, first);
 
     fail_writes = 1; /* the first stream's, not the second one's */
     ask_both(bound, answer, sizeof answer);
@@ -128,15 +153,22 @@ static void an_event_that_one_stream_did_not_take_is_not_accepted(void **state)
     assert_int_equal(1, stats_value("test_failed_total", "stream=\"events\""));
     assert_int_equal(2, stats_value("test_stored_total", "stream=\"others\""));
     assert_int_equal(0, stats_value("sluice_waiting_events", ""));
+    assert_int_equal(0, handed(ring, &first));
 
     ask_both(bound, answer, sizeof answer); /* and it goes on */
     assert_memory_equal("HTTP/1.1 202", answer, 12);
     assert_int_equal(2, of_route("stored"));
+    assert_int_equal(1, handed(ring, &first));
+    assert_int_equal(2, first);
 
     http_server_free(in->http);
     (void)close(fd);
     ev_loop_destroy(in->conf.loop);
     accounts_fini(&in->m.accounts);
+    streams[0].index_field = NULL;
+    free(binding.id_fields);
+    binding.id_fields = NULL;
+    print_rings_free(rings);
     while (in->free_waiters != NULL) {
         struct waiter *next = in->free_waiters->next;
 

@@ -25,10 +25,8 @@
 #include "ingest/fixture.h"
 #include "spool/fixture.h"
 
-static const int16_t no_slots[2] = {-1, -1};
 static struct print_rings *rings;
 static struct print_ring *ring;
-static struct route indexed;
 
 static int begin_indexed(void **state)
 {
@@ -37,8 +35,6 @@ static int begin_indexed(void **state)
     }
     streams[0].index_field = "id";
     binding.id_fields = id_fields_of(plan);
-    indexed = route;
-    indexed.id_slots = no_slots;
     rings = print_rings_new(1);
     ring = writer(0)->prints = print_rings_open(rings, binding.stream_ids[0], 0);
     return 0;
@@ -62,7 +58,7 @@ static void add(const char *lines)
     (void)strcpy(body, lines);
     assert_int_equal(SCAN_OK, scan_body(&in->batch, NULL, SCAN_NDJSON, &limits, body,
                                         strlen(body), &se));
-    assert_int_equal(STORE_OK, store_events(in, &binding, &indexed, &w));
+    assert_int_equal(STORE_OK, store_events(in, &binding, &route, &w));
 }
 
 /* As at the end of a turn. */
