@@ -181,6 +181,18 @@ static void conclude(struct reading *d)
     }
 }
 
+/* What has no record of its own may be one whose record was dropped. */
+static void doubt(struct reading *d, int64_t cut_ms)
+{
+    for (uint32_t i = 0; i < d->n; i++) {
+        struct fate *f = &d->fates[i];
+
+        if (f->kind == FATE_CONFIRMED && !f->exact && d->events[i].wall_ms <= cut_ms) {
+            f->kind = FATE_SETTLED;
+        }
+    }
+}
+
 static void note_unread(struct fates *f, const char *name, const char *why)
 {
     f->unread = mem_realloc(f->unread, (f->n_unread + 1) * sizeof *f->unread);
@@ -196,6 +208,7 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
     struct journal_scan scan;
     char path[PATH_MAX];
     struct err e;
+    int64_t cut_ms;
 
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     f->sinks = mem_realloc(f->sinks, (f->n_sinks + 1) * sizeof *f->sinks);
@@ -207,8 +220,14 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
     if (journal_scan(path, on_record, &d, &scan, &e)) {
         f->n_sinks++;
         conclude(&d);
+        read_places(&d, dir, n, name, PLACES_APART_OLD_TAIL);
+        read_places(&d, dir, n, name, PLACES_APART_TAIL);
         read_places(&d, dir, n, name, PLACES_OLD_TAIL);
         read_places(&d, dir, n, name, PLACES_TAIL);
+        cut_ms = places_cut_ms(path);
+        if (cut_ms != 0) {
+            doubt(&d, cut_ms);
+        }
     } else {
         note_unread(f, name, e.text);
     }
@@ -261,7 +280,8 @@ const char *fate_word(enum fate_kind kind)
         [FATE_UNMET] = "pending",   [FATE_PENDING] = "pending",
         [FATE_PLANNED] = "planned", [FATE_CONFIRMED] = "confirmed",
         [FATE_DEAD] = "dead",       [FATE_BEFORE] = "never_seen",
-        [FATE_SKIPPED] = "skipped", [FATE_LOST] = "lost"};
+        [FATE_SKIPPED] = "skipped", [FATE_LOST] = "lost",
+        [FATE_SETTLED] = "settled"};
 
     return words[kind];
 }

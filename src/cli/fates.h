@@ -27,7 +27,9 @@ enum fate_kind {
     FATE_DEAD,
     FATE_BEFORE,  /* never seen: the sink began to read after it */
     FATE_SKIPPED, /* passed over, because the sink was too far behind */
-    FATE_LOST     /* its bytes were gone before the sink read them */
+    FATE_LOST,    /* its bytes were gone before the sink read them */
+    FATE_SETTLED  /* the sink is done with it; records of what is dead, skipped or lost
+                     have been dropped since it was accepted */
 };
 
 struct fate {

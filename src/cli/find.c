@@ -102,6 +102,9 @@ static void print_fate(const char *sink, const struct fate *f)
     }
     if (f->kind == FATE_PLANNED) {
         (void)printf(" (it may have been sent; its result is not known yet)");
+    } else if (f->kind == FATE_SETTLED) {
+        (void)printf(" (the sink is done with it; whether it has it, or it is dead, "
+                     "skipped or lost, is not recorded any more)");
     } else if (f->kind == FATE_DEAD && f->place[0] != '\0') {
         (void)printf(" why=\"%s\"", f->place);
     } else if (f->kind == FATE_DEAD) {

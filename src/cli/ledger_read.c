@@ -111,8 +111,8 @@ static void add_up(struct ledger_stream *l)
         m->anonymous += r->n_anonymous;
         m->sum += r->sum;
         for (uint32_t k = 0; k < l->n_sinks; k++) {
-            settled_count(&l->sinks[k], r->epoch, r->worker, r->seq, r->n, gone,
-                          &m->by[k]);
+            settled_count(&l->sinks[k], r->epoch, r->worker, r->seq, r->n, r->wall_ms,
+                          gone, &m->by[k]);
         }
     }
 }

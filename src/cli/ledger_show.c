@@ -42,6 +42,9 @@ static void print_counts(const char *sink, const struct settled_counts *c)
     if (c->pending > 0) {
         (void)printf(" pending=%" PRIu64, c->pending);
     }
+    if (c->settled > 0) {
+        (void)printf(" settled=%" PRIu64, c->settled);
+    }
     for (int how = 0; how < SETTLED_HOWS; how++) {
         if (c->apart[how] > 0) {
             (void)printf(" %s=%" PRIu64, APART[how], c->apart[how]);
@@ -73,6 +76,7 @@ static void add_counts(struct settled_counts *to, const struct settled_counts *c
 {
     to->confirmed += c->confirmed;
     to->pending += c->pending;
+    to->settled += c->settled;
     for (int how = 0; how < SETTLED_HOWS; how++) {
         to->apart[how] += c->apart[how];
     }
@@ -187,6 +191,7 @@ static void put_minute(cJSON *o, const struct ledger_stream *l,
 
         put(s, "confirmed", m->by[k].confirmed);
         put(s, "pending", m->by[k].pending);
+        put(s, "settled", m->by[k].settled);
         for (int how = 0; how < SETTLED_HOWS; how++) {
             put(s, APART[how], m->by[k].apart[how]);
         }

@@ -125,7 +125,8 @@ static void put_in_order(struct settled_set *set)
 bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e)
 {
-    static const char *const tails[] = {PLACES_OLD_TAIL, PLACES_TAIL};
+    static const char *const tails[] = {PLACES_APART_OLD_TAIL, PLACES_APART_TAIL,
+                                        PLACES_OLD_TAIL, PLACES_TAIL};
     struct settling g = {out, str_of(stream)};
     struct journal_scan scan;
     char path[PATH_MAX];
@@ -138,6 +139,7 @@ bool settled_read(const char *spool, const char *name, const char *stream,
     if (!journal_scan(path, on_record, &g, &scan, e)) {
         return false;
     }
+    out->cut_ms = places_cut_ms(path);
     for (size_t i = 0; i < N_ELEMS(tails); i++) {
         (void)snprintf(path, sizeof path, "%s/sinks/%s%s", spool, name, tails[i]);
         (void)!journal_scan(path, on_place, &g, &scan, &ignored);
@@ -183,7 +185,8 @@ static uint64_t count(const struct settled_set *set, uint32_t epoch, uint32_t wo
 }
 
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
-                   uint64_t seq, uint32_t n, bool gone, struct settled_counts *c)
+                   uint64_t seq, uint32_t n, int64_t wall_ms, bool gone,
+                   struct settled_counts *c)
 {
     const struct cursor *at = ack_tracker_find(&s->acks, epoch, worker);
     const uint64_t end = seq + n;
@@ -199,8 +202,13 @@ void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
         c->apart[how] += k;
         apart += k;
     }
-    c->confirmed += done > apart ? done - apart : 0;
     c->pending += n - done;
+    done = done > apart ? done - apart : 0;
+    if (s->cut_ms != 0 && wall_ms <= s->cut_ms) {
+        c->settled += done;
+    } else {
+        c->confirmed += done;
+    }
 }
 
 void settled_free(struct settled *s)

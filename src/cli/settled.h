@@ -38,17 +38,21 @@ struct settled {
     bool known;                             /* it reads the stream */
     struct ack_tracker acks;                /* all that it is done with */
     struct settled_set apart[SETTLED_HOWS]; /* of these, those that it has not taken */
+    int64_t cut_ms; /* some of those that were accepted before are not among them;
+                       0: all are */
 };
 
 struct settled_counts {
     uint64_t confirmed, pending, apart[SETTLED_HOWS];
+    uint64_t settled; /* confirmed or apart: it is not recorded any more */
 };
 
 /* name: of the sink. False and *e: its journal can't be read. */
 bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e) MUST_USE;
-/* Adds up events seq .. seq + n - 1. gone: the spool has none of the shard any more, so
+/* Adds up events seq .. seq + n - 1, accepted at wall_ms. gone: the spool has none of the shard any more, so
  * the sink is done with it; its journal may have forgotten it. */
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
-                   uint64_t seq, uint32_t n, bool gone, struct settled_counts *c);
+                   uint64_t seq, uint32_t n, int64_t wall_ms, bool gone,
+                   struct settled_counts *c);
 void settled_free(struct settled *s);

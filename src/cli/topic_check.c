@@ -276,9 +276,9 @@ static bool is_confirmed(struct topics *k, const struct entry *t)
     if (!k->minutes[at].open) {
         return true;
     }
-    settled_count(&k->l->sinks[k->c->sink], t->epoch, t->worker, t->seq, 1,
+    settled_count(&k->l->sinks[k->c->sink], t->epoch, t->worker, t->seq, 1, t->wall_ms,
                   !tallies_has(&k->l->tallies, t->epoch, t->worker), &c);
-    return c.confirmed > 0;
+    return c.confirmed + c.settled > 0;
 }
 
 static bool is_of_part(const struct topics *k, uint64_t print)

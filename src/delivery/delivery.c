@@ -401,7 +401,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     const void *before = stats_own(d);
 
     d->loop = ev_loop_new(EVFLAG_AUTO);
-    d->dead.fd = d->places.fd = -1;
+    d->dead.fd = d->places.has.fd = d->places.apart.fd = -1;
     if (getrandom(d->random, sizeof d->random, 0) < 0) {
         d->random[0] = (unsigned short)clock_mono_ns();
     }

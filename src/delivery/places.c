@@ -15,19 +15,28 @@
 
 static const char JOURNAL_TAIL[] = ".journal";
 
-void places_init(struct places *p, const char *journal_path, stats_cell *unrecorded)
+static void file_init(struct places_file *f, const char *journal_path, const char *tail)
 {
     const size_t n = strlen(journal_path) - strlen(JOURNAL_TAIL);
 
-    (void)snprintf(p->path, sizeof p->path, "%.*s" PLACES_TAIL, (int)n, journal_path);
-    p->fd = -1;
+    (void)snprintf(f->path, sizeof f->path, "%.*s%s", (int)n, journal_path, tail);
+    f->fd = -1;
+}
+
+void places_init(struct places *p, const char *journal_path, stats_cell *unrecorded)
+{
+    file_init(&p->has, journal_path, PLACES_TAIL);
+    file_init(&p->apart, journal_path, PLACES_APART_TAIL);
+    p->untold = false;
     p->unrecorded = unrecorded;
     p->record = NULL;
 }
 
 /* ---- the files of a sink that goes, or has another name ---- */
 
-static const char *const TAILS[] = {PLACES_TAIL, PLACES_OLD_TAIL};
+/* The mark goes first, and is removed last: no crash leaves records without it. */
+static const char *const TAILS[] = {PLACES_CUT_TAIL, PLACES_TAIL, PLACES_OLD_TAIL,
+                                    PLACES_APART_TAIL, PLACES_APART_OLD_TAIL};
 
 static void beside(const char *journal_path, const char *tail, char out[PATH_MAX])
 {
@@ -51,7 +60,7 @@ void places_remove(const char *journal_path)
 {
     char path[PATH_MAX];
 
-    for (size_t i = 0; i < N_ELEMS(TAILS); i++) {
+    for (size_t i = N_ELEMS(TAILS); i-- > 0;) {
         beside(journal_path, TAILS[i], path);
         (void)unlink(path);
     }
@@ -76,51 +85,85 @@ void places_adopt(const char *journal_path, const char *was)
     }
 }
 
+int64_t places_cut_ms(const char *journal_path)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    beside(journal_path, PLACES_CUT_TAIL, path);
+    return stat(path, &st) != 0
+               ? 0
+               : (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 + 1;
+}
+
 /* ---- notes ---- */
 
-static void shut(struct places *p)
+static void shut(struct places_file *f)
 {
-    if (p->fd >= 0) {
-        (void)close(p->fd);
+    if (f->fd >= 0) {
+        (void)close(f->fd);
     }
-    p->fd = -1;
+    f->fd = -1;
 }
 
 void places_fini(struct places *p)
 {
-    shut(p);
+    shut(&p->has);
+    shut(&p->apart);
     free(p->record);
     p->record = NULL;
 }
 
-static bool ready(struct places *p)
+static bool ready(struct places_file *f)
 {
     struct stat st;
 
-    if (p->fd >= 0) {
+    if (f->fd >= 0) {
         return true;
     }
-    p->fd = open(p->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    if (p->fd < 0 || fstat(p->fd, &st) != 0) {
-        shut(p);
+    f->fd = open(f->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (f->fd < 0 || fstat(f->fd, &st) != 0) {
+        shut(f);
         return false;
     }
-    p->bytes = (uint64_t)st.st_size;
-    if (p->record == NULL) {
-        p->record = mem_alloc(RECORD_BYTES_MAX);
-    }
+    f->bytes = (uint64_t)st.st_size;
     return true;
 }
 
-static void rotate(struct places *p)
+/* Records of events apart are gone, or will be: the mark has this time. */
+static bool mark_cut(const struct places *p)
 {
-    char old[sizeof p->path + 4];
+    char path[sizeof p->apart.path + 4];
+    int fd;
+    bool ok;
 
-    (void)snprintf(old, sizeof old, "%s.1", p->path);
-    /* A name that stays means a larger file, until the disk renames it. */
-    if (rename(p->path, old) == 0) {
-        shut(p);
+    (void)snprintf(path, sizeof path, "%s.cut", p->apart.path);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    ok = fd >= 0 && futimens(fd, NULL) == 0;
+    if (fd >= 0) {
+        (void)close(fd);
     }
+    return ok;
+}
+
+/* A name that stays means a larger file, until the disk renames it. */
+static void rotate(struct places *p, struct places_file *f)
+{
+    char old[sizeof f->path + 4];
+
+    (void)snprintf(old, sizeof old, "%s.1", f->path);
+    if (f == &p->apart && (access(old, F_OK) == 0 || errno != ENOENT) && !mark_cut(p)) {
+        return;
+    }
+    if (rename(f->path, old) == 0) {
+        shut(f);
+    }
+}
+
+static void not_taken(struct places *p, const struct places_file *f)
+{
+    stats_add(p->unrecorded, 1);
+    p->untold = p->untold || f == &p->apart;
 }
 
 void places_note(struct places *p, enum record_type type, struct str stream,
@@ -134,24 +177,29 @@ void places_note(struct places *p, enum record_type type, struct str stream,
                              .stream = stream,
                              .ranges = ranges,
                              .n_ranges = n};
+    struct places_file *f = type == RECORD_DONE ? &p->has : &p->apart;
     size_t size;
     ssize_t written;
 
-    if (n == 0 || p->path[0] == '\0') {
+    if (n == 0 || f->path[0] == '\0') {
         return;
     }
-    if (!ready(p)) {
-        stats_add(p->unrecorded, 1);
-        return;
+    if (!ready(f)) {
+        not_taken(p, f);
+    } else {
+        if (p->record == NULL) {
+            p->record = mem_alloc(RECORD_BYTES_MAX);
+        }
+        size = record_encode(&r, p->record);
+        written = write(f->fd, p->record, size);
+        /* A part of a record is passed over by its readers, by its checksum. */
+        f->bytes += written > 0 ? (uint64_t)written : 0;
+        if (written != (ssize_t)size) {
+            not_taken(p, f);
+            shut(f);
+        } else if (f->bytes >= PLACES_BYTES) {
+            rotate(p, f);
+        }
     }
-    size = record_encode(&r, p->record);
-    written = write(p->fd, p->record, size);
-    /* A part of a record is passed over by its readers, by its checksum. */
-    p->bytes += written > 0 ? (uint64_t)written : 0;
-    if (written != (ssize_t)size) {
-        stats_add(p->unrecorded, 1);
-        shut(p);
-    } else if (p->bytes >= PLACES_BYTES) {
-        rotate(p);
-    }
+    p->untold = p->untold && !mark_cut(p);
 }

@@ -123,6 +123,22 @@ describe("the place of an event at each sink", function()
     assert.is_nil(f.place)
   end)
 
+  it("is no certainty once records of what is dead were dropped", function()
+    local cut = s.data .. "/spool/sinks/bus.apart.cut"
+    h.write(cut, "")
+    local f = fates("e1")
+    assert.equal("settled", f.bus.state)
+    assert.equal("confirmed", f.archive.state)
+    assert.matches("sink=bus settled .*is not recorded any more", h.shell(
+      ("%s find --id e1 --stream all '%s'"):format(h.binary, s.data)))
+    local l, code = ledger()
+    assert.same({ 1, 0, 8 }, { code, l.sinks.bus.confirmed, l.sinks.bus.settled })
+    -- What came later has its record.
+    h.shell(("touch -d 2020-01-01 '%s'"):format(cut))
+    assert.equal("confirmed", fates("e1").bus.state)
+    h.shell(("rm '%s'"):format(cut))
+  end)
+
   -- The policy with another name of the Kafka sink, or without it.
   local function rename(from, to, was)
     h.write(s.path, (h.read(s.path):gsub('kafka "' .. from .. '" {', 'kafka "' .. to .. '" {'

@@ -1,0 +1,190 @@
+/* Records of what a sink has not may leave only with a mark. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "delivery/places.h"
+#include "journal/journal.h"
+
+enum { TWO_FILES = 2 * (PLACES_BYTES / PLACES_TEXT_MAX) + 1000 };
+
+struct counts {
+    uint32_t done, dead;
+};
+
+static char dir[64], journal[128], text[PLACES_TEXT_MAX];
+static stats_cell unrecorded;
+
+static void on_record(void *arg, const struct record *r)
+{
+    struct counts *c = arg;
+
+    c->done += r->type == RECORD_DONE;
+    c->dead += r->type == RECORD_DEAD;
+}
+
+static const char *at(const char *tail)
+{
+    static char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/s%s", dir, tail);
+    return path;
+}
+
+static struct counts read_all(void)
+{
+    static const char *const tails[] = {PLACES_APART_OLD_TAIL, PLACES_APART_TAIL,
+                                        PLACES_OLD_TAIL, PLACES_TAIL};
+    struct counts c = {0};
+    struct journal_scan scan;
+    struct err e;
+
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        (void)!journal_scan(at(tails[i]), on_record, &c, &scan, &e);
+    }
+    return c;
+}
+
+static void note(struct places *p, enum record_type type, uint32_t n)
+{
+    const struct batch_range range = {.epoch = 1, .worker = 0, .first = 7, .n = 1};
+
+    for (uint32_t i = 0; i < n; i++) {
+        places_note(p, type, str_of("events"), (struct str){text, sizeof text}, 1, 0,
+                    &range, 1);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof dir, "/tmp/sluice-test-XXXXXX");
+    return mkdtemp(dir) == NULL;
+}
+
+static int tear_down(void **state)
+{
+    char command[128];
+
+    (void)state;
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command);
+}
+
+static void begin(struct places *p)
+{
+    (void)snprintf(journal, sizeof journal, "%s/s.journal", dir);
+    memset(text, 'x', sizeof text);
+    unrecorded = 0;
+    memset(p, 0, sizeof *p);
+    places_init(p, journal, &unrecorded);
+}
+
+static void a_dead_event_outlives_all_that_are_confirmed(void **state)
+{
+    struct places p;
+    struct counts c;
+
+    (void)state;
+    begin(&p);
+    note(&p, RECORD_DEAD, 1);
+    note(&p, RECORD_DONE, TWO_FILES);
+    places_fini(&p);
+    c = read_all();
+    assert_int_equal(1, c.dead);
+    assert_in_range(c.done, 1, TWO_FILES - 1);
+    assert_int_equal(0, places_cut_ms(journal));
+}
+
+static void what_is_dropped_leaves_a_mark(void **state)
+{
+    struct places p;
+
+    (void)state;
+    begin(&p);
+    note(&p, RECORD_DEAD, TWO_FILES / 2);
+    assert_int_equal(0, places_cut_ms(journal));
+    note(&p, RECORD_DEAD, TWO_FILES / 2);
+    places_fini(&p);
+    assert_true(read_all().dead < TWO_FILES);
+    assert_true(places_cut_ms(journal) > 0);
+}
+
+static void nothing_is_dropped_where_no_mark_can_be_made(void **state)
+{
+    struct places p;
+
+    (void)state;
+    begin(&p);
+    assert_int_equal(0, mkdir(at(PLACES_CUT_TAIL), 0700));
+    note(&p, RECORD_DEAD, TWO_FILES);
+    places_fini(&p);
+    assert_int_equal(TWO_FILES, read_all().dead);
+    assert_int_equal(0, rmdir(at(PLACES_CUT_TAIL)));
+}
+
+static void what_the_disk_does_not_take_leaves_a_mark(void **state)
+{
+    struct places p;
+
+    (void)state;
+    begin(&p);
+    assert_int_equal(0, mkdir(at(PLACES_APART_TAIL), 0700));
+    assert_int_equal(0, mkdir(at(PLACES_CUT_TAIL), 0700));
+    note(&p, RECORD_DONE, 1);
+    assert_int_equal(0, unrecorded);
+    note(&p, RECORD_DEAD, 1); /* and no mark either, at first */
+    assert_int_equal(1, unrecorded);
+    assert_int_equal(0, rmdir(at(PLACES_CUT_TAIL)));
+    assert_int_equal(0, places_cut_ms(journal));
+    note(&p, RECORD_DONE, 1);
+    assert_true(places_cut_ms(journal) > 0);
+    places_fini(&p);
+    assert_int_equal(0, rmdir(at(PLACES_APART_TAIL)));
+}
+
+static void all_go_with_the_sink(void **state)
+{
+    char other[128];
+    struct places p;
+
+    (void)state;
+    begin(&p);
+    note(&p, RECORD_DEAD, TWO_FILES);
+    places_fini(&p);
+    (void)snprintf(other, sizeof other, "%s/t.journal", dir);
+    places_move(journal, other);
+    assert_int_equal(0, read_all().dead);
+    assert_true(places_cut_ms(other) > 0);
+    places_move(other, journal);
+    assert_true(read_all().dead > 0);
+    places_remove(journal);
+    assert_int_equal(0, read_all().dead);
+    assert_int_equal(0, places_cut_ms(journal));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_dead_event_outlives_all_that_are_confirmed,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_dropped_leaves_a_mark, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_dropped_where_no_mark_can_be_made,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_disk_does_not_take_leaves_a_mark,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_go_with_the_sink, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
