@@ -231,7 +231,7 @@ describe("dedup", function()
   it("stores it once, and loses none of it, when the store fails in between", function()
     if not root() then pending("needs root") return end
     s = h.server { policy = policy { ack = "synced" } }
-    local got, v = twins(5, function()
+    local got, v = twins(12, function() -- strace may take long to begin
       h.wait_for("events", function()
         return s:metric("sluice_stored_events_total", 'stream="events"') > 100
       end)

@@ -1,4 +1,5 @@
 -- Things that outlive a generation: a policy's own counters and gauges, its limits.
+local cjson = require "cjson"
 local h = require "harness"
 
 describe("a policy's counters and gauges", function()
@@ -69,7 +70,8 @@ describe("a policy's counters and gauges", function()
       return tonumber(h.read("/proc/" .. s.real_pid .. "/status")
         :match("VmRSS:%s*(%d+)"))
     end
-    local long, before = ("y"):rep(8000), 0
+    -- A busy machine takes time from a hook, which may end it: that event is not counted.
+    local long, before, accepted = ("y"):rep(8000), 0, 0
     for i = 1, 30 do
       local list = {}
       for n = 1, 400 do
@@ -77,9 +79,11 @@ describe("a policy's counters and gauges", function()
       end
       local a = s:post("/v1/events/batch", "[" .. table.concat(list, ",") .. "]")
       assert.equal(202, a.status)
+      accepted = accepted + cjson.decode(a.body).accepted
       if i == 5 then before = rss() end
     end
-    assert.equal(12000, s:metric("sold_total", ("y"):rep(128)))
+    assert.is_true(accepted > 11900)
+    assert.equal(accepted, s:metric("sold_total", ("y"):rep(128)))
     print(("# kept: rss before = %d kB, after 80 MB = %d kB"):format(before, rss()))
     -- A sanitizer keeps freed memory.
     if h.build == "build" then assert.is_true(rss() < before + 40000) end
