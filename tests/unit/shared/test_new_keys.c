@@ -54,6 +54,7 @@ static void new_keys_give_what_they_have_to_all_threads_together(void **state)
     const struct buckets_conf conf = {.rate = 0.01, .burst = HAS, .max_keys = KEYS};
     struct meeting m = {.q = quota_new(&(struct quota_conf){86400, KEYS})};
     pthread_t threads[THREADS];
+    unsigned shared = 0;
 
     (void)state;
     for (int i = 0; i < THREADS; i++) {
@@ -67,7 +68,10 @@ static void new_keys_give_what_they_have_to_all_threads_together(void **state)
             (void)sched_yield();
         }
         for (int k = 0; k < KEYS; k++) {
-            assert_int_equal(atomic_exchange(&m.of_bucket[k], 0), HAS);
+            unsigned gave = atomic_exchange(&m.of_bucket[k], 0);
+
+            assert_true(gave <= HAS);
+            shared += gave < HAS;
             assert_int_equal(atomic_exchange(&m.of_quota[k], 0), HAS);
         }
         buckets_unref(m.b);
@@ -75,6 +79,9 @@ static void new_keys_give_what_they_have_to_all_threads_together(void **state)
     for (int i = 0; i < THREADS; i++) {
         (void)pthread_join(threads[i], NULL);
     }
+    /* Two keys in one of two sets are one bucket with a chance of 2^-24: in one run of 50
+     * there are two such keys. */
+    assert_true(shared <= 4);
     assert_int_equal(quota_forgotten(m.q), 0);
     quota_unref(m.q);
 }
