@@ -232,11 +232,6 @@ static void refusals(struct findings *m)
 
 /* ---- sinks ---- */
 
-static double of_sink(const struct findings *m, const char *metric, const char *pair)
-{
-    return findings_total(m, metric, pair);
-}
-
 /* " for 10 min", from when it began to fail; "": not yet known. */
 static const char *failing_since(const struct findings *m, const char *name,
                                  char out[64])
@@ -306,7 +301,7 @@ static void sinks(struct findings *m)
         double oldest;
 
         (void)snprintf(pair, sizeof pair, "sink=\"%s\"", name);
-        oldest = of_sink(m, "sluice_sink_oldest_event_seconds", pair);
+        oldest = findings_total(m, "sluice_sink_oldest_event_seconds", pair);
         findings_put(o, "oldest_seconds", oldest);
         findings_put(o, "delivered_per_second",
                      findings_rate(m, "sluice_delivered_events_total", pair));

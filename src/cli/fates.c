@@ -181,14 +181,17 @@ static void conclude(struct reading *d)
     }
 }
 
-/* What has no record of its own may be one whose record was dropped. */
+/* What has no record of its place may be one whose record was dropped: a journal that was
+ * written anew counts the dead among the done. */
 static void doubt(struct reading *d, int64_t cut_ms)
 {
     for (uint32_t i = 0; i < d->n; i++) {
         struct fate *f = &d->fates[i];
 
-        if (f->kind == FATE_CONFIRMED && !f->exact && d->events[i].wall_ms <= cut_ms) {
+        if (f->kind == FATE_CONFIRMED && f->time_ms == 0 && f->file[0] == '\0' &&
+            d->events[i].wall_ms <= cut_ms) {
             f->kind = FATE_SETTLED;
+            f->exact = false;
         }
     }
 }

@@ -50,8 +50,8 @@ struct settled_counts {
 /* name: of the sink. False and *e: its journal can't be read. */
 bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e) MUST_USE;
-/* Adds up events seq .. seq + n - 1, accepted at wall_ms. gone: the spool has none of the shard any more, so
- * the sink is done with it; its journal may have forgotten it. */
+/* Adds up events seq .. seq + n - 1, accepted at wall_ms. gone: the spool has none of the
+ * shard any more, so the sink is done with it; its journal may have forgotten it. */
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
                    uint64_t seq, uint32_t n, int64_t wall_ms, bool gone,
                    struct settled_counts *c);

@@ -1,8 +1,8 @@
 /*
  * topic_check - a stream's ledger against the Kafka topics of a sink. First counts and
- * checksums by minute; where they differ, each id of these minutes (8 bytes each in
- * memory, at most those of memory_bytes at once, else the topics are read once for each part of the
- * fingerprints); then the ids that differ, in the whole period.
+ * checksums by minute; where they differ, each id of these minutes (12 bytes each in
+ * memory, at most memory_bytes at once; for more ids the topics are read again, once for
+ * each part of the fingerprints); then the ids that differ, in the whole period.
  *
  * The minute of a message is its timestamp, which the sink sets to the time at which the
  * event was accepted. Where it is another time, all ids are compared at once.

@@ -8,6 +8,8 @@
 
 #include "process/landlock.h"
 
+enum { LINKS_MAX = 40 }; /* as many as the kernel follows */
+
 void linked_folder(const char *path, char out[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
@@ -24,9 +26,6 @@ static bool read_folder(struct landlock *l, const char *folder, const char *path
     return landlock_read(l, strcmp(folder, "/") == 0 ? path : folder, e);
 }
 
-/* As many as the kernel follows. */
-enum { LINKS_MAX = 40 };
-
 /* What the link says, from its folder. False: it is none, or too long. */
 static bool link_text(const char *link, char out[PATH_MAX])
 {
@@ -37,9 +36,12 @@ static bool link_text(const char *link, char out[PATH_MAX])
         return false;
     }
     text[n] = '\0';
+    if (text[0] == '/') {
+        memcpy(out, text, (size_t)n + 1);
+        return true;
+    }
     linked_folder(link, folder);
-    return snprintf(out, PATH_MAX, text[0] == '/' ? "%.0s%s" : "%s/%s", folder, text) <
-           PATH_MAX;
+    return snprintf(out, PATH_MAX, "%s/%s", folder, text) < PATH_MAX;
 }
 
 /* A deployment replaces a link by one to another folder beside the first: those that the

@@ -16,6 +16,7 @@
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/text.h"
 #include "stats/internal.h"
 
@@ -33,14 +34,8 @@ static struct {
 
 static size_t place_of(const char *name, const char *labels)
 {
-    uint64_t x = 0xcbf29ce484222325u; /* FNV-1a */
+    uint64_t x = str_hash(str_hash(STR_HASH, str_of(name)), str_of(labels));
 
-    for (; *name != '\0'; name++) {
-        x = (x ^ (unsigned char)*name) * 0x100000001b3u;
-    }
-    for (; *labels != '\0'; labels++) {
-        x = (x ^ (unsigned char)*labels) * 0x100000001b3u;
-    }
     return (size_t)(x ^ x >> 32) & (registry.room - 1);
 }
 

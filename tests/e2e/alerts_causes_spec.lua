@@ -86,7 +86,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     return names
   end
 
-  local n = 0
+  local n, waits = 0, nil
   local function send(count)
     local events = {}
     for _ = 1, count do
@@ -164,6 +164,16 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     end)
     for _, fd in ipairs(list) do unistd.close(fd) end
   end }
+  -- A worker whose write does not come back, behind a client that does not wait for it.
+  local HANG = { SluiceThreadSilent = function()
+    if waits then return end
+    f:rules "on=write do=hang path=/spool/events/"
+    n = n + 1
+    local body = ('[{"id":%d}]'):format(n)
+    waits = h.connect(s.port)
+    waits:send(("POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: %d\r\n\r\n%s"):format(#body, body))
+  end }
   local FEW = { SluiceDescriptorsFew = function()
     local open = s:metric "process_open_fds"
     h.shell(("prlimit --pid %d --nofile=%d"):format(s.real_pid, math.ceil(open / 0.9)))
@@ -190,7 +200,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     for name in pairs(FAULTS) do assert.is_nil(early[name], name) end
     f:rules "on=sync do=delay path=/spool/ ms=120"
     -- Again and again until all fire: a rate needs two scrapes that differ.
-    for _, set in ipairs { FAULTS, LOG, STORE, SYNC, DEAF, FEW, START, mounted and DISK } do
+    for _, set in ipairs { FAULTS, LOG, HANG, STORE, SYNC, DEAF, FEW, START, mounted and DISK } do
       local left
       local ok, why = pcall(h.wait_for, "all alerts", function()
         local now = firing()
@@ -204,6 +214,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
         h.sleep(0.1)
         return #left == 0
       end, 60)
+      if set == HANG then f:rules() end
       assert(ok, tostring(why) .. ": " .. table.concat(left, ", "))
     end
   end)

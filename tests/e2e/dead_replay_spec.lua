@@ -72,6 +72,16 @@ describe("dead letters that are sent to their sink once more", function()
     return h.request(s.admin, "POST", "/sinks/out/replay" .. (query or ""), "")
   end
 
+  ---A replay whose first batch gets no answer.
+  local function begin_late()
+    r:rule "late 60"
+    local taken = r:count("taken")
+    assert.equal(202, begin().status)
+    h.wait_for("a batch whose answer is late", function()
+      return r:count("taken") == taken + 1
+    end)
+  end
+
   ---Each event is there once.
   local function once(where, n)
     local seen, list = {}, where:events()
@@ -153,12 +163,7 @@ describe("dead letters that are sent to their sink once more", function()
   it("arrive once over kill -9 while the answer is awaited", function()
     run()
     die(1, 120)
-    r:rule "late 60"
-    local taken = r:count("taken")
-    assert.equal(202, begin().status)
-    h.wait_for("a batch whose answer is late", function()
-      return r:count("taken") == taken + 1
-    end)
+    begin_late()
     assert.equal(409, begin().status)
     assert.matches("runs already", begin().body)
     assert.equal("runs", state().status)
@@ -230,12 +235,7 @@ describe("dead letters that are sent to their sink once more", function()
     assert.equal(6, #r:events())
     assert.matches("no replay of this sink runs.*\nrc=1", replay "--stop")
     -- Also while an answer is awaited: the batch in hand goes again as the same batch.
-    r:rule "late 60"
-    local taken = r:count("taken")
-    assert.equal(202, begin().status)
-    h.wait_for("a batch whose answer is late", function()
-      return r:count("taken") == taken + 1
-    end)
+    begin_late()
     assert.matches("^replayed=0 .*\nrc=0", replay "--stop")
     r:rule ""
     assert.matches("^replayed=5 dead_again=0 .*resumed=true\nrc=0", replay())
@@ -247,12 +247,7 @@ describe("dead letters that are sent to their sink once more", function()
   it("can be mended after they were given up, as the refusal of the edit says", function()
     run()
     die(1, 5)
-    r:rule "late 60"
-    local taken = r:count("taken")
-    assert.equal(202, begin().status)
-    h.wait_for("a batch whose answer is late", function()
-      return r:count("taken") == taken + 1
-    end)
+    begin_late()
     assert.matches("rc=0", replay "--stop")
     r:rule "poison"
     h.shell(("sed -i 's/text/a longer text/' '%s.replay'"):format(file()))

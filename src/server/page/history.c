@@ -14,9 +14,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-/* The last minute of a stage begins at one of two copies, which take turns. */
+/* Refusals are many from that share on, as cli/facts.c tells them; a minute without makes
+ * an end of it. */
 static const float MUCH = .04f;
 static const uint64_t BREAK_NS = 60000000000u;
+
+/* The last minute of a stage begins at one of two copies, which take turns. */
 enum { STAGES_MAX = 8, COPY_EVERY_S = 30, STAGE_BYTES = 24 };
 
 /* Rates are a second's. */

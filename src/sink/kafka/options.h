@@ -18,9 +18,8 @@ enum { OPTIONS_MAX = 256 };
 /* alone: one message a request. The caller's. NULL and *e: an option is not one. */
 struct rd_kafka_conf_s *options_conf(const struct sink_plan *plan, const char *brokers,
                                      bool alone, struct err *e) MUST_USE;
-/* Of a consumer for topic_reader, with the plan's brokers and options; committed: it
- * sees neither aborted nor open transactions. Options of
- * producers alone have no effect on it. */
+/* Of a consumer for topic_reader, with the plan's brokers and options; committed: it sees
+ * neither aborted nor open transactions. Options of producers alone have no effect. */
 struct rd_kafka_conf_s *options_reader(const struct sink_plan *plan, bool committed,
                                        struct err *e) MUST_USE;
 size_t options_message_max(const struct rd_kafka_conf_s *conf);

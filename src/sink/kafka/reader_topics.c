@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -13,7 +13,7 @@
 
 enum {
     SETTINGS_MS = 5000, /* for an answer that is not needed */
-    TRANSACTION_POLL_US = 100000
+    TRANSACTION_LOOK_NS = 100000000
 };
 
 /* ---- words ---- */
@@ -111,6 +111,7 @@ static bool ask_offsets(struct topic_reader *r, rd_kafka_t *rk, struct part *p,
  * even those of others: they are not lost. Waits for its end. */
 static bool find_end(struct topic_reader *r, struct part *p, struct err *e)
 {
+    static const struct timespec look = {.tv_nsec = TRANSACTION_LOOK_NS};
     const uint64_t began = clock_mono_ns();
     int64_t end;
 
@@ -135,7 +136,7 @@ static bool find_end(struct topic_reader *r, struct part *p, struct err *e)
                            r->brokers, p->topic->name, p->number, p->end, end,
                            r->timeout_ms / 1000);
         }
-        (void)usleep(TRANSACTION_POLL_US);
+        (void)nanosleep(&look, NULL);
     }
 }
 

@@ -12,8 +12,8 @@
 
 #include "base/err.h"
 #include "delivery/dead.h"
+#include "unit/tools/folder.h"
 
-static char dir[64];
 static size_t most; /* bytes that one read gives */
 
 /* In place of libc's. */
@@ -27,19 +27,8 @@ ssize_t pread(int fd, void *p, size_t n, off_t at)
 
 static int set_up(void **state)
 {
-    (void)state;
     most = SIZE_MAX;
-    (void)snprintf(dir, sizeof dir, "/tmp/sluice-test-XXXXXX");
-    return mkdtemp(dir) == NULL;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
+    return folder_set_up(state);
 }
 
 static void put(struct dead *d, const char *event)
@@ -253,21 +242,22 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            what_was_not_journaled_is_put_again_in_its_place, set_up, tear_down),
+            what_was_not_journaled_is_put_again_in_its_place, set_up, folder_tear_down),
         cmocka_unit_test_setup_teardown(a_letter_that_is_kept_is_not_taken_back, set_up,
-                                        tear_down),
+                                        folder_tear_down),
         cmocka_unit_test_setup_teardown(
-            what_the_journal_does_not_know_is_cut_on_opening, set_up, tear_down),
+            what_the_journal_does_not_know_is_cut_on_opening, set_up, folder_tear_down),
         cmocka_unit_test_setup_teardown(letters_go_to_the_end_of_the_file_that_is_there,
-                                        set_up, tear_down),
+                                        set_up, folder_tear_down),
         cmocka_unit_test_setup_teardown(
-            a_file_that_is_deleted_while_it_grows_is_begun_anew, set_up, tear_down),
+            a_file_that_is_deleted_while_it_grows_is_begun_anew, set_up,
+            folder_tear_down),
         cmocka_unit_test_setup_teardown(it_is_cut_also_when_reads_come_in_parts, set_up,
-                                        tear_down),
+                                        folder_tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_put_back_is_not_cut, set_up,
-                                        tear_down),
+                                        folder_tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_taken_away_is_begun_anew,
-                                        set_up, tear_down),
+                                        set_up, folder_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

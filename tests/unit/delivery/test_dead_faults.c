@@ -16,10 +16,10 @@
 
 #include "base/err.h"
 #include "delivery/dead.h"
+#include "unit/tools/folder.h"
 
 enum { TORN = 20 };
 
-static char dir[64];
 static int tear_writes, fail_syncs; /* of the next calls */
 
 ssize_t write(int fd, const void *p, size_t n)
@@ -39,22 +39,6 @@ int fdatasync(int fd)
         return -1;
     }
     return (int)syscall(SYS_fdatasync, fd);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/sluice-test-XXXXXX");
-    return mkdtemp(dir) == NULL;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
 }
 
 static bool put(struct dead *d, const char *event, struct err *e)
@@ -126,9 +110,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_letter_that_was_written_in_part_is_cut,
-                                        set_up, tear_down),
+                                        folder_set_up, folder_tear_down),
         cmocka_unit_test_setup_teardown(letters_that_could_not_be_synced_are_not_kept,
-                                        set_up, tear_down)};
+                                        folder_set_up, folder_tear_down)};
 
     return cmocka_run_group_tests_name("dead faults", tests, NULL, NULL);
 }

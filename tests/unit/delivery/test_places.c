@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "delivery/places.h"
 #include "journal/journal.h"
+#include "unit/tools/folder.h"
 
 enum { TWO_FILES = 2 * (PLACES_BYTES / PLACES_TEXT_MAX) + 1000 };
 
@@ -21,7 +22,7 @@ struct counts {
     uint32_t done, dead;
 };
 
-static char dir[64], journal[128], text[PLACES_TEXT_MAX];
+static char journal[128], text[PLACES_TEXT_MAX];
 static stats_cell unrecorded;
 
 static void on_record(void *arg, const struct record *r)
@@ -62,22 +63,6 @@ static void note(struct places *p, enum record_type type, uint32_t n)
         places_note(p, type, str_of("events"), (struct str){text, sizeof text}, 1, 0,
                     &range, 1);
     }
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/sluice-test-XXXXXX");
-    return mkdtemp(dir) == NULL;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
 }
 
 static void begin(struct places *p)
@@ -176,14 +161,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_dead_event_outlives_all_that_are_confirmed,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_dropped_leaves_a_mark, set_up,
-                                        tear_down),
+                                        folder_set_up, folder_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_dropped_leaves_a_mark, folder_set_up,
+                                        folder_tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_dropped_where_no_mark_can_be_made,
-                                        set_up, tear_down),
+                                        folder_set_up, folder_tear_down),
         cmocka_unit_test_setup_teardown(what_the_disk_does_not_take_leaves_a_mark,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(all_go_with_the_sink, set_up, tear_down),
+                                        folder_set_up, folder_tear_down),
+        cmocka_unit_test_setup_teardown(all_go_with_the_sink, folder_set_up,
+                                        folder_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
