@@ -170,7 +170,7 @@ local faults = {
       h.wait_for("a part that ZooKeeper does not know", function()
         h.sleep(0.5)
         return h.read(c.ch.dir .. "/log"):find("Unknown status", 1, true)
-      end, 90)
+      end, 240)
       c.way:say "pass"
     end },
   -- Which row it is the server does not say: it is looked for by halves.

@@ -167,6 +167,9 @@ static bool repeats(struct dedup *d, const struct seen_hash *h)
     if (on_disk(d, h)) {
         return true;
     }
+    if (d->result == DEDUP_UNREAD) {
+        return false; /* its request is refused: nothing of it is counted, or held */
+    }
     switch (seen_ask(d->seen, h, d->owner,
                      (struct seen_when){d->now.mono_ms, d->stream->dedup_window_ms},
                      &d->chain, &other)) {
