@@ -10,10 +10,16 @@ void stats_exemplar(struct stats_histogram *h, uint64_t value,
     const double *bounds = bounds_of(h->unit, &n);
     struct exemplar *list = atomic_load_explicit(&h->exemplars, memory_order_relaxed);
     struct exemplar *x;
+    /* A value counts as the end of its bucket, which may lie above a bound that the value is
+     * below: it is shown where it is counted, and as what it counts as. */
+    double end = bucket_end(bucket_of(value)) - 1;
     uint64_t seq;
 
-    while (at < n && (double)value > bounds[at]) {
+    while (at < n && end > bounds[at]) {
         at++;
+    }
+    if (at > 0 && (double)value <= bounds[at - 1]) {
+        value = (uint64_t)end;
     }
     if (list == NULL) {
         list = mem_zalloc((n + 1) * sizeof *list);

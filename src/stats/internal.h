@@ -34,6 +34,19 @@ struct series {
     uint64_t freed;      /* then: the number of its end */
 };
 
+/* Values below STEPS have a bucket each; above, STEPS a power of two. */
+static inline unsigned bucket_of(uint64_t v)
+{
+    unsigned top;
+
+    if (v < STEPS) {
+        return (unsigned)v;
+    }
+    top = 63u - (unsigned)__builtin_clzll(v);
+    return (top - STEP_BITS + 1) * STEPS +
+           (unsigned)(v >> (top - STEP_BITS) & (STEPS - 1));
+}
+
 /* The smallest value of the next bucket. */
 static inline double bucket_end(unsigned b)
 {

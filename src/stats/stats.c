@@ -253,19 +253,6 @@ struct stats_histogram *stats_histogram(const char *name, const char *help,
         ->histogram;
 }
 
-/* Values below STEPS have a bucket each; above, STEPS a power of two. */
-static unsigned bucket_of(uint64_t v)
-{
-    unsigned top;
-
-    if (v < STEPS) {
-        return (unsigned)v;
-    }
-    top = 63u - (unsigned)__builtin_clzll(v);
-    return (top - STEP_BITS + 1) * STEPS +
-           (unsigned)(v >> (top - STEP_BITS) & (STEPS - 1));
-}
-
 void stats_record(struct stats_histogram *h, uint64_t value)
 {
     stats_add(&h->buckets[bucket_of(value)], 1);

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "stats/stats.h"
 
-static char page[1 << 20];
+static char page[8 << 20];
 static size_t page_n;
 
 static void put(void *arg, const char *text, size_t n)
@@ -77,6 +77,40 @@ static void a_bucket_shows_the_trace_of_its_last_request(void **state)
     assert_null(strstr(scrape(STATS_TEXT), "trace_id"));
 }
 
+/* A bucket of the page with a trace holds a value, and the value of the trace is in it. */
+static void a_trace_is_shown_where_its_value_is_counted(void **state)
+{
+    static const char trace[] = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    (void)state;
+    for (unsigned i = 0; i < 2000; i++) {
+        struct stats_histogram *h;
+        char labels[16];
+
+        (void)snprintf(labels, sizeof labels, "n=\"%u\"", i);
+        h = stats_histogram("placed_seconds", "Placed.", labels, STATS_NS_FINE);
+        stats_record(h, 900000 + i * 100);
+        stats_exemplar(h, 900000 + i * 100, trace, 1767323045678);
+    }
+    for (const char *at = scrape(STATS_OPENMETRICS);
+         (at = strstr(at, "\nplaced_seconds_bucket{")) != NULL;) {
+        static double below;
+        double bound, value;
+        unsigned long count;
+        int n = 0, got;
+
+        at++;
+        (void)sscanf(at, "placed_seconds_bucket{n=\"%*u\",le=\"%lf\"} %lu%n", &bound,
+                     &count, &n);
+        got = sscanf(at + n, " # {trace_id=\"%*[0-9a-f]\"} %lf ", &value);
+        if (n > 0 && got == 1) {
+            assert_int_equal(1, count);
+            assert_true(value > below && value <= bound);
+        }
+        below = bound;
+    }
+}
+
 static void an_age_grows_by_itself(void **state)
 {
     stats_cell *age = stats_age("late_seconds", "Late.", "");
@@ -138,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openmetrics_names_a_counter_without_total_and_ends),
         cmocka_unit_test(a_bucket_shows_the_trace_of_its_last_request),
+        cmocka_unit_test(a_trace_is_shown_where_its_value_is_counted),
         cmocka_unit_test(an_age_grows_by_itself),
         cmocka_unit_test(series_that_nobody_makes_any_more_go)};
 
