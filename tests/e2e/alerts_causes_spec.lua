@@ -155,7 +155,10 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     posix.send(fd, ("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n"):rep(60))
     return fd
   end
+  -- Their answers keep the listener busy: Prometheus needs time between to scrape it.
+  local deaf_at = 0
   local DEAF = { SluiceConnectionsEvicted = function()
+    if h.now() - deaf_at < 10 then return end
     local list = {}
     for i = 1, 200 do list[i] = deaf() end
     h.wait_for("evictions", function()
@@ -163,6 +166,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
       return a and (tonumber(a.body:match "sluice_connections_evicted_total (%d+)") or 0) > 0
     end)
     for _, fd in ipairs(list) do unistd.close(fd) end
+    deaf_at = h.now()
   end }
   -- A worker whose write does not come back, behind a client that does not wait for it.
   local HANG = { SluiceThreadSilent = function()
