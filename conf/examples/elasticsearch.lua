@@ -53,6 +53,10 @@ local answer = {
   item = [[{"{_op_type}":{"_index":"{_index}","_id":"{_id}","status":201,"result":"created"}}]],
   item_refused = [[{"{_op_type}":{"_index":"{_index}","_id":"{_id}","status":{$status},]]
     .. [["error":{"type":"{$code}","reason":"{$message}"}}}]],
+  body_refused = [[{"error":{"root_cause":[{"type":"{$code}","reason":"{$message}"}],]]
+    .. [["type":"{$code}","reason":"{$message}"},"status":{$status}}]],
+  codes = { invalid_json = "parse_exception", [429] = "es_rejected_execution_exception",
+    [503] = "es_rejected_execution_exception" },
 }
 
 for _, path in ipairs { "/_bulk", "/:index/_bulk" } do

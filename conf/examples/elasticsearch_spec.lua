@@ -75,6 +75,9 @@ describe("elasticsearch.lua", function()
       { "[]" }, { "" } } do
       local r = bulk(lines)
       assert.same({ 400, "invalid_json", {} }, { r.status, r.code, r.stored }, lines[1])
+      local got = testing.decode(r.body)
+      assert.same({ 400, "parse_exception", got.error.reason },
+        { got.status, got.error.type, got.error.root_cause[1].reason })
     end
   end)
 
@@ -123,6 +126,7 @@ describe("elasticsearch.lua", function()
     for _, key in ipairs { "ApiKey other", "Basic a2V5", "" } do
       local r = bulk({ '{"index":{}}', "{}" }, nil, { Authorization = key })
       assert.same({ 401, "security_exception" }, { r.status, r.code })
+      assert.equal("security_exception", testing.decode(r.body).error.type)
     end
   end)
 

@@ -43,13 +43,14 @@ end
 
 -- Success is 204. Of a push that is good in part Loki answers 400, and keeps the good
 -- lines; a client would drop the whole either way. Here it gets 204, and sluice keeps the
--- refused lines.
+-- refused lines. Loki's errors are one line of text.
 route "POST /loki/api/v1/push" {
   body = "batch", events = "streams[].values[]",
   columns = { "time", "line", "metadata" }, envelope = { labels = "streams[].stream" },
   schema = line, on_request = on_request, on_event = on_event,
   on_refused = { stream = "refused" }, stream = "lines",
-  answer = { status = 204, refused = 400 },
+  answer = { status = 204, refused = 400,
+    body_refused = "{$message}\n", type = "text/plain; charset=utf-8" },
 }
 
 -- Clients and probes ask whether Loki is there.

@@ -63,7 +63,8 @@ describe("loki.lua", function()
   it("asks for a user and password", function()
     for _, h in ipairs { {}, { Authorization = "Basic dTpx" } } do
       local r = push('{"streams":[]}', h)
-      assert.same({ 401, "unknown_user" }, { r.status, r.code })
+      assert.same({ 401, "unknown_user", "no tenant has this user and password\n" },
+        { r.status, r.code, r.body })
     end
   end)
 

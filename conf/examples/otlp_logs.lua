@@ -59,8 +59,11 @@ end
 -- Records that are refused beside good ones: the exporter hears how many, and why the
 -- first one was, and must not send them again. sluice keeps them. Without refused ones
 -- partialSuccess must not stand there: exporters would log a warning for each export.
+-- A request that is refused as a whole gets a Status with a code of gRPC.
 local answer = {
   status = 200, refused = 400, body_accepted = "{}",
+  body_refused = [[{"code":{$code},"message":"{$message}"}]],
+  codes = { [401] = 16, [429] = 8, [500] = 13, [503] = 14, [504] = 4, other = 3 },
   body = [[{"partialSuccess":{"rejectedLogRecords":"{$rejected}","errorMessage":"{$message}"}}]],
 }
 

@@ -73,5 +73,8 @@ describe("otlp_logs.lua", function()
       export("{}", { ["api-key"] = "k2" }).status })
     assert.equal(415, policy:post("/v1/logs", "\10", { headers = AUTH,
       content_type = "application/x-protobuf" }).status)
+    assert.same({ code = 16, message = "no tenant has this api-key" },
+      testing.decode(export("{}", {}).body))
+    assert.equal(3, testing.decode(export("{").body).code)
   end)
 end)

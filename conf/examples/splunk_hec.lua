@@ -23,13 +23,17 @@ local TOKEN = "Splunk " .. env("SPLUNK_HEC_TOKEN", "00000000-0000-0000-0000-0000
 local INDEXES = { [TOKEN] = "main" }
 
 -- After 4xx a forwarder drops the request, after 5xx it sends it again. Splunk answers an
--- unknown token with 403, none at all with 401.
+-- unknown token with 403, none at all with 401, an empty body with a code of its own.
 local function on_request(req)
   local token = req.headers.authorization
   if not token then
     return reject("token_required", "Token is required", 401)
+  elseif not token:find("^Splunk ") then
+    return reject("invalid_authorization", "Invalid authorization", 401)
   elseif not INDEXES[token] then
     return reject("invalid_token", "Invalid token", 403)
+  elseif req.headers["content-length"] == "0" then
+    return reject("no_data", "No data", 400)
   end
 end
 
@@ -53,8 +57,18 @@ local function on_event(ev, req)
   if not ev.index then ev.index = INDEXES[req.headers.authorization] end
 end
 
--- The answer has no place for single events: sluice keeps refused ones.
-local answer = { status = 200, refused = 400, body = [[{"text":"Success","code":0}]] }
+-- Splunk's libraries see an error in a text with a code that is not 0; the codes are
+-- Splunk's own. The answer has no place for single events: sluice keeps refused ones.
+local answer = {
+  status = 200, refused = 400, body = [[{"text":"Success","code":0}]],
+  body_refused = [[{"text":"{$message}","code":{$code}}]],
+  codes = {
+    token_required = 2, invalid_authorization = 3, invalid_token = 4, no_data = 5,
+    missing_field = 12, event_blank = 13, -- event is the only field that must be there
+    [429] = 9, [500] = 8, [503] = 9, [504] = 9, -- busy, failed
+    other = 6, -- the data are not as they should be
+  },
+}
 
 for _, path in ipairs { "/services/collector", "/services/collector/event",
     "/services/collector/event/1.0" } do

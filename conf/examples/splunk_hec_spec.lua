@@ -55,7 +55,25 @@ describe("splunk_hec.lua", function()
     assert.same({ 401, "token_required" }, { r.status, r.code })
     r = send('{"event":"a"}', nil, { Authorization = "Splunk t-2" })
     assert.same({ 403, "invalid_token" }, { r.status, r.code })
-    assert.equal(403, send('{"event":"a"}', nil, { Authorization = "Basic t-1" }).status)
+    r = send('{"event":"a"}', nil, { Authorization = "Basic t-1" })
+    assert.same({ 401, "invalid_authorization" }, { r.status, r.code })
+  end)
+
+  it("tells each refusal by Splunk's number", function()
+    for _, row in ipairs {
+      { 2, 401, '{"event":"a"}', {} },
+      { 3, 401, '{"event":"a"}', { Authorization = "Basic t-1" } },
+      { 4, 403, '{"event":"a"}', { Authorization = "Splunk t-2" } },
+      { 5, 400, "", { Authorization = "Splunk t-1", ["Content-Length"] = "0" } },
+      { 6, 400, "{" }, { 6, 400, '{"event":"a","index":5}' },
+      { 6, 413, (" "):rep(2 ^ 20 + 1) },
+      { 12, 400, '{"host":"h"}' }, { 13, 400, '{"event":""}' },
+    } do
+      local r = send(row[3], nil, row[4])
+      local got = testing.decode(r.body)
+      assert.same({ row[1], row[2], true },
+        { got.code, r.status, type(got.text) == "string" and got.text ~= "" }, r.body)
+    end
   end)
 
   it("serves the other names of the collector, and its health", function()

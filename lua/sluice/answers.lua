@@ -7,13 +7,15 @@ local tables = require "sluice.tables"
 local values = require "sluice.values"
 
 local BODY_MAX, HEADERS_MAX, URL_MAX, HOSTS_MAX, ITEM_MAX = 4096, 2048, 2048, 256, 512
+local REFUSED_MAX, PLACES_MAX = 1024, 2
 
 -- What stands for {$NAME} where JSON is checked. Others are texts.
-local SAMPLES = { accepted = "0", rejected = "0", errors = "true", items = "{}",
+local SAMPLES = { code = "0", accepted = "0", rejected = "0", errors = "true", items = "{}",
   status = "0", index = "0" }
 local OF_ALL = { accepted = true, rejected = true, errors = true, items = true,
   message = true }
 local OF_ITEM = { index = true }
+local OF_REQUEST = { status = true, code = true, message = true }
 local OF_REFUSED = { status = true, code = true, message = true, index = true }
 
 -- Routes whose requests are one event.
@@ -38,10 +40,11 @@ local function parts_of(text)
   return list
 end
 
-local function with(parts, value)
+-- numeric: {$code} is a number.
+local function with(parts, value, numeric)
   local texts = {}
   for i, p in ipairs(parts) do
-    local text = p.path or p.kind == "message" or p.kind == "code"
+    local text = p.path or p.kind == "message" or p.kind == "code" and not numeric
     texts[i] = p.text .. (text and value or SAMPLES[p.kind] or "")
   end
   return table.concat(texts)
@@ -167,6 +170,66 @@ function Loader:answer_accepted(s, a, sums)
   end
   if why then self:problem(s, { "answer", "body_accepted" }, "value", why) end
   return text
+end
+
+-- Why parts are no text of a refusal; nil: they are. numeric: {$code} is a number.
+local function wrong_refused(parts, a, numeric, host)
+  local times = {}
+  local why = wrong_kind(parts, OF_REQUEST)
+  for _, p in ipairs(parts) do
+    local kind = p.kind or ""
+    times[kind] = (times[kind] or 0) + 1
+    if p.path then
+      why = why or ("{%s} is a field of an event: a request that is refused may have none")
+        :format(p.path)
+    elseif p.kind and times[kind] > PLACES_MAX then
+      why = why or ("{$%s} stands in more than %d places"):format(kind, PLACES_MAX)
+    end
+  end
+  if why then return why end
+  if is_json_type(a.type) then
+    local text = with(parts, "x", numeric)
+    if text ~= "" and not host.is_json(text) then
+      return host.is_json(with(parts, "0", numeric))
+        and (numeric and "{$message} stands" or "{$code} and {$message} stand")
+          .. " between quotes"
+        or not a.type and "is no JSON; say its type, such as type = \"text/plain\""
+        or "is no JSON"
+    end
+  elseif #parts > 1 and not a.type:lower():find("^text/plain") then
+    return ("has {$…}, whose text can hold a client's bytes: it needs JSON or "
+      .. "type = \"text/plain\", not %s"):format(values.show(a.type))
+  end
+end
+
+-- What is answered to requests that are refused as a whole.
+function Loader:answer_refused(s, a)
+  if a.body_refused == nil then
+    if a.codes then
+      self:problem(s, { "answer", "codes" }, "key",
+        "means nothing without {$code} in body_refused")
+    end
+    return nil
+  end
+  local parts = parts_of(a.body_refused) or { { text = a.body_refused } }
+  local numeric
+  if a.codes then
+    numeric = a.codes.numeric
+  else
+    numeric = s.args.answer.codes ~= nil -- wrong ones, which have their own problem
+  end
+  local why = #a.body_refused > REFUSED_MAX
+    and ("is longer than %d bytes"):format(REFUSED_MAX)
+    or wrong_refused(parts, a, numeric, self.host)
+  if why then
+    self:problem(s, { "answer", "body_refused" }, "value", why)
+  elseif a.codes and not has_kind(parts, "code") then
+    self:problem(s, { "answer", "codes" }, "key",
+      "means nothing without {$code} in body_refused")
+  end
+  return { fill = parts, codes = a.codes or {}, other = a.codes and a.codes.other,
+    plain = not is_json_type(a.type),
+    type_line = a.type and ("Content-Type: %s\r\n"):format(a.type) or "" }
 end
 
 -- Headers that sluice writes itself, or that another option says.
@@ -331,15 +394,18 @@ function Loader:route_answer(s, o, a)
   local sums
   if a.body then
     a.fill, sums = self:answer_body(s, o, a)
-  elseif a.type then
-    self:problem(s, { "answer", "type" }, "key", "means nothing without body")
+  elseif a.type and not a.body_refused then
+    self:problem(s, { "answer", "type" }, "key",
+      "means nothing without body or body_refused")
   end
+  local body_type = a.body and a.type or nil
   local item, item_refused = self:answer_items(s, o, a)
   local location = self:answer_location(s, o, a)
   if a.status == 204 or a.status == 205 or location then a.body = a.body or "" end
   return { status = a.status, body = a.body,
     fill = not sums and a.fill or nil, summary = sums and a.fill or nil, item = item,
-    item_refused = item_refused, type = a.type, accepted = self:answer_accepted(s, a, sums),
+    item_refused = item_refused, type = body_type,
+    refused_body = self:answer_refused(s, a), accepted = self:answer_accepted(s, a, sums),
     lines = self:answer_lines(s, a), location = location,
     refused = a.refused == "same" and 422 or a.refused,
     same_refused = a.refused == "same", same_unstored = a.unstored == "same" }

@@ -302,6 +302,8 @@ function mmdb(name) end
 ---@class sluice.route.answer
 ---@field body? string Body of the answer, instead of the counts and errors. In JSON, "{click_id}" stands for the field of the event (one event). Of many events, {$accepted} and {$rejected} are numbers, {$errors} says whether one was refused (true, false), "{$message}" why the first one was, and [{$items}] has a text for each, item or item_refused. Without {$items} it does not tell which events of a batch were refused: sluice writes these to the dead letters if others were accepted. If one of them may pass later (a limit), sluice refuses the whole batch.
 ---@field body_accepted? string The same of a request of which no event was refused, for clients that take any word of refused ones for a warning: "{}". It needs one of {$…} in body.
+---@field body_refused? string Body of an answer that refuses the whole request: by auth, on_request, a limit, the grammar, a full spool, or because all events were refused. "{$message}" says why, "{$code}" is sluice's or the hook's code or that of codes, {$status} the status. By default sluice's JSON.
+---@field codes? table<string|integer, string|integer> What {$code} of body_refused is, by sluice's or a hook's code, by status, or for all others: { invalid_token = 4, [503] = 9, other = 8 }. A code goes before its status. All are numbers, which need no quotes, or all are texts.
 ---@field fallback? string Url for events without a good one, instead of refusing them.
 ---@field headers? table<string, string|number|boolean> Further headers of this answer, as name = value. A redirect has Cache-Control: no-store unless they say otherwise.
 ---@field hosts? string[] Hosts to which a url of a field or function may lead: "shop.example", "shop.example:8443", "*.shop.example". An event with another url is refused (bad_location). Needed for a field or function.
@@ -310,7 +312,7 @@ function mmdb(name) end
 ---@field location? string|(fun(ev: sluice.event, req: sluice.request): string?) Where a redirect leads: "field:NAME", the url in a field of the event; a url such as "https://shop.example/?click={click_id}", whose fields are percent-encoded; or function(ev, req) that returns a url. The event is one.
 ---@field refused? integer|"same" Status when all events were refused; "same" gives the answer of accepted events instead. By default a failed hook still gives 500, a limit 429, a body that can't be read 400. (default: 422)
 ---@field status? integer Status when at least one event was accepted. With location 301, 302 (the default then), 303, 307 or 308; browsers keep a 301 or 308 unless Cache-Control says otherwise. (default: 202)
----@field type? string Content type of body. By default application/json.
+---@field type? string Content type of body and body_refused. By default application/json.
 ---@field unstored? "error"|"same" What a client gets whose events can't be stored or delivered now: "error" is 503 or 504, "same" the answer of accepted events, although the events are lost. (default: error)
 
 ---Web pages of other origins that may send. sluice answers their OPTIONS requests.

@@ -36,7 +36,8 @@ end
 local lua_types = {
   count = "integer", number = "number", boolean = "boolean", list = "string[]",
   map = "table<string, string|number|boolean>",
-  headers = "table<string, string>", workers = '"auto"|integer',
+  headers = "table<string, string>", codes = "table<string|integer, string|integer>",
+  workers = '"auto"|integer',
   networks = "string[]", fields = "table<string, string>", schema = "sluice.schema",
   urls = "string|string[]",
   sinks = "table<integer|string, string|sluice.stream_sink>",
@@ -75,7 +76,7 @@ local shown_types = {
   bytes = "size", count = "whole number",
   fields = "field = text", list = "list of texts", texts = "text, or list of texts",
   map = "name = value",
-  headers = "name = value", hook = "function",
+  headers = "name = value", codes = "code or status = number or text", hook = "function",
   sinks = "list of sinks", workers = '`"auto"` or whole number',
   moment = "RFC 3339 time", after = 'duration or `"p95"`',
   adapt = '`"latency"` or function', topic_by = "text or function",

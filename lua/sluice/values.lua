@@ -367,6 +367,53 @@ function checks.map(v)
   return list
 end
 
+local CODES_MAX, CODE_MAX = 64, 64
+
+local function wrong_code(k, x, first)
+  if type(k) == "number" and (k < 400 or k > 599 or k % 1 ~= 0) then
+    return ("%s is not a status from 400 to 599"):format(M.show(k))
+  elseif type(k) ~= "number" and (type(k) ~= "string" or k == "" or #k > CODE_MAX) then
+    return ("%s is neither a code such as invalid_json nor a status"):format(M.show(k))
+  elseif type(x) == "number" and (x % 1 ~= 0 or math.abs(x) >= 2 ^ 31)
+      or type(x) == "string" and #x > CODE_MAX
+      or type(x) ~= "number" and type(x) ~= "string" then
+    return ("%s is neither a whole number nor a text of at most %d bytes")
+      :format(M.show(x), CODE_MAX)
+  elseif type(x) ~= type(first) then
+    return ("%s and %s: expected numbers only, or texts only"):format(M.show(first),
+      M.show(x))
+  end
+end
+
+-- code, status or "other" = number or text, to a list of { name, status, word } in the order
+-- of the keys; numeric: the words are numbers.
+function checks.codes(v)
+  if type(v) ~= "table" or next(v) == nil then
+    return nil, ("%s is not a table { invalid_json = 6, [503] = 9, other = 8 }")
+      :format(M.show(v))
+  end
+  local keys, list = {}, {}
+  for k in pairs(v) do keys[#keys + 1] = k end
+  if #keys > CODES_MAX then return nil, ("more than %d codes"):format(CODES_MAX) end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for _, k in ipairs(keys) do
+    local why = wrong_code(k, v[k], v[keys[1]])
+    if why then return nil, why end
+    local word = type(v[k]) == "number" and ("%d"):format(v[k]) or v[k]
+    if k == "other" then
+      list.other = word
+    else
+      list[#list + 1] = { name = type(k) == "string" and k or nil,
+        status = type(k) == "number" and k or nil, word = word }
+    end
+  end
+  list.numeric = type(v[keys[1]]) == "number"
+  if list.numeric and not list.other then
+    return nil, "needs other: the number of all other refusals"
+  end
+  return list
+end
+
 local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$"
 
 -- The name of a header; "": none.

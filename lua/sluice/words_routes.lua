@@ -158,6 +158,15 @@ M.route = {
         body_accepted = { type = "text",
           help = "The same of a request of which no event was refused, for clients that take "
             .. "any word of refused ones for a warning: \"{}\". It needs one of {$…} in body." },
+        body_refused = { type = "text",
+          help = "Body of an answer that refuses the whole request: by auth, on_request, a "
+            .. "limit, the grammar, a full spool, or because all events were refused. "
+            .. "\"{$message}\" says why, \"{$code}\" is sluice's or the hook's code or that of "
+            .. "codes, {$status} the status. By default sluice's JSON." },
+        codes = { type = "codes",
+          help = "What {$code} of body_refused is, by sluice's or a hook's code, by status, or "
+            .. "for all others: { invalid_token = 4, [503] = 9, other = 8 }. A code goes "
+            .. "before its status. All are numbers, which need no quotes, or all are texts." },
         item = { type = "text",
           help = "What {$items} of body has for an accepted event: JSON, in which \"{_id}\" is "
             .. "a field of the event and {$index} its number. status is the answer's then, "
@@ -166,7 +175,7 @@ M.route = {
           help = "The same for a refused event, also with \"{$code}\", \"{$message}\" and "
             .. "{$status}: 429 if it may pass later, 500 if the hook failed, else refused." },
         type = { type = "string",
-          help = "Content type of body. By default application/json." },
+          help = "Content type of body and body_refused. By default application/json." },
         headers = { type = "map",
           help = "Further headers of this answer, as name = value. A redirect has "
             .. "Cache-Control: no-store unless they say otherwise." },

@@ -35,6 +35,15 @@ static void send_away(const struct listener *l, int fd)
     }
 }
 
+static void tell(struct http_server *s)
+{
+    char lines[HTTP_LINES_BYTES] = "";
+    struct http_refusal no = {
+        .status = 503, .code = "too_many_connections", .lines = lines};
+
+    s->ops->on_refusal(s->arg, NULL, NULL, &no);
+}
+
 /* The answer is sent immediately. While there are not too many such connections, the
  * client's bytes are read and dropped: unread bytes would make the close a reset, which
  * takes the answer back. */
@@ -42,10 +51,9 @@ static void turn_away(struct listener *l, int fd, enum obstacle why)
 {
     struct http_server *s = l->server;
     int max = s->limits.max_descriptor;
-    char lines[HTTP_LINES_BYTES] = "";
 
     accept_count(l, why);
-    s->ops->on_refusal(s->arg, NULL, NULL, 503, "too_many_connections", lines);
+    tell(s);
     send_away(l, fd);
     if (s->n_away < AWAY_MAX && (max <= 0 || fd <= max + max / AWAY_SHARE)) {
         struct conn *c = server_enter(l, fd);
@@ -74,9 +82,8 @@ void accept_count(struct listener *l, enum obstacle why)
 void accept_turn_away(struct conn *c)
 {
     struct http_server *s = c->server;
-    char lines[HTTP_LINES_BYTES] = "";
 
-    s->ops->on_refusal(s->arg, NULL, NULL, 503, "too_many_connections", lines);
+    tell(s);
     send_away(c->at, c->fd);
     c->closing = true;
     conn_linger(c);

@@ -37,7 +37,7 @@ struct http_limits {
     bool need_length;           /* POST without a length -> 411 */
 };
 
-enum { HTTP_LINES_BYTES = 2048, HTTP_LISTENERS_MAX = 65 };
+enum { HTTP_LINES_BYTES = 2048, HTTP_REFUSAL_BYTES = 8192, HTTP_LISTENERS_MAX = 65 };
 
 /* TLS of a listener. */
 struct http_tls {
@@ -98,6 +98,17 @@ struct http_view {
     const struct tls_peer *tls; /* of the connection; NULL: it has no TLS */
 };
 
+/* An answer that http itself gives: 400, 408, 411, 413, 415, 417, 431, 501, 503, 505. */
+struct http_refusal {
+    int status;
+    const char *code, *detail; /* as the answer has them; detail may be NULL */
+    char *lines; /* HTTP_LINES_BYTES with the NUL, for whole lines; "" at first. A
+                    Content-Type comes first */
+    char *text;  /* HTTP_REFUSAL_BYTES for another body; NULL: none can be given */
+    size_t n;    /* of its bytes, if has_text */
+    bool has_text;
+};
+
 struct http_ops {
     /* The headers are whole. Answer with http_answer to refuse (the rest of the
      * body is discarded or the connection closed, so that the client can read
@@ -118,13 +129,12 @@ struct http_ops {
      * to a gone client are swallowed. */
     void (*on_abort)(void *arg, struct http_request *r);
 
-    /* http itself answers (400, 408, 411, 413, 415, 417, 431, 501, 503, 505): for
-     * the counters, and for lines that this answer needs: whole ones of at most
-     * HTTP_LINES_BYTES with the NUL, "" is set before. v: as far as the head has come;
-     * NULL: not even its path. r: the request, whose user part is as the owner left it;
-     * NULL: a connection that is turned away. code: the word of the answer. */
+    /* http itself answers: for the counters, and for the lines and the body that this
+     * answer needs. v: as far as the head has come; NULL: not even its path. r: the
+     * request, whose user part is as the owner left it; NULL: a connection that is turned
+     * away. */
     void (*on_refusal)(void *arg, struct http_request *r, const struct http_view *v,
-                       int status, const char *code, char *lines);
+                       struct http_refusal *no);
 
     /* A body that is compressed has come whole, as v->sent: nothing of it has been
      * inflated. False: refused by http_answer, as in on_headers, and nothing follows. May

@@ -203,8 +203,10 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
 {
     struct http_server *s = c->server;
     struct http_request *r = c->current;
-    char text[512], lines[HTTP_LINES_BYTES] = "", more[HTTP_LINES_BYTES + 64];
-    size_t n = http_error_text(status, code, detail, limit, text, sizeof text);
+    char text[HTTP_REFUSAL_BYTES], lines[HTTP_LINES_BYTES] = "";
+    char more[HTTP_LINES_BYTES + 64];
+    struct http_refusal no = {
+        .status = status, .code = code, .detail = detail, .lines = lines, .text = text};
     struct http_view v;
     bool known = r != NULL || parse_in_request(c->parse);
 
@@ -219,10 +221,12 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
         s->ops->on_abort(s->arg, r);
     }
     r->close = r->close || s->in_head != r || !worth_discarding(r);
-    s->ops->on_refusal(s->arg, r, known && request_view(c, &v) ? &v : NULL, status,
-                       code, lines);
+    s->ops->on_refusal(s->arg, r, known && request_view(c, &v) ? &v : NULL, &no);
+    if (!no.has_text) {
+        no.n = http_error_text(status, code, detail, limit, text, sizeof text);
+    }
     (void)snprintf(more, sizeof more, "%s%s", lines, http_error_lines(status));
-    http_answer(r, status, more, (struct str){text, n});
+    http_answer(r, status, more, (struct str){text, no.n});
 }
 
 void request_refuse(struct conn *c, int status, const char *code, const char *detail)

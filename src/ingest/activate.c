@@ -115,10 +115,26 @@ static void set_listeners(struct ingest *in, const struct plan *plan, bool anew)
     }
 }
 
+/* The body that the route has for it. */
+static void own_refusal(const struct refused_body *own, const char *extra,
+                        struct http_refusal *no)
+{
+    const char *type = "";
+
+    if (UNLIKELY(own != NULL) && no->text != NULL) {
+        no->n = refused_body_write(
+            own, &(struct refused_reason){no->status, no->code, no->detail}, no->text);
+        no->has_text = true;
+        type = own->type_line;
+    }
+    (void)snprintf(no->lines, HTTP_LINES_BYTES, "%s%s", type,
+                   strlen(extra) + TYPE_LINE_BYTES < HTTP_LINES_BYTES ? extra : "");
+}
+
 /* A page of another origin can read the reason of a refusal only with its route's
  * header lines. */
 static void on_refusal(void *arg, struct http_request *r, const struct http_view *v,
-                       int status, const char *code, char *lines)
+                       struct http_refusal *no)
 {
     struct ingest *in = arg;
     struct request_mark mark = {0};
@@ -137,8 +153,7 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
             answer_head_common(route, &req, in->extra);
         }
         a = route == NULL ? a : in->current->accounts[route->index];
-        (void)snprintf(lines, HTTP_LINES_BYTES, "%s",
-                       strlen(in->extra) < HTTP_LINES_BYTES ? in->extra : "");
+        own_refusal(refused_body_of(route), in->extra, no);
     }
     if (r != NULL) {
         state = http_user(r);
@@ -146,26 +161,27 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
     }
     if (v != NULL) {
         mark.method = (uint8_t)method_of(v->method);
-    } else if (status == 501) {
+    } else if (no->status == 501) {
         mark.method = METHOD_OTHER; /* a word that HTTP's parser does not know */
     }
-    meters_answered(a, &mark, status);
+    meters_answered(a, &mark, no->status);
     if (UNLIKELY(in->access.plan != NULL)) {
         in->view = v;
         access_now(in, state, a, &mark,
-                   &(struct access_said){.status = status,
-                                         .code = code,
+                   &(struct access_said){.status = no->status,
+                                         .code = no->code,
                                          .refused = 1,
                                          .client = r == NULL ? (struct str){"", 0}
                                                              : http_peer(r)});
     }
     account_received(a, 1);
-    account_refused(a, code, status, 1);
+    account_refused(a, no->code, no->status, 1);
     if (UNLIKELY(in->n_taps > 0)) {
-        tapping_refusal(
-            in, &(struct tapped_refusal){.account = a, .status = status, .code = code});
+        tapping_refusal(in, &(struct tapped_refusal){
+                                .account = a, .status = no->status, .code = no->code});
     }
-    sampling_whole(in, a, v, status, &(struct answer_error){.code = code}, true);
+    sampling_whole(in, a, v, no->status, &(struct answer_error){.code = no->code},
+                   true);
 }
 
 /* By name, so that their counters go on over reloads. */

@@ -15,8 +15,6 @@
 #include "policy/run/auth.h"
 #include "policy/run/limits.h"
 
-enum { ERROR_TEXT = 2048 };
-
 static NOINLINE void tell_line(const struct answering *a, int status, const char *code,
                                size_t bytes)
 {
@@ -34,8 +32,8 @@ static NOINLINE void tell_line(const struct answering *a, int status, const char
 void refuse_with(const struct answering *a, int status, const char *lines,
                  const struct answer_error *e)
 {
-    char text[ERROR_TEXT];
-    size_t n = answer_error(e, text, sizeof text);
+    char text[ANSWER_REFUSAL_BYTES];
+    size_t n = answer_refusal(a->own, status, e, text);
     const char *code = e->code;
 
     http_answer(a->r, status, lines, (struct str){text, n});
@@ -52,13 +50,14 @@ void refuse_with(const struct answering *a, int status, const char *lines,
 void refuse(struct ingest *in, const struct answering *a, int status,
             const char *headers, const struct answer_error *e)
 {
-    char lines[sizeof in->extra + 256];
+    char lines[sizeof in->extra + TYPE_LINE_BYTES + 256];
 
-    if (LIKELY(in->extra[0] == '\0')) {
+    if (LIKELY(in->extra[0] == '\0' && a->own == NULL)) {
         refuse_with(a, status, headers, e);
         return;
     }
-    (void)snprintf(lines, sizeof lines, "%s%s", headers, in->extra);
+    (void)snprintf(lines, sizeof lines, "%s%s%s",
+                   a->own == NULL ? "" : a->own->type_line, headers, in->extra);
     refuse_with(a, status, lines, e);
 }
 
@@ -67,7 +66,8 @@ static struct answering refusing(struct ingest *in, struct http_request *r, uint
 {
     const struct request_state *p = http_user(r);
 
-    return (struct answering){in, r, NULL, p->account, &p->mark, n, NULL};
+    return (struct answering){in,       r, NULL, p->account,
+                              &p->mark, n, NULL, refused_body_of(p->route)};
 }
 
 /* 1..5 s, spread so that refused clients do not come back as one. */
@@ -235,7 +235,7 @@ void admission_refuse_whole(struct ingest *in, struct http_request *r,
     if (UNLIKELY(in->n_taps > 0)) {
         tell_refusal(in, p->account, no->status, &no->error);
     }
-    answer_head_refused(no, admission_retry_after(in), in->extra, lines);
+    answer_head_refused(no, a.own, admission_retry_after(in), in->extra, lines);
     refuse_with(&a, no->status, lines, &no->error);
 }
 
@@ -243,8 +243,9 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
                            const struct refused *no)
 {
     const struct request_state *p = http_user(r);
+    const struct refused_body *own = refused_body_of(p->route);
     struct waiter *w = waiter_get(in);
-    char lines[HEAD_BYTES], text[ERROR_TEXT];
+    char lines[HEAD_BYTES], text[ANSWER_REFUSAL_BYTES];
     size_t n_lines, n;
     char *out;
 
@@ -257,9 +258,9 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
     }
     account_received(p->account, 1);
     account_refused(p->account, no->error.code, no->status, 1);
-    answer_head_refused(no, admission_retry_after(in), in->extra, lines);
+    answer_head_refused(no, own, admission_retry_after(in), in->extra, lines);
     n_lines = lines[0] == '\0' ? 0 : strlen(lines) + 1;
-    n = answer_error(&no->error, text, sizeof text);
+    n = answer_refusal(own, no->status, &no->error, text);
     out = waiter_text(w, n_lines + n);
     memcpy(out, lines, n_lines);
     memcpy(out + n_lines, text, n);

@@ -5,6 +5,7 @@
 
 #include "base/attr.h"
 #include "base/text.h"
+#include "plan/refused_body.h"
 #include "plan/summary.h"
 
 /* A cursor over the caller's memory; `end` is never passed. */
@@ -85,12 +86,28 @@ static NOINLINE size_t put_own(const struct event_batch *b, const struct outcome
     return own.n;
 }
 
+/* Nothing of b is stored, and the route has a text for that. */
+static NOINLINE size_t put_refused(const struct event_batch *b, const struct outcome *o,
+                                   char *out)
+{
+    const struct event *ev = outcome_reason(o, b);
+
+    return refused_body_write(o->refused_body,
+                              &(struct refused_reason){o->status,
+                                                       ev == NULL ? "" : ev->code,
+                                                       ev == NULL ? NULL : ev->message},
+                              out);
+}
+
 size_t answer_bound(const struct event_batch *b, const struct outcome *o)
 {
     size_t n = o->rejected < ANSWER_ERRORS_MAX ? o->rejected : ANSWER_ERRORS_MAX;
 
     if (UNLIKELY(o->answer != NULL && o->answer->body.p != NULL)) {
         return own_bound(b, o);
+    }
+    if (UNLIKELY(o->refused_body != NULL)) {
+        return put_refused(b, o, NULL);
     }
     return ANSWER_SMALL + n * (size_t)ERROR_BYTES;
 }
@@ -124,6 +141,9 @@ size_t answer_events(const struct event_batch *b, const struct outcome *o, char 
     if (UNLIKELY(o->answer != NULL && o->answer->body.p != NULL)) {
         return put_own(b, o, out);
     }
+    if (UNLIKELY(o->refused_body != NULL)) {
+        return put_refused(b, o, out);
+    }
     t = (struct text){out, out + answer_bound(b, o)};
     put_z(&t, o->status < 300 ? "{\"status\":\"accepted\",\"accepted\":"
                               : "{\"status\":\"rejected\",\"accepted\":");
@@ -147,6 +167,19 @@ size_t answer_events(const struct event_batch *b, const struct outcome *o, char 
     }
     put(&t, "}", 1);
     return (size_t)(t.at - out);
+}
+
+size_t answer_refusal(const struct refused_body *own, int status,
+                      const struct answer_error *e, char out[ANSWER_REFUSAL_BYTES])
+{
+    if (LIKELY(own == NULL)) {
+        return answer_error(e, out, ANSWER_ERROR_BYTES);
+    }
+    return refused_body_write(
+        own,
+        &(struct refused_reason){status, e->code,
+                                 e->detail == NULL ? e->error : e->detail},
+        out);
 }
 
 size_t answer_error(const struct answer_error *e, char *out, size_t out_bytes)

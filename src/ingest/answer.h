@@ -10,8 +10,14 @@
 #include "base/str.h"
 #include "decode/event.h"
 #include "plan/outcome.h"
+#include "plan/refused_body.h"
 
-enum { ANSWER_ERRORS_MAX = 100, ANSWER_SMALL = 256 };
+enum {
+    ANSWER_ERRORS_MAX = 100,
+    ANSWER_SMALL = 256,
+    ANSWER_ERROR_BYTES = 2048,
+    ANSWER_REFUSAL_BYTES = REFUSED_BODY_BYTES
+};
 
 /* Bytes that answer_events may need for b. */
 size_t answer_bound(const struct event_batch *b, const struct outcome *o);
@@ -23,3 +29,8 @@ size_t answer_events(const struct event_batch *b, const struct outcome *o, char 
 /* {"error":...,"code":...,"offset":...,"detail":...}: a member that is NULL or negative
  * is left out; cut to fit out_bytes, still valid JSON for out_bytes >= 256. */
 size_t answer_error(const struct answer_error *e, char *out, size_t out_bytes);
+
+/* The same for a request that a route refuses as a whole: the route's own body where it
+ * has one (own NULL: it has none). */
+size_t answer_refusal(const struct refused_body *own, int status,
+                      const struct answer_error *e, char out[ANSWER_REFUSAL_BYTES]);

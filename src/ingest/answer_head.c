@@ -20,8 +20,14 @@ void answer_head_common(const struct route *route, const struct policy_request *
     }
 }
 
-void answer_head_refused(const struct refused *no, const char *retry_after,
-                         const char *common, char out[HEAD_BYTES])
+static const char *type_line(const struct refused_body *own)
+{
+    return own == NULL ? "" : own->type_line;
+}
+
+void answer_head_refused(const struct refused *no, const struct refused_body *own,
+                         const char *retry_after, const char *common,
+                         char out[HEAD_BYTES])
 {
     char allow[160] = "", after[40];
 
@@ -33,7 +39,7 @@ void answer_head_refused(const struct refused *no, const char *retry_after,
                        decide_retry_s(no->wait_ms));
         retry_after = after;
     }
-    (void)snprintf(out, HEAD_BYTES, "%s%s%s%s", allow,
+    (void)snprintf(out, HEAD_BYTES, "%s%s%s%s%s", type_line(own), allow,
                    no->status == 429 || no->auth == AUTH_UNREADABLE ? retry_after : "",
                    no->status != 401 ? ""
                    : no->challenge != NULL
@@ -56,11 +62,17 @@ const char *answer_head_outcome(const struct outcome *o, const char *retry_after
     const struct answer_plan *a = o->answer;
 
     if (UNLIKELY(o->status == 429)) {
-        (void)snprintf(out, HEAD_BYTES, "%s%s", retry_after, common);
+        (void)snprintf(out, HEAD_BYTES, "%s%s%s", type_line(o->refused_body),
+                       retry_after, common);
         return out;
     }
     if (UNLIKELY(o->status == 401)) {
-        (void)snprintf(out, HEAD_BYTES, "%s%s", challenge(o), common);
+        (void)snprintf(out, HEAD_BYTES, "%s%s%s", type_line(o->refused_body),
+                       challenge(o), common);
+        return out;
+    }
+    if (UNLIKELY(o->refused_body != NULL)) {
+        (void)snprintf(out, HEAD_BYTES, "%s%s", type_line(o->refused_body), common);
         return out;
     }
     if (LIKELY(a == NULL ||

@@ -26,13 +26,15 @@ static const char *kept(const struct waiter *w)
 static void refuse_kept(struct ingest *in, struct waiter *w, uint32_t n_events,
                         int status, const char *headers, const struct answer_error *e)
 {
-    char lines[CORS_BYTES + 256];
+    char lines[CORS_BYTES + TYPE_LINE_BYTES + 256];
     const char *common = w->headers_bytes > 0 ? kept(w) + w->own_bytes : "";
 
-    (void)snprintf(lines, sizeof lines, "%s%s", headers, common);
-    refuse_with(
-        &(struct answering){in, w->req, w, w->account, &w->mark, n_events, NULL},
-        status, lines, e);
+    (void)snprintf(lines, sizeof lines, "%s%s%s",
+                   w->refused_body == NULL ? "" : w->refused_body->type_line, headers,
+                   common);
+    refuse_with(&(struct answering){in, w->req, w, w->account, &w->mark, n_events, NULL,
+                                    w->refused_body},
+                status, lines, e);
 }
 
 /* Before the last bracket. */

@@ -237,6 +237,11 @@ static enum store_result accept_body(struct ingest *in, struct http_request *r,
         p->reserved = 0;
     }
     w->own_answer = o->answer != NULL;
+    if (UNLIKELY(refused_body_of(p->route) != NULL)) {
+        w->refused_body = refused_body_of(p->route);
+        w->binding = p->binding;
+        binding_hold(w->binding);
+    }
     stored = store_events(in, p->binding, p->route, w);
     if (stored != STORE_OK) {
         waiter_put(in, w);
@@ -262,7 +267,7 @@ static void answer_kept(struct ingest *in, struct http_request *r,
     w->req = r;
     w->mark = p->mark;
     w->status = o->status;
-    w->own_answer = o->answer != NULL;
+    w->own_answer = o->answer != NULL || o->refused_body != NULL;
     await_commit(in, p, o, w);
 }
 
@@ -462,11 +467,11 @@ void ingest_free(struct ingest *in)
     if (in->current != NULL) {
         commit_turn(in);
         http_server_free(in->http);
+        waiters_put(in, in->syncing); /* they may hold a binding */
         bindings_retire(in);
         binding_free(in->candidate);
         binding_free(in->current); /* no request holds it now */
     }
-    waiters_put(in, in->syncing);
     ev_prepare_stop(in->conf.loop, &in->prepare);
     ev_check_stop(in->conf.loop, &in->check);
     ev_async_stop(in->conf.loop, &in->synced);

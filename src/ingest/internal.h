@@ -67,7 +67,9 @@ struct waiter {
     bool own_answer;        /* the route's: nothing is added to it */
     bool same_unstored;     /* and it is given also when the events are lost */
     uint32_t own_bytes;     /* of its headers: the lines of this answer alone, first */
-    uint32_t n_syncs;       /* streams whose sync or sinks it waits for */
+    const struct refused_body *refused_body; /* if its events are lost; NULL */
+    struct binding *binding; /* whose it is, held; NULL: refused_body is */
+    uint32_t n_syncs;        /* streams whose sync or sinks it waits for */
     struct {
         int stream;
         bool delivered;     /* for its sinks */
@@ -271,8 +273,9 @@ struct answering {
     struct waiter *w; /* of a request that waited; NULL: r is the one in hand */
     struct account *account;
     const struct request_mark *mark;
-    uint32_t n_events;            /* that are refused with it */
-    const struct policy *hook_of; /* whose hook gave the code; NULL: sluice gave it */
+    uint32_t n_events;              /* that are refused with it */
+    const struct policy *hook_of;   /* whose hook gave the code; NULL: sluice gave it */
+    const struct refused_body *own; /* the route's; NULL: the usual one */
 };
 void refuse_with(const struct answering *a, int status, const char *headers,
                  const struct answer_error *e);

@@ -32,6 +32,8 @@ struct waiter *waiter_get(struct ingest *in)
     w->own_answer = false;
     w->same_unstored = false;
     w->own_bytes = 0;
+    w->refused_body = NULL;
+    w->binding = NULL;
     w->long_answer = NULL;
     w->headers_bytes = 0;
     w->line = NULL;
@@ -64,6 +66,10 @@ void waiter_put(struct ingest *in, struct waiter *w)
     in->n_delivering -= w->delivering;
     if (UNLIKELY(w->line != NULL)) {
         access_drop(in, w->line);
+    }
+    if (UNLIKELY(w->binding != NULL)) {
+        binding_drop(w->binding);
+        w->binding = NULL;
     }
     free(w->long_answer);
     w->long_answer = NULL;

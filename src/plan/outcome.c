@@ -52,8 +52,9 @@ static void take_answer(const struct answer_plan *a, const struct event_batch *b
         o->status = a->status;
         o->location = location;
         o->wait_ms = 0;
-    } else if (o->status == 422) {
-        o->status = a->refused;
+    } else {
+        o->status = o->status == 422 ? a->refused : o->status;
+        o->refused_body = a->refused_body;
     }
 }
 
@@ -104,6 +105,31 @@ void outcome_of(const struct route *r, const struct event_batch *b, struct outco
     if (UNLIKELY(r->answer != NULL)) {
         take_answer(r->answer, b, o);
     }
+}
+
+static bool gives_status(const struct event *ev, int status)
+{
+    return status == 500   ? strcmp(ev->code, "policy_error") == 0
+           : status == 429 ? (ev->flags & EVENT_RETRY) != 0
+                           : true;
+}
+
+const struct event *outcome_reason(const struct outcome *o, const struct event_batch *b)
+{
+    const struct event *first = NULL;
+
+    for (uint32_t i = 0; i < b->n; i++) {
+        const struct event *ev = &b->events[i];
+
+        if (ev->fate != EVENT_REJECT) {
+            continue;
+        }
+        if (gives_status(ev, o->status)) {
+            return ev;
+        }
+        first = first == NULL ? ev : first;
+    }
+    return first;
 }
 
 int outcome_of_scan(enum scan_result r, const char **code)

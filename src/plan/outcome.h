@@ -23,6 +23,7 @@ struct outcome {
     bool store;       /* false: a route with partial = false refuses all */
     const struct answer_plan *answer; /* the route's own, of accepted events; NULL */
     const char *location;             /* where it redirects; NULL: nowhere */
+    const struct refused_body *refused_body; /* the route's own, of a refusal; NULL */
 };
 
 /* 202 unless every event of a non-empty batch was rejected (422; or 500 when
@@ -38,6 +39,11 @@ bool outcome_keeps_refused(const struct route *r);
  * refused events are kept as dead letters, because the client does not hear of them.
  * Where one of them may pass later, outcome_of refuses the whole batch instead. */
 void outcome_keep_refused(const struct route *r, struct event_batch *b);
+
+/* Of a batch of which nothing is stored: the first event that gives the status its reason.
+ * NULL: none was refused. */
+const struct event *outcome_reason(const struct outcome *o,
+                                   const struct event_batch *b);
 
 /* The status of a body that scan_body refused: 400 or 413, and the word for its
  * code: "invalid_json", "too_many_events", "too_deep". */

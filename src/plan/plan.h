@@ -317,7 +317,8 @@ struct answer_plan {
     int refused;         /* 4xx, when all events were refused */
     bool same_refused;   /* the answer of accepted events is given then, too */
     bool same_unstored;  /* and when they could not be stored */
-    const struct location_plan *location; /* NULL: no redirect */
+    const struct location_plan *location;    /* NULL: no redirect */
+    const struct refused_body *refused_body; /* of refusals; NULL: the usual one */
 };
 
 /* Browsers of other origins that may send. */

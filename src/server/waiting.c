@@ -67,14 +67,12 @@ static void on_abort(void *arg, struct http_request *r)
 }
 
 static void on_refusal(void *arg, struct http_request *r, const struct http_view *v,
-                       int status, const char *code, char *lines)
+                       struct http_refusal *no)
 {
-    (void)r;
     (void)arg;
+    (void)r;
     (void)v;
-    (void)status;
-    (void)code;
-    (void)lines;
+    (void)no;
 }
 
 /* If room can't be told, the start is tried. */

@@ -5,6 +5,7 @@
 
 #include "http/encoding.h"
 #include "http/error.h"
+#include "http/http.h"
 #include "ingest/answer.h"
 #include "ingest/answer_head.h"
 #include "ingest/coding.h"
@@ -14,7 +15,7 @@
 #include "policy/run/limits.h"
 #include "testkit/internal.h"
 
-enum { HEADERS_MAX = 256, ERROR_BYTES = 2048 };
+enum { HEADERS_MAX = 256 };
 
 void *kit_take(struct sluice_kit *k, size_t n)
 {
@@ -29,17 +30,19 @@ static struct str str_in(struct sluice_kit_text t)
     return (struct str){t.p, t.n};
 }
 
-static void refuse(struct sluice_kit *k, const struct refused *no, const char *common,
+static void refuse(struct sluice_kit *k, const struct route *route,
+                   const struct refused *no, const char *common,
                    struct sluice_kit_answer *out)
 {
-    char *text = kit_take(k, ERROR_BYTES), *lines = kit_take(k, HEAD_BYTES);
+    const struct refused_body *own = refused_body_of(route);
+    char *text = kit_take(k, ANSWER_REFUSAL_BYTES), *lines = kit_take(k, HEAD_BYTES);
     size_t n;
 
-    answer_head_refused(no, "Retry-After: 1\r\n", common, lines);
+    answer_head_refused(no, own, "Retry-After: 1\r\n", common, lines);
     out->status = (uint32_t)no->status;
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     out->body.p = text;
-    out->body.n = answer_error(&no->error, text, ERROR_BYTES);
+    out->body.n = answer_refusal(own, no->status, &no->error, text);
     out->code = no->error.code;
     if (no->error.detail != NULL) { /* it may lie in no */
         n = strlen(no->error.detail) + 1;
@@ -47,19 +50,29 @@ static void refuse(struct sluice_kit *k, const struct refused *no, const char *c
     }
 }
 
-static void refuse_http(struct sluice_kit *k, const struct http_error *e,
-                        struct sluice_kit_answer *out)
+static void refuse_http(struct sluice_kit *k, const struct policy_request *r,
+                        const struct http_error *e, struct sluice_kit_answer *out)
 {
     struct http_error *kept = kit_take(k, sizeof *kept);
-    char *text = kit_take(k, ERROR_BYTES);
-    const char *lines = http_error_lines(e->status);
+    char *text = kit_take(k, HTTP_REFUSAL_BYTES),
+         *lines = kit_take(k, HTTP_LINES_BYTES);
+    char allow[160];
+    const struct refused_body *own = refused_body_of(plan_route(
+        policy_plan(k->policy), r->listener, r->method, r->path, allow, sizeof allow));
 
     *kept = *e;
+    (void)snprintf(lines, HTTP_LINES_BYTES, "%s%s", own == NULL ? "" : own->type_line,
+                   http_error_lines(e->status));
     out->status = (uint32_t)e->status;
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     out->body.p = text;
     out->body.n =
-        http_error_text(e->status, e->code, kept->detail, e->limit, text, ERROR_BYTES);
+        own == NULL
+            ? http_error_text(e->status, e->code, kept->detail, e->limit, text,
+                              HTTP_REFUSAL_BYTES)
+            : refused_body_write(
+                  own, &(struct refused_reason){e->status, e->code, kept->detail},
+                  text);
     out->code = e->code;
     out->message = kept->detail;
 }
@@ -80,14 +93,14 @@ static bool acceptable(struct sluice_kit *k, const struct policy_request *r, siz
     } else {
         return true;
     }
-    refuse_http(k, &e, out);
+    refuse_http(k, r, &e, out);
     return false;
 }
 
 /* The body as it is decided on, SCAN_PAD bytes after it. False: refused. */
-static bool open_body(struct sluice_kit *k, struct sluice_kit_text sent,
-                      enum http_encoding how, struct str *body,
-                      struct sluice_kit_answer *out)
+static bool open_body(struct sluice_kit *k, const struct policy_request *req,
+                      struct sluice_kit_text sent, enum http_encoding how,
+                      struct str *body, struct sluice_kit_answer *out)
 {
     uint64_t max = policy_plan(k->policy)->server.max_body;
     char *copy = kit_take(k, sent.n + SCAN_PAD);
@@ -102,7 +115,7 @@ static bool open_body(struct sluice_kit *k, struct sluice_kit_text sent,
     }
     if (r != ENCODING_OK) {
         e = http_error_inflate(r, max);
-        refuse_http(k, &e, out);
+        refuse_http(k, req, &e, out);
     }
     return r == ENCODING_OK;
 }
@@ -235,11 +248,11 @@ static void decide(struct sluice_kit *k, struct policy_request *r,
     }
     ok = ok && coding_of(a.route, a.shape, r, how, &how, &no);
     if (!ok) {
-        refuse(k, &no, common, out);
+        refuse(k, a.route, &no, common, out);
         return;
     }
     r->sent = str_in(req->body);
-    if (open_body(k, req->body, how, &a.body, out)) {
+    if (open_body(k, r, req->body, how, &a.body, out)) {
         ok = decide_body(k->state, a.route, a.shape, r, a.body, &k->batch, NULL,
                          &raised, &no);
         if (a.route->limits != NULL) {
@@ -248,7 +261,7 @@ static void decide(struct sluice_kit *k, struct policy_request *r,
         if (ok) {
             accept(k, &a, common, out);
         } else {
-            refuse(k, &no, common, out);
+            refuse(k, a.route, &no, common, out);
             if (no.auth == AUTH_OK && !no.limited) {
                 refusals_of_body(k, &a, &no, out);
             }

@@ -1,4 +1,5 @@
 /* A route's own answer in the description to that of a plan. */
+#include "plan/refused_body.h"
 #include "policy/build/internal.h"
 
 static enum fill_kind fill_kind_of(struct build *b)
@@ -66,6 +67,40 @@ static const struct location_plan *build_location(struct build *b)
     return l;
 }
 
+static void build_codes(struct build *b, struct refused_body *f)
+{
+    struct refused_code *list;
+
+    f->n_codes = field_open(b, "codes");
+    list = build_room(b, f->n_codes * sizeof *list);
+    for (uint32_t i = 0; i < f->n_codes; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        list[i] =
+            (struct refused_code){field_text(b, "name"), (int)field_whole(b, "status"),
+                                  field_text(b, "word")};
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    f->codes = list;
+}
+
+static const struct refused_body *build_refused_body(struct build *b)
+{
+    struct refused_body *f = NULL;
+
+    (void)field_open(b, "refused_body");
+    if (lua_istable(b->L, -1)) {
+        f = build_room(b, sizeof *f);
+        build_fill(b, "fill", &f->fill);
+        build_codes(b, f);
+        f->other = field_text(b, "other");
+        f->plain = field_flag(b, "plain");
+        f->type_line = field_text(b, "type_line").p;
+    }
+    lua_pop(b->L, 1);
+    return f;
+}
+
 void build_answer(struct build *b, struct route *r)
 {
     struct answer_plan *a;
@@ -86,6 +121,7 @@ void build_answer(struct build *b, struct route *r)
         build_fill(b, "item", &a->item);
         build_fill(b, "item_refused", &a->item_refused);
         a->location = build_location(b);
+        a->refused_body = build_refused_body(b);
         r->answer = a;
     }
     lua_pop(b->L, 1);

@@ -421,14 +421,12 @@ static void on_abort(void *arg, struct http_request *r)
 }
 
 static void on_refusal(void *arg, struct http_request *r, const struct http_view *v,
-                       int status, const char *code, char *lines)
+                       struct http_refusal *no)
 {
-    (void)r;
-    (void)code;
     (void)arg;
+    (void)r;
     (void)v;
-    (void)lines;
-    (void)status;
+    (void)no;
 }
 
 static struct http_listener options_of(const struct server *s)

@@ -15,7 +15,7 @@ static const char *refusal(int status, double wait_ms)
     const struct refused no = {
         .status = status, .wait_ms = wait_ms, .allow = "POST, PUT"};
 
-    answer_head_refused(&no, "Retry-After: 9\r\n", "X: y\r\n", out);
+    answer_head_refused(&no, NULL, "Retry-After: 9\r\n", "X: y\r\n", out);
     return out;
 }
 
@@ -55,6 +55,29 @@ static void an_outcome_has_the_type_of_its_own_answer(void **state)
                         answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
 }
 
+/* http knows a type of the owner's by the first line. */
+static void the_type_of_a_refusal_comes_first(void **state)
+{
+    const struct refused_body own = {.type_line = "Content-Type: text/plain\r\n"};
+    const struct refused no = {.status = 401, .allow = ""};
+    struct outcome o = {.status = 400, .refused_body = &own};
+
+    (void)state;
+    answer_head_refused(&no, &own, "R: 1\r\n", "X: y\r\n", out);
+    assert_string_equal("Content-Type: text/plain\r\n"
+                        "WWW-Authenticate: Basic realm=\"sluice\"\r\nX: y\r\n",
+                        out);
+    assert_string_equal("Content-Type: text/plain\r\nX: y\r\n",
+                        answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
+    o.status = 429;
+    assert_string_equal("Content-Type: text/plain\r\nR: 1\r\nX: y\r\n",
+                        answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
+    o.status = 401;
+    assert_string_equal("Content-Type: text/plain\r\n"
+                        "WWW-Authenticate: Basic realm=\"sluice\"\r\nX: y\r\n",
+                        answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
+}
+
 static void only_a_route_with_cors_has_its_lines(void **state)
 {
     const struct cors_plan cors = {.any = true, .headers = ""};
@@ -78,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_refusal_says_what_its_status_asks_for),
         cmocka_unit_test(an_outcome_has_the_type_of_its_own_answer),
+        cmocka_unit_test(the_type_of_a_refusal_comes_first),
         cmocka_unit_test(only_a_route_with_cors_has_its_lines)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,24 @@ refused_events_that_no_answer_tells_are_kept_of_every_body_with_many(void **stat
     }
 }
 
+/* A batch that may pass later is refused for the event that may, not for the first. */
+static void the_reason_fits_the_status(void **state)
+{
+    const struct answer_plan fixed = {.status = 200, .refused = 400, .body = STR("ok")};
+    const struct route silent = {.partial = true, .answer = &fixed};
+    struct outcome o = outcome(&partial, "nln");
+
+    (void)state;
+    assert_int_equal(422, o.status);
+    assert_ptr_equal(&events[0], outcome_reason(&o, &batch));
+    assert_int_equal(429, (o = outcome(&silent, "nl")).status);
+    assert_ptr_equal(&events[1], outcome_reason(&o, &batch));
+    assert_int_equal(500, (o = outcome(&silent, "nlp")).status);
+    assert_ptr_equal(&events[2], outcome_reason(&o, &batch));
+    o = outcome(&partial, "aa");
+    assert_null(outcome_reason(&o, &batch));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,7 +207,8 @@ int main(void)
         cmocka_unit_test(the_status_says_why_all_are_refused),
         cmocka_unit_test(an_event_that_nobody_signed_gets_401),
         cmocka_unit_test(one_refused_event_refuses_a_whole_batch),
-        cmocka_unit_test(a_scan_that_refuses_has_its_status_and_code)};
+        cmocka_unit_test(a_scan_that_refuses_has_its_status_and_code),
+        cmocka_unit_test(the_reason_fits_the_status)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

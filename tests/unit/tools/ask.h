@@ -31,15 +31,12 @@ static inline void ask_on_abort(void *arg, struct http_request *r)
 }
 
 static inline void ask_on_refusal(void *arg, struct http_request *r,
-                                  const struct http_view *v, int status,
-                                  const char *code, char *lines)
+                                  const struct http_view *v, struct http_refusal *no)
 {
     (void)r;
     (void)arg;
     (void)v;
-    (void)status;
-    (void)code;
-    (void)lines;
+    (void)no;
 }
 
 /* All but the handling of a whole request. */
