@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cjson/cJSON.h>
 
@@ -16,6 +15,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/fates.h"
+#include "cli/moment.h"
 #include "cli/sightings.h"
 #include "cli/spool_folder.h"
 #include "server/supervisor.h"
@@ -38,7 +38,8 @@ static bool unsure(const struct sightings *s)
         const struct looked *l = &s->looked[i];
 
         /* Where no path of ids is known, nothing was looked for. */
-        if (l->field[0] == '\0' || l->n_damaged + l->n_unknown + l->n_unread > 0) {
+        if (l->field[0] == '\0' || l->n_damaged + l->n_unknown + l->n_unread > 0 ||
+            holes_any(&l->holes)) {
             return true;
         }
     }
@@ -47,30 +48,14 @@ static bool unsure(const struct sightings *s)
 
 /* ---- text ---- */
 
-static const char *show_time(char out[40], int64_t ms, uint32_t step_ms)
-{
-    const time_t s = (time_t)(ms / 1000);
-    struct tm t;
-    char day[24];
-
-    (void)gmtime_r(&s, &t);
-    (void)strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &t);
-    if (step_ms >= 1000) {
-        (void)snprintf(out, 40, "%sZ", day);
-    } else {
-        (void)snprintf(out, 40, "%s.%03dZ", day, (int)(ms % 1000));
-    }
-    return out;
-}
-
 static void print_place(const struct sighting *g)
 {
-    char when[40];
+    char when[MOMENT_TEXT];
 
     (void)printf("stream=%s position=%u.%u/%lu", g->stream, g->epoch, g->worker,
                  (unsigned long)g->seq);
     if (g->wall_ms != 0) {
-        (void)printf(" accepted=%s", show_time(when, g->wall_ms, g->step_ms));
+        (void)printf(" accepted=%s", moment_text(when, g->wall_ms, g->step_ms));
     }
     if (g->wall_ms != 0 && g->step_ms > 1000) {
         (void)printf(" within=%us", g->step_ms / 1000);
@@ -91,11 +76,11 @@ static void print_place(const struct sighting *g)
 
 static void print_fate(const char *sink, const struct fate *f)
 {
-    char when[40];
+    char when[MOMENT_TEXT];
 
     (void)printf("  sink=%s %s", sink, fate_word(f->kind));
     if (f->time_ms != 0) {
-        (void)printf(" at=%s", show_time(when, f->time_ms, 1));
+        (void)printf(" at=%s", moment_text(when, f->time_ms, 1));
     }
     if (f->batch != 0) {
         (void)printf(" batch=%lu", (unsigned long)f->batch);
@@ -124,7 +109,7 @@ static void print_fate(const char *sink, const struct fate *f)
 
 static void print_looked(const struct looked *l)
 {
-    char from[40], to[40];
+    char from[MOMENT_TEXT], to[MOMENT_TEXT];
 
     if (l->field[0] == '\0') {
         (void)printf(
@@ -136,13 +121,15 @@ static void print_looked(const struct looked *l)
     (void)printf("looked: stream=%s field=%s indexed_events=%lu files=%lu", l->stream,
                  l->field, (unsigned long)l->n_events, (unsigned long)l->n_files);
     if (l->oldest_ms != 0) {
-        (void)printf(" from=%s to=%s", show_time(from, l->oldest_ms, 1),
-                     show_time(to, l->newest_ms, 1));
+        (void)printf(" from=%s to=%s", moment_text(from, l->oldest_ms, 1),
+                     moment_text(to, l->newest_ms, 1));
     }
     (void)printf(" read_events=%lu", (unsigned long)l->n_read);
     if (l->n_unknown > 0) {
         (void)printf(" unknown_events=%lu (neither the index nor a segment has them)",
                      (unsigned long)l->n_unknown);
+    } else if (holes_any(&l->holes)) {
+        (void)printf(" unknown_events=unknown (see its holes)");
     }
     if (l->n_unread > 0) {
         (void)printf(" unread_segments=%lu (the disk does not give them, or they are "
@@ -155,6 +142,7 @@ static void print_looked(const struct looked *l)
                      (unsigned long)l->n_damaged);
     }
     (void)putchar('\n');
+    holes_print(&l->holes, l->stream);
 }
 
 static void print_text(const struct find *f)
@@ -273,6 +261,7 @@ static cJSON *looked_json(const struct looked *l)
     put(o, "damaged_files", (double)l->n_damaged);
     put(o, "unknown_events", (double)l->n_unknown);
     put(o, "unread_segments", (double)l->n_unread);
+    (void)cJSON_AddItemToObject(o, "holes", holes_json(&l->holes));
     if (l->oldest_ms != 0) {
         put(o, "oldest_ms", (double)l->oldest_ms);
         put(o, "newest_ms", (double)l->newest_ms);

@@ -34,6 +34,7 @@ void index_list_free(struct index_list *l)
 {
     free(l->runs);
     free(l->aside);
+    account_free(&l->account);
 }
 
 void index_lists_free(struct index_lists *l)
@@ -43,15 +44,6 @@ void index_lists_free(struct index_lists *l)
     }
     free(l->list);
     *l = (struct index_lists){.n = 0};
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct index_run *x = a, *y = b;
-
-    return x->epoch != y->epoch     ? (x->epoch < y->epoch ? -1 : 1)
-           : x->worker != y->worker ? (x->worker < y->worker ? -1 : 1)
-                                    : (x->first > y->first) - (x->first < y->first);
 }
 
 static void add_field(struct index_list *l, const char *field)
@@ -81,6 +73,33 @@ static void read_field(struct index_list *l, const char *dir)
         field[strcspn(field, "\n")] = '\0';
         add_field(l, field);
         (void)close(fd);
+    }
+}
+
+/* After the files: what was removed meanwhile is not missed then. */
+static void read_account(struct index_list *l, const char *dir)
+{
+    char path[PATH_MAX];
+    struct err e;
+
+    (void)snprintf(path, sizeof path, "%s/" INDEX_ACCOUNT_FILE, dir);
+    switch (account_read(&l->account, path, &e)) {
+    case ACCOUNT_READ:
+        l->has_account = true;
+        break;
+    case ACCOUNT_NONE: /* of an older sluice */
+        break;
+    case ACCOUNT_BAD:
+        l->n_damaged++;
+        break;
+    }
+    if (!l->has_account) {
+        l->account.begin = UINT32_MAX;
+    }
+    account_read_marks(&l->account, path, 0);
+    l->has_account |= l->account.n_gaps > 0;
+    for (uint32_t i = 0; i < l->account.n_epochs; i++) {
+        add_field(l, l->account.epochs[i].field);
     }
 }
 
@@ -114,15 +133,14 @@ static bool list_names(struct index_list *l, const char *dir, struct err *e)
     }
     rc = errno;
     (void)closedir(at);
-    if (l->n > 1) {
-        qsort(l->runs, l->n, sizeof *l->runs, by_place);
-    }
+    index_runs_sort(l->runs, l->n);
     return rc == 0 || err_errno(e, rc, "%s", dir);
 }
 
 static void count(struct index_list *l, const struct index_head *h)
 {
     l->n_events += h->n_events;
+    l->n_lost += h->n_lost;
     if (h->n_events > 0) {
         l->oldest_ms = l->oldest_ms == 0 || h->oldest_ms < l->oldest_ms ? h->oldest_ms
                                                                         : l->oldest_ms;
@@ -180,6 +198,7 @@ bool index_list_read(struct index_list *l, const char *spool, const char *stream
         }
     }
     l->n = n;
+    read_account(l, dir);
     index_free(&f);
     return true;
 }
@@ -196,30 +215,6 @@ uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t
         }
     }
     return seq;
-}
-
-uint64_t index_list_unknown(const struct index_list *l, const struct index_run *runs,
-                            uint32_t n)
-{
-    struct index_run *all = mem_alloc((l->n + n + 1) * sizeof *all);
-    uint64_t unknown = 0, end = 0;
-
-    if (l->n > 0) {
-        memcpy(all, l->runs, l->n * sizeof *all);
-    }
-    if (n > 0) {
-        memcpy(all + l->n, runs, n * sizeof *all);
-    }
-    qsort(all, l->n + n, sizeof *all, by_place);
-    for (uint32_t i = 0; i < l->n + n; i++) {
-        const bool next = i > 0 && all[i].epoch == all[i - 1].epoch &&
-                          all[i].worker == all[i - 1].worker;
-
-        unknown += next && all[i].first > end ? all[i].first - end : 0;
-        end = next && end > all[i].end ? end : all[i].end;
-    }
-    free(all);
-    return unknown;
 }
 
 uint64_t index_list_missing(const struct index_list *l, const struct index_run *runs,

@@ -10,14 +10,10 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "index/account.h"
 
 struct err;
 struct index_file;
-
-struct index_run {
-    uint32_t epoch, worker;
-    uint64_t first, end;
-};
 
 enum { INDEX_LIST_FIELDS = 8 };
 
@@ -30,6 +26,9 @@ struct index_list {
     struct index_run *aside; /* files that the server set aside; end: unknown */
     uint32_t n_aside, aside_room;
     uint64_t n_damaged, n_events;
+    uint64_t n_lost;        /* events that were gone when the index came to them */
+    struct account account; /* what the index is to have; if has_account */
+    bool has_account;
     int64_t oldest_ms, newest_ms; /* 0: it has no event */
 };
 
@@ -51,11 +50,6 @@ void index_lists_free(struct index_lists *l);
 typedef bool index_list_fn(void *arg, struct index_file *f);
 bool index_list_read(struct index_list *l, const char *spool, const char *stream,
                      index_list_fn *fn, void *arg, struct err *e) MUST_USE;
-
-/* Sequences that neither the files nor the n further runs (of segments) have, although
- * both earlier and later ones of their shard are there. */
-uint64_t index_list_unknown(const struct index_list *l, const struct index_run *runs,
-                            uint32_t n);
 
 /* Files that were set aside, and of which neither a file nor one of the n further runs
  * (of segments) has the beginning. */

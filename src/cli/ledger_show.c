@@ -102,7 +102,7 @@ bool ledger_unsure(const struct ledger_stream *l)
 {
     return l->tallies.n_unknown + l->tallies.index.n_damaged + l->tallies.n_unread >
                0 ||
-           l->unread[0] != '\0';
+           holes_any(&l->tallies.holes) || l->unread[0] != '\0';
 }
 
 /* No journal tells what became of the events. */
@@ -120,6 +120,7 @@ void ledger_show_unsure(const struct ledger_stream *l)
                      l->tallies.stream, l->tallies.n_unknown,
                      l->tallies.index.n_damaged, l->tallies.n_unread,
                      l->unread[0] == '\0' ? "" : " unread: ", l->unread);
+        holes_print(&l->tallies.holes, l->tallies.stream);
     }
 }
 
@@ -145,6 +146,7 @@ static void print_total(const struct ledger_stream *l)
         (void)printf(" unread_segments=%" PRIu64, l->tallies.n_unread);
     }
     (void)putchar('\n');
+    holes_print(&l->tallies.holes, l->tallies.stream);
     for (uint32_t k = 0; k < l->n_sinks; k++) {
         print_counts(l->sinks[k].sink, &t->by[k]);
     }
@@ -208,6 +210,7 @@ cJSON *ledger_json(const struct ledger_stream *l, bool every)
     put(o, "unknown", l->tallies.n_unknown);
     put(o, "damaged_files", l->tallies.index.n_damaged);
     put(o, "unread_segments", l->tallies.n_unread);
+    (void)cJSON_AddItemToObject(o, "holes", holes_json(&l->tallies.holes));
     if (l->unread[0] != '\0') {
         (void)cJSON_AddStringToObject(o, "unread", l->unread);
     }

@@ -44,41 +44,11 @@ struct search {
     const struct index_file *file;
 };
 
-/* ---- the list ---- */
-
-static struct sighting *find(struct search *s, uint32_t epoch, uint32_t worker,
-                             uint64_t seq)
-{
-    const char *stream = s->out->looked[s->stream].stream;
-
-    for (uint32_t i = 0; i < s->out->n; i++) {
-        struct sighting *g = &s->out->list[i];
-
-        if (g->seq == seq && g->epoch == epoch && g->worker == worker &&
-            strcmp(g->stream, stream) == 0) {
-            return g;
-        }
-    }
-    return NULL;
-}
-
-/* NULL: there are too many. */
+/* The sighting of that event of the stream that is searched; NULL: there are too many. */
 static struct sighting *add(struct search *s, uint32_t epoch, uint32_t worker,
                             uint64_t seq)
 {
-    struct sighting *g = find(s, epoch, worker, seq);
-
-    if (g != NULL) {
-        return g;
-    }
-    if (s->out->n == SIGHTINGS_MAX) {
-        s->out->more++;
-        return NULL;
-    }
-    g = &s->out->list[s->out->n++];
-    *g = (struct sighting){.epoch = epoch, .worker = worker, .seq = seq};
-    (void)snprintf(g->stream, sizeof g->stream, "%s", s->out->looked[s->stream].stream);
-    return g;
+    return sightings_add(s->out, s->out->looked[s->stream].stream, epoch, worker, seq);
 }
 
 /* ---- the streams, and their segments ---- */
@@ -222,6 +192,7 @@ static bool search_index(struct search *s, struct err *e)
         l->n_files = list->n;
         l->n_damaged = list->n_damaged;
         l->n_events = list->n_events;
+        l->n_unknown = list->n_lost;
         l->oldest_ms = list->oldest_ms;
         l->newest_ms = list->newest_ms;
         if (list->n_fields > 0) {
@@ -422,24 +393,15 @@ static void count_unknown(struct search *s)
                 runs[n++] = (struct index_run){g->epoch, g->worker, g->first, end};
             }
         }
-        s->out->looked[i].n_unknown += index_list_unknown(&s->indexes.list[i], runs, n);
+        holes_of(&s->indexes.list[i], runs, n, s->want->since_ms, INT64_MAX,
+                 &s->out->looked[i].holes);
+        s->out->looked[i].n_unknown += s->out->looked[i].holes.n_events;
         s->out->looked[i].n_damaged += index_list_missing(&s->indexes.list[i], runs, n);
     }
     free(runs);
 }
 
 /* ---- the whole ---- */
-
-static int by_position(const void *a, const void *b)
-{
-    const struct sighting *x = a, *y = b;
-    const int c = strcmp(x->stream, y->stream);
-
-    return c != 0                   ? c
-           : x->epoch != y->epoch   ? (x->epoch < y->epoch ? -1 : 1)
-           : x->worker != y->worker ? (x->worker < y->worker ? -1 : 1)
-                                    : (x->seq > y->seq) - (x->seq < y->seq);
-}
 
 static void close_search(struct search *s)
 {
@@ -477,23 +439,14 @@ bool sightings_find(const struct sightings_wanted *w, struct sightings *out,
 
     for (int i = 0; !ok && i < TRIES; i++) {
         sightings_free(out);
-        out->list = mem_alloc(SIGHTINGS_MAX * sizeof *out->list);
+        sightings_begin(out);
         (void)err_set(e, "%s", "");
         ok = try_once(&s, e);
         if (!ok && e->text[0] != '\0') {
             return false;
         }
     }
-    if (out->n > 1) {
-        qsort(out->list, out->n, sizeof *out->list, by_position);
-    }
+    sightings_sort(out);
     return ok ||
            err_set(e, "%s: segments went away while they were read; try again", w->dir);
-}
-
-void sightings_free(struct sightings *s)
-{
-    free(s->list);
-    free(s->looked);
-    *s = (struct sightings){.list = NULL};
 }

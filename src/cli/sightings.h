@@ -14,6 +14,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "cli/holes.h"
 
 struct err;
 
@@ -46,9 +47,8 @@ struct looked {
     uint64_t n_damaged;           /* of these files, not believed */
     uint64_t n_read;              /* events whose bytes were read */
     uint64_t n_unread;            /* segments that can't be read */
-    uint64_t
-        n_unknown; /* events between others that neither an index file nor a segment
-                           has */
+    uint64_t n_unknown; /* events that neither an index file nor a segment has */
+    struct holes holes; /* of these, where they are missing */
 };
 
 struct sightings {
@@ -67,7 +67,19 @@ struct sightings_wanted {
     int64_t since_ms;   /* accepted at or after; 0: any time */
 };
 
+/* ---- sightings.c ---- */
+
 /* False and *e: the spool can't be read. */
 bool sightings_find(const struct sightings_wanted *w, struct sightings *out,
                     struct err *e) MUST_USE;
+
+/* ---- sightings_list.c ---- */
+
 void sightings_free(struct sightings *s);
+
+/* For the search: */
+void sightings_begin(struct sightings *s);
+/* The event's sighting, in the list already or new; NULL: there are too many. */
+struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t epoch,
+                               uint32_t worker, uint64_t seq);
+void sightings_sort(struct sightings *s);

@@ -26,6 +26,7 @@ struct tallying {
     int64_t since_ms, until_ms; /* whole minutes */
     struct segment_listed *segments;
     uint32_t n_segments, room;
+    uint32_t n_of_files; /* rows */
     struct ids *ids;
 };
 
@@ -227,23 +228,32 @@ static int by_place(const void *a, const void *b)
                                     : (x->seq > y->seq) - (x->seq < y->seq);
 }
 
-/* Sequences between two rows of a shard are events whose index and bytes are gone. Then
- * only the rows that are asked for stay. */
+/* What neither the files nor the rows of segments have. Before the rows are sorted. */
+static void find_holes(struct tallying *y)
+{
+    struct tallies *t = y->t;
+    const uint32_t n = t->n - y->n_of_files;
+    struct index_run *runs = mem_alloc((n + 1) * sizeof *runs);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tally_row *r = &t->rows[y->n_of_files + i];
+
+        runs[i] = (struct index_run){r->epoch, r->worker, r->seq, r->seq + r->n};
+    }
+    holes_of(&t->index, runs, n, y->since_ms, y->until_ms, &t->holes);
+    t->n_unknown = t->index.n_lost + t->holes.n_events;
+    free(runs);
+}
+
+/* Only the rows that are asked for stay. */
 static void finish(struct tallying *y)
 {
     struct tallies *t = y->t;
     uint32_t n = 0;
 
+    find_holes(y);
     if (t->n > 1) {
         qsort(t->rows, t->n, sizeof *t->rows, by_place);
-    }
-    for (uint32_t i = 0; i < t->n; i++) {
-        const struct tally_row *r = &t->rows[i], *last = i == 0 ? r : &t->rows[i - 1];
-
-        if (i > 0 && last->epoch == r->epoch && last->worker == r->worker &&
-            r->seq > last->seq + last->n) {
-            t->n_unknown += r->seq - last->seq - last->n;
-        }
     }
     for (uint32_t i = 0; i < t->n; i++) {
         if (t->rows[i].wall_ms >= y->since_ms && t->rows[i].wall_ms < y->until_ms) {
@@ -265,6 +275,7 @@ static bool try_once(struct tallying *y, struct err *e)
                      t->stream);
     }
     if (ok) {
+        y->n_of_files = t->n;
         y->ids = ids_new(t->index.fields[0], e);
         ok = y->ids != NULL && read_tail(y, e);
         count_missing(y);
@@ -313,6 +324,7 @@ void tallies_free(struct tallies *t)
     free(t->rows);
     free(t->shards);
     free(t->tail);
+    holes_free(&t->holes);
     index_list_free(&t->index);
     *t = (struct tallies){.n = 0};
 }

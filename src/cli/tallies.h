@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "cli/holes.h"
 #include "cli/index_list.h"
 
 struct entry;
@@ -38,9 +39,9 @@ struct tallies {
         uint32_t epoch, worker;
     } * shards; /* that have segments */
     uint32_t n_shards;
-    uint64_t
-        n_unknown; /* sequences between them that neither a file nor a segment has */
-    uint64_t n_unread; /* segments that can't be read */
+    uint64_t n_unknown; /* events of the period that neither a file nor a segment has */
+    struct holes holes; /* of these, where they are missing */
+    uint64_t n_unread;  /* segments that can't be read */
 };
 
 /* False and *e: the spool can't be read, or the stream has no index. Rows from the

@@ -76,6 +76,16 @@ uint64_t index_end(const struct index_builder *b)
     return b->next;
 }
 
+int64_t index_oldest_ms(const struct index_builder *b)
+{
+    int64_t oldest = b->n_rows == 0 ? 0 : b->rows[0].wall_ms;
+
+    for (uint32_t i = 0; i < b->n_rows; i++) {
+        oldest = b->rows[i].wall_ms < oldest ? b->rows[i].wall_ms : oldest;
+    }
+    return oldest;
+}
+
 int64_t index_newest_ms(const struct index_builder *b)
 {
     int64_t newest = 0;
@@ -219,10 +229,10 @@ void index_add(struct index_builder *b, const char *id, size_t n)
     b->next++;
 }
 
-void index_lose(struct index_builder *b, uint64_t n)
+void index_lose(struct index_builder *b, uint64_t n, bool promised)
 {
     b->next += n;
-    b->n_lost += n;
+    b->n_lost += promised ? n : 0;
     b->apart = true;
 }
 

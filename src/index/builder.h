@@ -32,7 +32,8 @@ bool index_has_room(const struct index_builder *b, uint32_t n);
 uint64_t index_first(const struct index_builder *b);
 /* The sequence that comes next. */
 uint64_t index_end(const struct index_builder *b);
-/* When its newest event was accepted; 0: it has none. */
+/* When its oldest and its newest event were accepted; 0: it has none. */
+int64_t index_oldest_ms(const struct index_builder *b);
 int64_t index_newest_ms(const struct index_builder *b);
 
 /* The events that follow were accepted then. */
@@ -41,8 +42,8 @@ void index_block(struct index_builder *b, int64_t wall_ms, uint64_t policy8);
 void index_add(struct index_builder *b, const char *id, size_t n);
 /* The next n events, by their fingerprints; PRINT_NONE: it has no id. There is room. */
 void index_add_prints(struct index_builder *b, const uint64_t *prints, uint32_t n);
-/* The next n sequences are gone. */
-void index_lose(struct index_builder *b, uint64_t n);
+/* The next n sequences are gone; promised: they were events that clients count on. */
+void index_lose(struct index_builder *b, uint64_t n, bool promised);
 
 /* Its file, on stable storage when this returns true: under another name first, so that
  * a crash leaves all of it or nothing. False and *e: there is no such file. *bytes: its

@@ -23,6 +23,8 @@
 #define TELL_NS 60000000000ull /* between two log lines of it */
 #define TRIM_NS 10000000000ull /* between two looks at the ages */
 
+enum { TRIM_MAX = 256 /* files that go in one turn */ };
+
 /* ---- the files that there are ---- */
 
 static void add_known(struct indexer *x, const struct index_known *k)
@@ -235,6 +237,7 @@ void index_put(struct indexer *x, struct index_reader *r)
 
     if (x->n_pending == INDEX_PENDING_MAX) {
         stats_add(x->n_dropped, index_end(x->pending[0].builder) - x->pending[0].first);
+        index_account_dropped(x, &x->pending[0]);
         drop_first(x);
     }
     p = &x->pending[x->n_pending++];
@@ -242,7 +245,8 @@ void index_put(struct indexer *x, struct index_reader *r)
                                 .epoch = r->epoch,
                                 .worker = r->worker,
                                 .first = index_first(r->builder)};
-    (void)snprintf(p->field, sizeof p->field, "%s", x->field);
+    (void)snprintf(p->field, sizeof p->field, "%s",
+                   r->field != NULL ? r->field : x->field);
     r->builder = NULL;
     r->n_bytes = 0;
     index_try_again(x, false);
@@ -265,22 +269,32 @@ static uint32_t oldest(const struct indexer *x)
     return k;
 }
 
-static void remove_file(struct indexer *x, uint32_t i)
+/* Takes file i off the list: what it has is not missed then. */
+static struct index_known take_off(struct indexer *x, uint32_t i)
 {
-    const struct index_known *k = &x->files[i];
+    const struct index_known k = x->files[i];
+
+    x->n_bytes -= k.bytes;
+    stats_set(x->bytes, x->n_bytes);
+    x->files[i] = x->files[--x->n_files];
+    account_drop(&x->account, k.epoch, k.worker, k.end);
+    return k;
+}
+
+static void remove_file(const struct indexer *x, const struct index_known *k)
+{
     char path[PATH_MAX];
 
     (void)index_path(path, sizeof path, x->dir, k->epoch, k->worker, k->first);
     (void)unlink(path);
-    x->n_bytes -= k->bytes;
-    stats_set(x->bytes, x->n_bytes);
-    x->files[i] = x->files[--x->n_files];
 }
 
 void index_trim(struct indexer *x)
 {
     const uint64_t now_ns = clock_mono_ns();
     const int64_t keep_ms = atomic_load(&x->keep_ms);
+    struct index_known gone[TRIM_MAX];
+    uint32_t n = 0;
     int64_t now_ms;
 
     if (now_ns - x->trimmed_ns < TRIM_NS) {
@@ -290,14 +304,23 @@ void index_trim(struct indexer *x)
     /* A wall clock that has jumped ahead must not remove all. */
     now_ms =
         keyclock_now(&x->clock, clock_wall_ms(), (int64_t)(now_ns / 1000000), keep_ms);
-    while (x->n_files > 0) {
+    while (x->n_files > 0 && n < TRIM_MAX) {
         const uint32_t k = oldest(x);
 
         if (x->n_bytes <= atomic_load(&x->max_bytes) &&
             x->files[k].newest_ms + keep_ms >= now_ms) {
-            return;
+            break;
         }
-        remove_file(x, k);
+        gone[n++] = take_off(x, k);
+    }
+    if (account_expire(&x->account, now_ms - keep_ms) || n > 0) {
+        index_account_write(x); /* before: nothing is missing that was removed */
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        remove_file(x, &gone[i]);
+    }
+    if (n == TRIM_MAX) {
+        x->trimmed_ns = now_ns - TRIM_NS; /* there may be more */
     }
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/folder.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "plan/plan.h"
 #include "server/index/internal.h"
@@ -53,6 +54,7 @@ static void indexer_free(struct indexer *x)
         index_builder_free(x->pending[i].builder);
     }
     ids_free(x->ids);
+    account_free(&x->account);
     stats_disown(x);
     latch_fini(&x->ended);
     latch_fini(&x->stopped);
@@ -67,7 +69,6 @@ static void take_field(struct indexer *x, const char wanted[INDEX_FIELD_MAX])
 {
     memcpy(x->field, wanted, sizeof x->field);
     x->field_hash = plan_key_hash(x->field);
-    index_note_field(x);
 }
 
 /* Another field: files have ids of one. */
@@ -84,13 +85,15 @@ static void follow(struct indexer *x)
         return;
     }
     for (uint32_t i = 0; i < x->n_readers; i++) {
-        if (x->readers[i].builder != NULL) {
+        if (x->readers[i].builder != NULL && x->readers[i].field == NULL) {
             index_put(x, &x->readers[i]);
         }
     }
     ids_free(x->ids);
     x->ids = ids;
     take_field(x, wanted);
+    index_note_field(x);
+    index_account_field(x);
 }
 
 static void *run(void *arg)
@@ -102,6 +105,7 @@ static void *run(void *arg)
         follow(x);
         index_read(x, clock_mono_ns() + TURN_NS);
         index_try_again(x, false);
+        index_account_again(x, false);
         index_trim(x);
     }
     index_read(x, clock_mono_ns() + TURN_NS);
@@ -111,6 +115,7 @@ static void *run(void *arg)
         }
     }
     index_try_again(x, true);
+    index_account_again(x, true);
     latch_open(&x->ended);
     return NULL;
 }
@@ -139,11 +144,9 @@ static int64_t newest(const struct indexer *x)
     return ms;
 }
 
-struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e)
+static struct indexer *indexer_new(const struct indexer_conf *conf)
 {
     struct indexer *x = mem_zalloc(sizeof *x);
-    const struct spool_consumer_conf consumer = {
-        .name = "index", .passive = true, .wake = on_wake};
 
     x->spool = conf->spool;
     x->name = mem_strdup(conf->name);
@@ -155,22 +158,60 @@ struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e)
     latch_init(&x->stopped);
     latch_init(&x->ended);
     publish(x);
+    return x;
+}
+
+/* Notes in the account that the index is on, or off (field NULL), from now on. */
+static bool begin(struct indexer *x, const char *field, struct err *e)
+{
+    const struct spool_consumer_conf consumer = {
+        .name = "index", .passive = true, .wake = on_wake};
+
+    if (!index_list(x, e)) {
+        return false;
+    }
+    x->consumer = spool_consumer_open(x->spool, x->stream, &consumer);
+    index_account_begin(x, field);
+    return true;
+}
+
+struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e)
+{
+    struct indexer *x = indexer_new(conf);
+
     x->ids = ids_new(conf->settings.field, e);
     if (x->ids == NULL || !indexer_apply(x, &conf->settings, e) ||
-        !folder_make(x->dir, e) || !index_list(x, e)) {
+        !folder_make(x->dir, e)) {
         indexer_free(x);
         return NULL;
     }
     take_field(x, x->wanted);
+    index_note_field(x);
+    if (!begin(x, x->field, e)) {
+        indexer_free(x);
+        return NULL;
+    }
     keyclock_init(&x->clock, newest(x), clock_wall_ms(),
                   (int64_t)(clock_mono_ns() / 1000000));
     index_drop_aside(x);
-    x->consumer = spool_consumer_open(conf->spool, conf->stream, &consumer);
     if (!start(x, e)) {
         indexer_free(x);
         return NULL;
     }
     return x;
+}
+
+void indexer_off(const struct indexer_conf *conf)
+{
+    struct indexer *x = indexer_new(conf);
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!begin(x, NULL, &e)) {
+        log_write(LOG_WARN, "index_not_noted", "stream=%s why=%s", x->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+    indexer_free(x);
 }
 
 bool indexer_apply(struct indexer *x, const struct indexer_settings *s, struct err *e)

@@ -44,8 +44,13 @@ struct indexer_conf {
     struct indexer_settings settings;
 };
 
-/* NULL and *e: the folder can't be used, or there is no thread. */
+/* Notes in the folder which events are not in the index (index/account.h). NULL and *e:
+ * the folder can't be used, or there is no thread. */
 struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e) MUST_USE;
+
+/* The stream has an index no more, and its folder is still there: notes that the events
+ * from now on, and those that no file has yet, are not in it. */
+void indexer_off(const struct indexer_conf *conf);
 
 /* Other settings, soon; what was read before is indexed as it was. False and *e: the
  * field is no path. */

@@ -4,33 +4,46 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "index/names.h"
 #include "plan/plan.h"
 #include "server/index/indexer.h"
 #include "server/internal.h"
 
+static void conf_of(struct indexer_conf *conf, const struct server *s,
+                    const struct plan *plan, const struct stream_plan *st, int id,
+                    char dir[PATH_MAX])
+{
+    (void)snprintf(dir, PATH_MAX, "%s/%s/" INDEX_FOLDER, s->spool_dir, st->name);
+    *conf = (struct indexer_conf){.spool = s->spool,
+                                  .stream = id,
+                                  .name = st->name,
+                                  .dir = dir,
+                                  .segment_bytes = plan->spool.segment_bytes,
+                                  .prints = s->prints,
+                                  .settings = {.field = st->index_field,
+                                               .keep_ms = st->index_keep_ms,
+                                               .max_bytes = st->index_max_bytes}};
+}
+
 static bool open_one(struct server *s, const struct plan *plan,
                      const struct stream_plan *st, int id, struct err *e)
 {
-    const struct indexer_settings settings = {.field = st->index_field,
-                                              .keep_ms = st->index_keep_ms,
-                                              .max_bytes = st->index_max_bytes};
+    struct indexer_conf conf;
     char dir[PATH_MAX];
 
-    if (s->indexers[id] != NULL) {
-        return indexer_apply(s->indexers[id], &settings, e);
+    conf_of(&conf, s, plan, st, id, dir);
+    if (st->index_field == NULL) {
+        if (s->indexers[id] == NULL && path_there(dir) != 0) {
+            indexer_off(&conf);
+        }
+        return true;
     }
-    (void)snprintf(dir, sizeof dir, "%s/%s/" INDEX_FOLDER, s->spool_dir, st->name);
-    s->indexers[id] =
-        indexer_open(&(struct indexer_conf){.spool = s->spool,
-                                            .stream = id,
-                                            .name = st->name,
-                                            .dir = dir,
-                                            .segment_bytes = plan->spool.segment_bytes,
-                                            .prints = s->prints,
-                                            .settings = settings},
-                     e);
+    if (s->indexers[id] != NULL) {
+        return indexer_apply(s->indexers[id], &conf.settings, e);
+    }
+    s->indexers[id] = indexer_open(&conf, e);
     return s->indexers[id] != NULL;
 }
 
@@ -38,8 +51,7 @@ bool indexes_open(struct server *s, const struct plan *plan, const int *ids,
                   struct err *e)
 {
     for (uint32_t i = 0; i < plan->n_streams; i++) {
-        if (plan->streams[i].index_field != NULL &&
-            !open_one(s, plan, &plan->streams[i], ids[i], e)) {
+        if (!open_one(s, plan, &plan->streams[i], ids[i], e)) {
             return false;
         }
     }

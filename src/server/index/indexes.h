@@ -16,7 +16,7 @@ struct plan;
 struct server;
 
 /* The plan's streams, whose ids in the spool are given, are indexed from now on as it
- * says. False and *e: one can't be. */
+ * says; where one is not any more, its index says so. False and *e: one can't be. */
 bool indexes_open(struct server *s, const struct plan *plan, const int *ids,
                   struct err *e) MUST_USE;
 

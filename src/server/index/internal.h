@@ -5,6 +5,7 @@
  *   indexer.c    its life and its thread
  *   reading.c    ids from the workers' rings and out of the spool, into builders
  *   files.c      builders to files, and which of these are kept
+ *   accounting.c what the files have to have, and have not
  */
 #pragma once
 
@@ -12,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "base/latch.h"
+#include "index/account.h"
 #include "index/builder.h"
 #include "index/ids.h"
 #include "index/print_ring.h"
@@ -28,9 +30,12 @@ enum {
 struct index_reader { /* of a shard */
     uint32_t epoch, worker;
     bool ended;
-    struct spool_cursor *cursor;    /* NULL: it was read to its end */
-    struct print_ring *ring;        /* of its worker; NULL: not known, or none */
-    uint64_t next;                  /* the next event's sequence */
+    struct spool_cursor *cursor; /* NULL: it was read to its end */
+    struct print_ring *ring;     /* of its worker; NULL: not known, or none */
+    struct ids *ids; /* of an earlier process's shard: by the field of its time; NULL:
+                        the indexer's */
+    char *field;     /* the same */
+    uint64_t next;   /* the next event's sequence */
     struct index_builder *builder;  /* NULL: empty */
     uint64_t n_bytes;               /* of the events in it */
     struct index_builder *block_of; /* has a row for the block in hand */
@@ -68,7 +73,10 @@ struct indexer {
     struct print_rings *prints;
     struct ids *ids;
     char field[INDEX_FIELD_MAX]; /* of ids */
-    uint64_t field_hash;         /* plan_key_hash of it */
+    struct account account;
+    bool account_waits; /* the disk has not taken it */
+    uint64_t account_tried_ns, account_told_ns;
+    uint64_t field_hash; /* plan_key_hash of it */
     struct keyclock clock;
     bool failing;
     uint64_t tried_ns, told_ns, trimmed_ns;
@@ -88,6 +96,19 @@ struct indexer {
 /* Reads what the shards have, until_ns at the longest. */
 void index_read(struct indexer *x, uint64_t until_ns);
 void index_shut_readers(struct indexer *x);
+
+/* ---- accounting.c ---- */
+
+/* After index_list and the consumer: what is missing is named, and the index is on
+ * (with the field) or off (NULL) from now on. */
+void index_account_begin(struct indexer *x, const char *field);
+/* x has another field. */
+void index_account_field(struct indexer *x);
+/* p will not be a file. */
+void index_account_dropped(struct indexer *x, const struct index_pending *p);
+void index_account_write(struct indexer *x);
+/* If the disk did not take it, when it is time; at the end: at once. */
+void index_account_again(struct indexer *x, bool now);
 
 /* ---- files.c ---- */
 

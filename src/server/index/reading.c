@@ -19,6 +19,22 @@ static struct index_reader *reader_of(struct indexer *x, uint32_t epoch,
     return NULL;
 }
 
+/* What an earlier process stored has the ids of its time. */
+static void take_field(const struct indexer *x, struct index_reader *r)
+{
+    const char *noted = account_field_of(&x->account, r->epoch);
+    struct err e;
+
+    if (r->epoch != spool_epoch(x->spool)) {
+        r->field = mem_strdup(noted == NULL ? x->field : noted);
+        r->ids = ids_new(r->field, &e);
+    }
+    if (r->ids == NULL) {
+        free(r->field);
+        r->field = NULL;
+    }
+}
+
 static void add_reader(struct indexer *x, const struct spool_shard_id *id)
 {
     const uint64_t next = index_covered(x, id->epoch, id->worker, id->first);
@@ -33,6 +49,7 @@ static void add_reader(struct indexer *x, const struct spool_shard_id *id)
     r->cursor =
         spool_cursor_open(x->consumer, (struct spool_pos){id->epoch, id->worker, next});
     spool_cursor_release(r->cursor, next);
+    take_field(x, r);
 }
 
 /* Shards that have come. One that the disk does not tell (first 0) is kept, and looked
@@ -81,8 +98,10 @@ static void make_room(struct indexer *x, struct index_reader *r,
 static void take_events(struct indexer *x, struct index_reader *r,
                         const struct spool_block *b, uint64_t end)
 {
+    struct ids *ids = r->ids != NULL ? r->ids : x->ids;
+
     for (; r->next < end; r->next++) {
-        struct str id = ids_get(x->ids, (uint32_t)(r->next - b->first));
+        struct str id = ids_get(ids, (uint32_t)(r->next - b->first));
 
         make_room(x, r, b);
         index_add(r->builder, id.p, id.n);
@@ -125,7 +144,8 @@ static void take_block(struct indexer *x, struct index_reader *r,
 {
     const uint64_t end = b->first + b->n;
 
-    ids_read_stored(x->ids, (struct str){b->payload, b->payload_bytes}, b->n);
+    ids_read_stored(r->ids != NULL ? r->ids : x->ids,
+                    (struct str){b->payload, b->payload_bytes}, b->n);
     r->block_of = NULL;
     while (r->next < end) {
         const uint64_t from = r->next;
@@ -140,15 +160,23 @@ static void take_block(struct indexer *x, struct index_reader *r,
     block_taken(x, r, b);
 }
 
-static void lose(struct indexer *x, struct index_reader *r, uint64_t n)
+static void lose(struct indexer *x, struct index_reader *r, uint64_t n, bool promised)
 {
     if (r->builder != NULL && n < INDEX_FILE_EVENTS &&
         index_has_room(r->builder, (uint32_t)n) && index_end(r->builder) == r->next) {
-        index_lose(r->builder, n);
+        index_lose(r->builder, n, promised);
     } else if (r->builder != NULL) {
         index_put(x, r);
     }
     r->next += n;
+}
+
+static void free_field(struct index_reader *r)
+{
+    ids_free(r->ids);
+    free(r->field);
+    r->ids = NULL;
+    r->field = NULL;
 }
 
 static void end_reader(struct indexer *x, struct index_reader *r)
@@ -159,6 +187,7 @@ static void end_reader(struct indexer *x, struct index_reader *r)
     spool_cursor_release(r->cursor, UINT64_MAX);
     spool_cursor_close(r->cursor);
     r->cursor = NULL;
+    free_field(r);
 }
 
 /* The next block as its worker has handed it over; NULL: it did not. Those before it were
@@ -198,8 +227,10 @@ static void read_shard(struct indexer *x, struct index_reader *r, uint64_t until
             }
             break;
         case SPOOL_READ_GAP:
+            lose(x, r, lost, true);
+            break;
         case SPOOL_READ_VOID:
-            lose(x, r, lost);
+            lose(x, r, lost, false);
             break;
         case SPOOL_READ_END:
             end_reader(x, r);
@@ -225,6 +256,7 @@ void index_shut_readers(struct indexer *x)
         if (x->readers[i].cursor != NULL) {
             spool_cursor_close(x->readers[i].cursor);
         }
+        free_field(&x->readers[i]);
     }
     free(x->readers);
 }

@@ -1,0 +1,28 @@
+/*
+ * moment - a time as commands print it. Pure; any thread.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { MOMENT_TEXT = 40 };
+
+/* Milliseconds since 1970 as UTC; step_ms: how exact they are. Returns out. */
+static inline const char *moment_text(char out[MOMENT_TEXT], int64_t ms,
+                                      uint32_t step_ms)
+{
+    const time_t s = (time_t)(ms / 1000);
+    struct tm t;
+    char day[24];
+
+    (void)gmtime_r(&s, &t);
+    (void)strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &t);
+    if (step_ms >= 1000) {
+        (void)snprintf(out, MOMENT_TEXT, "%sZ", day);
+    } else {
+        (void)snprintf(out, MOMENT_TEXT, "%s.%03dZ", day, (int)(ms % 1000));
+    }
+    return out;
+}

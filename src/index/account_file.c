@@ -1,0 +1,141 @@
+/* The account as a file. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/folder.h"
+#include "base/mem.h"
+#include "base/read.h"
+#include "base/write.h"
+#include "index/account.h"
+
+static bool put(int fd, const char *text, size_t n)
+{
+    return fd >= 0 && write_at(fd, text, n, 0) && fdatasync(fd) == 0;
+}
+
+bool account_write(const struct account *a, const char *path, struct err *e)
+{
+    char passing[PATH_MAX + 8];
+    size_t n;
+    char *text = account_text(a, &n);
+    int fd;
+    bool ok;
+
+    (void)snprintf(passing, sizeof passing, "%s.new", path);
+    fd = open(passing, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    ok = put(fd, text, n) && rename(passing, path) == 0;
+    if (!ok) {
+        (void)err_errno(e, errno, "%s", path);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    free(text);
+    return ok && folder_sync_of(path, e);
+}
+
+static bool read_text(struct account *a, int fd, const char *path, struct err *e)
+{
+    struct stat st;
+    char *text;
+    ssize_t n;
+    bool ok;
+
+    if (fstat(fd, &st) != 0) {
+        return err_errno(e, errno, "%s", path);
+    }
+    if (st.st_size > ACCOUNT_BYTES_MAX) {
+        return err_set(e, "%s: it has more than %d bytes", path, ACCOUNT_BYTES_MAX);
+    }
+    text = mem_alloc((size_t)st.st_size + 1);
+    n = read_at(fd, text, (size_t)st.st_size, 0);
+    ok =
+        n >= 0 ? account_parse(a, text, (size_t)n, e) : err_errno(e, errno, "%s", path);
+    free(text);
+    return ok;
+}
+
+/* ---- marks ---- */
+
+/* SPOOL/STREAM/index/ACCOUNT -> SPOOL/STREAM/index.unrecorded */
+static bool mark_path(char out[PATH_MAX], const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL && snprintf(out, PATH_MAX, "%.*s.unrecorded",
+                                     (int)(slash - path), path) < PATH_MAX;
+}
+
+void account_mark(const char *path, uint32_t epoch, int64_t now_ms)
+{
+    char mark[PATH_MAX], line[64];
+    const int n =
+        snprintf(line, sizeof line, "%" PRIu32 " %" PRId64 "\n", epoch, now_ms);
+    struct err e;
+    int fd = -1;
+
+    if (mark_path(mark, path)) {
+        fd = open(mark, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    }
+    if (fd >= 0) {
+        const bool kept = write(fd, line, (size_t)n) == n && fdatasync(fd) == 0 &&
+                          folder_sync_of(mark, &e);
+
+        (void)kept; /* the disk has refused the account, too: more can't be done */
+        (void)close(fd);
+    }
+}
+
+void account_unmark(const char *path)
+{
+    char mark[PATH_MAX];
+
+    if (mark_path(mark, path)) {
+        (void)unlink(mark);
+    }
+}
+
+void account_read_marks(struct account *a, const char *path, int64_t until_ms)
+{
+    char mark[PATH_MAX], line[64];
+    struct account_gap g = {.until_ms = until_ms};
+    FILE *f = mark_path(mark, path) ? fopen(mark, "re") : NULL;
+
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "%" SCNu32 " %" SCNd64, &g.first, &g.since_ms) == 2 &&
+            g.first > a->until) {
+            g.last = g.first;
+            account_add_gap(a, &g);
+        }
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+}
+
+/* ---- the file ---- */
+
+enum account_read account_read(struct account *a, const char *path, struct err *e)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok;
+
+    account_init(a, 0, 0);
+    if (fd < 0) {
+        const int why = errno;
+
+        (void)err_errno(e, why, "%s", path);
+        return why == ENOENT ? ACCOUNT_NONE : ACCOUNT_BAD;
+    }
+    ok = read_text(a, fd, path, e);
+    (void)close(fd);
+    return ok ? ACCOUNT_READ : ACCOUNT_BAD;
+}

@@ -1,0 +1,220 @@
+/* What the index has to have, and has not: index/account.h, kept in the index's folder. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "index/names.h"
+#include "server/index/internal.h"
+
+#define AGAIN_NS 1000000000ull /* between two tries of a disk that refused */
+#define TELL_NS 60000000000ull /* between two log lines of it */
+
+/* ---- the file ---- */
+
+static void path_of(char out[PATH_MAX], const char *dir)
+{
+    (void)snprintf(out, PATH_MAX, "%s/" INDEX_ACCOUNT_FILE, dir);
+}
+
+/* One that can't be used stays beside it; what it told is unknown from now on. */
+static void set_aside(struct indexer *x, const char *why)
+{
+    char path[PATH_MAX], aside[PATH_MAX + 16], quoted[ERR_TEXT_MAX + 16];
+
+    path_of(path, x->dir);
+    (void)snprintf(aside, sizeof aside, "%s" INDEX_ASIDE, path);
+    (void)rename(path, aside);
+    stats_add(x->n_damaged, 1);
+    log_write(LOG_ERROR, "index_damaged", "stream=%s why=%s", x->name,
+              log_quote(quoted, sizeof quoted, why));
+}
+
+/* True: there is none yet that holds. */
+static bool read_account(struct indexer *x, uint32_t epoch, int64_t now_ms)
+{
+    struct account *a = &x->account;
+    enum account_read r;
+    char path[PATH_MAX];
+    struct err e;
+
+    path_of(path, x->dir);
+    r = account_read(a, path, &e);
+    if (r == ACCOUNT_READ &&
+        (a->until > epoch || strcmp(a->uuid, spool_uuid_of(x->spool, a->until)) != 0)) {
+        (void)err_set(&e, "%s: it is of another spool", path);
+        account_free(a);
+        r = ACCOUNT_BAD;
+    }
+    if (r != ACCOUNT_READ) {
+        account_init(a, epoch, now_ms);
+    }
+    if (r == ACCOUNT_BAD) {
+        set_aside(x, e.text);
+        account_add_gap(a, &(struct account_gap){1, epoch, 0, now_ms});
+    }
+    account_read_marks(a, path, now_ms);
+    return r != ACCOUNT_READ;
+}
+
+void index_account_write(struct indexer *x)
+{
+    const uint64_t now = clock_mono_ns();
+    char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    path_of(path, x->dir);
+    x->account_tried_ns = now;
+    x->account_waits = !account_write(&x->account, path, &e);
+    if (!x->account_waits) {
+        account_unmark(path);
+        return;
+    }
+    if (x->account_told_ns == 0) {
+        account_mark(path, x->account.until, clock_wall_ms());
+    }
+    if (x->account_told_ns == 0 || now - x->account_told_ns > TELL_NS) {
+        x->account_told_ns = now;
+        log_write(LOG_WARN, "index_not_noted", "stream=%s why=%s", x->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
+void index_account_again(struct indexer *x, bool now)
+{
+    if (x->account_waits &&
+        (now || clock_mono_ns() - x->account_tried_ns >= AGAIN_NS)) {
+        index_account_write(x);
+    }
+}
+
+/* ---- what is where ---- */
+
+struct runs {
+    struct index_run *list;
+    uint32_t n, room;
+};
+
+static void add_run(struct runs *r, uint32_t epoch, uint32_t worker, uint64_t first,
+                    uint64_t end)
+{
+    if (r->n == r->room) {
+        r->room = r->room == 0 ? 64 : 2 * r->room;
+        r->list = mem_realloc(r->list, r->room * sizeof *r->list);
+    }
+    r->list[r->n++] = (struct index_run){epoch, worker, first, end};
+}
+
+/* Notes where shards of earlier processes end: what is on disk then is all that they
+ * have, because the process that wrote it does not remove its last segment. A shard that
+ * grew before the index was there is looked for from here on only. */
+static void note_shard(struct account *a, const struct spool_shard_id *id, bool fresh)
+{
+    struct account_shard *s;
+
+    if (id->live && !(fresh && id->first > 1)) {
+        return;
+    }
+    s = account_note_shard(a, id->epoch, id->worker,
+                           fresh || id->epoch < a->begin ? id->first : 1);
+    s->end = id->live || id->next < s->end ? s->end : id->next;
+}
+
+static void look_at_shards(struct indexer *x, bool fresh, struct runs *runs)
+{
+    const uint32_t n = spool_shards(x->consumer, NULL, 0);
+    struct spool_shard_id *list = mem_alloc((n + 1) * sizeof *list);
+    const uint32_t got = spool_shards(x->consumer, list, n);
+
+    for (uint32_t i = 0; i < got && i < n; i++) {
+        const struct spool_shard_id *id = &list[i];
+
+        if (id->first == 0) { /* the disk does not tell: all of it may be there */
+            add_run(runs, id->epoch, id->worker, 1, UINT64_MAX);
+        } else if (id->live || id->next > id->first) {
+            note_shard(&x->account, id, fresh);
+            add_run(runs, id->epoch, id->worker, id->first,
+                    id->live ? UINT64_MAX : id->next);
+        }
+    }
+    free(list);
+    for (uint32_t i = 0; i < x->n_files; i++) {
+        const struct index_known *k = &x->files[i];
+
+        add_run(runs, k->epoch, k->worker, k->first, k->end);
+    }
+    index_runs_sort(runs->list, runs->n);
+}
+
+struct naming {
+    struct indexer *x;
+    int64_t now_ms;
+};
+
+static void on_missing(void *arg, const struct index_run *part,
+                       const struct account_hole *h)
+{
+    const struct naming *n = arg;
+    struct account *a = &n->x->account;
+    struct account_hole new = {.at = *part,
+                               .since_ms = account_since(a, part->epoch),
+                               .until_ms = account_end(a, part->epoch),
+                               .why = account_why(a, part)};
+
+    if (h != NULL) {
+        return;
+    }
+    new.until_ms = new.until_ms == 0 ? n->now_ms : new.until_ms;
+    for (uint32_t i = 0; i < n->x->n_files; i++) { /* the clock was set back */
+        const struct index_known *k = &n->x->files[i];
+
+        if (k->epoch == part->epoch && k->newest_ms > new.until_ms) {
+            new.until_ms = k->newest_ms;
+        }
+    }
+    account_add_hole(a, &new);
+}
+
+void index_account_begin(struct indexer *x, const char *field)
+{
+    const uint32_t epoch = spool_epoch(x->spool);
+    struct naming naming = {x, clock_wall_ms()};
+    struct account *a = &x->account;
+    struct runs runs = {.n = 0};
+    bool fresh;
+
+    fresh = read_account(x, epoch, naming.now_ms);
+    look_at_shards(x, fresh, &runs);
+    account_missing(a, runs.list, runs.n, on_missing, &naming);
+    account_note_epoch(a, epoch, field, naming.now_ms);
+    a->until = epoch;
+    a->until_ms = naming.now_ms;
+    (void)snprintf(a->uuid, sizeof a->uuid, "%s", spool_uuid(x->spool));
+    account_tidy(a, epoch, runs.list, runs.n);
+    free(runs.list);
+    index_account_write(x);
+}
+
+/* ---- while it runs ---- */
+
+void index_account_field(struct indexer *x)
+{
+    account_note_epoch(&x->account, spool_epoch(x->spool), x->field, clock_wall_ms());
+    index_account_write(x);
+}
+
+void index_account_dropped(struct indexer *x, const struct index_pending *p)
+{
+    const struct account_hole h = {
+        .at = {p->epoch, p->worker, p->first, index_end(p->builder)},
+        .since_ms = index_oldest_ms(p->builder),
+        .until_ms = index_newest_ms(p->builder),
+        .why = ACCOUNT_DISK};
+
+    account_add_hole(&x->account, &h);
+    x->account_waits = true;
+}
