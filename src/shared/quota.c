@@ -22,6 +22,7 @@ struct quota *quota_new(const struct quota_conf *conf)
         q->n_sets *= 2;
     }
     atomic_init(&q->now, 1);
+    atomic_init(&q->began, 1);
     q->sets =
         aligned_alloc(sizeof(struct quota_set), q->n_sets * sizeof(struct quota_set));
     if (q->sets == NULL) {
@@ -71,15 +72,16 @@ static bool swap(_Atomic uint64_t *x, uint64_t before, uint64_t after)
     return atomic_compare_exchange_strong(x, &before, after);
 }
 
-/* The epoch and its window by a clock; of a window that has just ended another one. */
-static uint64_t now_at(uint64_t now, uint64_t window)
+/* The epoch and its window by a clock; of a window that has just ended another one, unless
+ * it is the one that the epoch began with. */
+static uint64_t now_at(uint64_t now, uint64_t began, uint64_t window)
 {
     uint64_t epoch = now & EPOCH_MASK, before = now >> EPOCH_BITS;
 
     if (window == before || window + 1 == before) {
         return now;
     }
-    if (window > before) {
+    if (window > before && (window << EPOCH_BITS | epoch) != began) {
         epoch = epoch == EPOCH_MASK ? 1 : epoch + 1;
     }
     return window << EPOCH_BITS | epoch;
@@ -99,8 +101,14 @@ static uint64_t advance(struct quota *q, double wall_ms)
 
     for (;;) {
         now = load(&q->now);
-        then = now_at(now, window);
-        if (then == now || swap(&q->now, now, then)) {
+        then = now_at(now, load(&q->began), window);
+        if (then == now) {
+            return then;
+        }
+        if (swap(&q->now, now, then)) {
+            if (((now ^ then) & EPOCH_MASK) != 0) {
+                atomic_store(&q->began, then);
+            }
             return then;
         }
     }

@@ -43,8 +43,9 @@ uint32_t quota_window_s(const struct quota *q);
  * the next window; UINT32_MAX: n are more than the quota.
  *
  * A clock that goes back by less than a window: the window that had begun goes on until
- * the clock is past its end. By more: what was used counts in the window of the clock. So
- * a clock that goes back never gives a quota again. */
+ * the clock is past its end. By more: what was used counts in the window of the clock, and
+ * in the one that it left when the clock comes back to that. So a clock that goes back
+ * never gives a quota again. */
 uint32_t quota_take(struct quota *q, struct str key, double n, uint64_t quota,
                     double wall_ms);
 /* What was taken in this turn is there again. */

@@ -25,7 +25,8 @@ struct entry {
 struct head {
     char magic[8];
     uint32_t version, crc; /* of all that follows crc */
-    uint32_t window_s, unused;
+    uint32_t window_s,
+        ahead; /* of the window that the epoch began with; 0 of old files */
     uint64_t window, n_entries;
     struct siphash_key key;
 };
@@ -85,6 +86,16 @@ static bool write_entries(const struct quota *q, uint64_t epoch, struct writing 
     return flush(w);
 }
 
+/* How far the clock was set back since the epoch began. */
+static uint32_t ahead_of(const struct quota *q, uint64_t now)
+{
+    uint64_t began = atomic_load(&q->began);
+    uint64_t ahead = (began >> EPOCH_BITS) - (now >> EPOCH_BITS);
+
+    return ((began ^ now) & EPOCH_MASK) == 0 && ahead <= UINT32_MAX ? (uint32_t)ahead
+                                                                    : 0;
+}
+
 /* The head last: it has the checksum of all. */
 static bool write_file(const struct quota *q, int fd)
 {
@@ -95,6 +106,7 @@ static bool write_file(const struct quota *q, int fd)
 
     memcpy(h.magic, MAGIC, sizeof h.magic);
     h.window = now >> EPOCH_BITS;
+    h.ahead = ahead_of(q, now);
     w->fd = fd;
     w->at = sizeof h;
     w->n = 0;
@@ -177,11 +189,13 @@ static int read_whole(int fd, struct head *h, struct entry **list)
 static enum quota_read take_in(struct quota *q, const struct head *h,
                                const struct entry *list)
 {
-    if (h->window_s != q->conf.window_s || h->window == 0 || h->window > WINDOW_MASK) {
+    if (h->window_s != q->conf.window_s || h->window == 0 || h->window > WINDOW_MASK ||
+        h->window + h->ahead > WINDOW_MASK) {
         return QUOTA_DAMAGED;
     }
     q->key = h->key;
     atomic_store(&q->now, h->window << EPOCH_BITS | 1);
+    atomic_store(&q->began, (h->window + h->ahead) << EPOCH_BITS | 1);
     for (uint64_t i = 0; i < h->n_entries; i++) {
         quota_put(q, list[i].hash, list[i].n);
     }

@@ -38,6 +38,9 @@ struct quota {
     /* The epoch that runs, from 1, and above it the number of its window. A window that
      * begins is a new epoch. */
     _Atomic uint64_t now;
+    /* `now` as it was when its epoch began: a clock that was set back and comes to this
+     * window again finds what was used. */
+    _Atomic uint64_t began;
     _Atomic uint64_t refused, forgotten;
     atomic_bool unsaved;
     atomic_bool

@@ -199,6 +199,32 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
+/* Back by days and right again, as after a start without a battery: the day has its quota
+ * once, also over a restart meanwhile. Another day that comes in between has its own. */
+static void a_clock_that_comes_back_to_a_day_finds_what_was_used(void **state)
+{
+    struct quota *q = quota_new(&DAILY), *next = quota_new(&DAILY);
+    struct err e;
+
+    (void)state;
+    assert_int_equal(day_take(q, 10, NOON), 0);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(day_take(q, 1, NOON - 3 * DAY_MS), DAY_MS / 2);
+        assert_int_equal(day_take(q, 1, NOON), DAY_MS / 2);
+    }
+    assert_int_equal(day_take(q, 1, 1000), DAY_MS * 2 - 1000); /* 1970 has no day 0 */
+    assert_true(quota_save(q, path, &e));
+    assert_int_equal(quota_restore(next, path, &e), QUOTA_READ);
+    assert_int_equal(day_take(next, 1, NOON), DAY_MS / 2);
+    assert_int_equal(day_take(next, 1, NOON - 3 * DAY_MS), DAY_MS / 2);
+    assert_int_equal(day_take(next, 10, NOON - 2 * DAY_MS),
+                     0); /* that clock was right */
+    assert_int_equal(day_take(next, 10, NOON), 0);
+    quota_unref(q);
+    quota_unref(next);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void what_was_used_is_there_after_a_restart(void **state)
 {
     struct quota *q = quota_new(&DAILY), *next = quota_new(&DAILY);
@@ -290,6 +316,7 @@ int main(void)
         cmocka_unit_test(numbers_that_overflow_are_more_than_any_quota),
         cmocka_unit_test(a_clock_set_over_midnight_and_back_gives_no_quota_twice),
         cmocka_unit_test(a_clock_that_was_wrong_by_years_blocks_no_key_for_years),
+        cmocka_unit_test(a_clock_that_comes_back_to_a_day_finds_what_was_used),
         cmocka_unit_test(what_is_given_back_can_be_taken_again),
         cmocka_unit_test(hostile_keys_do_not_free_a_key_that_has_used_much),
         cmocka_unit_test(threads_share_a_quota_to_the_event),
