@@ -33,7 +33,7 @@ struct access {
     bool reopen, stop;
     /* The thread's own. */
     struct access_file file;
-    uint64_t looked_ns, told_ns, told_lines;
+    uint64_t looked_ns, told_ns, told_lines, unmoved_ns;
     struct err why;
     char chunk[CHUNK_BYTES];
 };
@@ -151,6 +151,22 @@ static void tell(struct access *a, uint64_t now)
     a->told_ns = now;
 }
 
+/* A file that grows beyond its size is in the log, as seldom. */
+static void tell_unmoved(struct access *a, uint64_t now)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (a->file.unmoved == 0 || (a->unmoved_ns != 0 && now - a->unmoved_ns < TELL_NS)) {
+        return;
+    }
+    a->unmoved_ns = now;
+    (void)err_errno(&e, a->file.unmoved, "can't rename the access log %s",
+                    a->file.path);
+    log_write(LOG_WARN, "access_log", "status=not_rotated bytes=%lu why=%s",
+              (unsigned long)a->file.bytes, log_quote(quoted, sizeof quoted, e.text));
+}
+
 /* The lines that came before it are in the file of before. */
 static void follow(struct access *a, struct access_conf *c)
 {
@@ -206,6 +222,7 @@ static void *run(void *arg)
             follow(a, &next);
         }
         tell(a, now);
+        tell_unmoved(a, now);
     }
     access_file_close(&a->file);
     latch_open(&a->ended);

@@ -16,6 +16,12 @@
 static const char HELD_BACK[] = ". If its folder was made after sluice started, run "
                                 "\"sluice upgrade\": the sandbox holds it back";
 
+/* /dev/stdout may be a file, but its name is the whole machine's. */
+static bool belongs_to_system(const char *path)
+{
+    return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+}
+
 static bool open_it(struct access_file *f, struct err *e)
 {
     struct stat st;
@@ -30,7 +36,8 @@ static bool open_it(struct access_file *f, struct err *e)
                              strerror(errno), HELD_BACK)
                    : err_errno(e, errno, "can't open the access log %s", f->path);
     }
-    f->regular = fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode);
+    f->regular =
+        fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode) && !belongs_to_system(f->path);
     f->bytes = f->regular ? (uint64_t)st.st_size : 0;
     return true;
 }
@@ -67,23 +74,33 @@ void access_file_look(struct access_file *f)
     if (f->fd >= 0 && (fstat(f->fd, &now) != 0 || stat(f->path, &there) != 0 ||
                        now.st_ino != there.st_ino || now.st_dev != there.st_dev)) {
         access_file_reopen(f);
+    } else if (f->fd >= 0 && f->regular) {
+        f->bytes = (uint64_t)now.st_size;
     }
+    f->unmoved = 0;
 }
 
-/* path.keep goes, the others move up by one. A name that can't be moved stays: the lines
- * matter more than the size of the file. */
+/* path.keep goes, the others move up by one; a link to the file stays. A name that can't be
+ * moved stays: the lines matter more than the size of the file. */
 static void rotate(struct access_file *f)
 {
-    char from[PATH_MAX], to[PATH_MAX];
+    char place[PATH_MAX], from[PATH_MAX + 16], to[PATH_MAX + 16];
 
+    if (realpath(f->path, place) == NULL) {
+        access_file_reopen(f); /* somebody has removed it */
+        return;
+    }
     for (uint32_t i = f->keep; i > 0; i--) {
         if (i == 1) {
-            (void)snprintf(from, sizeof from, "%s", f->path);
+            (void)snprintf(from, sizeof from, "%s", place);
         } else {
-            (void)snprintf(from, sizeof from, "%s.%u", f->path, i - 1);
+            (void)snprintf(from, sizeof from, "%s.%u", place, i - 1);
         }
-        (void)snprintf(to, sizeof to, "%s.%u", f->path, i);
-        (void)rename(from, to);
+        (void)snprintf(to, sizeof to, "%s.%u", place, i);
+        if (rename(from, to) != 0 && i == 1) {
+            f->unmoved = errno;
+            return;
+        }
     }
     access_file_reopen(f);
 }
@@ -107,7 +124,7 @@ bool access_file_write(struct access_file *f, const char *lines, size_t n,
     size_t done = 0;
 
     if (f->fd >= 0 && f->regular && f->max_bytes > 0 && f->bytes > 0 &&
-        f->bytes + n > f->max_bytes) {
+        f->bytes + n > f->max_bytes && f->unmoved == 0) {
         rotate(f);
     }
     if (f->fd < 0 && !open_it(f, e)) {

@@ -24,6 +24,7 @@ struct access_file {
     uint64_t bytes;
     bool regular; /* else a device or a pipe: others know it by its name */
     bool torn;    /* it ends within a line */
+    int unmoved;  /* errno: it has its size and could not be renamed; 0 after a look */
 };
 
 /* Copies path. False and *e: it can't be opened; f tries again with each write. */
@@ -35,7 +36,8 @@ void access_file_close(struct access_file *f); /* once more is fine */
 bool access_file_write(struct access_file *f, const char *lines, size_t n,
                        struct err *e) MUST_USE;
 
-/* Closes a file that has another name by now, or none; the next write opens it. */
+/* Closes a file that has another name by now, or none; the next write opens it. Sees that
+ * another process has cut it (copytruncate). */
 void access_file_look(struct access_file *f);
 /* The same whatever its name is. */
 void access_file_reopen(struct access_file *f);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -169,6 +170,92 @@ static void a_file_that_was_moved_or_removed_is_made_again(void **state)
     access_file_close(&f);
 }
 
+/* As logrotate's copytruncate does. */
+static void a_file_that_was_cut_has_its_size_to_itself_again(void **state)
+{
+    struct access_file f;
+    struct err e;
+
+    (void)state;
+    assert_true(access_file_open(&f, path, 30, 2, &e));
+    for (int i = 0; i < 5; i++) {
+        put(&f, "one-----\n");
+        put(&f, "two-----\n");
+        assert_int_equal(0, truncate(path, 0));
+        access_file_look(&f);
+    }
+    put(&f, "three---\n");
+    access_file_close(&f);
+    assert_string_equal("three---\n", text_of(""));
+    assert_string_equal("", text_of(".1"));
+}
+
+/* The link is the operator's: the file behind it moves. */
+static void a_link_to_the_file_stays(void **state)
+{
+    char target[96], name[96];
+    struct access_file f;
+    struct stat st;
+    struct err e;
+
+    (void)state;
+    (void)snprintf(target, sizeof target, "%s/there", dir);
+    (void)snprintf(name, sizeof name, "%s/there.1", dir);
+    assert_int_equal(0, symlink(target, path));
+    assert_true(access_file_open(&f, path, 10, 2, &e));
+    put(&f, "one-----\n");
+    put(&f, "two-----\n");
+    access_file_close(&f);
+    assert_int_equal(0, lstat(path, &st));
+    assert_true(S_ISLNK(st.st_mode));
+    assert_string_equal("two-----\n", text_of(""));
+    assert_int_equal(0, unlink(target));
+    assert_int_equal(0, unlink(name));
+}
+
+static void a_file_that_cannot_be_renamed_says_so_and_takes_lines(void **state)
+{
+    char blocked[96];
+    struct access_file f;
+    struct err e;
+
+    (void)state;
+    (void)snprintf(blocked, sizeof blocked, "%s.1", path);
+    assert_int_equal(0, mkdir(blocked, 0700));
+    assert_true(access_file_open(&f, path, 10, 1, &e));
+    put(&f, "one-----\n");
+    assert_int_equal(0, f.unmoved);
+    put(&f, "two-----\n");
+    assert_int_equal(EISDIR, f.unmoved);
+    put(&f, "three---\n");
+    assert_string_equal("one-----\ntwo-----\nthree---\n", text_of(""));
+    assert_int_equal(0, rmdir(blocked));
+    access_file_look(&f);
+    put(&f, "four----\n");
+    assert_int_equal(0, f.unmoved);
+    assert_string_equal("four----\n", text_of(""));
+    access_file_close(&f);
+}
+
+/* Standard output that leads to a file: the name is the whole machine's. */
+static void a_file_by_a_name_of_the_system_keeps_it(void **state)
+{
+    struct access_file f;
+    char name[32];
+    struct err e;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+    (void)state;
+    assert_true(fd >= 0);
+    (void)snprintf(name, sizeof name, "/dev/fd/%d", fd);
+    assert_true(access_file_open(&f, name, 10, 2, &e));
+    put(&f, "one-----\n");
+    put(&f, "two-----\n");
+    access_file_close(&f);
+    assert_string_equal("one-----\ntwo-----\n", text_of(""));
+    assert_int_equal(0, close(fd));
+}
+
 /* Half of a line that the disk took is taken back. */
 static void a_full_disk_leaves_no_half_line(void **state)
 {
@@ -299,6 +386,13 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_moved_or_removed_is_made_again,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_file_that_was_cut_has_its_size_to_itself_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_to_the_file_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_file_that_cannot_be_renamed_says_so_and_takes_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_by_a_name_of_the_system_keeps_it, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_line, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_is_no_wait, set_up,
