@@ -13,7 +13,8 @@ static const struct {
                "sluice when it does not return: acknowledged events are kept"},
     {"spool_fails", "look at the log (event=spool) and at the disk: free space, errors "
                     "in dmesg, rights of the folder"},
-    {"spool_full", "mend the sink that is behind, or raise spool.max_bytes and reload"},
+    {"spool_full",
+     "mend the sink that is behind, or raise the stream's max_bytes and reload"},
     {"disk_full",
      "free space on that disk or enlarge it; the spool itself shrinks when "
      "its sinks deliver"},
@@ -25,7 +26,7 @@ static const struct {
     {"sink_late", "look at the sink's server and network, then at its batch and pool "
                   "options (sluice top, key s)"},
     {"dead", "sluice dead list"},
-    {"not_stored", "look at the log (event=store) and at the disk"},
+    {"not_stored", "look at the log (event=spool) and at the disk"},
     {"hook_raises", "the log has file, line and reason (event=policy status=raised); "
                     "sluice rollback takes the policy before"},
     {"hook_raised", "the log has file, line and reason (event=policy status=raised)"},
@@ -37,7 +38,8 @@ static const struct {
      "put the policy that is live back into the file, or mend it, "
      "then sluice reload"},
     {"certificate", "renew the certificate's files: sluice sees it by itself"},
-    {"descriptors", "raise LimitNOFILE, or lower max_connections"},
+    {"descriptors",
+     "raise LimitNOFILE and restart, or lower max_connections and reload"},
     {"upgrade_failed", "mend the reason, then sluice upgrade"},
 };
 
