@@ -20,6 +20,18 @@ describe("the page that plans capacity", function()
     assert.equal(("%.2f"):format(0.04 * (f.single + f.kafka + f.clickhouse)), is)
   end)
 
+  it("counts what the spool takes besides the events", function()
+    local text = h.read "src/spool/format.h"
+    local entry = tonumber(text:match "BLOCK_ENTRY_BYTES = (%d+)")
+    local head = tonumber(text:match "BLOCK_HEAD_BYTES = (%d+)")
+    assert.same({ entry, head }, { capacity.ENTRY, capacity.HEAD })
+    local more, alone = page:match "(%d+) bytes in batches of 200, (%d+) alone"
+    assert.same({ ("%.0f"):format(capacity.stored(200)), ("%.0f"):format(capacity.stored(1)) },
+      { more, alone })
+    local row = h.read "bench/RESULTS.md":match "\n| 250 bytes, batches of 200 | ([%d.]+) |"
+    assert.equal(("%.1f"):format(capacity.stored(200)), row)
+  end)
+
   it("plans replicas that can carry their load", function()
     local f = capacity.figures()
     local slowest = math.min(f.kafka_rate, f.clickhouse_rate)

@@ -13,6 +13,15 @@ end
 -- What is planned for: rates in million events a second, bytes an event, seconds of an outage.
 M.RATES, M.BYTES, M.OUTAGE = { 1, 2, 10 }, 250, 3600
 
+-- What the spool takes besides (src/spool/format.h): a line end and an entry for each event;
+-- for each block a head, and zeros up to 8 bytes. A batch is a block, or a part of one.
+M.BATCH, M.ENTRY, M.HEAD = 200, 16, 64
+
+---Bytes that an event takes on the disk, with n events a block.
+function M.stored(n)
+  return math.ceil(n * (M.BYTES + 1) / 8) * 8 / n + M.ENTRY + M.HEAD / n
+end
+
 ---Figures by name: CPU seconds a million events, and the sinks' million events a second.
 function M.figures()
   local text = read "bench/RESULTS.md"
@@ -50,7 +59,7 @@ end
 function M.plan()
   local f = M.figures()
   local slowest = math.min(f.kafka_rate, f.clickhouse_rate)
-  local sinks = f.kafka + f.clickhouse
+  local sinks, stored = f.kafka + f.clickhouse, M.stored(M.BATCH)
   local names = { "events a second", "replicas that carry the load", "replicas, one to spare",
     "cores of a replica, batches of 200", "cores of a replica, one event a request",
     "disk of a replica for the outage, GB", "writes of a replica, MB/s",
@@ -63,8 +72,8 @@ function M.plan()
     columns[i] = {
       rate .. " M", carry, carry + 1,
       math.ceil(2 * one * (f.batch + sinks)), math.ceil(2 * one * (f.single + sinks)),
-      math.ceil(one * M.BYTES * M.OUTAGE / 1000 / 10) * 10,
-      math.ceil(one * M.BYTES), ("%.1f"):format(one * M.BYTES * 8 / 1000),
+      math.ceil(one * stored * M.OUTAGE / 1000 / 10) * 10,
+      math.ceil(one * stored), ("%.1f"):format(one * M.BYTES * 8 / 1000),
       math.ceil(one * M.OUTAGE / (slowest - one) / 60),
       math.ceil(2 * rate * f.clickhouse_server),
     }
