@@ -310,7 +310,7 @@ static struct csv_table *take(char *base, size_t bytes, int guard, int fd,
     l->bytes = bytes;
     memcpy(l->id, id, TABLE_ID_BYTES);
     if (check && !is_whole(l, id)) {
-        free(l);
+        table_drop(l);
         return NULL;
     }
     return l;

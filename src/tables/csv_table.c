@@ -34,10 +34,19 @@ bool table_head_fits(const struct table_head *head, uint64_t bytes)
            head->data_bytes % 4 == 0;
 }
 
+void table_drop(struct csv_table *l)
+{
+    free(l->names_text);
+    free(l->lines);
+    free(l);
+}
+
 static bool take_names(struct csv_table *l)
 {
-    const char *p = l->base + TABLE_HEAD_BYTES, *end = l->base + l->head.data_at;
+    size_t n_bytes = l->head.data_at - TABLE_HEAD_BYTES;
+    const char *p = l->names_text = mem_alloc(n_bytes + 1), *end = p + n_bytes;
 
+    memcpy(l->names_text, l->base + TABLE_HEAD_BYTES, n_bytes);
     for (uint32_t i = 0; i < l->head.n_columns; i++) {
         uint16_t n;
 
@@ -81,7 +90,7 @@ struct csv_table *table_of(const char *base, size_t bytes)
         l->order[i] = i == head->key_column ? 0 : i < head->key_column ? i + 1 : i;
     }
     if (!take_names(l)) {
-        free(l);
+        table_drop(l);
         return NULL;
     }
     return l;
@@ -162,8 +171,7 @@ void csv_table_unref(struct csv_table *l)
     if (l->guard < 0) {
         free((void *)l->base);
     }
-    free(l->lines);
-    free(l);
+    table_drop(l);
 }
 
 /* ---- what it has ---- */

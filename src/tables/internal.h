@@ -23,6 +23,7 @@ struct csv_table {
     const uint32_t *places; /* n_buckets + 1 */
     const char *data, *tail;
     uint64_t data_units; /* of 4 bytes */
+    char *names_text;    /* owned: whoever asks for a name meets no page that was cut */
     struct str names[CSV_COLUMNS_MAX];
     uint32_t order[CSV_COLUMNS_MAX]; /* of a column among a row's cells */
     struct row_line *lines;          /* in memory: of all rows, in the file's order */
@@ -42,6 +43,9 @@ struct csv_table {
 /* The image at base as a table with one reference, of which the checksums are not
  * looked at; NULL: it is none. base is taken when it is one. */
 struct csv_table *table_of(const char *base, size_t bytes);
+
+/* Frees l alone, not its image. */
+void table_drop(struct csv_table *l);
 
 /* Whether head is one that this program writes, of a file with that many bytes. */
 bool table_head_fits(const struct table_head *head, uint64_t bytes);

@@ -276,6 +276,14 @@ static int give_table(lua_State *L, struct table *made)
         }
         snapshot_add_table(p, made);
         found = &p->tables[p->n_tables - 1];
+    } else if (reading(L) && csv_table_damaged(found->lookup)) {
+        lua_pushnil(L);
+        lua_pushfstring(
+            L,
+            "the built table of %s was cut, or its disk returns an error: a "
+            "reload builds it from the file of today",
+            found->path);
+        return 2;
     }
     return push_table(L, found, (uint32_t)(found - p->tables));
 }
