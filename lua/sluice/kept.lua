@@ -160,9 +160,14 @@ function Loader:lookup(s, told)
   end
   local path = self:named_file(s, s.word == "cidr" and "networks.csv" or "geo.csv")
   if not path then return end
-  local index, names, key = self.host.table(path, o.key, delimiter, s.word == "cidr")
+  local index, names, key, unended =
+      self.host.table(path, o.key, delimiter, s.word == "cidr")
   if index then
     handles.place_lookup(s.place, index, names, key)
+    if unended then
+      self:remark(s.file, s.line, ("%s %q: the file's last line has no line end: if the file "
+        .. "was cut, put the whole one there"):format(s.word, s.name))
+    end
   elseif type(names) == "string" then
     self:problem(s, nil, "value", names)
   else

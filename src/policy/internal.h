@@ -79,6 +79,7 @@ struct table {
     struct cidr_table *networks; /* of a cidr file: the rows by their networks */
     bool large;                  /* it is not among the snapshot's files */
     bool on_disk;                /* large: it was read from path, then called id */
+    bool unended;                /* its last line has no end, so it may be cut */
     struct snapshot_id id;
 };
 

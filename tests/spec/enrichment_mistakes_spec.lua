@@ -132,4 +132,14 @@ describe("sluice check of databases of addresses", function()
   it("finds the checked-in example as its maker writes it", function()
     assert.is_true(mmdb.example() == h.read "conf/examples/geo.mmdb")
   end)
+
+  it("notes a table whose last line has no end, and takes it", function()
+    h.write(c.dir .. "/t.csv", "id,name\n1,a")
+    local out, code = c.check [[{BASE}local t = lookup "t.csv"]]
+    assert.equal(0, code)
+    assert.matches('p.lua:4: note: lookup "t.csv": the file\'s last line has no line end: if '
+      .. "the file was cut, put the whole one there", out, 1, true)
+    h.write(c.dir .. "/t.csv", "id,name\n1,a\n")
+    assert.is_nil(c.check([[{BASE}local t = lookup "t.csv"]]):find("note", 1, true))
+  end)
 end)

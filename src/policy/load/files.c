@@ -1,5 +1,6 @@
 /* The files that a policy names: those of the snapshot, which grows only while
  * the policy is loaded for the first time. */
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <glob.h>
 #include <lauxlib.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -138,7 +140,8 @@ static int push_table(lua_State *L, const struct table *t, uint32_t at)
         lua_rawseti(L, -2, (int)i + 1);
     }
     lua_pushinteger(L, (lua_Integer)csv_table_key_column(l));
-    return 3;
+    lua_pushboolean(L, t->unended);
+    return 4;
 }
 
 /* The rules of a file of keys. */
@@ -199,7 +202,23 @@ static bool read_small(lua_State *L, struct table *t, struct err *e)
         return false;
     }
     e->text[0] = '\0';
+    t->unended = f->n > 0 && f->text[f->n - 1] != '\n';
     return make_table(L, f, t);
+}
+
+/* Whether the last byte of the file that was read is no line end. */
+static bool is_unended(const char *path, const struct stat *st)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    char last = '\n';
+
+    if (fd >= 0) {
+        if (pread(fd, &last, 1, st->st_size - 1) != 1) {
+            last = '\n'; /* not known: another file is there by now */
+        }
+        (void)close(fd);
+    }
+    return last != '\n';
 }
 
 static bool read_large(lua_State *L, struct table *t, struct err *e)
@@ -219,6 +238,7 @@ static bool read_large(lua_State *L, struct table *t, struct err *e)
     t->large = t->on_disk = t->lookup != NULL;
     if (t->large) {
         t->id = snapshot_id_of(&st);
+        t->unended = is_unended(t->path, &st);
     }
     return t->large;
 }
@@ -255,7 +275,7 @@ void snapshot_add_table(struct policy *p, const struct table *t)
     p->n_tables++;
 }
 
-/* Its place, names of columns, the key's from 0; or nil and the problems, or nil and why
+/* Its place, names of columns, the key's from 0, whether it may be cut; or nil and the problems, or nil and why
  * there is no file. All states of a snapshot share the files that its first load has
  * read. */
 static int give_table(lua_State *L, struct table *made)
