@@ -38,7 +38,11 @@ end
 -- Networks, and "unix".
 function checks.networks(v, _, host)
   local list, why = checks.list(v, {})
-  if not list then return nil, why end
+  if not list and type(v) ~= "table" then
+    return nil, ("%s is not a list of networks: { \"10.0.0.0/8\" }"):format(M.show(v))
+  elseif not list then
+    return nil, why
+  end
   for _, x in ipairs(list) do
     why = x ~= "unix" and host.why_no_network(x)
     if why then return nil, ("%s %s"):format(M.show(x), why) end

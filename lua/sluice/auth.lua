@@ -255,6 +255,8 @@ function Loader:route_auth(s, o)
       elseif key then
         seen[key] = true
         list[#list + 1] = method
+      else
+        list.broken = true -- told, and what needs it is not told as well
       end
     end
   end

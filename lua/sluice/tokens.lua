@@ -214,7 +214,9 @@ function Loader.why_no_claim(_, auth, name)
         :format(values.show(name))
     end
   end
-  if not found then return "needs auth = jwt { … }: a token is known only then" end
+  if not found and not auth.broken then
+    return "needs auth = jwt { … }: a token is known only then"
+  end
   return nil
 end
 

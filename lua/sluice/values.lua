@@ -38,7 +38,11 @@ end
 function M.show(v)
   if type(v) == "string" then
     v = M.without_hidden(v)
-    return '"' .. (#v > 40 and v:sub(1, 37) .. "..." or v) .. '"'
+    if #v > 40 then v = v:sub(1, 37) .. "..." end
+    -- A line end would begin another line of the report, a NUL would end it.
+    return '"' .. v:gsub("[%c\127]", function(c)
+      return c == "\n" and "\\n" or ("\\%d"):format(c:byte())
+    end) .. '"'
   elseif type(v) == "table" or type(v) == "function" then
     return "a " .. type(v)
   end
@@ -92,8 +96,11 @@ local checks = {}
 
 function checks.string(v, spec)
   if v == "" and spec.empty then return nil end
-  if type(v) ~= "string" or v == "" then
+  if v == "" then return nil, '"" is empty: expected a text' end
+  if type(v) ~= "string" then
     return nil, ("%s is not a text"):format(M.show(v))
+  elseif not spec.bytes and v:find("\0", 1, true) then
+    return nil, ("%s has a NUL byte: write it without"):format(M.show(v))
   end
   return v
 end
@@ -273,7 +280,8 @@ function checks.pattern(v, _, host)
 end
 
 function checks.url(v)
-  local host = type(v) == "string" and v:match("^https?://([^/?#%s]+)[^%s]*$")
+  local host = type(v) == "string" and not v:find("%c")
+      and v:match("^https?://([^/?#%s]+)[^%s]*$")
   if host and #v > 2000 then
     return nil, ("%s is a url of %d bytes: at most 2000 are taken")
       :format(M.show(v), #v)
@@ -325,7 +333,7 @@ function checks.list(v, spec)
     return nil, ("%s is not a list of texts: { \"a\", \"b\" }"):format(M.show(v))
   end
   for _, x in ipairs(v) do
-    local _, why = checks[spec.of or "string"](x, {})
+    local _, why = checks[spec.of or "string"](x, { bytes = spec.bytes })
     if why then return nil, why end
   end
   return v
@@ -333,7 +341,9 @@ end
 
 -- field = text; the route checks the texts.
 function checks.fields(v)
-  if type(v) ~= "table" or #v > 0 then
+  if type(v) == "table" and #v > 0 then
+    return nil, "a list is not a table { field = \"text\" }"
+  elseif type(v) ~= "table" then
     return nil, ("%s is not a table { field = \"text\" }"):format(M.show(v))
   end
   return v
@@ -502,7 +512,13 @@ function checks.topic(v)
   if type(v) == "function" then
     return nil, "a function is not a text; by event: topic_by = function(ev) ... end"
   end
-  return checks.string(v, {})
+  local text, why = checks.string(v, {})
+  if not text then return nil, why end
+  if #v > 249 or not v:find("^[%w._-]+$") or v == "." or v == ".." then
+    return nil, ("%s is no name that Kafka takes: expected 1 to 249 of a-z, A-Z, 0-9, "
+      .. "., _ and -"):format(M.show(v))
+  end
+  return v
 end
 
 function checks.topic_by(v)

@@ -45,9 +45,9 @@ M.auth = {
       .. "came, before it inflates or reads them. on_request runs before the body is there, so "
       .. "before the check.",
     options = {
-      secret = { type = "string",
+      secret = { type = "string", bytes = true,
         help = "Secret, such as env \"GITHUB_SECRET\". Its text is the key, as it is." },
-      secrets = { type = "list",
+      secrets = { type = "list", bytes = true,
         help = "Up to 4 secrets instead, while one replaces another: each is enough. A wrong "
           .. "signature costs a digest of the body for each." },
       header = { type = "string", required = true,

@@ -53,7 +53,7 @@ M.example = {
   options = {
     request = { type = "string", required = true,
       help = "Method and path, with or without a query: \"POST /v1/events\"." },
-    body = { type = "string",
+    body = { type = "string", bytes = true,
       help = "Body of the request, as a client sends it. Needed unless request is a GET or "
         .. "a HEAD." },
     content_type = { type = "string", default = "application/json",

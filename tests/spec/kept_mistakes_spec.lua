@@ -141,7 +141,7 @@ route "POST /x" { body = "event", stream = "events" }]],
     [[file "a" { dir = "x" }
 stream "events" { sinks = { "a" }, index = "" }
 route "POST /x" { body = "event", stream = "events" }]],
-    [[p.lua:2: stream "events".index.field: "" is not a text]] },
+    [[p.lua:2: stream "events".index.field: "" is empty: expected a text]] },
   { "an index without a field",
     [[file "a" { dir = "x" }
 stream "events" { sinks = { "a" }, index = { keep = "1h" } }

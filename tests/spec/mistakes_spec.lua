@@ -189,6 +189,28 @@ stream "s" { sinks = { "k" } }]],
     [[{BASE}kafka "k" { brokers = "b:1", topic = "t", batch = { adapt = function(a, b) end } }
 stream "s" { sinks = { "k" } }]],
     [[p.lua:4: kafka "k".batch.adapt: the function takes 2 parameters; it is given 1]] },
+  { "a topic that Kafka does not take",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "my events" }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".topic: "my events" is no name that Kafka takes: expected 1 to 249 of ]]
+      .. [[a-z, A-Z, 0-9, ., _ and -]] },
+  { "a text with a NUL, whole",
+    [[{BASE}access_log { path = "a\0b.log" }]],
+    [[p.lua:4: access_log.path: "a\0b.log" has a NUL byte: write it without]] },
+  { "a text of two lines in one",
+    [[{BASE}log { level = "in\nfo" }]],
+    [[p.lua:4: log.level: "in\nfo" is none of "debug", "info", "warn", "error"; ]]
+      .. [[did you mean "info"?]] },
+  { "a text that is empty",
+    [[{BASE}access_log { path = "" }]],
+    [[p.lua:4: access_log.path: "" is empty: expected a text]] },
+  { "networks that are no list",
+    [[{BASE}listen "127.0.0.1:2" { trusted = "10.0.0.0/8" }]],
+    [[p.lua:4: listen "127.0.0.1:2".trusted: "10.0.0.0/8" is not a list of networks: ]]
+      .. [[{ "10.0.0.0/8" }]] },
+  { "a list where a table of fields belongs",
+    [[{BASE}route "POST /y" { body = "event", stream = "events", set = { "peer" } }]],
+    [[p.lua:4: route "POST /y".set: a list is not a table { field = "text" }]] },
   { "clickhouse without urls",
     [[{BASE}clickhouse "c" { table = "a.b" }
 stream "s" { sinks = { "c" } }]],

@@ -46,7 +46,7 @@ local rows = {
   { "no columns", [[body = "batch", columns = { }]],
     [[route "POST /x".columns: a table is not a list of texts: { "a", "b" }]] },
   { "a column without a name", [[body = "batch", columns = { "a", "" }]],
-    [[route "POST /x".columns: "" is not a text]] },
+    [[route "POST /x".columns: "" is empty: expected a text]] },
   { "too many columns",
     ("body = \"batch\", columns = (function() local t = {} for i = 1, 65 do t[i] = 'c' .. i "
       .. "end return t end)()"), [[route "POST /x".columns: 65 names: expected at most 64]] },

@@ -25,7 +25,7 @@ local rows = {
   { "a hook without a secret", route 'hmac { header = "X-S", format = "{hex}" }',
     AT .. [[.hmac: needs a secret: write secret = env "NAME"]] },
   { "an empty secret", route 'hmac { secret = "", header = "X-S", format = "{hex}" }',
-    AT .. [[.hmac.secret: "" is not a text]] },
+    AT .. [[.hmac.secret: "" is empty: expected a text]] },
   { "a secret of spaces alone", route 'hmac { secret = " \\n ", header = "X-S", format = "{hex}" }',
     AT .. [[.hmac.secrets: secret 1 is empty, or only spaces: anyone could sign]] },
   { "a secret in two places", route('hmac { secret = "planted-s3cret-of-many-bytes", '
@@ -102,6 +102,9 @@ local rows = {
   { "a claim on a route without a token",
     '{BASE}route "POST /x" { body = "event", stream = "s", set = { u = "jwt:sub" } }',
     [[p.lua:3: route "POST /x".set.u: needs auth = jwt { … }: a token is known only then]] },
+  { "a set of keys alone, where a claim of its tokens is stored",
+    route('jwt { keys = "short.json", claims = { "sub" } }', 'set = { u = "jwt:sub" }'),
+    AT .. [[.jwt.keys: short.json: key 1 has a secret of less than 32 bytes, too few for HS256]] },
   { "a limit by a claim of no token", token 'keys = "jwks.json"'
     .. '\nlocal l = limit { rate = "1/s", key = "jwt:sub" }',
     [[p.lua:4: limit.key: no jwt { } of a route has the claim "sub" in claims]] },
