@@ -10,14 +10,28 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "delivery/places.h"
 #include "journal/journal.h"
 
 static const char TAIL[] = ".journal";
+
+/* What the record of places says of an event. */
+struct told {
+    struct fate apart, has; /* UNMET: nothing */
+    bool before;            /* it came before the sink's first beginning, */
+    bool unsure;            /* or before a later one */
+    bool read;              /* the sink met its shard, the last time */
+    bool again;
+    uint32_t met,
+        met_last; /* the stream: in these epochs, first and last; 0: not noted */
+    int64_t met_ms;
+};
 
 struct reading {
     const struct sighting *events;
     uint32_t n;
     struct fate *fates; /* of this sink */
+    struct told *told;
 };
 
 static bool has(const struct batch_range *r, const struct sighting *g)
@@ -59,8 +73,9 @@ static void on_file(const struct record *r, const struct sighting *g, struct fat
         f->file_end = r->value;
         memcpy(f->file, name, sizeof f->file);
     } else if (f->file[0] != '\0' && strcmp(name, f->file) == 0 &&
-               r->value < f->file_end) {
-        /* A power cut took the bytes: they are written again. */
+               (r->value < f->file_end ||
+                (r->value == f->file_end && r->type == RECORD_FILE))) {
+        /* They were not synced, or a power cut took the bytes: they are written again. */
         f->kind = FATE_PENDING;
         f->exact = false;
         f->file[0] = '\0';
@@ -85,6 +100,7 @@ static void on_event(const struct record *r, const struct sighting *g, struct fa
         }
         break;
     case RECORD_FILE:
+    case RECORD_SEAL:
         on_file(r, g, f);
         break;
     case RECORD_DONE:
@@ -112,86 +128,122 @@ static void on_record(void *arg, const struct record *r)
     }
 }
 
-/* Events that the sink passed over, or before which it began. */
-static void on_passed(const struct record *r, const struct sighting *g, struct fate *f)
+/* ---- the record of places ---- */
+
+/* The sink began to read there. Events before the first beginning it has never seen; it
+ * may have seen those before a later one. */
+static void on_met(const struct record *r, const struct sighting *g, struct told *t)
 {
-    if (!str_eq(r->stream, str_of(g->stream)) || r->n_ranges == 0) {
-        return;
+    const bool met = r->value != 0; /* else by an earlier version */
+
+    if (met && (t->met == 0 || r->value != t->met_last || r->time_ms != t->met_ms)) {
+        t->again = t->met != 0;
+        t->met = t->again ? t->met : (uint32_t)r->value;
+        t->met_last = (uint32_t)r->value;
+        t->met_ms = r->time_ms;
+        t->read = false;
     }
-    if (r->type == RECORD_SKIP && names(r, g)) {
-        f->kind = r->value == 0 ? FATE_SKIPPED : FATE_LOST;
-        f->exact = true;
-        f->time_ms = r->time_ms;
-    } else if (r->type == RECORD_START && r->ranges[0].epoch == g->epoch &&
-               r->ranges[0].worker == g->worker && g->seq < r->ranges[0].first &&
-               !f->exact) {
-        f->kind = FATE_BEFORE;
-        f->exact = true;
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        const struct batch_range *b = &r->ranges[i];
+
+        if (b->epoch == g->epoch && b->worker == g->worker) {
+            t->read |= met;
+            *(met && t->again ? &t->unsure : &t->before) |= g->seq < b->first;
+        }
     }
 }
 
-/* The record of places: later than the journal's own words, and more exact. */
+static enum fate_kind end_of(const struct record *r)
+{
+    return r->type == RECORD_DONE           ? FATE_CONFIRMED
+           : r->type == RECORD_DEAD         ? FATE_DEAD
+           : r->value == 0                  ? FATE_SKIPPED
+           : r->value == PLACES_NOT_ITS_OWN ? FATE_BEFORE
+                                            : FATE_LOST;
+}
+
 static void on_place(void *arg, const struct record *r)
 {
     struct reading *d = arg;
 
     for (uint32_t i = 0; i < d->n; i++) {
         const struct sighting *g = &d->events[i];
-        struct fate *f = &d->fates[i];
+        struct told *t = &d->told[i];
+        struct fate *f = r->type == RECORD_DONE ? &t->has : &t->apart;
 
-        if (r->type == RECORD_START || r->type == RECORD_SKIP) {
-            on_passed(r, g, f);
+        if (!str_eq(r->stream, str_of(g->stream))) {
             continue;
         }
-        if ((r->type != RECORD_DONE && r->type != RECORD_DEAD) ||
-            !str_eq(r->stream, str_of(d->events[i].stream)) ||
-            !names(r, &d->events[i])) {
-            continue;
-        }
-        f->known = f->exact = true;
-        f->kind = r->type == RECORD_DEAD ? FATE_DEAD : FATE_CONFIRMED;
-        f->batch = r->value;
-        f->time_ms = r->time_ms;
-        (void)text_z(TEXT_LINE, r->id, f->place, sizeof f->place);
-    }
-}
-
-/* A file of places that is not there is fine, as is one that is damaged: its whole
- * records are read. */
-static void read_places(struct reading *d, const char *dir, int n, const char *name,
-                        const char *tail)
-{
-    struct journal_scan scan;
-    char path[PATH_MAX];
-    struct err e;
-
-    (void)snprintf(path, sizeof path, "%s/%.*s%s", dir, n, name, tail);
-    (void)!journal_scan(path, on_place, d, &scan, &e);
-}
-
-/* The journal has forgotten a shard whose segments are gone: the sink is done with it. */
-static void conclude(struct reading *d)
-{
-    for (uint32_t i = 0; i < d->n; i++) {
-        struct fate *f = &d->fates[i];
-
-        if (f->kind == FATE_UNMET && f->known && !d->events[i].seen) {
-            f->kind = FATE_CONFIRMED;
+        if (r->type == RECORD_START) {
+            on_met(r, g, t);
+        } else if ((r->type == RECORD_DONE || r->type == RECORD_DEAD ||
+                    r->type == RECORD_SKIP) &&
+                   names(r, g)) {
+            *f = (struct fate){.kind = end_of(r), .time_ms = r->time_ms};
+            f->batch = r->type == RECORD_SKIP ? 0 : r->value;
+            (void)text_z(TEXT_LINE, r->id, f->place, sizeof f->place);
         }
     }
 }
 
-/* What has no record of its place may be one whose record was dropped: a journal that was
- * written anew counts the dead among the done. */
-static void doubt(struct reading *d, int64_t cut_ms)
-{
-    for (uint32_t i = 0; i < d->n; i++) {
-        struct fate *f = &d->fates[i];
+/* ---- both ---- */
 
-        if (f->kind == FATE_CONFIRMED && f->time_ms == 0 && f->file[0] == '\0' &&
-            d->events[i].wall_ms <= cut_ms) {
-            f->kind = FATE_SETTLED;
-            f->exact = false;
+static void take(struct fate *f, const struct fate *place)
+{
+    f->kind = place->kind;
+    f->known = f->exact = true;
+    f->batch = place->batch;
+    f->time_ms = place->time_ms;
+    memcpy(f->place, place->place, sizeof f->place);
+}
+
+/* The last record of the two: a file's events may be lost after they were written, and
+ * dead ones delivered after a power cut took that from the journal. */
+static const struct fate *last_of(const struct told *t)
+{
+    return t->has.kind == FATE_UNMET            ? &t->apart
+           : t->apart.kind == FATE_UNMET        ? &t->has
+           : t->has.time_ms >= t->apart.time_ms ? &t->has
+                                                : &t->apart;
+}
+
+/* The sink is done with the event, and neither says how: it has it, unless it may not
+ * have seen it, or a record of that may have been dropped. gone: the journal has forgotten
+ * the event's shard. */
+static enum fate_kind silent(const struct told *t, const struct sighting *g, bool gone,
+                             int64_t cut_ms)
+{
+    const bool unmet = gone && g->epoch < t->met_last && !t->read;
+
+    return t->before || (unmet && g->epoch < t->met) ? FATE_BEFORE
+           : t->unsure || unmet || (cut_ms != 0 && g->wall_ms <= cut_ms)
+               ? FATE_SETTLED
+               : FATE_CONFIRMED;
+}
+
+/* Places say how the sink was done with an event, the journal says whether it is: events
+ * that the journal has lost are sent again. */
+static void conclude(const struct told *t, const struct sighting *g, int64_t cut_ms,
+                     struct fate *f)
+{
+    const struct fate *last = last_of(t);
+    const bool gone = f->kind == FATE_UNMET && !g->seen;
+
+    if (!f->known) { /* the stream does not lead to it any more */
+        if (last->kind == FATE_CONFIRMED || last->kind == FATE_DEAD) {
+            take(f, last);
+        }
+    } else if (f->kind == FATE_DEAD || f->kind == FATE_SKIPPED ||
+               f->kind == FATE_LOST) {
+        if (t->apart.kind == f->kind) {
+            take(f, &t->apart);
+        }
+    } else if (f->kind == FATE_CONFIRMED || gone) {
+        if (last->kind != FATE_UNMET) {
+            take(f, last);
+        } else if (f->file[0] == '\0') {
+            f->kind = silent(t, g, gone, cut_ms);
+            f->exact = f->kind == FATE_BEFORE || (f->exact && f->kind != FATE_SETTLED);
         }
     }
 }
@@ -208,7 +260,6 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
 {
     struct reading d = {.events = events, .n = f->n_events};
     const int n = (int)(strlen(name) - strlen(TAIL));
-    struct journal_scan scan;
     char path[PATH_MAX];
     struct err e;
     int64_t cut_ms;
@@ -220,20 +271,17 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
     (void)snprintf(f->sinks[f->n_sinks], sizeof *f->sinks, "%.*s", n, name);
     d.fates = f->list + (size_t)f->n_sinks * f->n_events;
     memset(d.fates, 0, f->n_events * sizeof *d.fates);
-    if (journal_scan(path, on_record, &d, &scan, &e)) {
+    d.told = mem_zalloc((d.n + 1) * sizeof *d.told);
+    if (journal_scan(path, on_record, &d, NULL, &e) &&
+        places_read(path, on_place, &d, &cut_ms, &e)) {
         f->n_sinks++;
-        conclude(&d);
-        read_places(&d, dir, n, name, PLACES_APART_OLD_TAIL);
-        read_places(&d, dir, n, name, PLACES_APART_TAIL);
-        read_places(&d, dir, n, name, PLACES_OLD_TAIL);
-        read_places(&d, dir, n, name, PLACES_TAIL);
-        cut_ms = places_cut_ms(path);
-        if (cut_ms != 0) {
-            doubt(&d, cut_ms);
+        for (uint32_t i = 0; i < d.n; i++) {
+            conclude(&d.told[i], &events[i], cut_ms, &d.fates[i]);
         }
     } else {
         note_unread(f, name, e.text);
     }
+    free(d.told);
 }
 
 static int is_journal(const struct dirent *d)

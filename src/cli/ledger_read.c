@@ -28,6 +28,7 @@ static void read_sink(struct ledger_stream *l, const char *spool, char *file)
     file[strlen(file) - strlen(TAIL)] = '\0';
     if (!settled_read(spool, file, l->tallies.stream, s, &e)) {
         (void)snprintf(l->unread, sizeof l->unread, "%.60s: %.90s", file, e.text);
+        s->known = false; /* a part of it would call too much confirmed */
     }
     if (s->known) {
         l->n_sinks++;

@@ -10,46 +10,90 @@
 #include "delivery/places.h"
 #include "journal/journal.h"
 
+/* Ranges that a file has, and the byte before which they stand. */
+struct step {
+    uint64_t length;
+    struct batch_range range;
+};
+
 struct settling {
     struct settled *s;
     struct str stream;
+    struct step *steps; /* of the file that is named file */
+    uint32_t n_steps, room;
+    char file[512];
+    int64_t met_ms; /* of the last meeting */
+    bool again;     /* it was not the first */
 };
 
-static void add(struct settled_set *set, const struct batch_range *r, uint64_t first,
-                uint64_t end)
-{
-    if (first >= end) {
-        return;
-    }
-    if (set->n == set->room) {
-        set->room = set->room == 0 ? 16 : 2 * set->room;
-        set->runs = mem_realloc(set->runs, set->room * sizeof *set->runs);
-    }
-    set->runs[set->n++] = (struct settled_run){r->epoch, r->worker, first, end};
-}
-
-static void add_all(struct settled *s, enum settled_how how, const struct record *r)
+static void add_all(struct settled_set *set, const struct record *r, int64_t time_ms)
 {
     for (uint32_t i = 0; i < r->n_ranges; i++) {
-        add(&s->apart[how], &r->ranges[i], r->ranges[i].first,
-            r->ranges[i].first + r->ranges[i].n);
+        settled_add(set, &r->ranges[i], r->ranges[i].first,
+                    r->ranges[i].first + r->ranges[i].n, time_ms);
     }
 }
 
-static void on_apart(struct settled *s, const struct record *r)
+static void on_apart(struct settled *s, const struct record *r, int64_t time_ms)
 {
     if (r->type == RECORD_DEAD) {
-        add_all(s, SETTLED_DEAD, r);
+        add_all(&s->apart[SETTLED_DEAD], r, time_ms);
     } else if (r->type == RECORD_SKIP) {
-        add_all(s, r->value == 0 ? SETTLED_SKIPPED : SETTLED_LOST, r);
+        add_all(&s->apart[r->value == 0                    ? SETTLED_SKIPPED
+                          : r->value == PLACES_NOT_ITS_OWN ? SETTLED_BEFORE
+                                                           : SETTLED_LOST],
+                r, time_ms);
     }
 }
 
-static void on_start(struct settled *s, const struct record *r)
+/* ---- the journal ---- */
+
+static void ack_steps(struct settling *g)
 {
+    for (uint32_t i = 0; i < g->n_steps; i++) {
+        (void)ack_tracker_ack(&g->s->acks, &g->steps[i].range);
+    }
+    g->n_steps = 0;
+}
+
+static void add_step(struct settling *g, uint64_t length, const struct batch_range *r)
+{
+    if (g->n_steps == g->room) {
+        g->room = g->room == 0 ? 64 : 2 * g->room;
+        g->steps = mem_realloc(g->steps, g->room * sizeof *g->steps);
+    }
+    g->steps[g->n_steps++] = (struct step){length, *r};
+}
+
+/* A record of an end that others have passed: what stood behind it was not synced, or a
+ * power cut took it, and it is written again. */
+static void on_file(struct settling *g, const struct record *r)
+{
+    const bool seal = r->type == RECORD_SEAL;
+    char name[sizeof g->file];
+
+    (void)snprintf(name, sizeof name, "%.*s", (int)r->name.n, r->name.p);
+    if (strcmp(name, g->file) != 0) {
+        ack_steps(g); /* the one before had come to its end */
+        memcpy(g->file, name, sizeof name);
+    }
+    while (g->n_steps > 0 && (g->steps[g->n_steps - 1].length > r->value ||
+                              (!seal && g->steps[g->n_steps - 1].length == r->value))) {
+        g->n_steps--;
+    }
+    for (uint32_t i = 0; !seal && i < r->n_ranges; i++) {
+        add_step(g, r->value, &r->ranges[i]);
+    }
+}
+
+static void on_start(struct settling *g, const struct record *r)
+{
+    struct settled *s = g->s;
+
     if (r->value != 0) {
         ack_tracker_fini(&s->acks);
         ack_tracker_init(&s->acks);
+        g->n_steps = 0;
         s->known = false;
         return;
     }
@@ -60,6 +104,7 @@ static void on_start(struct settled *s, const struct record *r)
     }
 }
 
+/* What it says is apart is so: a place that it has not is older. */
 static void on_record(void *arg, const struct record *r)
 {
     struct settling *g = arg;
@@ -67,13 +112,40 @@ static void on_record(void *arg, const struct record *r)
     if (!str_eq(r->stream, g->stream)) {
         return;
     }
-    on_apart(g->s, r);
+    on_apart(g->s, r, INT64_MAX);
     if (r->type == RECORD_START) {
-        on_start(g->s, r);
+        on_start(g, r);
+    } else if (r->type == RECORD_FILE || r->type == RECORD_SEAL) {
+        on_file(g, r);
     } else if (r->type == RECORD_DONE || r->type == RECORD_DEAD ||
-               r->type == RECORD_SKIP || r->type == RECORD_FILE) {
+               r->type == RECORD_SKIP) {
         for (uint32_t i = 0; i < r->n_ranges; i++) {
             (void)ack_tracker_ack(&g->s->acks, &r->ranges[i]);
+        }
+    }
+}
+
+/* ---- the places ---- */
+
+/* Events before the first meeting were never seen. Those before a later one may have
+ * been, while the stream led to the sink before. */
+static void on_met(struct settling *g, const struct record *r)
+{
+    struct settled *s = g->s;
+    const bool met = r->value != 0; /* else by an earlier version */
+
+    if (met && (s->met == 0 || r->value != s->met_last || r->time_ms != g->met_ms)) {
+        g->again = s->met != 0;
+        s->met = g->again ? s->met : (uint32_t)r->value;
+        s->met_last = (uint32_t)r->value;
+        g->met_ms = r->time_ms;
+        s->read.n = 0;
+    }
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        settled_add(met && g->again ? &s->unsure : &s->apart[SETTLED_BEFORE],
+                    &r->ranges[i], 1, r->ranges[i].first, r->time_ms);
+        if (met) {
+            settled_add(&s->read, &r->ranges[i], 0, UINT64_MAX, 0);
         }
     }
 }
@@ -85,103 +157,97 @@ static void on_place(void *arg, const struct record *r)
     if (!str_eq(r->stream, g->stream)) {
         return;
     }
-    on_apart(g->s, r);
-    if (r->type == RECORD_START && r->n_ranges > 0) {
-        add(&g->s->apart[SETTLED_BEFORE], &r->ranges[0], 1, r->ranges[0].first);
+    on_apart(g->s, r, r->time_ms);
+    if (r->type == RECORD_START) {
+        on_met(g, r);
+    } else if (r->type == RECORD_DONE) {
+        add_all(&g->s->taken, r, r->time_ms);
     }
 }
 
-static int by_place(const void *a, const void *b)
+static void forget_times(struct settled_set *set)
 {
-    const struct settled_run *x = a, *y = b;
-
-    return x->epoch != y->epoch     ? (x->epoch < y->epoch ? -1 : 1)
-           : x->worker != y->worker ? (x->worker < y->worker ? -1 : 1)
-                                    : (x->first > y->first) - (x->first < y->first);
-}
-
-/* Sorted, and each event once: the journal and the places tell the same. */
-static void put_in_order(struct settled_set *set)
-{
-    uint32_t n = 0;
-
-    if (set->n > 1) {
-        qsort(set->runs, set->n, sizeof *set->runs, by_place);
-    }
     for (uint32_t i = 0; i < set->n; i++) {
-        const struct settled_run *r = &set->runs[i];
-        struct settled_run *last = n == 0 ? NULL : &set->runs[n - 1];
+        set->runs[i].time_ms = INT64_MIN;
+    }
+}
 
-        if (last != NULL && last->epoch == r->epoch && last->worker == r->worker &&
-            r->first <= last->end) {
-            last->end = r->end > last->end ? r->end : last->end;
-        } else {
-            set->runs[n++] = *r;
+/* Each event is in one set at most: in the one of its last record. What it has was never
+ * before it. */
+static void conclude(struct settled *s)
+{
+    struct settled_set *const sets[] = {
+        &s->apart[SETTLED_DEAD], &s->apart[SETTLED_SKIPPED], &s->apart[SETTLED_LOST],
+        &s->apart[SETTLED_BEFORE], &s->unsure};
+
+    forget_times(&s->apart[SETTLED_BEFORE]);
+    forget_times(&s->unsure);
+    settled_order(&s->taken);
+    for (size_t i = 0; i < N_ELEMS(sets); i++) {
+        struct settled_set later;
+
+        settled_sort(sets[i]);
+        later = settled_later(sets[i], &s->taken);
+        settled_subtract(sets[i], &later);
+        free(later.runs);
+        for (size_t k = 0; k < i; k++) {
+            settled_subtract(sets[i], sets[k]);
         }
     }
-    set->n = n;
+    forget_times(&s->taken);
+    settled_sort(&s->taken);
+    for (size_t i = 0; i < N_ELEMS(sets); i++) {
+        settled_subtract(&s->taken, sets[i]);
+    }
+    settled_sort(&s->read);
 }
 
 bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e)
 {
-    static const char *const tails[] = {PLACES_APART_OLD_TAIL, PLACES_APART_TAIL,
-                                        PLACES_OLD_TAIL, PLACES_TAIL};
-    struct settling g = {out, str_of(stream)};
-    struct journal_scan scan;
+    struct settling g = {.s = out, .stream = str_of(stream)};
     char path[PATH_MAX];
-    struct err ignored;
+    bool ok;
 
     memset(out, 0, sizeof *out);
     ack_tracker_init(&out->acks);
     (void)snprintf(out->sink, sizeof out->sink, "%s", name);
     (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool, name);
-    if (!journal_scan(path, on_record, &g, &scan, e)) {
-        return false;
-    }
-    out->cut_ms = places_cut_ms(path);
-    for (size_t i = 0; i < N_ELEMS(tails); i++) {
-        (void)snprintf(path, sizeof path, "%s/sinks/%s%s", spool, name, tails[i]);
-        (void)!journal_scan(path, on_place, &g, &scan, &ignored);
-    }
+    ok = journal_scan(path, on_record, &g, NULL, e);
+    ack_steps(&g);
+    free(g.steps);
+    ok = ok && places_read(path, on_place, &g, &out->cut_ms, e);
+    conclude(out);
+    return ok;
+}
+
+/* ---- counts ---- */
+
+/* Events that the sink is done with. forgotten: its journal says nothing of their shard. */
+static void count_done(const struct settled *s, const struct settled_run *r,
+                       bool forgotten, int64_t wall_ms, struct settled_counts *c)
+{
+    const uint64_t taken = settled_in(&s->taken, r->epoch, r->worker, r->first, r->end);
+    uint64_t rest = r->end - r->first - taken, k;
+
     for (int how = 0; how < SETTLED_HOWS; how++) {
-        put_in_order(&out->apart[how]);
+        k = settled_in(&s->apart[how], r->epoch, r->worker, r->first, r->end);
+        c->apart[how] += k;
+        rest -= k;
     }
-    return true;
-}
-
-static uint64_t overlap(uint64_t a, uint64_t a_end, uint64_t b, uint64_t b_end)
-{
-    const uint64_t first = a > b ? a : b, end = a_end < b_end ? a_end : b_end;
-
-    return end > first ? end - first : 0;
-}
-
-/* How many of the events are in the set. */
-static uint64_t count(const struct settled_set *set, uint32_t epoch, uint32_t worker,
-                      uint64_t seq, uint64_t end)
-{
-    uint32_t from = 0, to = set->n;
-    uint64_t n = 0;
-
-    while (from < to) {
-        const uint32_t mid = from + (to - from) / 2;
-        const struct settled_run *r = &set->runs[mid];
-
-        if (r->epoch < epoch ||
-            (r->epoch == epoch &&
-             (r->worker < worker || (r->worker == worker && r->end <= seq)))) {
-            from = mid + 1;
-        } else {
-            to = mid;
-        }
+    k = settled_in(&s->unsure, r->epoch, r->worker, r->first, r->end);
+    c->settled += k;
+    rest -= k;
+    c->confirmed += taken;
+    if (forgotten && r->epoch < s->met_last &&
+        settled_in(&s->read, r->epoch, r->worker, 0, 1) == 0) {
+        /* It was gone when the sink met the stream. */
+        *(r->epoch < s->met ? &c->apart[SETTLED_BEFORE] : &c->settled) += rest;
+    } else if (s->cut_ms != 0 && wall_ms <= s->cut_ms) {
+        c->settled += rest;
+    } else {
+        c->confirmed += rest;
     }
-    for (; from < set->n && set->runs[from].epoch == epoch &&
-           set->runs[from].worker == worker && set->runs[from].first < end;
-         from++) {
-        n += overlap(seq, end, set->runs[from].first, set->runs[from].end);
-    }
-    return n;
 }
 
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
@@ -189,26 +255,28 @@ void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
                    struct settled_counts *c)
 {
     const struct cursor *at = ack_tracker_find(&s->acks, epoch, worker);
-    const uint64_t end = seq + n;
-    uint64_t done = at != NULL ? overlap(seq, end, 0, at->next) : gone ? n : 0;
-    uint64_t apart = 0;
+    struct settled_run r = {epoch, worker, seq, seq + n, 0};
+    uint64_t done = 0;
 
-    for (uint32_t i = 0; at != NULL && i < at->n_ahead; i++) {
-        done += overlap(seq, end, at->ahead[i].first, at->ahead[i].end);
+    if (at == NULL) {
+        if (gone) {
+            count_done(s, &r, true, wall_ms, c);
+        }
+        c->pending += gone ? 0 : n;
+        return;
     }
-    for (int how = 0; how < SETTLED_HOWS; how++) {
-        const uint64_t k = count(&s->apart[how], epoch, worker, seq, end);
+    for (uint32_t i = 0; i <= at->n_ahead; i++) {
+        const uint64_t first = i == 0 ? 0 : at->ahead[i - 1].first,
+                       end = i == 0 ? at->next : at->ahead[i - 1].end;
 
-        c->apart[how] += k;
-        apart += k;
+        r.first = first > seq ? first : seq;
+        r.end = end < seq + n ? end : seq + n;
+        if (r.first < r.end) {
+            count_done(s, &r, false, wall_ms, c);
+            done += r.end - r.first;
+        }
     }
     c->pending += n - done;
-    done = done > apart ? done - apart : 0;
-    if (s->cut_ms != 0 && wall_ms <= s->cut_ms) {
-        c->settled += done;
-    } else {
-        c->confirmed += done;
-    }
 }
 
 void settled_free(struct settled *s)
@@ -217,5 +285,8 @@ void settled_free(struct settled *s)
     for (int how = 0; how < SETTLED_HOWS; how++) {
         free(s->apart[how].runs);
     }
+    free(s->taken.runs);
+    free(s->unsure.runs);
+    free(s->read.runs);
     memset(s, 0, sizeof *s);
 }

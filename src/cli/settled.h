@@ -18,6 +18,7 @@ struct err;
 struct settled_run {
     uint32_t epoch, worker;
     uint64_t first, end;
+    int64_t time_ms; /* of the record */
 };
 
 struct settled_set {
@@ -38,8 +39,14 @@ struct settled {
     bool known;                             /* it reads the stream */
     struct ack_tracker acks;                /* all that it is done with */
     struct settled_set apart[SETTLED_HOWS]; /* of these, those that it has not taken */
+    struct settled_set taken;               /* those that a record says it has */
+    struct settled_set
+        unsure;     /* before it met the stream once more: it may have had them */
     int64_t cut_ms; /* some of those that were accepted before are not among them;
                        0: all are */
+    struct settled_set read; /* shards that it met, the last time */
+    uint32_t met,
+        met_last; /* the stream: in these epochs, first and last; 0: not noted */
 };
 
 struct settled_counts {
@@ -47,7 +54,7 @@ struct settled_counts {
     uint64_t settled; /* confirmed or apart: it is not recorded any more */
 };
 
-/* name: of the sink. False and *e: its journal can't be read. */
+/* name: of the sink. False and *e: its journal can't be read, or what it has not taken. */
 bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e) MUST_USE;
 /* Adds up events seq .. seq + n - 1, accepted at wall_ms. gone: the spool has none of the
@@ -56,3 +63,21 @@ void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
                    uint64_t seq, uint32_t n, int64_t wall_ms, bool gone,
                    struct settled_counts *c);
 void settled_free(struct settled *s);
+
+/* ---- runs.c: sets of events ---- */
+
+void settled_add(struct settled_set *set, const struct batch_range *r, uint64_t first,
+                 uint64_t end, int64_t time_ms);
+/* By shard and sequence. */
+void settled_order(struct settled_set *set);
+/* The same, and each event once, with the last time of its runs. */
+void settled_sort(struct settled_set *set);
+/* Both sorted: what less has leaves set. */
+void settled_subtract(struct settled_set *set, const struct settled_set *less);
+/* How many of the events first .. end - 1 are in a sorted set. */
+uint64_t settled_in(const struct settled_set *set, uint32_t epoch, uint32_t worker,
+                    uint64_t first, uint64_t end);
+/* Events of set, sorted, that a run of by, in order, has at the same time or later. The
+ * caller frees the runs. */
+struct settled_set settled_later(const struct settled_set *set,
+                                 const struct settled_set *by);

@@ -216,8 +216,8 @@ static void make_cells(struct delivery *d)
                                 "Dead letters that the sink took in a replay.", sink);
     d->unrecorded = stats_counter(
         "sluice_sink_unrecorded_places_total",
-        "Of streams with an index: parts of batches that the sink has, and "
-        "whose place the disk did not take.",
+        "Records that the disk did not take: of the place of events that the sink "
+        "has, or of how others ended.",
         sink);
     d->dead_events = stats_counter("sluice_dead_events_total",
                                    "Events that became dead letters of the "
@@ -346,6 +346,10 @@ bool open_journal(struct delivery *d, const char *spool_dir, struct err *e)
     d->journal = journal_open(d->journal_path, on_journal_record, d, e);
     /* Damage of the last record can't be told from a write that was cut. */
     d->patched |= d->journal != NULL && journal_cut(d->journal) > 0;
+    if (d->journal != NULL &&
+        journal_bytes(d->journal) + journal_cut(d->journal) == 0) {
+        places_remove(d->journal_path); /* of a sink that was dropped */
+    }
     return d->journal != NULL;
 }
 
@@ -389,7 +393,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c, struct 
     if (d->conf->was != NULL) {
         places_adopt(d->journal_path, d->conf->was);
     }
-    places_init(&d->places, d->journal_path, d->unrecorded);
+    places_mend(&d->places, d->journal_path);
     dead_init(&d->dead, c->data_dir, d->name);
     /* Letters that no journal of its own names are an earlier sink's. */
     return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, d->dead_mark, e);
@@ -401,7 +405,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     const void *before = stats_own(d);
 
     d->loop = ev_loop_new(EVFLAG_AUTO);
-    d->dead.fd = d->places.has.fd = d->places.apart.fd = -1;
+    d->dead.fd = -1;
     if (getrandom(d->random, sizeof d->random, 0) < 0) {
         d->random[0] = (unsigned short)clock_mono_ns();
     }
@@ -424,6 +428,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     latch_init(&d->ended);
     mailbox_init(&d->mail, d->loop);
     make_cells(d);
+    places_init(&d->places, d->journal_path, d->unrecorded);
     pump_watch(d);
     (void)stats_own(before);
     return d;

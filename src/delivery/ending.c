@@ -156,6 +156,7 @@ static bool pass_gaps(struct subscription *o, const struct cursor *c, struct jou
         if (!journal_append(j, &r, e)) {
             return false;
         }
+        subscription_note(o, RECORD_SKIP, PLACES_NOT_ITS_OWN, &gone);
         subscription_pass(o, &gone);
         subscription_ack(o, &gone, 1);
         at.seq = end;

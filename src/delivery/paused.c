@@ -34,6 +34,7 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
         const struct delivery_stream st = stream_for(d, &c->streams[k], o);
 
         subscription_open(o, d->spool, &st, d->name, on_wake_held, d);
+        o->places = &d->places;
     }
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];

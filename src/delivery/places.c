@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/attr.h"
+#include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -27,7 +29,7 @@ void places_init(struct places *p, const char *journal_path, stats_cell *unrecor
 {
     file_init(&p->has, journal_path, PLACES_TAIL);
     file_init(&p->apart, journal_path, PLACES_APART_TAIL);
-    p->untold = false;
+    p->untold = p->synced = false;
     p->unrecorded = unrecorded;
     p->record = NULL;
 }
@@ -91,9 +93,10 @@ int64_t places_cut_ms(const char *journal_path)
     struct stat st;
 
     beside(journal_path, PLACES_CUT_TAIL, path);
-    return stat(path, &st) != 0
-               ? 0
-               : (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 + 1;
+    if (stat(path, &st) != 0) {
+        return errno == ENOENT || errno == ENOTDIR ? 0 : INT64_MAX;
+    }
+    return (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 + 1;
 }
 
 /* ---- notes ---- */
@@ -114,14 +117,14 @@ void places_fini(struct places *p)
     p->record = NULL;
 }
 
-static bool ready(struct places_file *f)
+static bool ready(struct places_file *f, int create)
 {
     struct stat st;
 
     if (f->fd >= 0) {
         return true;
     }
-    f->fd = open(f->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    f->fd = open(f->path, O_WRONLY | create | O_APPEND | O_CLOEXEC, 0640);
     if (f->fd < 0 || fstat(f->fd, &st) != 0) {
         shut(f);
         return false;
@@ -131,7 +134,7 @@ static bool ready(struct places_file *f)
 }
 
 /* Records of events apart are gone, or will be: the mark has this time. */
-static bool mark_cut(const struct places *p)
+static bool mark_cut(struct places *p)
 {
     char path[sizeof p->apart.path + 4];
     int fd;
@@ -139,11 +142,18 @@ static bool mark_cut(const struct places *p)
 
     (void)snprintf(path, sizeof path, "%s.cut", p->apart.path);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-    ok = fd >= 0 && futimens(fd, NULL) == 0;
+    ok = fd >= 0 && futimens(fd, NULL) == 0 && fsync(fd) == 0;
+    p->synced = false; /* its name */
     if (fd >= 0) {
         (void)close(fd);
     }
     return ok;
+}
+
+static void not_taken(struct places *p, const struct places_file *f)
+{
+    stats_add(p->unrecorded, 1);
+    p->untold = p->untold || f == &p->apart;
 }
 
 /* A name that stays means a larger file, until the disk renames it. */
@@ -155,15 +165,28 @@ static void rotate(struct places *p, struct places_file *f)
     if (f == &p->apart && (access(old, F_OK) == 0 || errno != ENOENT) && !mark_cut(p)) {
         return;
     }
+    if (f == &p->apart && fdatasync(f->fd) != 0) {
+        not_taken(p, f);
+    }
     if (rename(f->path, old) == 0) {
         shut(f);
     }
 }
 
-static void not_taken(struct places *p, const struct places_file *f)
+/* False: nothing of the record is in the file. */
+static bool append(struct places_file *f, const void *record, size_t size)
 {
-    stats_add(p->unrecorded, 1);
-    p->untold = p->untold || f == &p->apart;
+    ssize_t written = write(f->fd, record, size);
+
+    if (written == (ssize_t)size) {
+        f->bytes += size;
+        return true;
+    }
+    /* A part that stays is passed over by its readers, by its checksum. */
+    if (written > 0 && ftruncate(f->fd, (off_t)f->bytes) != 0) {
+        f->bytes += (uint64_t)written;
+    }
+    return false;
 }
 
 void places_note(struct places *p, enum record_type type, struct str stream,
@@ -178,23 +201,18 @@ void places_note(struct places *p, enum record_type type, struct str stream,
                              .ranges = ranges,
                              .n_ranges = n};
     struct places_file *f = type == RECORD_DONE ? &p->has : &p->apart;
-    size_t size;
-    ssize_t written;
 
-    if (n == 0 || f->path[0] == '\0') {
+    if ((n == 0 && type != RECORD_START) || f->path[0] == '\0') {
         return;
     }
-    if (!ready(f)) {
+    p->synced = p->synced && f != &p->apart;
+    if (!ready(f, O_CREAT)) {
         not_taken(p, f);
     } else {
         if (p->record == NULL) {
             p->record = mem_alloc(RECORD_BYTES_MAX);
         }
-        size = record_encode(&r, p->record);
-        written = write(f->fd, p->record, size);
-        /* A part of a record is passed over by its readers, by its checksum. */
-        f->bytes += written > 0 ? (uint64_t)written : 0;
-        if (written != (ssize_t)size) {
+        if (!append(f, p->record, record_encode(&r, p->record))) {
             not_taken(p, f);
             shut(f);
         } else if (f->bytes >= PLACES_BYTES) {
@@ -202,4 +220,20 @@ void places_note(struct places *p, enum record_type type, struct str stream,
         }
     }
     p->untold = p->untold && !mark_cut(p);
+}
+
+void places_sync(struct places *p)
+{
+    struct err e;
+    bool ok;
+
+    if (p->synced || p->apart.path[0] == '\0') {
+        return;
+    }
+    ok = ready(&p->apart, 0) ? fdatasync(p->apart.fd) == 0 : errno == ENOENT;
+    p->synced = ok && folder_sync_of(p->apart.path, &e);
+    if (!p->synced) {
+        not_taken(p, &p->apart);
+        p->untold = !mark_cut(p);
+    }
 }

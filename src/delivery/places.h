@@ -7,24 +7,33 @@
  *
  *   places_init -> places_note* -> places_fini
  *
- * For people, sluice find and sluice ledger only: nothing is decided by it. So it is
- * written without a sync, and what the disk does not take is counted and left out. At
- * PLACES_BYTES a file becomes NAME.places.1 or NAME.apart.1, in place of the one before.
+ * For people, sluice find and sluice ledger only: nothing is decided by it. So what the
+ * disk does not take is counted and left out. At PLACES_BYTES a file becomes NAME.places.1
+ * or NAME.apart.1, in place of the one before.
+ *
  * An event without a record counts as confirmed once its sink is done with it, so that
  * nothing may leave NAME.apart in silence: the time of NAME.apart.cut is when records of
- * it were last dropped or not taken. The delivery thread.
+ * it were last dropped or not taken. And the journal, when it is written again, forgets how
+ * events ended: before that, places_mend notes what a crash left unnoted, and places_sync
+ * puts NAME.apart on stable storage. The delivery thread.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/str.h"
 #include "batch/batch.h"
-#include "journal/record.h"
+#include "journal/journal.h"
 #include "stats/stats.h"
 
+struct err;
+
 enum { PLACES_BYTES = 32 << 20, PLACES_TEXT_MAX = 1024 };
+
+/* Value of a RECORD_SKIP: while the stream did not lead to the sink; its journal says done. */
+enum { PLACES_NOT_ITS_OWN = 3 };
 
 struct places_file {
     char path[4096];
@@ -35,12 +44,12 @@ struct places_file {
 struct places {
     struct places_file has, apart;
     bool untold; /* NAME.apart.cut is not there yet, or older than what was not taken */
+    bool synced; /* what is in NAME.apart outlives a power cut */
     unsigned char *record; /* RECORD_BYTES_MAX */
     stats_cell *unrecorded;
 };
 
-/* The paths of a sink's places, beside its journal. Readers take them in this order: an
- * event that was dead may have been delivered since. */
+/* The paths of a sink's places, beside its journal. */
 #define PLACES_APART_OLD_TAIL ".apart.1"
 #define PLACES_APART_TAIL ".apart"
 #define PLACES_OLD_TAIL ".places.1"
@@ -56,7 +65,7 @@ void places_remove(const char *journal_path);
 void places_adopt(const char *journal_path, const char *was);
 
 /* The last time (wall clock, ms) at which records of events apart were dropped or not
- * taken, by the path of the journal; 0: never. What was accepted later is told apart. */
+ * taken, by the path of the journal; 0: never; INT64_MAX: the disk does not say. */
 int64_t places_cut_ms(const char *journal_path);
 
 /* Opens no file yet. */
@@ -65,8 +74,26 @@ void places_fini(struct places *p);
 
 /* Events of the ranges, which the sink has (RECORD_DONE; place: where, value: its batch),
  * which became dead letters (RECORD_DEAD; place: why), which it passed over (RECORD_SKIP,
- * value as in its journal), or before which it has begun (RECORD_START). place is cut at
- * PLACES_TEXT_MAX. */
+ * value as in its journal), or before which it has begun (RECORD_START). Of these, with
+ * value: in that epoch it met the stream, and these are all shards of earlier ones that it
+ * reads; records of one meeting have the same time. place is cut at PLACES_TEXT_MAX. */
 void places_note(struct places *p, enum record_type type, struct str stream,
                  struct str place, int64_t wall_ms, uint64_t value,
                  const struct batch_range *ranges, uint32_t n);
+
+/* Before the journal forgets how events ended. What can't be synced leaves the mark. */
+void places_sync(struct places *p);
+
+/* ---- apart.c: what is noted, read again ---- */
+
+/* Notes what the journal says of dead, skipped and lost events, and the places do not: the
+ * process ended, or the power went, between the two. Cuts a torn record. Before the first
+ * note, with the journal open. */
+void places_mend(struct places *p, const char *journal_path);
+
+/* Every whole record of the sink's places, also while it delivers: of what is apart, then
+ * of what it has, the older ones first. *cut_ms as of places_cut_ms, or of records that are
+ * damaged: what was accepted later is told apart. False and *e: what is apart can't be
+ * read. Any thread. */
+bool places_read(const char *journal_path, journal_record_fn *fn, void *arg,
+                 int64_t *cut_ms, struct err *e) MUST_USE;

@@ -202,7 +202,7 @@ static bool note(struct delivery *d, struct subscription *o, const struct batch 
     if (r.n_ranges > 0 && !d->ops->journals && !journal_append(d->journal, &r, e)) {
         return false;
     }
-    if (o->conf.indexed) {
+    if (o->conf.indexed || v->kind == SINK_DATA) {
         const char *place = v->kind == SINK_DATA ? v->why : v->place;
 
         places_note(&d->places, r.type, r.stream, str_of(place == NULL ? "" : place),

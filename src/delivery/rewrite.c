@@ -77,6 +77,7 @@ bool pump_compact(struct delivery *d, struct err *e)
     if (d->ops == &sink_absent) {
         return true;
     }
+    places_sync(&d->places);
     if (!journal_rewrite(d->journal, on_emit, d, e)) {
         return false;
     }

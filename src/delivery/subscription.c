@@ -20,6 +20,8 @@ void subscription_open(struct subscription *o, struct spool *spool,
     o->conf = *conf;
     (void)snprintf(o->name, sizeof o->name, "%s", conf->name);
     o->conf.name = o->name;
+    o->epoch = spool_epoch(spool);
+    o->met = o->known;
     o->consumer = spool_consumer_open(
         spool, conf->id,
         &(struct spool_consumer_conf){.name = sink,
@@ -64,7 +66,7 @@ void subscription_close(struct subscription *o)
 void subscription_note(struct subscription *o, enum record_type type, uint64_t value,
                        const struct batch_range *range)
 {
-    if (o->places != NULL && o->conf.indexed) {
+    if (o->places != NULL) {
         places_note(o->places, type, str_of(o->name), str_of(""), clock_wall_ms(),
                     value, range, 1);
     }
@@ -108,9 +110,6 @@ static bool begin(struct subscription *o, const struct spool_shard_id *id,
 
     if (r.first > 1 && !note_start(o, j, &r, e)) {
         return false;
-    }
-    if (skip && r.first > 1 && r.first < SHARD_PASSED) {
-        subscription_note(o, RECORD_START, 0, &r);
     }
     ack_tracker_start(&o->acks, id->epoch, id->worker, r.first);
     return true;
@@ -190,6 +189,33 @@ static bool is_listed(void *arg, uint32_t epoch, uint32_t worker)
     return false;
 }
 
+/* What it has never seen: events before its beginning, and shards that have gone by now.
+ * Before the journal knows the stream, so that no crash leaves it unsaid. */
+static void meet(struct subscription *o, const struct spool_shard_id *ids, uint32_t n)
+{
+    struct batch_range ranges[RECORD_RANGES_MAX];
+    const int64_t now = clock_wall_ms();
+    uint32_t at = 0;
+
+    if (o->met || o->places == NULL) {
+        return;
+    }
+    do {
+        uint32_t k = 0;
+
+        for (; at < n && k < RECORD_RANGES_MAX; at++) {
+            const struct cursor *c =
+                ack_tracker_find(&o->acks, ids[at].epoch, ids[at].worker);
+
+            ranges[k++] = (struct batch_range){ids[at].epoch, ids[at].worker,
+                                               c == NULL ? 1 : c->next, 1};
+        }
+        places_note(o->places, RECORD_START, str_of(o->name), STR(""), now, o->epoch,
+                    ranges, k);
+    } while (at < n);
+    o->met = true;
+}
+
 /* At the first look: shards that the spool did not find on the disk are gone for good.
  * Those that this process has deleted may come back with a power cut, or were not
  * deleted at all, because the disk did not do it. */
@@ -243,6 +269,9 @@ bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
         if (ok) {
             add_reader(o, &ids[i], c->next);
         }
+    }
+    if (ok) {
+        meet(o, ids, n);
     }
     if (ok && !o->known) {
         ok = note_start(o, j, NULL, e);

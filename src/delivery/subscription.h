@@ -54,6 +54,8 @@ struct subscription {
     bool known;                /* the journal knows the stream */
     bool looked;               /* the spool's shards have been listed once */
     bool fresh;                /* the last plan brought it */
+    bool met;                  /* its places know where it begins, or need not */
+    uint32_t epoch;            /* of this process */
     bool unnoted;              /* a journal that can't be read may not know it: then */
     struct ack_tracker begins; /* it begins there */
     bool ending;               /* only events before its ends are delivered, then it

@@ -74,6 +74,9 @@ struct journal_scan {
  * be NULL. False and *e: it can't be read, or a later version wrote it. */
 bool journal_scan(const char *path, journal_record_fn *fn, void *arg,
                   struct journal_scan *out, struct err *e) MUST_USE;
+/* The same of an open file, which stays open. */
+bool journal_scan_file(int fd, journal_record_fn *fn, void *arg,
+                       struct journal_scan *out, struct err *e) MUST_USE;
 
 /* Puts a journal of the whole records in place of a damaged one, which stays as
  * path.damaged-N. False and *e: nothing changed. */

@@ -75,30 +75,35 @@ static bool walk(const unsigned char *p, size_t n, journal_record_fn *fn, void *
     return ok;
 }
 
+bool journal_scan_file(int fd, journal_record_fn *fn, void *arg,
+                       struct journal_scan *out, struct err *e)
+{
+    struct journal_scan scan;
+    size_t n;
+    unsigned char *p = read_file(fd, &n);
+    bool ok;
+
+    if (p == NULL) {
+        return err_errno(e, errno, "read");
+    }
+    ok = walk(p, n, fn, arg, -1, out == NULL ? &scan : out, e);
+    free(p);
+    return ok;
+}
+
 bool journal_scan(const char *path, journal_record_fn *fn, void *arg,
                   struct journal_scan *out, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct journal_scan scan;
-    unsigned char *p = NULL;
     struct err why;
-    size_t n;
     bool ok;
 
-    if (fd >= 0) {
-        p = read_file(fd, &n);
+    if (fd < 0) {
+        return err_errno(e, errno, "%s", path);
     }
-    if (p == NULL) {
-        (void)err_errno(e, errno, "%s", path);
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return false;
-    }
-    (void)close(fd);
-    ok = walk(p, n, fn, arg, -1, out == NULL ? &scan : out, &why) ||
+    ok = journal_scan_file(fd, fn, arg, out, &why) ||
          err_set(e, "%s: %s", path, why.text);
-    free(p);
+    (void)close(fd);
     return ok;
 }
 
