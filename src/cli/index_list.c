@@ -20,7 +20,7 @@ bool index_lists_has(const char *spool, const char *stream)
     char path[PATH_MAX];
 
     (void)snprintf(path, sizeof path, "%s/%s/" INDEX_FOLDER, spool, stream);
-    return access(path, F_OK) == 0;
+    return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 struct index_list *index_lists_add(struct index_lists *l)

@@ -37,7 +37,8 @@ struct index_lists {
     uint32_t n;
 };
 
-/* Whether the stream's folder in the spool has an index. */
+/* Whether the stream's folder in the spool has an index, or may have: the disk does not
+ * say. */
 bool index_lists_has(const char *spool, const char *stream);
 
 void index_list_free(struct index_list *l);

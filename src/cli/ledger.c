@@ -42,6 +42,7 @@ struct ledger {
     struct ledger_topic topic;                  /* the same; sink NULL: none */
     bool differs;
     cJSON *streams, *unindexed; /* names of streams that have no ledger */
+    cJSON *failed;              /* streams that can't be compared, and why */
 };
 
 /* ---- the command ---- */
@@ -147,6 +148,19 @@ static bool name_unindexed(struct ledger *g, struct err *e)
     return true;
 }
 
+/* One bad stream must not hide what becomes of the others. */
+static void note_failed(struct ledger *g, const char *name, const char *why)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    (void)cJSON_AddStringToObject(o, "stream", name);
+    (void)cJSON_AddStringToObject(o, "why", why);
+    (void)cJSON_AddItemToArray(g->failed, o);
+    if (!g->json) {
+        (void)printf("not compared: stream=%s can't be read: %s\n", name, why);
+    }
+}
+
 static bool all_streams(struct ledger *g, struct err *e)
 {
     struct dirent **list = NULL;
@@ -155,7 +169,9 @@ static bool all_streams(struct ledger *g, struct err *e)
 
     for (int i = 0; i < n; i++) {
         if (ok && index_lists_has(g->dir, list[i]->d_name)) {
-            ok = one_stream(g, list[i]->d_name, e);
+            if (!one_stream(g, list[i]->d_name, e)) {
+                note_failed(g, list[i]->d_name, e->text);
+            }
             n_read++;
         }
         free(list[i]);
@@ -205,7 +221,7 @@ static bool asks_well(const struct ledger *g)
     return table == (g->table != NULL) && table == (g->time != NULL) &&
            topic == (g->topic.file != NULL) && (topic || g->topic.topics == NULL) &&
            !(table && topic) && !((table || topic) && g->json) &&
-           g->until_ms > g->since_ms;
+           g->until_ms / TALLY_MINUTE_MS > g->since_ms / TALLY_MINUTE_MS;
 }
 
 static bool take_options(struct ledger *g, int argc, char **argv)
@@ -295,8 +311,9 @@ static void print_json(const struct ledger *g)
     cJSON *o = cJSON_CreateObject();
     char *text;
 
-    (void)cJSON_AddItemToObject(o, "streams", g->streams);
+    (void)cJSON_AddItemToObject(o, "streams", cJSON_Duplicate(g->streams, true));
     (void)cJSON_AddItemToObject(o, "unindexed", cJSON_Duplicate(g->unindexed, true));
+    (void)cJSON_AddItemToObject(o, "failed", cJSON_Duplicate(g->failed, true));
     text = cJSON_PrintUnformatted(o);
     (void)puts(text);
     cJSON_free(text);
@@ -319,27 +336,28 @@ static bool compare(struct ledger *g, struct err *e)
 int cli_ledger(int argc, char **argv)
 {
     struct ledger g = {.path = NULL};
+    int code = EXIT_SETUP;
     struct err e;
-    bool ok;
 
     if (!take_options(&g, argc, argv)) {
         return usage();
     }
     g.streams = cJSON_CreateArray();
     g.unindexed = cJSON_CreateArray();
-    ok = compare(&g, &e);
-    ledger_topic_close(&g.topic);
-    if (!ok) {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
-        cJSON_Delete(g.streams);
-        cJSON_Delete(g.unindexed);
-        return EXIT_SETUP;
-    }
-    if (g.json) {
-        print_json(&g);
+    g.failed = cJSON_CreateArray();
+    if (compare(&g, &e)) {
+        code = cJSON_GetArraySize(g.failed) > 0 ? EXIT_SETUP
+               : g.differs                      ? LEDGER_DIFFERS
+                                                : LEDGER_AGREES;
+        if (g.json) {
+            print_json(&g);
+        }
     } else {
-        cJSON_Delete(g.streams);
+        (void)fprintf(stderr, "sluice: %s\n", e.text);
     }
+    ledger_topic_close(&g.topic);
+    cJSON_Delete(g.streams);
     cJSON_Delete(g.unindexed);
-    return g.differs ? LEDGER_DIFFERS : LEDGER_AGREES;
+    cJSON_Delete(g.failed);
+    return code;
 }

@@ -198,8 +198,11 @@ static void count_missing(struct tallying *y)
 /* False: a segment went away meanwhile; *e is empty then. */
 static bool read_tail(struct tallying *y, struct err *e)
 {
-    const struct spool_visitor v = {
-        .segment = on_read, .block = on_block, .wants = on_wanted, .arg = y};
+    const struct spool_visitor v = {.segment = on_read,
+                                    .block = on_block,
+                                    .wants = on_wanted,
+                                    .arg = y,
+                                    .stream = y->t->stream};
     bool any = false, all = true;
 
     for (uint32_t i = 0; i < y->n_segments; i++) {
@@ -265,8 +268,9 @@ static void finish(struct tallying *y)
 
 static bool try_once(struct tallying *y, struct err *e)
 {
-    const struct spool_visitor v = {.segment = on_listed, .arg = y, .quick = true};
     struct tallies *t = y->t;
+    const struct spool_visitor v = {
+        .segment = on_listed, .arg = y, .stream = t->stream, .quick = true};
     bool ok = spool_visit(y->spool, &v, e) &&
               index_list_read(&t->index, y->spool, t->stream, on_file, y, e);
 

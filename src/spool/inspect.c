@@ -19,6 +19,7 @@ struct inspect {
     const struct spool_visitor *v;
     bool enough;
     int error;                      /* of a folder that can't be listed */
+    char where[PATH_MAX];           /* which one that is */
     struct spool_segment_info last; /* of the shard that is looked through */
     uint64_t last_off;              /* where its last block ended */
 };
@@ -176,6 +177,7 @@ static struct dirent **names(struct inspect *in, const char *dir, int *n)
     *n = scandir(dir, &list, NULL, versionsort);
     if (*n < 0 && errno != ENOTDIR && errno != ENOENT) {
         in->error = errno;
+        (void)snprintf(in->where, sizeof in->where, "%s", dir);
     }
     return list;
 }
@@ -240,10 +242,11 @@ bool spool_visit(const char *dir, const struct spool_visitor *v, struct err *e)
         if (list[i]->d_name[0] != '.' &&
             (list[i]->d_type == DT_DIR || list[i]->d_type == DT_UNKNOWN) &&
             strcmp(list[i]->d_name, "sinks") != 0 &&
-            strcmp(list[i]->d_name, "damaged") != 0) {
+            strcmp(list[i]->d_name, "damaged") != 0 &&
+            (v->stream == NULL || strcmp(list[i]->d_name, v->stream) == 0)) {
             inspect_stream(&in, path, list[i]->d_name);
         }
     }
     free_names(list, n);
-    return in.error == 0 || err_errno(e, in.error, "%s", dir);
+    return in.error == 0 || err_errno(e, in.error, "%s", in.where);
 }

@@ -54,9 +54,11 @@ struct spool_visitor {
     spool_damage_fn *damage;   /* NULL: not told */
     spool_wants_fn *wants;     /* NULL: all are */
     void *arg;
-    bool quick; /* segments by their first page: first and size only */
+    const char *stream; /* NULL: of all streams */
+    bool quick;         /* segments by their first page: first and size only */
 };
 
-/* In the order of stream, shard, file. False and *e: dir is no spool. */
+/* In the order of stream, shard, file. False and *e: dir is no spool, or a folder of it
+ * can't be listed; all others were visited. */
 bool spool_visit(const char *dir, const struct spool_visitor *v,
                  struct err *e) MUST_USE;

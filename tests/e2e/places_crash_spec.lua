@@ -241,7 +241,9 @@ describe("the fate of an event whose sink was interrupted", function()
         end
         if done and #ids > 0 then
           local l = ledger()
-          if l.sinks.hook.dead * 3 ~= #ids or l.sinks.hook.confirmed * 3 ~= 2 * #ids then
+          -- A request that had no answer may have been stored.
+          if l.accepted < #ids or l.sinks.hook.dead * 3 ~= l.accepted
+              or l.sinks.hook.confirmed * 3 ~= 2 * l.accepted then
             wrong[#wrong + 1] = ("step %d: %s"):format(n, cjson.encode(l.sinks.hook))
           end
         end
