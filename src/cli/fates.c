@@ -19,8 +19,8 @@ static const char TAIL[] = ".journal";
 struct told {
     struct fate apart, has; /* UNMET: nothing */
     bool before;            /* it came before the sink's first beginning, */
-    bool unsure;            /* or before a later one */
-    bool read;              /* the sink met its shard, the last time */
+    bool unsure; /* or before a later one, or it was lost once it was planned */
+    bool read;   /* the sink met its shard, the last time */
     bool again;
     uint32_t met,
         met_last; /* the stream: in these epochs, first and last; 0: not noted */
@@ -179,6 +179,10 @@ static void on_place(void *arg, const struct record *r)
         } else if ((r->type == RECORD_DONE || r->type == RECORD_DEAD ||
                     r->type == RECORD_SKIP) &&
                    names(r, g)) {
+            if (r->type == RECORD_SKIP && r->value == PLACES_UNSURE) {
+                t->unsure = true;
+                continue;
+            }
             *f = (struct fate){.kind = end_of(r), .time_ms = r->time_ms};
             f->batch = r->type == RECORD_SKIP ? 0 : r->value;
             (void)text_z(TEXT_LINE, r->id, f->place, sizeof f->place);

@@ -20,6 +20,14 @@ static int is_journal(const struct dirent *d)
     return n > strlen(TAIL) && strcmp(d->d_name + n - strlen(TAIL), TAIL) == 0;
 }
 
+static void note_unread(struct ledger_stream *l, const char *sink, const char *why)
+{
+    const size_t n = strlen(l->unread);
+
+    (void)snprintf(l->unread + n, sizeof l->unread - n, "%s%.60s: %.200s",
+                   n > 0 ? "; " : "", sink, why);
+}
+
 static void read_sink(struct ledger_stream *l, const char *spool, char *file)
 {
     struct settled *s = &l->sinks[l->n_sinks];
@@ -27,7 +35,7 @@ static void read_sink(struct ledger_stream *l, const char *spool, char *file)
 
     file[strlen(file) - strlen(TAIL)] = '\0';
     if (!settled_read(spool, file, l->tallies.stream, s, &e)) {
-        (void)snprintf(l->unread, sizeof l->unread, "%.60s: %.90s", file, e.text);
+        note_unread(l, file, e.text);
         s->known = false; /* a part of it would call too much confirmed */
     }
     if (s->known) {
@@ -52,8 +60,7 @@ static bool read_sinks(struct ledger_stream *l, const char *spool, struct err *e
         if (l->n_sinks < LEDGER_SINKS_MAX) {
             read_sink(l, spool, list[i]->d_name);
         } else {
-            (void)snprintf(l->unread, sizeof l->unread, "%.60s: more than %d sinks",
-                           list[i]->d_name, LEDGER_SINKS_MAX);
+            note_unread(l, list[i]->d_name, "there are too many sinks");
         }
         free(list[i]);
     }

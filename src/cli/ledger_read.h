@@ -26,7 +26,7 @@ struct ledger_stream {
     struct tallies tallies;
     struct settled sinks[LEDGER_SINKS_MAX]; /* those that know the stream */
     uint32_t n_sinks;
-    char unread[160];               /* of a journal that can't be read, why; "": none */
+    char unread[800];               /* of journals that can't be read, why; "": none */
     struct ledger_minute **minutes; /* in order */
     uint32_t n_minutes, room;
 };

@@ -108,7 +108,7 @@ bool ledger_unsure(const struct ledger_stream *l)
 /* No journal tells what became of the events. */
 bool ledger_unfed(const struct ledger_stream *l)
 {
-    return l->n_sinks == 0 && l->n_minutes > 0;
+    return l->n_sinks == 0 && l->n_minutes > 0 && l->unread[0] == '\0';
 }
 
 /* Before the result of a comparison: it is of the other events only. */

@@ -61,6 +61,14 @@ void settled_sort(struct settled_set *set)
     set->n = n;
 }
 
+void settled_fit(struct settled_set *set)
+{
+    if (set->room > set->n) {
+        set->room = set->n + 1;
+        set->runs = mem_realloc(set->runs, set->room * sizeof *set->runs);
+    }
+}
+
 /* The first run of a sorted set that ends after seq, or a later shard's. */
 static uint32_t find(const struct settled_set *set, const struct settled_run *shard,
                      uint64_t seq)

@@ -34,15 +34,22 @@ static void add_all(struct settled_set *set, const struct record *r, int64_t tim
     }
 }
 
+static struct settled_set *set_of(struct settled *s, const struct record *r)
+{
+    return r->type == RECORD_DEAD           ? &s->apart[SETTLED_DEAD]
+           : r->type != RECORD_SKIP         ? NULL
+           : r->value == 0                  ? &s->apart[SETTLED_SKIPPED]
+           : r->value == PLACES_NOT_ITS_OWN ? &s->apart[SETTLED_BEFORE]
+           : r->value == PLACES_UNSURE      ? &s->unsure
+                                            : &s->apart[SETTLED_LOST];
+}
+
 static void on_apart(struct settled *s, const struct record *r, int64_t time_ms)
 {
-    if (r->type == RECORD_DEAD) {
-        add_all(&s->apart[SETTLED_DEAD], r, time_ms);
-    } else if (r->type == RECORD_SKIP) {
-        add_all(&s->apart[r->value == 0                    ? SETTLED_SKIPPED
-                          : r->value == PLACES_NOT_ITS_OWN ? SETTLED_BEFORE
-                                                           : SETTLED_LOST],
-                r, time_ms);
+    struct settled_set *set = set_of(s, r);
+
+    if (set != NULL) {
+        add_all(set, r, time_ms);
     }
 }
 
@@ -200,6 +207,7 @@ static void conclude(struct settled *s)
         settled_subtract(&s->taken, sets[i]);
     }
     settled_sort(&s->read);
+    settled_fit(&s->taken); /* there may be 80 sinks */
 }
 
 bool settled_read(const char *spool, const char *name, const char *stream,

@@ -72,6 +72,7 @@ void settled_add(struct settled_set *set, const struct batch_range *r, uint64_t 
 void settled_order(struct settled_set *set);
 /* The same, and each event once, with the last time of its runs. */
 void settled_sort(struct settled_set *set);
+void settled_fit(struct settled_set *set); /* no more room than it needs */
 /* Both sorted: what less has leaves set. */
 void settled_subtract(struct settled_set *set, const struct settled_set *less);
 /* How many of the events first .. end - 1 are in a sorted set. */

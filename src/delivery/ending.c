@@ -153,10 +153,11 @@ static bool pass_gaps(struct subscription *o, const struct cursor *c, struct jou
                            .ranges = &gone,
                            .n_ranges = 1};
 
+        /* First, because the journal calls them done. */
+        subscription_note(o, RECORD_SKIP, PLACES_NOT_ITS_OWN, &gone);
         if (!journal_append(j, &r, e)) {
             return false;
         }
-        subscription_note(o, RECORD_SKIP, PLACES_NOT_ITS_OWN, &gone);
         subscription_pass(o, &gone);
         subscription_ack(o, &gone, 1);
         at.seq = end;

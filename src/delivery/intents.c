@@ -233,7 +233,10 @@ static bool rebuild_range(struct subscription *o, struct batch *b,
             struct batch_range gone = {r->epoch, r->worker, next, lost};
 
             /* It may be read more than once. */
-            o->lost += got == SPOOL_READ_GAP && !acked(o, &gone) ? lost : 0;
+            if (got == SPOOL_READ_GAP && !acked(o, &gone)) {
+                o->lost += lost;
+                subscription_note(o, RECORD_SKIP, PLACES_UNSURE, &gone);
+            }
             subscription_ack(o, &gone, 1);
             next += lost;
             break;

@@ -32,8 +32,9 @@ struct err;
 
 enum { PLACES_BYTES = 32 << 20, PLACES_TEXT_MAX = 1024 };
 
-/* Value of a RECORD_SKIP: while the stream did not lead to the sink; its journal says done. */
-enum { PLACES_NOT_ITS_OWN = 3 };
+/* Values of a RECORD_SKIP here only, which the journal calls done: of events while the stream
+ * did not lead to the sink, and of those that were lost after they may have been sent. */
+enum { PLACES_NOT_ITS_OWN = 3, PLACES_UNSURE = 4 };
 
 struct places_file {
     char path[4096];

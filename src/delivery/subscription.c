@@ -108,7 +108,8 @@ static bool begin(struct subscription *o, const struct spool_shard_id *id,
         r.first = skip ? SHARD_PASSED : 0;
     }
 
-    if (r.first > 1 && !note_start(o, j, &r, e)) {
+    /* Also at its first event: if the shard goes with the disk, it is known to be missing. */
+    if (!note_start(o, j, &r, e)) {
         return false;
     }
     ack_tracker_start(&o->acks, id->epoch, id->worker, r.first);
@@ -216,6 +217,36 @@ static void meet(struct subscription *o, const struct spool_shard_id *ids, uint3
     o->met = true;
 }
 
+static bool is_planned(const struct subscription *o, const struct cursor *c)
+{
+    for (const struct intent *p = o->intents; p != NULL; p = p->next) {
+        for (uint32_t i = 0; i < p->n; i++) {
+            if (p->ranges[i].epoch == c->epoch && p->ranges[i].worker == c->worker) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Of a shard that has gone, all that the sink is not done with is lost, unless it was sent
+ * before. Where it was done with all, these are no events. */
+static void note_lost(struct subscription *o, const struct cursor *c)
+{
+    const uint64_t how = is_planned(o, c) ? PLACES_UNSURE : 1;
+    struct batch_range r = {c->epoch, c->worker, c->next, 0};
+
+    for (uint32_t i = 0; i <= c->n_ahead; i++) {
+        const uint64_t end = i < c->n_ahead ? c->ahead[i].first : SHARD_PASSED;
+
+        r.n = end > r.first ? end - r.first : 0;
+        if (r.n > 0) {
+            subscription_note(o, RECORD_SKIP, how, &r);
+        }
+        r.first = i < c->n_ahead ? c->ahead[i].end : end;
+    }
+}
+
 /* At the first look: shards that the spool did not find on the disk are gone for good.
  * Those that this process has deleted may come back with a power cut, or were not
  * deleted at all, because the disk did not do it. */
@@ -226,6 +257,13 @@ static void forget_gone(struct subscription *o, const struct spool_shard_id *ids
         /* Where an attempt that did not come to its end would have begun. */
         ack_tracker_fini(&o->acks);
     } else if (!o->looked && n < SHARDS_MAX && spool_consumer_recovers(o->consumer)) {
+        for (uint32_t i = 0; i < o->acks.n; i++) {
+            const struct cursor *c = &o->acks.shards[i];
+
+            if (!is_listed(&(struct listed){ids, n}, c->epoch, c->worker)) {
+                note_lost(o, c);
+            }
+        }
         ack_tracker_drop(&o->acks, is_listed, &(struct listed){ids, n});
     }
     o->looked = true;

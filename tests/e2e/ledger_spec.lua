@@ -109,7 +109,8 @@ describe("the ledger of a stream", function()
 
   local function policy(o)
     return ([[
-server { listen = "127.0.0.1:0", workers = 2, max_body = "1MiB", max_events = 5000 }
+server { listen = "127.0.0.1:0", workers = 2, max_body = "1MiB", max_events = 5000,
+  drain = "300ms" }
 admin { listen = "127.0.0.1:0" }
 spool { segment = "4MiB" }
 %s
@@ -217,6 +218,26 @@ route "POST /b" { body = "batch", stream = "events" }
     s:start()
     s:deliver()
     assert.same(l.sinks, ledger().sinks)
+  end)
+
+  it("calls lost what a deleted shard took with it, and not confirmed", function()
+    -- One has planned a batch, and may have sent it; Kafka's never got as far.
+    local gone = 'http "gone" { url = "http://127.0.0.1:1/x" }\n'
+      .. 'kafka "bus" { brokers = "127.0.0.1:1", topic = "events" }\n'
+    s = h.server { policy = policy { top = hook "out" .. gone,
+      sinks = '"out", "gone", "bus", ' } }
+    s:post("/b", batch(1, 20))
+    becomes("out", { confirmed = 20 })
+    becomes("gone", { pending = 20 })
+    s:stop() -- it writes the index, without which nobody knows of the events
+    h.shell(("rm -r '%s'/spool/events/1.*"):format(s.data))
+    for _ = 1, 2 do
+      s:start()
+      becomes("out", { confirmed = 20, pending = 0 })
+      becomes("gone", { confirmed = 0, settled = 20 })
+      becomes("bus", { confirmed = 0, lost = 20 })
+      s:stop "SIGKILL"
+    end
   end)
 
   it("tells two sinks apart of which one is dead, and forgets one that goes", function()

@@ -139,6 +139,29 @@ describe("the fate of an event whose sink was interrupted", function()
     end
   end)
 
+  it("is dead after a power cut, once the journal has forgotten it", function()
+    if not h.shell("id -u"):match "^0" or not h.shell("losetup -f"):match "^/dev/loop" then
+      pending "needs root and a loop device"
+      return
+    end
+    local image, mnt = s.dir .. "/image", s.dir .. "/mnt"
+    local function mount() h.shell(("mount -o loop '%s' '%s'"):format(image, mnt)) end
+    h.shell(("truncate -s 200M '%s' && mkfs.ext4 -q -F '%s' && mkdir '%s'"):format(image, image,
+      mnt))
+    mount()
+    finally(function()
+      if s.pid then s:stop "SIGKILL" end
+      h.shell(("umount '%s'"):format(mnt))
+    end)
+    s.data, s.wrap = mnt .. "/data", {}
+    one_dead()
+    s:start() -- it writes the journal again, and syncs it
+    s:stop "SIGKILL"
+    h.shell(("xfs_io -x -c shutdown '%s'; umount '%s'"):format(mnt, mnt))
+    mount()
+    is_dead("bad", 3)
+  end)
+
   it("is known also of a stream that had no index then", function()
     one_dead { stream = "", top = 'http "down" { url = "http://127.0.0.1:1/x" }',
       sinks = '"down", ' }

@@ -275,6 +275,30 @@ static void a_gap_while_the_stream_was_elsewhere_was_never_seen(void **state)
     is(7, "confirmed");
 }
 
+static void what_was_lost_after_it_was_planned_nobody_knows(void **state)
+{
+    (void)state;
+    begin();
+    note(RECORD_SKIP, PLACES_UNSURE, 2, 3);
+    put(RECORD_DONE, 0, "", 1, 5);
+    is(1, "confirmed");
+    is(3, "settled");
+    note(RECORD_DONE, 1, 3, 1); /* a part of the batch that has a place */
+    is(3, "confirmed");
+    is(4, "settled");
+    is(5, "confirmed");
+}
+
+static void what_a_shard_took_with_it_is_lost(void **state)
+{
+    (void)state;
+    begin();
+    note_in(EPOCH - 1, RECORD_SKIP, 1, 8, UINT64_MAX - 1 - 8);
+    is_in(EPOCH - 1, 7, "confirmed");
+    is_in(EPOCH - 1, 8, "lost");
+    is_in(EPOCH - 1, UINT64_C(1) << 40, "lost");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +319,10 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_gap_while_the_stream_was_elsewhere_was_never_seen, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_lost_after_it_was_planned_nobody_knows,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_shard_took_with_it_is_lost, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
