@@ -35,7 +35,8 @@ static void put_text(struct sheet *t, struct str s, size_t max)
 }
 
 /* The code itself goes before its status. */
-static struct str code_of(const struct refused_body *f, const struct refused_reason *why)
+static struct str code_of(const struct refused_body *f,
+                          const struct refused_reason *why)
 {
     struct str code = str_of(why->code);
     const struct refused_code *by_status = NULL;
@@ -80,8 +81,8 @@ static void put_value(struct sheet *t, const struct refused_body *f,
     }
 }
 
-size_t refused_body_write(const struct refused_body *f, const struct refused_reason *why,
-                          char *out)
+size_t refused_body_write(const struct refused_body *f,
+                          const struct refused_reason *why, char *out)
 {
     struct sheet t = {out, 0, f->plain ? TEXT_LINE : TEXT_JSON};
 

@@ -39,5 +39,5 @@ struct refused_reason {
 const struct refused_body *refused_body_of(const struct route *route);
 
 /* Returns the length, of at most REFUSED_BODY_BYTES. out NULL: it is counted only. */
-size_t refused_body_write(const struct refused_body *f, const struct refused_reason *why,
-                          char *out);
+size_t refused_body_write(const struct refused_body *f,
+                          const struct refused_reason *why, char *out);

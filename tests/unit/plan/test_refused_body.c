@@ -58,8 +58,8 @@ static void a_reason_without_a_message_is_its_code(void **state)
 /* A policy may write a client's bytes into both, and a code of its own as well. */
 static void hostile_texts_stay_one_json_text(void **state)
 {
-    static const char *const hostile[] = {"\",\"code\":0,\"x\":\"", "a\\", "\x01\n\r\t\x7F",
-                                          "\xff\xc3", "a\"b", ""};
+    static const char *const hostile[] = {
+        "\",\"code\":0,\"x\":\"", "a\\", "\x01\n\r\t\x7F", "\xff\xc3", "a\"b", ""};
     char longest[4096];
 
     (void)state;
@@ -81,12 +81,10 @@ static void hostile_texts_stay_one_json_text(void **state)
 static void the_largest_body_has_room(void **state)
 {
     char text[1024], longest[4096];
-    const struct fill_part most[] = {{{text, 1023}, {NULL, 0}, FILL_MESSAGE},
-                                     {STR(""), {NULL, 0}, FILL_MESSAGE},
-                                     {STR(""), {NULL, 0}, FILL_CODE},
-                                     {STR(""), {NULL, 0}, FILL_CODE},
-                                     {STR(""), {NULL, 0}, FILL_STATUS},
-                                     {STR(""), {NULL, 0}, FILL_STATUS}};
+    const struct fill_part most[] = {
+        {{text, 1023}, {NULL, 0}, FILL_MESSAGE}, {STR(""), {NULL, 0}, FILL_MESSAGE},
+        {STR(""), {NULL, 0}, FILL_CODE},         {STR(""), {NULL, 0}, FILL_CODE},
+        {STR(""), {NULL, 0}, FILL_STATUS},       {STR(""), {NULL, 0}, FILL_STATUS}};
 
     (void)state;
     memset(text, 'x', sizeof text);
