@@ -53,14 +53,17 @@ describe("an index that is being written", function()
 
   it("has each acknowledged event once after kill -9 at any step", function()
     start()
-    local at, acked = 0, {}
+    local at, acked, unheard = 0, {}, 0 -- unheard: stored or not, the kill took the answer
     repeat
       at = at + 1
       f:rules(("on=change do=kill thread=index path=/index/ from=%d"):format(at))
       for i = 1, 3 do
         local name = ("k%d.%d"):format(at, i)
         local ok, a = pcall(s.post, s, "/v1/events/batch", batch(name))
-        if not ok or not a or a.status ~= 202 then break end
+        if not ok or not a or a.status ~= 202 then
+          unheard = unheard + 1
+          break
+        end
         acked[#acked + 1] = name
       end
       h.wait_for("the file, or the end", function()
@@ -77,7 +80,9 @@ describe("an index that is being written", function()
       end
       for _, name in ipairs(acked) do assert.equal(1, #find(name .. "-7").events, name) end
       local l = ledger()
-      assert.same({ #acked * EVENTS, 0 }, { l.accepted, l.unknown })
+      assert.equal(0, l.unknown)
+      local more = l.accepted / EVENTS - #acked
+      assert.is_true(more % 1 == 0 and more >= 0 and more <= unheard, l.accepted)
       f:reset()
       s:start()
     until not killed or at == 12
