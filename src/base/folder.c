@@ -58,7 +58,7 @@ bool folder_make(const char *folder, struct err *e)
         p = strchr(p + 1, '/');
         (void)snprintf(path, sizeof path, "%.*s",
                        p == NULL ? (int)strlen(folder) : (int)(p - folder), folder);
-        if (mkdir(path, 0755) == 0) {
+        if (mkdir(path, 0750) == 0) {
             continue;
         }
         if (errno != EEXIST) {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/attr.h"
 
@@ -16,3 +17,7 @@ enum { WRITE_INTERRUPTED_MAX = 100 };
 /* Writes the n bytes at p to offset at. False and errno: a part of them may have been
  * written. Blocks while the disk does. */
 bool write_at(int fd, const void *p, size_t n, uint64_t at) MUST_USE;
+
+/* As fopen with the mode "w", "wx" or "a"; but nobody outside of the group can read a file
+ * that it makes, whatever the umask is. NULL: errno says why. */
+FILE *write_stream(const char *path, const char *mode) MUST_USE;

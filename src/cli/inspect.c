@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "base/write.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "server/supervisor.h"
@@ -85,7 +86,7 @@ static bool open_file(struct inspection *n, const char *stream)
     }
     (void)snprintf(n->stream, sizeof n->stream, "%s", stream);
     (void)snprintf(path, sizeof path, "%s/%s.ndjson", n->out, stream);
-    n->file = fopen(path, "wxe");
+    n->file = write_stream(path, "wx");
     n->why = n->file == NULL ? errno : 0;
     return n->file != NULL;
 }

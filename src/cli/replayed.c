@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/siphash.h"
+#include "base/write.h"
 
 static const char PART[] = ".part";
 
@@ -143,7 +144,7 @@ void replayed_add(struct replayed *m, struct mark x)
 
 bool replayed_save(struct replayed *m, struct err *e)
 {
-    FILE *f = fopen(m->path, "ae");
+    FILE *f = write_stream(m->path, "a");
     bool ok;
 
     if (f == NULL) {

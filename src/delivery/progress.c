@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/folder.h"
+#include "base/write.h"
 
 /* The last word tells that the line is whole. */
 #define LINE "sluice-replay-1 %lx %lu %lu %u %lx %lx %lu %lu %lu "
@@ -45,7 +46,7 @@ bool progress_write(const char *path, const struct progress *p, struct err *e)
     bool ok;
 
     (void)snprintf(fresh, sizeof fresh, "%s.new", path);
-    f = fopen(fresh, "we");
+    f = write_stream(fresh, "w");
     if (f == NULL) {
         return err_errno(e, errno, "%s", fresh);
     }

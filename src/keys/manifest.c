@@ -11,6 +11,7 @@
 #include "base/crc32c.h"
 #include "base/err.h"
 #include "base/folder.h"
+#include "base/write.h"
 
 static void path_of(const char *dir, const char *tail, char out[PATH_MAX])
 {
@@ -140,7 +141,7 @@ static char *text_of(const struct manifest *m, size_t *n)
 
 static bool write_next(const char *next, const char *text, size_t n, struct err *e)
 {
-    FILE *f = fopen(next, "we");
+    FILE *f = write_stream(next, "w");
     bool ok;
 
     if (f == NULL) {

@@ -71,6 +71,23 @@ describe("a server that root starts with server.user", function()
     assert.equal("", foreign)
   end)
 
+  it("makes nothing that others can read, whatever its umask is", function()
+    s = h.server { wrap = { "sh", "-c", 'umask 0; exec "$@"', "sh" }, policy = h.policy {
+      workers = 1, stream = [[index = "id", dedup = { key = "id", persist = true }]],
+      file = [[compress = "zstd", rotate = { age = "20ms" }]],
+      top = [[access_log { } local l = limit "l" { quota = "9/d" }]],
+      route = [[limits = { l }, on_event = function(ev) if ev.raise then error("x") end end]] } }
+    assert.equal(202, s:post("/v1/events", '{"id":1}').status)
+    assert.equal(202, s:post("/v1/events", '{"raise":1}').status)
+    h.wait_for("its files", function()
+      return #h.shell(("ls '%s/archive' | grep zst$"):format(s.data)) > 0
+        and h.read(s.data .. "/access.log") and #h.shell(("ls '%s/dead'"):format(s.data)) > 0
+        and h.read(s.data .. "/spool/quotas/l-d.quota")
+    end)
+    assert.equal(0, s:stop())
+    assert.equal("", h.shell(("find '%s' -mindepth 1 -perm /027"):format(s.data)))
+  end)
+
   it("serves, reloads and starts again with what it wrote", function()
     if not root() then pending("needs root") return end
     -- Large enough to be built below data/tables, which root does before the change.
@@ -108,7 +125,7 @@ describe("a server that root starts with server.user", function()
     assert.is_false(ok)
     assert.equal(3, s.code)
     assert.matches("user %d+ can't write to %S+/data, which belongs to user 0 %(mode "
-      .. "0755%): give the data directory to server%.user %(chown %-R nobody ", s:text())
+      .. "0750%): give the data directory to server%.user %(chown %-R nobody ", s:text())
     h.shell(("chown nobody '%s'"):format(s.data))
     assert.is_false((pcall(s.start, s)))
     assert.matches("can't write %S+/data/spool, which belongs to user 0 ", s:text())

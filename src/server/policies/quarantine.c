@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/folder.h"
+#include "base/write.h"
 
 static const char *path_of(const char *spool_dir, char path[PATH_MAX])
 {
@@ -18,7 +19,7 @@ static const char *path_of(const char *spool_dir, char path[PATH_MAX])
 bool quarantine_write(const char *spool_dir, const struct quarantine *x, struct err *e)
 {
     char path[PATH_MAX];
-    FILE *f = fopen(path_of(spool_dir, path), "we");
+    FILE *f = write_stream(path_of(spool_dir, path), "w");
     bool ok;
 
     if (f == NULL) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/write.h"
 #include "policy/load/load.h"
 #include "tables/open.h"
 
@@ -52,7 +53,7 @@ static bool write_live(const char *spool_dir, const struct live *x, struct err *
 
     path_of(path, spool_dir, "LIVE", "");
     path_of(next, spool_dir, "LIVE", ".new");
-    f = fopen(next, "we");
+    f = write_stream(next, "w");
     if (f == NULL) {
         return err_errno(e, errno, "%s", next);
     }

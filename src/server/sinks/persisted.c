@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
+#include "base/write.h"
 #include "delivery/places.h"
 #include "policy/load/load.h"
 
@@ -104,7 +105,7 @@ static bool replace(const char *path, const char *text, size_t n, struct err *e)
     bool ok;
 
     (void)snprintf(next, sizeof next, "%s.new", path);
-    f = fopen(next, "we");
+    f = write_stream(next, "w");
     if (f == NULL) {
         return err_errno(e, errno, "%s", next);
     }

@@ -4,7 +4,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -72,6 +74,38 @@ static void fails_when_the_disk_takes_no_byte(void **state)
     assert_int_equal(1, calls);
 }
 
+static void makes_no_file_that_others_can_read(void **state)
+{
+    char path[] = "/tmp/sluice-unit-write-XXXXXX";
+    int fd = mkstemp(path);
+    mode_t before = umask(0);
+    struct stat st;
+    FILE *f;
+
+    (void)state;
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_null(write_stream(path, "wx"));
+    assert_int_equal(EEXIST, errno);
+    assert_int_equal(0, unlink(path));
+    f = write_stream(path, "a");
+    assert_non_null(f);
+    assert_true(fprintf(f, "one") == 3 && fclose(f) == 0);
+    f = write_stream(path, "a");
+    assert_non_null(f);
+    assert_true(fprintf(f, "two") == 3 && fclose(f) == 0);
+    assert_int_equal(0, stat(path, &st));
+    assert_int_equal(0640, st.st_mode & 0777);
+    assert_int_equal(6, st.st_size);
+    f = write_stream(path, "w");
+    assert_non_null(f);
+    assert_int_equal(0, fclose(f));
+    assert_int_equal(0, stat(path, &st));
+    assert_int_equal(0, st.st_size);
+    (void)umask(before);
+    assert_int_equal(0, unlink(path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +113,7 @@ int main(void)
         cmocka_unit_test_setup(repeats_a_write_that_a_signal_interrupts, prepare),
         cmocka_unit_test_setup(gives_up_when_every_write_is_interrupted, prepare),
         cmocka_unit_test_setup(fails_when_the_disk_takes_no_byte, prepare),
+        cmocka_unit_test(makes_no_file_that_others_can_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
