@@ -163,7 +163,7 @@ static const struct command list[] = {
      .run = cli_dead,
      .group = GROUP_STORED,
      .summary = "list, show, send again and remove dead letters",
-     .forms = FORMS("dead list DIR", "dead show FILE", "dead purge FILE [--all]",
+     .forms = FORMS("dead list [DIR]", "dead show FILE", "dead purge FILE [--all]",
                     "dead replay --sink NAME [--dry-run | --stop]",
                     "dead replay FILE (--to URL | --dry-run)"),
      .options =
@@ -175,9 +175,10 @@ static const struct command list[] = {
                  {"--stop", NULL, "end a replay that is under way"},
                  {"--all", NULL, "remove the letters that were not sent, too"}),
      .asks = 1,
-     .about = "With --sink it asks a running server, otherwise it reads files. Exit "
-              "code 0: nothing is left, 1: something is left or refused, 3: no server "
-              "answers.",
+     .about =
+         "Without DIR, list reads data/dead. With --sink it asks a running server, "
+         "otherwise it reads files. Exit code 0: nothing is left, 1: something is left "
+         "or refused, 3: no server answers.",
      .operand = OPERAND_WORD,
      .words = "list show purge replay"},
     {.name = "find",

@@ -1,5 +1,5 @@
 /*
- * sluice dead list DIR                the dead letters by reason
+ * sluice dead list [DIR]              the dead letters by reason
  * sluice dead show FILE               a letter a line: why, then the event
  * sluice dead replay FILE --to URL    posts the events to a route of a server
  * sluice dead replay FILE --dry-run   says what that would do
@@ -251,8 +251,8 @@ int cli_dead(int argc, char **argv)
     if (argc >= 2 && strcmp(argv[1], "replay") == 0 && names_sink(argc, argv)) {
         return replay_sink(argc, argv);
     }
-    if (argc == 3 && strcmp(argv[1], "list") == 0) {
-        return list(argv[2]);
+    if ((argc == 2 || argc == 3) && strcmp(argv[1], "list") == 0) {
+        return list(argc == 3 ? argv[2] : "data/dead");
     }
     if (argc == 3 && strcmp(argv[1], "show") == 0) {
         return show(argv[2]);

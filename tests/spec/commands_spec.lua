@@ -219,6 +219,10 @@ route "POST /o" { body = "event", stream = "s", schema = schema { s = str {}, t 
     out, code = sluice("dead list " .. dir .. "/none", "2>&1")
     assert.equal(0, code)
     assert.matches("no dead letters in the files %*.ndjson of ", out)
+    -- As the server's advice and the alerts say it, in the data directory's parent.
+    h.shell(("mkdir -p '%s/data' && cp -r '%s/dead' '%s/data/'"):format(dir, dir, dir))
+    out = h.shell(("here=$PWD && cd '%s' && \"$here\"/%s dead list"):format(dir, h.binary))
+    assert.matches("file=data/dead/b.ndjson letters=1 ", out, 1, true)
     out = sluice("dead show " .. dir .. "/p.lua", "2>&1")
     assert.matches("p.lua that are no dead letters: 1", out)
   end)
