@@ -1,7 +1,7 @@
 -- devices: each event gets what another team's file knows about its device. The file may
 -- have fifty million rows; conf/TABLES.md says what that costs and how it is replaced.
 --
---   curl --json '{"device":"d-1001","type":"open"}' localhost:8080/v1/events
+--   curl --json '[{"device":"d-1001","type":"open"}]' localhost:8080/v1/events
 --
 -- A new file: write it beside the old one, mv it over the old one, reload. Requests go on
 -- with the old rows until the new ones are ready.

@@ -2,7 +2,8 @@
 -- send them: one, many, with or without space between them, plain or compressed.
 --
 --   printf '{"id":"1","event":"open"}{"id":"2","event":"buy"}' | gzip |
---     curl --data-binary @- -H "Content-Type: application/json" localhost:8080/v1/mobile
+--     curl --data-binary @- -H "Content-Type: application/json" -H "X-App: shop" \
+--     localhost:8080/v1/mobile
 
 server { listen = "0.0.0.0:8080", max_body = "1MiB" }
 admin  { listen = "127.0.0.1:9100" }

@@ -231,6 +231,50 @@ describe("the documents", function()
     assert.equal(2, n)
   end)
 
+  -- The commands of the comment at a policy's head, each in one line.
+  local function commands_of(text)
+    local list, open = {}, nil
+    for line in text:gmatch "([^\n]*)\n" do
+      local rest = line:match "^%-%-(.*)$"
+      if not rest then break end
+      if open or rest:match "^   +curl " or rest:match "^   +printf " then
+        open = (open or "") .. rest:gsub("^%s+", " ")
+        if open:match "\\$" then
+          open = open:gsub("\\$", "")
+        elseif not open:match "|$" then
+          list[#list + 1] = open
+          open = nil
+        end
+      end
+    end
+    return list
+  end
+
+  it("have examples whose commands get the answers of good requests", function()
+    local n, wrong = 0, {}
+    for path in h.shell "ls conf/examples/*.lua":gmatch "%S+" do
+      local commands = commands_of(h.read(path))
+      if #commands > 0 and not h.read(path):find("tls = {", 1, true) then
+        local dir = h.folder()
+        h.shell(("cp -r conf/examples '%s/p'"):format(dir))
+        local env = { "env" }
+        for name in h.read(path):gmatch 'env%s*%(?"([%u_]+)"' do
+          env[#env + 1] = name .. "=secret"
+        end
+        local s = h.server { dir = dir, path = dir .. "/p/" .. path:match "[^/]+$", wrap = env }
+        for _, command in ipairs(commands) do
+          n = n + 1
+          local out = h.shell((command:gsub("localhost:8080", "127.0.0.1:" .. s.port)
+            :gsub("curl ", "curl -s -o /dev/null -w '%%{http_code}' ")))
+          if not out:match "^[23]%d%d$" then wrong[#wrong + 1] = path .. ":" .. command .. out end
+        end
+        s:close()
+      end
+    end
+    assert.same({}, wrong)
+    assert.is_true(n >= 14)
+  end)
+
   it("begin with a page and a half", function()
     local _, lines = pages["README.md"]:gsub("\n", "")
     assert.is_true(lines <= 120, lines .. " lines")
