@@ -16,6 +16,10 @@
 static const char HELD_BACK[] = ". If its folder was made after sluice started, run "
                                 "\"sluice upgrade\": the sandbox holds it back";
 
+/* conf/sluice.service has ProtectSystem=strict. */
+static const char READ_ONLY[] = ". A service of systemd writes there only with "
+                                "ReadWritePaths= or LogsDirectory= in its unit";
+
 /* /dev/stdout may be a file, but its name is the whole machine's. */
 static bool belongs_to_system(const char *path)
 {
@@ -31,9 +35,9 @@ static bool open_it(struct access_file *f, struct err *e)
         open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
              0640);
     if (f->fd < 0) {
-        return errno == EACCES
+        return errno == EACCES || errno == EROFS
                    ? err_set(e, "can't open the access log %.200s: %s%s", f->path,
-                             strerror(errno), HELD_BACK)
+                             strerror(errno), errno == EROFS ? READ_ONLY : HELD_BACK)
                    : err_errno(e, errno, "can't open the access log %s", f->path);
     }
     f->regular =

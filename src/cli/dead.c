@@ -119,6 +119,23 @@ static bool list_file(const char *path, bool *some, struct err *e)
     return ok;
 }
 
+/* A server makes the folder with its first dead letter: its spool is there before. */
+static bool is_not_made_yet(const char *dir)
+{
+    size_t n = strlen(dir);
+    char spool[4096];
+
+    while (n > 1 && dir[n - 1] == '/') {
+        n--;
+    }
+    while (n > 0 && dir[n - 1] != '/') {
+        n--;
+    }
+    return snprintf(spool, sizeof spool, "%.*sspool", (int)n, dir) <
+               (int)sizeof spool &&
+           access(spool, F_OK) == 0;
+}
+
 static int list(const char *dir)
 {
     DIR *d = opendir(dir);
@@ -127,6 +144,11 @@ static int list(const char *dir)
     bool some = false;
     int code = 0;
 
+    if (d == NULL && errno == ENOENT && is_not_made_yet(dir)) {
+        (void)fprintf(stderr,
+                      "sluice: no dead letters: the server has not made %s yet\n", dir);
+        return 0;
+    }
     if (d == NULL) {
         (void)err_errno(&e, errno, "%s", dir);
         return fail(&e);
