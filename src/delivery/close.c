@@ -54,7 +54,7 @@ void delivery_free(struct delivery *d)
     }
     mailbox_fini(&d->mail);
     ev_loop_destroy(d->loop);
-    stats_disown(d);
+    stats_disown(&d->series);
     latch_fini(&d->ended);
     (void)pthread_cond_destroy(&d->changed);
     (void)pthread_mutex_destroy(&d->lock);

@@ -169,7 +169,7 @@ static void *run(void *arg)
 
     (void)snprintf(name, sizeof name, "%.15s", d->name);
     (void)pthread_setname_np(pthread_self(), name);
-    (void)stats_own(d); /* endpoints come with a new plan */
+    (void)stats_own(&d->series); /* endpoints come with a new plan */
     pump(d);
     (void)ev_run(d->loop, 0);
     /* Here, because it may take a while: no other thread waits for it. */
@@ -374,10 +374,10 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c, struct 
                              .done = pump_done,
                              .ack = on_ack,
                              .arg = d};
-    const void *before;
+    struct stats_owner *before;
 
     d->ops = c->absent != NULL ? &sink_absent : sink_kind_ops(c->sink->kind);
-    before = stats_own(d);
+    before = stats_own(&d->series);
     d->sink = d->ops->open(&conf, e);
     (void)stats_own(before);
     if (d->sink == NULL || !open_journal(d, c->spool_dir, e) ||
@@ -402,7 +402,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c, struct 
 struct delivery *delivery_new(const struct delivery_conf *c)
 {
     struct delivery *d = mem_zalloc(sizeof *d);
-    const void *before = stats_own(d);
+    struct stats_owner *before = stats_own(&d->series);
 
     d->loop = ev_loop_new(EVFLAG_AUTO);
     d->dead.fd = -1;

@@ -30,6 +30,7 @@ struct kept_verdict {
 };
 
 struct delivery {
+    struct stats_owner series;
     struct ev_loop *loop;
     struct mailbox mail;
     ev_async woken;

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "policy/load/load.h"
 
-enum { N_ENDS = 5, LABEL_BYTES = 1200 };
+enum { N_ENDS = 5, LABEL_BYTES = 2600 };
 
 static const char OTHER[] = "other";
 
@@ -26,6 +26,8 @@ struct code {
 struct account {
     struct account *next;
     char *route;
+    uint32_t refs;             /* bindings, and requests that wait */
+    struct stats_owner series; /* all of the route at this worker */
     struct traffic traffic;
     stats_cell *received, *ends[N_ENDS];
     stats_cell *cut;    /* made on first use, as codes */
@@ -37,19 +39,23 @@ struct account {
     stats_cell *raised[HOOKS];      /* the same */
 };
 
-static stats_cell *result_of(const char *route, const char *result, const char *code)
+static stats_cell *result_of(struct account *a, const char *result, const char *code)
 {
     char pair[LABEL_BYTES], word[3 * ACCOUNT_CODE_BYTES],
         labels[LABEL_BYTES + sizeof word + 64];
+    struct stats_owner *before = stats_own(&a->series);
+    stats_cell *c;
 
-    (void)stats_label_pair(pair, sizeof pair, "route", route);
+    (void)stats_label_pair(pair, sizeof pair, "route", a->route);
     (void)stats_label(word, sizeof word, code);
     (void)snprintf(labels, sizeof labels, "%s,result=\"%s\",code=\"%s\"", pair, result,
                    word);
-    return stats_counter("sluice_events_total",
-                         "Results of a route's events; with the waiting events they "
-                         "add up to the received ones.",
-                         labels);
+    c = stats_counter("sluice_events_total",
+                      "Results of a route's events; with the waiting events they "
+                      "add up to the received ones.",
+                      labels);
+    (void)stats_own(before);
+    return c;
 }
 
 void accounts_init(struct accounts *a)
@@ -61,14 +67,20 @@ void accounts_init(struct accounts *a)
                              "");
 }
 
+static void account_free(struct account *a)
+{
+    stats_disown(&a->series);
+    free(a->route);
+    free(a->codes);
+    free(a);
+}
+
 void accounts_fini(struct accounts *a)
 {
     while (a->first != NULL) {
         struct account *next = a->first->next;
 
-        free(a->first->route);
-        free(a->first->codes);
-        free(a->first);
+        account_free(a->first);
         a->first = next;
     }
 }
@@ -79,17 +91,19 @@ static struct account *new_account(const char *route)
                                              "refused"};
     struct account *a = mem_zalloc(sizeof *a);
     char pair[LABEL_BYTES];
+    struct stats_owner *before = stats_own(&a->series);
 
     a->route = mem_strdup(route);
-    traffic_init(&a->traffic, a->route);
+    traffic_init(&a->traffic, a->route, &a->series);
     (void)stats_label_pair(pair, sizeof pair, "route", route);
     a->received = stats_counter(
         "sluice_received_events_total",
         "Events received; a request refused before its events are counted is "
         "one.",
         pair);
+    (void)stats_own(before);
     for (int i = 0; i < N_ENDS; i++) {
-        a->ends[i] = result_of(route, ends[i], "");
+        a->ends[i] = result_of(a, ends[i], "");
     }
     return a;
 }
@@ -100,6 +114,7 @@ struct account *account_of(struct accounts *all, const char *route)
 
     for (; *at != NULL; at = &(*at)->next) {
         if (strcmp((*at)->route, route) == 0) {
+            (*at)->refs++;
             return *at;
         }
     }
@@ -108,7 +123,32 @@ struct account *account_of(struct accounts *all, const char *route)
     }
     all->n++;
     *at = new_account(route);
+    (*at)->refs = 1;
     return *at;
+}
+
+void account_hold(struct account *a)
+{
+    a->refs++;
+}
+
+static NOINLINE void remove_account(struct accounts *all, struct account *a)
+{
+    struct account **at = &all->first;
+
+    while (*at != a) {
+        at = &(*at)->next;
+    }
+    *at = a->next;
+    all->n--;
+    account_free(a);
+}
+
+void account_drop(struct accounts *all, struct account *a)
+{
+    if (UNLIKELY(--a->refs == 0)) {
+        remove_account(all, a);
+    }
 }
 
 const char *account_name(const struct account *a)
@@ -131,11 +171,14 @@ void account_cut(struct account *a, uint32_t n)
     char pair[LABEL_BYTES];
 
     if (a->cut == NULL) {
+        struct stats_owner *before = stats_own(&a->series);
+
         (void)stats_label_pair(pair, sizeof pair, "route", a->route);
         a->cut = stats_counter("sluice_cut_texts_total",
                                "Texts longer than the cut of their field, stored "
                                "without their end.",
                                pair);
+        (void)stats_own(before);
     }
     stats_add(a->cut, n);
 }
@@ -179,6 +222,7 @@ static struct code *add(struct account *a, const char *code, int status)
 {
     char pair[LABEL_BYTES], word[3 * ACCOUNT_CODE_BYTES],
         labels[LABEL_BYTES + sizeof word + 40];
+    struct stats_owner *before = stats_own(&a->series);
     struct code *c;
 
     if (a->n_codes == a->room) {
@@ -198,6 +242,7 @@ static struct code *add(struct account *a, const char *code, int status)
                       "Events rejected and requests refused, by code and status of the "
                       "answer.",
                       labels);
+    (void)stats_own(before);
     return c;
 }
 
@@ -244,7 +289,7 @@ void account_rejected(struct account *a, const char *code, int status)
 
     stats_add(c->cell, 1);
     if (UNLIKELY(c->rejected == NULL)) {
-        c->rejected = result_of(a->route, "rejected", c->name);
+        c->rejected = result_of(a, "rejected", c->name);
     }
     stats_add(c->rejected, 1);
 }
@@ -255,7 +300,7 @@ void account_refused(struct account *a, const char *code, int status, uint32_t n
 
     stats_add(c->cell, 1);
     if (UNLIKELY(c->refused == NULL)) {
-        c->refused = result_of(a->route, "refused", c->name);
+        c->refused = result_of(a, "refused", c->name);
     }
     stats_add(c->refused, n);
 }
@@ -275,11 +320,14 @@ static stats_cell *raised_of(struct account *a, enum hook hook)
     char pair[LABEL_BYTES], labels[LABEL_BYTES + 40];
 
     if (a->raised[hook] == NULL) {
+        struct stats_owner *before = stats_own(&a->series);
+
         (void)stats_label_pair(pair, sizeof pair, "route", a->route);
         (void)snprintf(labels, sizeof labels, "%s,hook=\"%s\"", pair,
                        hook == HOOK_EVENT ? "on_event" : "on_request");
         a->raised[hook] = stats_counter("sluice_policy_errors_total",
                                         "Errors that hooks raised.", labels);
+        (void)stats_own(before);
     }
     return a->raised[hook];
 }
@@ -304,12 +352,15 @@ void account_auth(struct account *a, enum auth_reason why)
     char pair[LABEL_BYTES], labels[LABEL_BYTES + 40];
 
     if (a->auth[why] == NULL) {
+        struct stats_owner *before = stats_own(&a->series);
+
         (void)stats_label_pair(pair, sizeof pair, "route", a->route);
         (void)snprintf(labels, sizeof labels, "%s,reason=\"%s\"", pair,
                        auth_reason_word(why));
         a->auth[why] =
             stats_counter("sluice_auth_refused_total",
                           "Requests refused because of their key, by reason.", labels);
+        (void)stats_own(before);
     }
     stats_add(a->auth[why], 1);
 }

@@ -5,7 +5,8 @@
  *
  * A request that is refused before its events are counted is one event, received and
  * refused. Rejected events count when they are decided, the others with the answer.
- * Of the worker's thread; lives as long as it, over reloads.
+ * Of the worker's thread; counted: goes, and with it the series of the route, when no binding
+ * has the route any more and no request of it waits.
  */
 #pragma once
 
@@ -17,7 +18,7 @@
 #include "stats/stats.h"
 
 enum {
-    ACCOUNTS_MAX = 1024, /* names of routes of a process; further ones are "other" */
+    ACCOUNTS_MAX = 1024, /* routes of all bindings; further ones are "other" */
     /* Pairs of code and status of a route; further ones are "other": */
     ACCOUNT_CODES_MAX = 40,   /* with codes that hooks make of values */
     ACCOUNT_WORDS_MAX = 200,  /* with codes that the policy says */
@@ -45,11 +46,14 @@ struct accounts {
 };
 
 void accounts_init(struct accounts *a);
-void accounts_fini(struct accounts *a); /* the cells stay */
+void accounts_fini(struct accounts *a); /* with all accounts, whoever holds them */
 
-/* The account of that name, "POST /v1/events" or "none"; made on first use, which
- * takes a lock. */
+/* The account of that name, "POST /v1/events" or "none", held for the caller; made on first
+ * use, which takes a lock. */
 struct account *account_of(struct accounts *all, const char *route);
+void account_hold(struct account *a);
+void account_drop(struct accounts *all,
+                  struct account *a); /* the last one: a is gone */
 
 const char *account_name(const struct account *a); /* its route */
 struct traffic *account_traffic(struct account *a);

@@ -21,6 +21,7 @@ static void bind_writers(struct ingest *in, const struct binding *b, bool anew)
         bool dead = (int)i == b->dead;
         const char *name = dead ? "dead" : b->plan->streams[i].name;
         char labels[256], pair[160];
+        struct stats_owner *before;
 
         if (!anew && o->writer != NULL) {
             continue;
@@ -35,6 +36,7 @@ static void bind_writers(struct ingest *in, const struct binding *b, bool anew)
         if (o->writer != NULL) {
             continue;
         }
+        before = stats_own(spool_stream_series(in->conf.spool, b->stream_ids[i]));
         o->writer = b->spool_writers[i];
         (void)stats_label_pair(pair, sizeof pair, "stream", name);
         (void)snprintf(labels, sizeof labels, "%s", pair);
@@ -45,6 +47,7 @@ static void bind_writers(struct ingest *in, const struct binding *b, bool anew)
         o->failed = stats_counter(
             "sluice_store_failures_total",
             "Events whose block could not be written; their requests got 503.", labels);
+        (void)stats_own(before);
     }
     refusals_bind(in, b);
 }

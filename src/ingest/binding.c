@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "index/print_ring.h"
+#include "ingest/account.h"
 #include "ingest/event_id.h"
 #include "ingest/internal.h"
 #include "policy/load/load.h"
@@ -113,12 +114,23 @@ void binding_drop(struct binding *b)
     }
 }
 
+/* Series of routes that no other binding has go with the last request that waits. */
+static void drop_accounts(struct ingest *in, struct binding *b)
+{
+    for (uint32_t i = 0; b->accounts != NULL && i < b->plan->n_routes; i++) {
+        account_drop(&in->m.accounts, b->accounts[i]);
+    }
+    free(b->accounts);
+    b->accounts = NULL;
+}
+
 void bindings_retire(struct ingest *in)
 {
     while (in->gone != NULL) {
         struct binding *b = in->gone;
 
         in->gone = b->next;
+        drop_accounts(in, b);
         in->conf.retire(in->conf.arg, b);
     }
 }

@@ -56,8 +56,8 @@ struct waiter {
     uint32_t headers_bytes; /* of its text, before the answer; with the NUL */
     uint32_t answer_bytes;
     int status;
-    struct account *account;
-    struct ends ends; /* of its events, if they are stored */
+    struct account *account, *held; /* the same, once it has joined */
+    struct ends ends;               /* of its events, if they are stored */
     uint32_t n_events;
     bool failed;            /* a block with events of it was not stored */
     uint64_t touched;       /* bit i: the spool's stream i has events of it */

@@ -32,22 +32,28 @@ static int place_of(const struct binding *b, const struct refusal_plan *plan)
     return plan->stream < 0 ? b->dead : plan->stream;
 }
 
-static stats_cell *result_of(const char *stream, const char *result)
+static stats_cell *result_of(struct stats_owner *owner, const char *stream,
+                             const char *result)
 {
+    struct stats_owner *before = stats_own(owner);
+    stats_cell *c;
     char pair[160], labels[256];
 
     (void)stats_label_pair(pair, sizeof pair, "stream", stream);
     (void)snprintf(labels, sizeof labels, "%s,result=\"%s\"", pair, result);
-    return stats_counter("sluice_refused_records_total",
-                         "Refusals of routes with on_refused: stored, or lost as over "
-                         "their rate, without room, or not written.",
-                         labels);
+    c = stats_counter("sluice_refused_records_total",
+                      "Refusals of routes with on_refused: stored, or lost as over "
+                      "their rate, without room, or not written.",
+                      labels);
+    (void)stats_own(before);
+    return c;
 }
 
 void refusals_bind(struct ingest *in, const struct binding *b)
 {
     for (uint32_t i = 0; i < b->plan->n_routes; i++) {
         const struct refusal_plan *plan = b->plan->routes[i].on_refused;
+        struct stats_owner *owner;
         const char *name;
         struct stream_writer *o;
         int s;
@@ -58,10 +64,11 @@ void refusals_bind(struct ingest *in, const struct binding *b)
         o = &in->writers[b->stream_ids[s]];
         if (o->records.stored == NULL) {
             name = s == b->dead ? "dead" : b->plan->streams[s].name;
-            o->records.stored = result_of(name, "stored");
-            o->records.over_rate = result_of(name, "over_rate");
-            o->records.no_room = result_of(name, "no_room");
-            o->records.failed = result_of(name, "failed");
+            owner = spool_stream_series(in->conf.spool, b->stream_ids[s]);
+            o->records.stored = result_of(owner, name, "stored");
+            o->records.over_rate = result_of(owner, name, "over_rate");
+            o->records.no_room = result_of(owner, name, "no_room");
+            o->records.failed = result_of(owner, name, "failed");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 #include "base/attr.h"
 
-enum { LABEL_BYTES = 1200, OTHER_STATUS = 0 };
+enum { LABEL_BYTES = 2600, OTHER_STATUS = 0 };
 
 static const char *const words[] = {
     [METHOD_NONE] = "none",     [METHOD_POST] = "POST",       [METHOD_GET] = "GET",
@@ -26,6 +26,7 @@ static stats_cell *add(struct traffic *t, uint8_t method, uint16_t status)
 {
     char pair[LABEL_BYTES], labels[LABEL_BYTES + 64], number[12];
     struct traffic_cell *c = &t->cells[t->n++];
+    struct stats_owner *before = stats_own(t->owner);
 
     (void)stats_label_pair(pair, sizeof pair, "route", t->route);
     (void)snprintf(number, sizeof number, "%u", status);
@@ -35,6 +36,7 @@ static stats_cell *add(struct traffic *t, uint8_t method, uint16_t status)
         status, method,
         stats_counter("sluice_requests_total",
                       "Requests answered, by route, method and status.", labels)};
+    (void)stats_own(before);
     return c->cell;
 }
 
@@ -72,7 +74,7 @@ void traffic_count(struct traffic *t, enum method method, int status)
     stats_add(c, 1);
 }
 
-void traffic_init(struct traffic *t, const char *route)
+void traffic_init(struct traffic *t, const char *route, struct stats_owner *owner)
 {
     /* There from the start, so that an alert on them has data. */
     static const uint16_t usual[] = {202, 400, 413, 422, 500, 503};
@@ -81,7 +83,7 @@ void traffic_init(struct traffic *t, const char *route)
                              ? METHOD_NONE
                              : method_of((struct str){route, (size_t)(end - route)});
 
-    *t = (struct traffic){.route = route};
+    *t = (struct traffic){.route = route, .owner = owner};
     for (size_t i = 0; i < N_ELEMS(usual); i++) {
         (void)add(t, (uint8_t)method, usual[i]);
     }
@@ -90,6 +92,7 @@ void traffic_init(struct traffic *t, const char *route)
 static NOINLINE void make_times(struct traffic *t)
 {
     char pair[LABEL_BYTES];
+    struct stats_owner *before = stats_own(t->owner);
 
     (void)stats_label_pair(pair, sizeof pair, "route", t->route);
     t->body = stats_histogram("sluice_request_body_seconds",
@@ -102,6 +105,7 @@ static NOINLINE void make_times(struct traffic *t)
     t->seconds = stats_histogram("sluice_request_seconds",
                                  "Time from a request's headers to its answer.", pair,
                                  STATS_NS_FINE);
+    (void)stats_own(before);
 }
 
 void traffic_answered(struct traffic *t, const struct request_mark *m, int status,

@@ -4,8 +4,8 @@
  *
  *   traffic_init -> traffic_answered*
  *
- * Of the worker's thread; its cells stay as long as the process. Counting takes no lock
- * and allocates nothing, but for the first request of a method and status.
+ * Of the worker's thread; its cells are its owner's. Counting takes no lock and allocates
+ * nothing, but for the first request of a method and status.
  */
 #pragma once
 
@@ -38,7 +38,8 @@ struct traffic_cell {
 };
 
 struct traffic {
-    const char *route; /* the owner's */
+    const char *route;         /* the account's */
+    struct stats_owner *owner; /* of its series */
     struct stats_histogram *seconds, *body,
         *first_byte; /* made with the first request */
     uint32_t n;
@@ -55,8 +56,8 @@ struct request_mark {
 
 enum method method_of(struct str word);
 
-/* route: "POST /v1/events", or "none"; lives as long as t. */
-void traffic_init(struct traffic *t, const char *route);
+/* route: "POST /v1/events", or "none". Both live as long as t. */
+void traffic_init(struct traffic *t, const char *route, struct stats_owner *owner);
 
 /* A request is answered with that status (100 to 599). */
 void traffic_answered(struct traffic *t, const struct request_mark *m, int status,

@@ -26,6 +26,7 @@ struct waiter *waiter_get(struct ingest *in)
     w->failed = false;
     w->touched = 0;
     w->n_syncs = 0;
+    w->held = NULL;
     w->hold.n = w->hold.n_ties = 0;
     w->until_ns = 0;
     w->delivering = false;
@@ -44,6 +45,8 @@ void waiter_join(struct ingest *in, struct waiter *w, uint32_t n)
 {
     w->n_events = n;
     account_wait(&in->m.accounts, n);
+    account_hold(w->account); /* its binding may go meanwhile */
+    w->held = w->account;
     *in->pending_tail = w;
     in->pending_tail = &w->next;
     if (in->pending_since_ns == 0) {
@@ -70,6 +73,9 @@ void waiter_put(struct ingest *in, struct waiter *w)
     if (UNLIKELY(w->binding != NULL)) {
         binding_drop(w->binding);
         w->binding = NULL;
+    }
+    if (LIKELY(w->held != NULL)) {
+        account_drop(&in->m.accounts, w->held);
     }
     free(w->long_answer);
     w->long_answer = NULL;

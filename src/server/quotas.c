@@ -156,6 +156,7 @@ static void *run(void *arg)
         began = clock_mono_ns();
         registry_buckets_sweep(q->registry, (double)began / 1e6);
         registry_quotas_unsaved(q->registry, save, q);
+        registry_tidy(q->registry);
         spent = clock_mono_ns() - began;
         pause_ns = spent * SAVE_SHARE > SAVE_NS ? spent * SAVE_SHARE : SAVE_NS;
     }

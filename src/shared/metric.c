@@ -35,6 +35,7 @@ struct metric {
     bool gauge, published;
     struct siphash_key key;
     pthread_mutex_t lock; /* of threads that add a series */
+    struct stats_owner shown;
     _Atomic uint32_t n;
     struct series *_Atomic *list; /* max_series, and one for the others */
 };
@@ -61,9 +62,10 @@ static double read_series(const void *arg)
     return v;
 }
 
-static void publish(const struct metric *m, struct series *s, const struct str *values)
+static void publish(struct metric *m, struct series *s, const struct str *values)
 {
     char labels[LABELS_BYTES] = "", value[VALUE_ROOM];
+    struct stats_owner *before = stats_own(&m->shown);
     size_t n = 0;
 
     for (uint32_t i = 0; i < m->n_labels; i++) {
@@ -77,6 +79,7 @@ static void publish(const struct metric *m, struct series *s, const struct str *
     } else {
         stats_asked_counter(m->name, m->help, labels, read_series, s);
     }
+    (void)stats_own(before);
 }
 
 /* Under the lock. */
@@ -131,11 +134,10 @@ void metric_publish(struct metric *m)
     (void)pthread_mutex_unlock(&m->lock);
 }
 
-void metric_free(struct metric *m)
+static void free_metric(void *arg)
 {
-    if (m == NULL) {
-        return;
-    }
+    struct metric *m = arg;
+
     for (uint32_t i = 0; i <= m->max_series; i++) {
         free(atomic_load(&m->list[i]));
     }
@@ -147,6 +149,18 @@ void metric_free(struct metric *m)
     free(m->name);
     free(m->help);
     free(m);
+}
+
+void metric_free(struct metric *m)
+{
+    if (m == NULL) {
+        return;
+    }
+    if (m->published) {
+        stats_disown_asked(&m->shown, free_metric, m);
+    } else {
+        free_metric(m);
+    }
 }
 
 const char *metric_name(const struct metric *m)

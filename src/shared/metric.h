@@ -31,10 +31,9 @@ struct metric;
 /* Copies conf. Without labels its one series is there at once. */
 struct metric *metric_new(const struct metric_conf *conf);
 /* Once, before it has series with labels: registers its series, and those to come,
- * with stats, which asks them for their values; it is never freed then but with
- * the process. */
+ * with stats, which asks them for their values until it is freed. */
 void metric_publish(struct metric *m);
-void metric_free(struct metric *m); /* NULL is fine */
+void metric_free(struct metric *m); /* NULL is fine; nobody else uses it then */
 const char *metric_name(const struct metric *m);
 /* Whether conf asks for the same kind and labels; help may differ. */
 bool metric_is(const struct metric *m, const struct metric_conf *conf);

@@ -9,6 +9,8 @@
 #include "shared/registry_table.h"
 #include "stats/stats.h"
 
+enum { LABEL_BYTES = 2600 }; /* a route's, of a limit on what it keeps of refusals */
+
 struct registry *registry_new(bool published)
 {
     struct registry *h = mem_zalloc(sizeof *h);
@@ -86,8 +88,11 @@ static struct table *let_go(struct named *n, struct table *t)
     return table_free(t);
 }
 
-static void named_free(struct named *n)
+/* No thread asks it. */
+static void named_free(void *arg)
 {
+    struct named *n = arg;
+
     while (n->tables != NULL) {
         n->tables = table_free(n->tables);
     }
@@ -106,7 +111,7 @@ void registry_unref(struct registry *h)
     while (h->named != NULL) {
         struct named *next = h->named->next;
 
-        named_free(h->named);
+        stats_disown_asked(&h->named->shown, named_free, h->named);
         h->named = next;
     }
     (void)pthread_mutex_destroy(&h->lock);
@@ -140,9 +145,9 @@ static struct metric *metric_locked(struct registry *h, const struct metric_conf
         *x = (struct shown){metric_new(conf), 0, false};
     } else if (!metric_is(x->metric, conf)) {
         (void)err_set(e,
-                      "%s \"%s\": since this process started it has another "
+                      "%s \"%s\": a policy that is still used has it with another "
                       "kind, other labels or another max_series; give it "
-                      "another name, or restart",
+                      "another name, or take it out first",
                       conf->gauge ? "gauge" : "counter", conf->name);
         return NULL;
     }
@@ -163,15 +168,17 @@ struct metric *registry_metric(struct registry *h, const struct metric_conf *con
 
 void registry_metric_drop(struct registry *h, const struct metric *m)
 {
+    struct metric *last = NULL;
     struct shown *x;
 
     (void)pthread_mutex_lock(&h->lock);
     x = shown_of(h, metric_name(m));
-    if (--x->users == 0 && !x->published) {
-        metric_free(x->metric);
+    if (--x->users == 0) {
+        last = x->metric;
         *x = h->metrics[--h->n_metrics];
     }
     (void)pthread_mutex_unlock(&h->lock);
+    metric_free(last);
 }
 
 void registry_publish(struct registry *h, struct metric *m)
@@ -241,7 +248,7 @@ static void publish_results(struct named *n, const char *labels)
     } rows[] = {{"repeat", read_repeats}, {"unsure", read_unsure}, {"full", read_full}};
 
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
-        char all[400];
+        char all[LABEL_BYTES + 24];
 
         (void)snprintf(all, sizeof all, "%s,result=\"%s\"", labels, rows[i].result);
         stats_asked_counter("sluice_dedup_events_total",
@@ -255,7 +262,8 @@ static void publish_results(struct named *n, const char *labels)
 
 static void publish(struct named *n)
 {
-    char labels[320];
+    char labels[LABEL_BYTES];
+    struct stats_owner *before = stats_own(&n->shown);
 
     (void)stats_label_pair(labels, sizeof labels, n->limit ? "limit" : "stream",
                            n->name);
@@ -266,6 +274,7 @@ static void publish(struct named *n)
                             "Keys that a limit forgot before their bucket was "
                             "full again, because it reached max_keys.",
                             labels, read_forgotten, n);
+        (void)stats_own(before);
         return;
     }
     stats_asked_gauge("sluice_dedup_keys",
@@ -277,6 +286,7 @@ static void publish(struct named *n)
                         "dedup reached max_keys; their repeats are stored.",
                         labels, read_forgotten, n);
     publish_results(n, labels);
+    (void)stats_own(before);
 }
 
 /* ---- by name, under the lock ---- */
@@ -326,6 +336,32 @@ static void sweep(struct registry *h)
                 at = &t->next;
             }
         }
+    }
+}
+
+void registry_tidy(struct registry *h)
+{
+    struct named *gone = NULL, **at;
+
+    (void)pthread_mutex_lock(&h->lock);
+    sweep(h);
+    for (at = &h->named; *at != NULL;) {
+        struct named *n = *at;
+
+        if (n->tables == NULL) {
+            *at = n->next;
+            n->next = gone;
+            gone = n;
+        } else {
+            at = &n->next;
+        }
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    while (gone != NULL) {
+        struct named *next = gone->next;
+
+        stats_disown_asked(&gone->shown, named_free, gone);
+        gone = next;
     }
 }
 

@@ -25,8 +25,8 @@ struct err;
 struct registry;
 
 /* published: its limits and memories show up in /metrics, and its metrics once
- * registry_publish was called for them, also when no generation has them any more; such
- * a registry goes when /metrics is not read any longer. */
+ * registry_publish was called for them, as long as a generation has them;
+ * such a registry goes when /metrics is not read any longer. */
 struct registry *registry_new(bool published);
 struct registry *registry_ref(struct registry *h);
 void registry_unref(struct registry *h); /* NULL is fine */
@@ -40,7 +40,7 @@ uint32_t registry_stripe(struct registry *h);
  * another kind or other labels. */
 struct metric *registry_metric(struct registry *h, const struct metric_conf *conf,
                                struct err *e) MUST_USE;
-/* A registry that was never published and has no users is freed. */
+/* One without users is freed. */
 void registry_metric_drop(struct registry *h, const struct metric *m);
 /* Shows it in /metrics, if the registry does that at all; once more is fine. */
 void registry_publish(struct registry *h, struct metric *m);
@@ -56,6 +56,10 @@ struct quota *registry_quota(struct registry *h, const char *name,
 /* key: the remembered field, "event_id"; another field is another memory. */
 struct seen *registry_seen(struct registry *h, const char *name, const char *key,
                            const struct seen_conf *conf) MUST_USE;
+
+/* Names that no generation has any more go, and with them their series: of the thread that
+ * calls registry_quotas_unsaved, now and then. */
+void registry_tidy(struct registry *h);
 
 /* ---- registry_rounds.c: another thread, now and then ---- */
 

@@ -12,7 +12,7 @@ static struct quota *quota_at(struct registry *h, uint64_t i, const char **name)
         for (struct table *t = n->tables; t != NULL && q == NULL; t = t->next) {
             if (t->quota != NULL && i-- == 0) {
                 q = quota_ref(t->quota);
-                *name = n->name; /* lives as long as the registry */
+                *name = n->name; /* this thread is the one that tidies */
             }
         }
     }
@@ -43,7 +43,7 @@ static struct quota *next_unsaved(struct registry *h, uint64_t skip, const char 
         for (struct table *t = n->tables; t != NULL && q == NULL; t = t->next) {
             if (t->quota != NULL && quota_unsaved(t->quota) && skip-- == 0) {
                 q = quota_ref(t->quota);
-                *name = n->name; /* lives as long as the registry */
+                *name = n->name; /* this thread is the one that tidies */
             }
         }
     }

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "shared/registry.h"
+#include "stats/stats.h"
 
 /* A thing that one or more generations ask for in the same words. */
 struct table {
@@ -22,8 +23,8 @@ struct table {
     double swept_ms; /* buckets; 0: not yet */
 };
 
-/* A limit or a stream's memory of keys, under its name for ever; tables come and
- * go. */
+/* A limit or a stream's memory of keys, under its name; tables come and go. It goes with
+ * registry_tidy, when it has none. */
 struct named {
     struct named *next;
     struct registry *registry;
@@ -32,11 +33,12 @@ struct named {
     struct table *tables;
     /* Of the tables that went, so that counters do not go back. */
     uint64_t refused, forgotten, repeats, unsure, full;
+    struct stats_owner shown;
 };
 
 struct shown {
     struct metric *metric;
-    uint32_t users;
+    uint32_t users; /* > 0 */
     bool published;
 };
 

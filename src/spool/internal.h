@@ -177,6 +177,7 @@ struct stream {
     uint32_t n_consumers;
     stats_cell *bytes_gauge, *limit_gauge, *reserved_gauge, *created, *recycled,
         *deleted, *poisoned, *damaged, *skipped, *damaged_blocks, *damaged_events;
+    struct stats_owner series; /* and those of its workers; hidden while it is freed */
 };
 
 struct spool_consumer {

@@ -180,6 +180,7 @@ void reclaim_stream(struct stream *st)
 {
     struct spool *s = st->spool;
     struct segment *gone = NULL;
+    bool freed;
 
     (void)pthread_mutex_lock(&s->lock);
     if (!atomic_load(&s->reclaim)) { /* spool_rest came between */
@@ -188,8 +189,10 @@ void reclaim_stream(struct stream *st)
     }
     /* Events that its sinks have not delivered hold them open; an operator must decide
      * about events that no sink read. */
-    atomic_store(&st->freed, atomic_load(&st->ended) && st->consumed &&
-                                 stream_destinations(st) == 0);
+    freed = atomic_load(&st->ended) && st->consumed && stream_destinations(st) == 0;
+    if (atomic_exchange(&st->freed, freed) != freed) {
+        stats_hide(&st->series, freed);
+    }
     skip_all(st);
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
         reclaim_shard(sh, &gone);

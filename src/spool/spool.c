@@ -163,6 +163,7 @@ void spool_close(struct spool *s)
             st->shards = next;
         }
         (void)pthread_rwlock_destroy(&st->watch);
+        stats_disown(&st->series);
         free(st);
     }
     if (s->lock_fd >= 0) {
@@ -208,6 +209,7 @@ static void make_cells(struct stream *st)
                                "(a sync failed), damaged, skipped (max_lag).";
     static const char name[] = "sluice_spool_segments_total";
     char stream[128], labels[192];
+    struct stats_owner *before = stats_own(&st->series);
     static const char *const ops[] = {"created",  "recycled", "deleted",
                                       "poisoned", "damaged",  "skipped"};
     stats_cell **cells[] = {&st->created,  &st->recycled, &st->deleted,
@@ -234,6 +236,7 @@ static void make_cells(struct stream *st)
     st->reserved_gauge = stats_gauge(
         "sluice_spool_reserved_bytes",
         "Bytes reserved in the spool for bodies that have arrived in part.", stream);
+    (void)stats_own(before);
 }
 
 static bool good_name(const char *z)
@@ -276,6 +279,7 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf, struct e
         atomic_store(&s->streams[id]->max_bytes, conf->max_bytes);
         atomic_store(&s->streams[id]->ended, false);
         atomic_store(&s->streams[id]->freed, false);
+        stats_hide(&s->streams[id]->series, false);
         atomic_store(&s->streams[id]->synced, conf->synced);
         if (conf->delivered) {
             atomic_store(&s->streams[id]->delivered, true);
@@ -301,6 +305,7 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf, struct e
     (void)pthread_rwlock_init(&st->watch, NULL);
     make_cells(st);
     if (!stream_recover(st, e)) {
+        stats_disown(&st->series);
         free(st);
         return -1;
     }
@@ -356,6 +361,11 @@ void spool_streams_used(struct spool *s, const int *ids, uint32_t n)
         atomic_store(&s->streams[i]->ended, !used);
     }
     housekeeper_wake(s);
+}
+
+struct stats_owner *spool_stream_series(const struct spool *s, int stream)
+{
+    return &s->streams[stream]->series;
 }
 
 uint64_t spool_stream_bytes(const struct spool *s, int stream)

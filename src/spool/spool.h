@@ -102,6 +102,11 @@ void spool_streams_left(const struct spool *s, spool_left_fn *fn, void *arg);
  * consumer has released them all and is closed; otherwise it keeps its events. */
 void spool_streams_used(struct spool *s, const int *ids, uint32_t n);
 
+/* The owner of the stream's series, also for those of its workers: scrapes show them but
+ * while it is freed. */
+struct stats_owner;
+struct stats_owner *spool_stream_series(const struct spool *s, int stream);
+
 /* Bytes on disk in the stream that were left by an earlier process. */
 uint64_t spool_stream_bytes(const struct spool *s, int stream);
 

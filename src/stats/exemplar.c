@@ -60,14 +60,13 @@ static bool read_one(struct exemplar *x, struct exemplar_text *out)
     return atomic_load_explicit(&x->seq, memory_order_relaxed) == seq;
 }
 
-bool exemplar_read(struct series *const *group, size_t n, size_t at,
-                   struct exemplar_text *out)
+bool exemplar_read(const struct series *s, size_t at, struct exemplar_text *out)
 {
     bool any = false;
 
-    for (size_t i = 0; i < n; i++) {
+    for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
         struct exemplar *list =
-            atomic_load_explicit(&group[i]->histogram->exemplars, memory_order_acquire);
+            atomic_load_explicit(&c->histogram->exemplars, memory_order_acquire);
         struct exemplar_text x;
 
         if (list != NULL && read_one(&list[at], &x) &&

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "stats/internal.h"
 
-enum { LINE_BYTES = 4096 };
+enum { TEXT_BYTES = 8192 };
 
 struct writer {
     stats_put_fn *put;
@@ -22,7 +22,7 @@ static void line(const struct writer *w, const char *fmt, ...) PRINTF(2, 3);
 
 static void line(const struct writer *w, const char *fmt, ...)
 {
-    char text[LINE_BYTES];
+    char text[TEXT_BYTES];
     va_list ap;
     int n;
 
@@ -34,27 +34,19 @@ static void line(const struct writer *w, const char *fmt, ...)
     }
 }
 
-static void write_value(const struct writer *w, struct series *const *group, size_t n)
+static void write_value(const struct writer *w, const struct series *s)
 {
-    const struct series *s = group[0];
-    uint64_t v = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        v += atomic_load_explicit(&group[i]->cell, memory_order_relaxed);
-    }
     line(w, "%s%s%s%s %" PRIu64 "\n", s->name, s->labels[0] ? "{" : "", s->labels,
-         s->labels[0] ? "}" : "", v);
+         s->labels[0] ? "}" : "", series_value(s));
 }
 
-static void write_age(const struct writer *w, struct series *const *group, size_t n)
+static void write_age(const struct writer *w, const struct series *s)
 {
-    const struct series *s = group[0];
     int64_t now = clock_wall_ms(), oldest = now;
     bool any = false;
 
-    for (size_t i = 0; i < n; i++) {
-        int64_t at =
-            (int64_t)atomic_load_explicit(&group[i]->cell, memory_order_relaxed);
+    for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
+        int64_t at = (int64_t)atomic_load_explicit(&c->value, memory_order_relaxed);
 
         if (at != 0) {
             any = true;
@@ -66,14 +58,13 @@ static void write_age(const struct writer *w, struct series *const *group, size_
 }
 
 /* The shortest digits that give the value back. */
-static void write_asked(const struct writer *w, struct series *const *group, size_t n)
+static void write_asked(const struct writer *w, const struct series *s)
 {
-    const struct series *s = group[0];
     double v = 0;
     char digits[40];
 
-    for (size_t i = 0; i < n; i++) {
-        v += group[i]->read(group[i]->arg);
+    for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
+        v += c->read(c->arg);
     }
     for (int k = 15; k <= 17; k++) {
         (void)snprintf(digits, sizeof digits, "%.*g", k, v);
@@ -112,13 +103,12 @@ const double *bounds_of(enum stats_unit unit, size_t *n)
 }
 
 /* The end of a bucket's line. */
-static void write_exemplar(const struct writer *w, struct series *const *group,
-                           size_t n, size_t at)
+static void write_exemplar(const struct writer *w, const struct series *s, size_t at)
 {
-    bool ns = group[0]->histogram->unit != STATS_COUNT;
+    bool ns = s->unit != STATS_COUNT;
     struct exemplar_text x;
 
-    if (!w->open || !exemplar_read(group, n, at, &x)) {
+    if (!w->open || !exemplar_read(s, at, &x)) {
         line(w, "\n");
         return;
     }
@@ -126,52 +116,79 @@ static void write_exemplar(const struct writer *w, struct series *const *group,
          ns ? (double)x.value / 1e9 : (double)x.value, (double)x.time_ms / 1e3);
 }
 
-static void write_histogram(const struct writer *w, struct series *const *group,
-                            size_t n)
+static uint64_t load(const stats_cell *c)
 {
-    const struct series *s = group[0];
-    bool ns = s->histogram->unit != STATS_COUNT;
-    size_t n_bounds;
-    const double *bounds = bounds_of(s->histogram->unit, &n_bounds);
-    uint64_t total = 0, sum = 0;
-    size_t at = 0;
+    return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+/* sum[b] += from's. */
+static void add_buckets(uint64_t sum[N_BUCKETS], const struct stats_histogram *from)
+{
+    for (unsigned b = 0; from != NULL && b < N_BUCKETS; b++) {
+        sum[b] += load(&from->buckets[b]);
+    }
+}
+
+/* All makers' values; the sum of the values is read after them. */
+static uint64_t add_up(const struct series *s, uint64_t buckets[N_BUCKETS])
+{
+    const struct stats_histogram *past =
+        atomic_load_explicit(&s->past_histogram, memory_order_acquire);
+    uint64_t sum = past == NULL ? 0 : load(&past->sum);
+
+    memset(buckets, 0, N_BUCKETS * sizeof *buckets);
+    add_buckets(buckets, past);
+    for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
+        add_buckets(buckets, c->histogram);
+        sum += load(&c->histogram->sum);
+    }
+    return sum;
+}
+
+static void write_histogram(const struct writer *w, const struct series *s)
+{
+    bool ns = s->unit != STATS_COUNT;
+    size_t n_bounds, at = 0;
+    const double *bounds = bounds_of(s->unit, &n_bounds);
+    uint64_t buckets[N_BUCKETS], total = 0, sum = add_up(s, buckets);
     const char *comma = s->labels[0] ? "," : "";
 
     for (unsigned b = 0; b < N_BUCKETS; b++) {
         for (; at < n_bounds && bucket_end(b) - 1 > bounds[at]; at++) {
             line(w, "%s_bucket{%s%sle=\"%g\"} %" PRIu64, s->name, s->labels, comma,
                  ns ? bounds[at] / 1e9 : bounds[at], total);
-            write_exemplar(w, group, n, at);
+            write_exemplar(w, s, at);
         }
-        for (size_t i = 0; i < n; i++) {
-            total += atomic_load_explicit(&group[i]->histogram->buckets[b],
-                                          memory_order_relaxed);
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        sum += atomic_load_explicit(&group[i]->histogram->sum, memory_order_relaxed);
+        total += buckets[b];
     }
     line(w, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64, s->name, s->labels, comma, total);
-    write_exemplar(w, group, n, n_bounds);
+    write_exemplar(w, s, n_bounds);
     line(w, "%s_sum%s%s%s %.9g\n", s->name, s->labels[0] ? "{" : "", s->labels,
          s->labels[0] ? "}" : "", ns ? (double)sum / 1e9 : (double)sum);
     line(w, "%s_count%s%s%s %" PRIu64 "\n", s->name, s->labels[0] ? "{" : "", s->labels,
          s->labels[0] ? "}" : "", total);
 }
 
-/* Nobody makes this series any more: a sink that no policy names. */
-static bool is_gone(struct series *const *group, size_t n)
+/* A policy's help may have any characters. In the text format a quotation mark stands as it
+ * is, in OpenMetrics it has a backslash. */
+static void escape_help(const struct writer *w, const char *text, char *out,
+                        size_t bytes)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (!atomic_load_explicit(&group[i]->is_free, memory_order_relaxed)) {
-            return false;
+    char *to = out;
+
+    (void)stats_label(out, bytes, text);
+    for (const char *p = out; !w->open && *p != '\0';) {
+        if (p[0] == '\\' && p[1] == '"') {
+            p++;
+        } else if (p[0] == '\\') {
+            *to++ = *p++;
         }
+        *to++ = *p++;
     }
-    return true;
+    *(w->open ? out + strlen(out) : to) = '\0';
 }
 
-/* OpenMetrics' name of a counter's family has no _total, and its help no bare quotation
- * mark. */
+/* OpenMetrics' name of a counter's family has no _total. */
 static void write_head(const struct writer *w, const struct series *s)
 {
     static const char *const kinds[] = {"counter", "gauge", "histogram", "gauge"};
@@ -182,48 +199,40 @@ static void write_head(const struct writer *w, const struct series *s)
         strcmp(s->name + n - 6, "_total") == 0) {
         n -= 6;
     }
-    line(w, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)n, s->name,
-         w->open ? stats_label(help, sizeof help, s->help) : s->help, (int)n, s->name,
+    escape_help(w, s->help, help, sizeof help);
+    line(w, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)n, s->name, help, (int)n, s->name,
          kinds[s->kind]);
 }
 
-static void write_series(const struct writer *w, struct series *const *group, size_t n)
+static void write_series(const struct writer *w, const struct series *s)
 {
-    switch (group[0]->kind) {
-    case HISTOGRAM:
-        write_histogram(w, group, n);
-        break;
-    case AGE:
-        write_age(w, group, n);
-        break;
-    default:
-        if (group[0]->read != NULL) {
-            write_asked(w, group, n);
-        } else {
-            write_value(w, group, n);
-        }
+    if (s->asked) {
+        write_asked(w, s);
+    } else if (s->kind == HISTOGRAM) {
+        write_histogram(w, s);
+    } else if (s->kind == AGE) {
+        write_age(w, s);
+    } else {
+        write_value(w, s);
     }
 }
 
 void stats_write(enum stats_format format, stats_put_fn *put, void *arg)
 {
     struct writer w = {put, arg, format == STATS_OPENMETRICS};
-    size_t n, end;
+    size_t n;
     struct series **list = series_look(&n);
     const char *family = NULL;
 
-    for (size_t i = 0; i < n; i = end) {
-        for (end = i + 1; end < n && series_by_name(&list[i], &list[end]) == 0;) {
-            end++;
-        }
-        if (is_gone(list + i, end - i)) {
-            continue;
+    for (size_t i = 0; i < n; i++) {
+        if (atomic_load(&list[i]->n_shown) == 0) {
+            continue; /* of a sink that no policy names, of a total */
         }
         if (family == NULL || strcmp(list[i]->name, family) != 0) {
             family = list[i]->name;
             write_head(&w, list[i]);
         }
-        write_series(&w, list + i, end - i);
+        write_series(&w, list[i]);
     }
     series_unlook(list);
     if (w.open) {

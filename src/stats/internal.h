@@ -1,15 +1,21 @@
 /*
- * internal - the series, shared by the registry (stats.c), what is written of them
- * (exposition.c) and their exemplars (exemplar.c). No other file includes it.
+ * internal - the series, shared by the registry (stats.c, gone.c), the histograms
+ * (histogram.c), what is written of them (exposition.c) and their exemplars (exemplar.c).
+ * No other file includes it.
+ *
+ *   series   a name with labels: what a scrape shows, while a maker shows it
+ *   cell     what one maker counts of it; makers are the process and owners (stats_own)
+ *   past     what the makers that are gone have counted of it
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "base/attr.h"
 #include "stats/stats.h"
 
-enum { STEP_BITS = 3, STEPS = 1 << STEP_BITS, N_BUCKETS = 64 * STEPS };
+enum { STEP_BITS = 3, STEPS = 1 << STEP_BITS, N_BUCKETS = 64 * STEPS, LINE_BYTES = 64 };
 
 struct stats_histogram {
     enum stats_unit unit;
@@ -20,19 +26,65 @@ struct stats_histogram {
 
 enum series_kind { COUNTER, GAUGE, HISTOGRAM, AGE };
 
+/* On a cache line of its own: threads do not meet. */
+struct cell {
+    _Alignas(LINE_BYTES) stats_cell value;
+    struct stats_histogram *histogram; /* NULL: it is none */
+    stats_read_fn *read;               /* NULL: the cell has the value */
+    const void *arg;
+    struct series *of;
+    struct cell *_Atomic next; /* of the series */
+    struct cell *of_owner;     /* the owner's next; once that is gone, the next to go */
+};
+
 struct series {
-    struct series *next; /* of the same place in the registry; under its lock */
+    struct series *next; /* of the same place in the registry */
     char *name, *help, *labels;
     enum series_kind kind;
     enum stats_unit unit; /* of the histogram */
-    stats_cell cell;
-    struct stats_histogram *histogram;
-    stats_read_fn *read; /* NULL: the cell has the value */
-    const void *arg;
-    const void *owner;   /* NULL: the process; under the lock */
-    atomic_bool is_free; /* its owner is gone; set under the lock */
-    uint64_t freed;      /* then: the number of its end */
+    bool asked;           /* its cells have no values: they are asked for them */
+    bool total;           /* of a family's series that are forgotten; never shown */
+    size_t at, bytes;     /* in the registry's list; of memory */
+    atomic_uint n_shown;  /* cells whose owner is there, and not hidden */
+    struct cell *_Atomic cells;
+    stats_cell past;
+    struct stats_histogram *_Atomic past_histogram; /* NULL: nothing */
+    struct series *older, *newer; /* of those without a maker that are remembered */
 };
+
+struct registry {
+    pthread_mutex_t lock;
+    struct series **list;
+    struct series **places; /* room of them: the first series of each hash's place */
+    size_t n, room;         /* room: a power of two */
+    unsigned n_looking;   /* that read the series without the lock: nothing is freed */
+    struct cell *leaving; /* cells whose owner is gone, until nobody looks */
+    struct farewell *farewells;
+    /* Series without a maker that are remembered: */
+    struct series *oldest, *newest;
+    size_t gone_bytes;
+};
+
+static inline const struct cell *first_cell(const struct series *s)
+{
+    return atomic_load_explicit(&s->cells, memory_order_acquire);
+}
+
+static inline const struct cell *next_cell(const struct cell *c)
+{
+    return atomic_load_explicit(&c->next, memory_order_relaxed);
+}
+
+/* The sum over all its makers, and those that are gone. */
+static inline uint64_t series_value(const struct series *s)
+{
+    uint64_t v = atomic_load_explicit(&s->past, memory_order_relaxed);
+
+    for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
+        v += atomic_load_explicit(&c->value, memory_order_relaxed);
+    }
+    return v;
+}
 
 /* Values below STEPS have a bucket each; above, STEPS a power of two. */
 static inline unsigned bucket_of(uint64_t v)
@@ -61,9 +113,27 @@ static inline double bucket_end(unsigned b)
 /* ---- stats.c ---- */
 
 /* All series, sorted; they stay until series_unlook. */
-struct series **series_look(size_t *n);
+struct series **series_look(size_t *n) MUST_USE;
 void series_unlook(struct series **list);
 int series_by_name(const void *a, const void *b);
+/* The one with these words, made if it is not there. Locked. */
+struct series *series_get(const struct series *of, const char *name, const char *help,
+                          const char *labels);
+/* Out of the registry, and freed; it has no cells. Locked, and nobody looks. */
+void series_drop(struct series *s);
+
+/* ---- gone.c: cells whose owner is gone, and series without a maker ---- */
+
+/* Adds the cells that leave to the past of their series, and frees them. Locked, and nobody
+ * looks. */
+void gone_settle(struct registry *r);
+/* s has a maker again. Locked. */
+void gone_return(struct registry *r, struct series *s);
+
+/* ---- histogram.c ---- */
+
+/* to gets all of from. */
+void histogram_merge(struct stats_histogram *to, const struct stats_histogram *from);
 
 /* ---- exposition.c ---- */
 
@@ -84,7 +154,7 @@ struct exemplar_text {
     char trace[STATS_TRACE_BYTES + 1];
 };
 
-/* The newest of the bucket that ends with bound number at, in all n histograms of a series;
+/* The newest of the bucket that ends with bound number at, in all histograms of a series;
  * false: there is none. */
-bool exemplar_read(struct series *const *group, size_t n, size_t at,
+bool exemplar_read(const struct series *s, size_t at,
                    struct exemplar_text *out) MUST_USE;

@@ -1,354 +1,323 @@
 /*
- * The registry of series and their Prometheus text. Only its maker and stats_write find
- * a cell; a series stays in the list, and goes on with its next maker when the one
- * before is gone.
+ * The registry of series. Makers find their cell once, and write to it without a lock; whoever
+ * looks takes a copy of the list under the lock and reads without it: nothing that it may read
+ * is freed or added to a past until it has ended.
  */
 #include "stats/stats.h"
 
-#include <inttypes.h>
+#include <assert.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/attr.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/text.h"
 #include "stats/internal.h"
 
-enum { FREE_MAX = 2048 }; /* series without an owner that are kept */
-static _Thread_local const void *owner;
+struct farewell {
+    struct farewell *next;
+    stats_gone_fn *gone;
+    void *arg;
+};
 
-static struct {
-    pthread_mutex_t lock;
-    struct series **list;
-    struct series **places; /* room of them: the first series of each hash's place */
-    size_t n, room;         /* room: a power of two */
-    uint64_t n_freed;       /* ends of series, ever */
-    unsigned n_writing;     /* that look at the series without the lock */
-} registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static _Thread_local struct stats_owner *owner;
 
-static size_t place_of(const char *name, const char *labels)
+static struct registry registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void lock(void)
+{
+    (void)pthread_mutex_lock(&registry.lock);
+}
+
+static void unlock(void)
+{
+    (void)pthread_mutex_unlock(&registry.lock);
+}
+
+/* ---- the series, by their words; all under the lock ---- */
+
+static struct series **place_of(const char *name, const char *labels)
 {
     uint64_t x = str_hash(str_hash(STR_HASH, str_of(name)), str_of(labels));
 
-    return (size_t)(x ^ x >> 32) & (registry.room - 1);
+    return &registry.places[(size_t)(x ^ x >> 32) & (registry.room - 1)];
 }
 
 static void put_in_place(struct series *s)
 {
-    struct series **place = &registry.places[place_of(s->name, s->labels)];
+    struct series **place = place_of(s->name, s->labels);
 
     s->next = *place;
     *place = s;
 }
 
-/* After the list has changed but by a new series at its end. Locked. */
-static void place_all(void)
+static void grow(void)
 {
+    registry.room = registry.room == 0 ? 64 : 2 * registry.room;
+    registry.list = mem_realloc(registry.list, registry.room * sizeof(struct series *));
+    registry.places =
+        mem_realloc(registry.places, registry.room * sizeof(struct series *));
     memset(registry.places, 0, registry.room * sizeof *registry.places);
     for (size_t i = 0; i < registry.n; i++) {
         put_in_place(registry.list[i]);
     }
 }
 
-static bool same_series(const struct series *s, const char *name, const char *labels)
+static bool is(const struct series *s, const struct series *of, const char *name,
+               const char *labels)
 {
-    return strcmp(s->labels, labels) == 0 && strcmp(s->name, name) == 0;
+    return s->kind == of->kind && s->unit == of->unit && s->asked == of->asked &&
+           s->total == of->total && strcmp(s->labels, labels) == 0 &&
+           strcmp(s->name, name) == 0;
 }
 
-static struct series *first_at(const char *name, const char *labels)
+struct series *series_get(const struct series *of, const char *name, const char *help,
+                          const char *labels)
 {
-    return registry.room == 0 ? NULL : registry.places[place_of(name, labels)];
-}
+    struct series *s = registry.room == 0 ? NULL : *place_of(name, labels);
 
-/* One of the same name, labels and unit whose owner is gone; NULL: none. Locked. */
-static struct series *take_free(const struct series *of, const char *name,
-                                const char *labels)
-{
-    for (struct series *s = first_at(name, labels); s != NULL && of->read == NULL;
-         s = s->next) {
-        if (s->is_free && s->kind == of->kind && s->unit == of->unit &&
-            same_series(s, name, labels)) {
-            s->is_free = false;
-            s->owner = owner;
-            return s;
-        }
+    while (s != NULL && !is(s, of, name, labels)) {
+        s = s->next;
     }
-    return NULL;
-}
-
-/* Whether a scrape shows the series of a cell whose owner is gone. Locked. */
-static bool is_shown(const struct series *of)
-{
-    for (const struct series *s = first_at(of->name, of->labels); s != NULL;
-         s = s->next) {
-        if (!s->is_free && same_series(s, of->name, of->labels)) {
-            return true;
-        }
+    if (s != NULL) {
+        return s;
     }
-    return false;
-}
-
-/* Locked. */
-static void append(struct series *s)
-{
     if (registry.n == registry.room) {
-        registry.room = registry.room == 0 ? 64 : 2 * registry.room;
-        registry.list =
-            mem_realloc(registry.list, registry.room * sizeof(struct series *));
-        registry.places =
-            mem_realloc(registry.places, registry.room * sizeof(struct series *));
-        place_all();
+        grow();
     }
-    registry.list[registry.n++] = s;
-    put_in_place(s);
-}
-
-/* Whole before others find it: they take no lock to look at it. */
-static struct series *make(const struct series *of, const char *name, const char *help,
-                           const char *labels)
-{
-    struct series *s = mem_zalloc(sizeof *s);
-
+    s = mem_zalloc(sizeof *s);
     s->kind = of->kind;
     s->unit = of->unit;
-    s->read = of->read;
-    s->arg = of->arg;
+    s->asked = of->asked;
+    s->total = of->total;
     s->name = mem_strdup(name);
     s->help = mem_strdup(help);
     s->labels = mem_strdup(labels);
-    s->owner = of->read == NULL ? owner : NULL;
-    if (of->kind == HISTOGRAM) {
-        s->histogram = mem_zalloc(sizeof *s->histogram);
-        s->histogram->unit = of->unit;
-    }
+    s->at = registry.n;
+    registry.list[registry.n++] = s;
+    put_in_place(s);
     return s;
 }
 
-static struct series *add(const struct series *of, const char *name, const char *help,
-                          const char *labels)
+void series_drop(struct series *s)
 {
-    struct series *s;
+    struct series **at = place_of(s->name, s->labels);
 
-    (void)pthread_mutex_lock(&registry.lock);
-    s = take_free(of, name, labels);
-    if (s == NULL) {
-        s = make(of, name, help, labels);
-        append(s);
+    while (*at != s) {
+        at = &(*at)->next;
     }
-    (void)pthread_mutex_unlock(&registry.lock);
-    return s;
-}
-
-const void *stats_own(const void *by)
-{
-    const void *before = owner;
-
-    owner = by;
-    return before;
-}
-
-static void forget(struct series *s)
-{
-    if (s->histogram != NULL) {
-        free(s->histogram->exemplars);
-    }
-    free(s->histogram);
+    *at = s->next;
+    registry.list[s->at] = registry.list[--registry.n];
+    registry.list[s->at]->at = s->at;
     free(s->name);
     free(s->help);
     free(s->labels);
     free(s);
 }
 
-/* Of those that are gone the last FREE_MAX are kept, to go on when their maker comes
- * again: a policy may name another sink at each reload. So are those of a series that is
- * shown, whose count would go back without them. Locked. */
-static void forget_old(void)
+/* ---- makers ---- */
+
+/* Whole before a look finds it. */
+static struct cell *cell_new(struct series *s, stats_read_fn *read, const void *arg)
 {
-    size_t kept = 0, n_old = 0;
-    struct series **old;
+    struct cell *c = aligned_alloc(LINE_BYTES, sizeof *c);
 
-    if (registry.n_writing > 0) {
-        return;
+    if (c == NULL) {
+        abort(); /* as mem_alloc does */
     }
-    old = mem_alloc(registry.n * sizeof(struct series *));
-    for (size_t i = 0; i < registry.n; i++) {
-        struct series *s = registry.list[i];
-
-        if (s->is_free && registry.n_freed - s->freed >= FREE_MAX && !is_shown(s)) {
-            old[n_old++] = s;
-        } else {
-            registry.list[kept++] = s;
-        }
+    memset(c, 0, sizeof *c);
+    c->of = s;
+    c->read = read;
+    c->arg = arg;
+    if (s->kind == HISTOGRAM) {
+        c->histogram = mem_zalloc(sizeof *c->histogram);
+        c->histogram->unit = s->unit;
     }
-    registry.n = kept;
-    if (n_old > 0) {
-        place_all();
-    }
-    for (size_t i = 0; i < n_old; i++) {
-        forget(old[i]);
-    }
-    free(old);
+    atomic_store_explicit(&c->next,
+                          atomic_load_explicit(&s->cells, memory_order_relaxed),
+                          memory_order_relaxed);
+    return c;
 }
 
-void stats_disown(const void *by)
+static struct cell *add(const struct series *of, const char *name, const char *help,
+                        const char *labels, stats_read_fn *read, const void *arg)
 {
-    (void)pthread_mutex_lock(&registry.lock);
-    for (size_t i = 0; i < registry.n && by != NULL; i++) {
-        struct series *s = registry.list[i];
+    struct series *s;
+    struct cell *c;
 
-        if (s->owner == by) {
-            s->owner = NULL;
-            s->is_free = true;
-            s->freed = ++registry.n_freed;
-            if (s->kind == GAUGE || s->kind == AGE) {
-                stats_set(&s->cell, 0);
-            }
+    lock();
+    s = series_get(of, name, help, labels);
+    gone_return(&registry, s);
+    c = cell_new(s, read, arg);
+    atomic_store_explicit(&s->cells, c, memory_order_release);
+    if (owner != NULL) {
+        c->of_owner = owner->cells;
+        owner->cells = c;
+    }
+    if (owner == NULL || !owner->hidden) {
+        (void)atomic_fetch_add(&s->n_shown, 1);
+    }
+    unlock();
+    return c;
+}
+
+struct stats_owner *stats_own(struct stats_owner *by)
+{
+    struct stats_owner *before = owner;
+
+    owner = by;
+    return before;
+}
+
+void stats_hide(struct stats_owner *by, bool hidden)
+{
+    lock();
+    if (by->hidden != hidden) {
+        by->hidden = hidden;
+        for (struct cell *c = by->cells; c != NULL; c = c->of_owner) {
+            (void)atomic_fetch_add(&c->of->n_shown, hidden ? -1u : 1u);
         }
     }
-    forget_old();
-    (void)pthread_mutex_unlock(&registry.lock);
+    unlock();
+}
+
+/* Those to tell that nobody reads what they have named any more; under the lock. */
+static struct farewell *settle(void)
+{
+    struct farewell *list = NULL;
+
+    if (registry.n_looking == 0) {
+        gone_settle(&registry);
+        list = registry.farewells;
+        registry.farewells = NULL;
+    }
+    return list;
+}
+
+static void tell(struct farewell *list)
+{
+    while (list != NULL) {
+        struct farewell *f = list;
+
+        list = f->next;
+        f->gone(f->arg);
+        free(f);
+    }
+}
+
+static void disown(struct stats_owner *by, struct farewell *f)
+{
+    struct cell *c, *next;
+
+    lock();
+    for (c = by->cells; c != NULL; c = next) {
+        next = c->of_owner;
+        if (!by->hidden) {
+            (void)atomic_fetch_sub(&c->of->n_shown, 1);
+        }
+        if (c->of->kind == GAUGE || c->of->kind == AGE) {
+            stats_set(&c->value, 0);
+        }
+        c->of_owner = registry.leaving;
+        registry.leaving = c;
+    }
+    by->cells = NULL;
+    if (f != NULL) {
+        f->next = registry.farewells;
+        registry.farewells = f;
+    }
+    f = settle();
+    unlock();
+    tell(f);
+}
+
+void stats_disown(struct stats_owner *by)
+{
+    disown(by, NULL);
+}
+
+void stats_disown_asked(struct stats_owner *by, stats_gone_fn *gone, void *arg)
+{
+    struct farewell *f = mem_alloc(sizeof *f);
+
+    *f = (struct farewell){NULL, gone, arg};
+    disown(by, f);
 }
 
 void stats_asked_counter(const char *name, const char *help, const char *labels,
                          stats_read_fn *read, const void *arg)
 {
-    const struct series of = {.kind = COUNTER, .read = read, .arg = arg};
+    const struct series of = {.kind = COUNTER, .asked = true};
 
-    (void)add(&of, name, help, labels);
+    (void)add(&of, name, help, labels, read, arg);
 }
 
 void stats_asked_gauge(const char *name, const char *help, const char *labels,
                        stats_read_fn *read, const void *arg)
 {
-    const struct series of = {.kind = GAUGE, .read = read, .arg = arg};
+    const struct series of = {.kind = GAUGE, .asked = true};
 
-    (void)add(&of, name, help, labels);
+    (void)add(&of, name, help, labels, read, arg);
+}
+
+static stats_cell *add_value(enum series_kind kind, const char *name, const char *help,
+                             const char *labels)
+{
+    const struct series of = {.kind = kind};
+
+    return &add(&of, name, help, labels, NULL, NULL)->value;
 }
 
 stats_cell *stats_counter(const char *name, const char *help, const char *labels)
 {
-    return &add(&(struct series){.kind = COUNTER}, name, help, labels)->cell;
+    return add_value(COUNTER, name, help, labels);
 }
 
 stats_cell *stats_gauge(const char *name, const char *help, const char *labels)
 {
-    return &add(&(struct series){.kind = GAUGE}, name, help, labels)->cell;
+    return add_value(GAUGE, name, help, labels);
 }
 
 stats_cell *stats_age(const char *name, const char *help, const char *labels)
 {
-    return &add(&(struct series){.kind = AGE}, name, help, labels)->cell;
+    return add_value(AGE, name, help, labels);
 }
 
 struct stats_histogram *stats_histogram(const char *name, const char *help,
                                         const char *labels, enum stats_unit unit)
 {
-    return add(&(struct series){.kind = HISTOGRAM, .unit = unit}, name, help, labels)
-        ->histogram;
+    const struct series of = {.kind = HISTOGRAM, .unit = unit};
+
+    return add(&of, name, help, labels, NULL, NULL)->histogram;
 }
 
-void stats_record(struct stats_histogram *h, uint64_t value)
-{
-    stats_add(&h->buckets[bucket_of(value)], 1);
-    stats_add(&h->sum, value);
-}
-
-struct stats_histogram *stats_histogram_new(void)
-{
-    return mem_zalloc(sizeof(struct stats_histogram));
-}
-
-void stats_histogram_clear(struct stats_histogram *h)
-{
-    for (unsigned b = 0; b < N_BUCKETS; b++) {
-        stats_set(&h->buckets[b], 0);
-    }
-    stats_set(&h->sum, 0);
-}
-
-void stats_histogram_free(struct stats_histogram *h)
-{
-    free(h);
-}
-
-void stats_histogram_add(struct stats_histogram *to, const struct stats_histogram *from)
-{
-    for (unsigned b = 0; b < N_BUCKETS; b++) {
-        stats_add(&to->buckets[b],
-                  atomic_load_explicit(&from->buckets[b], memory_order_relaxed));
-    }
-}
-
-void stats_histogram_less(struct stats_histogram *to,
-                          const struct stats_histogram *before)
-{
-    for (unsigned b = 0; b < N_BUCKETS; b++) {
-        uint64_t n = atomic_load_explicit(&to->buckets[b], memory_order_relaxed);
-        uint64_t less = atomic_load_explicit(&before->buckets[b], memory_order_relaxed);
-
-        stats_set(&to->buckets[b], n > less ? n - less : 0);
-    }
-}
-
-uint64_t stats_histogram_count(const struct stats_histogram *h)
-{
-    uint64_t n = 0;
-
-    for (unsigned b = 0; b < N_BUCKETS; b++) {
-        n += atomic_load_explicit(&h->buckets[b], memory_order_relaxed);
-    }
-    return n;
-}
-
-static uint64_t in_bucket(const struct stats_histogram *const *list, size_t n,
-                          unsigned b)
-{
-    uint64_t v = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        v += list[i] == NULL
-                 ? 0
-                 : atomic_load_explicit(&list[i]->buckets[b], memory_order_relaxed);
-    }
-    return v;
-}
-
-double stats_quantile(const struct stats_histogram *const *list, size_t n, double q)
-{
-    uint64_t total = 0, below = 0;
-
-    for (unsigned b = 0; b < N_BUCKETS; b++) {
-        total += in_bucket(list, n, b);
-    }
-    for (unsigned b = 0; b < N_BUCKETS && total > 0; b++) {
-        below += in_bucket(list, n, b);
-        if ((double)below >= q * (double)total) {
-            return bucket_end(b) - 1;
-        }
-    }
-    return 0;
-}
+/* ---- labels ---- */
 
 const char *stats_label(char *out, size_t out_bytes, const char *text)
 {
     return text_z(TEXT_LABEL, str_of(text), out, out_bytes);
 }
 
+/* One that is cut has its last quotation mark all the same. */
 const char *stats_label_pair(char *out, size_t out_bytes, const char *name,
                              const char *value)
 {
-    char escaped[256];
+    size_t n = strlen(name);
 
-    (void)stats_label(escaped, sizeof escaped, value);
-    (void)snprintf(out, out_bytes, "%s=\"%s\"", name, escaped);
+    assert(n + sizeof "=\"\"" <= out_bytes);
+    memcpy(out, name, n);
+    memcpy(out + n, "=\"", 2);
+    n += 2;
+    n += text_write(TEXT_LABEL, str_of(value), out + n, out_bytes - n - 2);
+    memcpy(out + n, "\"", 2);
     return out;
 }
+
+/* ---- those that look ---- */
 
 int series_by_name(const void *a, const void *b)
 {
@@ -364,14 +333,14 @@ static struct series **copy(size_t *n)
 {
     struct series **list;
 
-    (void)pthread_mutex_lock(&registry.lock);
+    lock();
     *n = registry.n;
-    registry.n_writing++;
-    list = mem_alloc(*n * sizeof(struct series *));
+    registry.n_looking++;
+    list = mem_alloc((*n + 1) * sizeof(struct series *));
     if (*n > 0) {
         memcpy(list, registry.list, *n * sizeof(struct series *));
     }
-    (void)pthread_mutex_unlock(&registry.lock);
+    unlock();
     return list;
 }
 
@@ -385,9 +354,13 @@ struct series **series_look(size_t *n)
 
 void series_unlook(struct series **list)
 {
-    (void)pthread_mutex_lock(&registry.lock);
-    registry.n_writing--;
-    (void)pthread_mutex_unlock(&registry.lock);
+    struct farewell *f;
+
+    lock();
+    registry.n_looking--;
+    f = settle();
+    unlock();
+    tell(f);
     free(list);
 }
 
@@ -395,16 +368,33 @@ uint64_t stats_value(const char *name, const char *labels)
 {
     uint64_t v = 0;
 
-    (void)pthread_mutex_lock(&registry.lock);
+    lock();
     for (size_t i = 0; i < registry.n; i++) {
-        struct series *s = registry.list[i];
+        const struct series *s = registry.list[i];
 
         if (strcmp(s->name, name) == 0 && strcmp(s->labels, labels) == 0) {
-            v += atomic_load_explicit(&s->cell, memory_order_relaxed);
+            v += series_value(s);
         }
     }
-    (void)pthread_mutex_unlock(&registry.lock);
+    unlock();
     return v;
+}
+
+static void see(const struct series *s, stats_seen_fn *seen, void *arg)
+{
+    uint64_t past = atomic_load_explicit(&s->past, memory_order_relaxed);
+    struct stats_histogram *h =
+        atomic_load_explicit(&s->past_histogram, memory_order_relaxed);
+
+    for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
+        seen(arg,
+             &(struct stats_series){
+                 s->name, s->labels,
+                 atomic_load_explicit(&c->value, memory_order_relaxed), c->histogram});
+    }
+    if (past > 0 || h != NULL) {
+        seen(arg, &(struct stats_series){s->name, s->labels, past, h});
+    }
 }
 
 void stats_each(stats_seen_fn *seen, void *arg)
@@ -413,11 +403,8 @@ void stats_each(stats_seen_fn *seen, void *arg)
     struct series **list = copy(&n);
 
     for (size_t i = 0; i < n; i++) {
-        if (list[i]->read == NULL) {
-            seen(arg, &(struct stats_series){
-                          list[i]->name, list[i]->labels,
-                          atomic_load_explicit(&list[i]->cell, memory_order_relaxed),
-                          list[i]->histogram});
+        if (!list[i]->asked) {
+            see(list[i], seen, arg);
         }
     }
     series_unlook(list);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +20,7 @@ typedef _Atomic uint64_t stats_cell;
 /* name: Prometheus name ("sluice_events_total"); help: one sentence; labels:
  * "" or 'stream="events",reason="drop"' (already escaped). name, help and labels
  * are copied. The cell lives as long as its owner (stats_own). Calling again makes a new
- * cell of the same series, or gives one whose owner is gone. */
+ * cell of the same series. */
 stats_cell *stats_counter(const char *name, const char *help, const char *labels);
 stats_cell *stats_gauge(const char *name, const char *help, const char *labels);
 
@@ -28,17 +29,29 @@ stats_cell *stats_gauge(const char *name, const char *help, const char *labels);
  * oldest counts. */
 stats_cell *stats_age(const char *name, const char *help, const char *labels);
 
-/* Counters, gauges and histograms that this thread makes from now on belong to by, of
- * which there may be many in the life of a process; NULL: to the process. Returns the
- * owner before. */
-const void *stats_own(const void *by);
-/* by is gone, and no thread writes to its cells any more. A series that nobody else has
- * is not shown any more; its next maker goes on with its count, unless it is among the
- * oldest of many that are gone. */
-void stats_disown(const void *by);
+/* Series that come and go with a part of the process: begins as {0}; embedded in the part.
+ * Series that this thread makes from now on belong to by; NULL: to the process. Returns the
+ * owner before. Several threads may make series of one owner. */
+struct stats_owner {
+    struct cell *cells;
+    bool hidden;
+};
+struct stats_owner *stats_own(struct stats_owner *by);
+/* Whether scrapes show the series that no other owner shows; also those that by makes later.
+ * They go on counting. */
+void stats_hide(struct stats_owner *by, bool hidden);
+/* by is gone, and no thread writes to its cells any more: they are freed. A series that no
+ * other has is not shown any more; a counter or histogram goes on with its count if it is
+ * made again soon, and begins at 0 if many others went since. */
+void stats_disown(struct stats_owner *by);
+/* The same of an owner with series that are asked: gone is called when no thread can ask
+ * them, before it returns or by another thread. */
+typedef void stats_gone_fn(void *arg);
+void stats_disown_asked(struct stats_owner *by, stats_gone_fn *gone, void *arg);
 
 /* A series that is asked for its value when it is written out, by the thread that
- * writes; read must not block, arg lives as long as the process. */
+ * writes; read must not block, arg lives as long as the owner. It has no past: one that is
+ * made again begins as read says. */
 typedef double stats_read_fn(const void *arg);
 void stats_asked_counter(const char *name, const char *help, const char *labels,
                          stats_read_fn *read, const void *arg);
@@ -71,6 +84,33 @@ struct stats_histogram;
 enum stats_unit { STATS_NS, STATS_COUNT, STATS_NS_FINE };
 struct stats_histogram *stats_histogram(const char *name, const char *help,
                                         const char *labels, enum stats_unit unit);
+/* Escapes text for a label's value; returns out. */
+const char *stats_label(char *out, size_t out_bytes, const char *text);
+
+/* Escapes and joins: out = name="value"; returns out. */
+const char *stats_label_pair(char *out, size_t out_bytes, const char *name,
+                             const char *value);
+
+/* The sum over all cells of a series; 0 if there is none. For /status, tests. */
+uint64_t stats_value(const char *name, const char *labels);
+
+/* What one maker, or all that are gone, counted of a series as it is now, but for those that
+ * are asked for their value: value of a counter or gauge, else histogram. All live until
+ * seen returns. */
+struct stats_series {
+    const char *name, *labels;
+    uint64_t value;
+    const struct stats_histogram *histogram; /* NULL: it is none */
+};
+typedef void stats_seen_fn(void *arg, const struct stats_series *x);
+
+/* seen is called with each series, in no order, also with those that no scrape shows; for
+ * pages that add up by themselves. Series that are long gone are there as one for each family
+ * and result, whose labels begin with total="". */
+void stats_each(stats_seen_fn *seen, void *arg);
+
+/* ---- histogram.c ---- */
+
 void stats_record(struct stats_histogram *h, uint64_t value);
 
 /* One that no exposition shows, for comparisons that end. One thread records and
@@ -89,29 +129,6 @@ uint64_t stats_histogram_count(const struct stats_histogram *h);
 /* The value that share q (0..1) of all values in the n histograms does not pass, at
  * most an eighth too much; 0 when they are empty. NULL ones are skipped. */
 double stats_quantile(const struct stats_histogram *const *list, size_t n, double q);
-
-/* Escapes text for a label's value; returns out. */
-const char *stats_label(char *out, size_t out_bytes, const char *text);
-
-/* Escapes and joins: out = name="value"; returns out. */
-const char *stats_label_pair(char *out, size_t out_bytes, const char *name,
-                             const char *value);
-
-/* The sum over all cells of a series; 0 if there is none. For /status, tests. */
-uint64_t stats_value(const char *name, const char *labels);
-
-/* One series as it is now, but for those that are asked for their value: value of a
- * counter or gauge, else histogram. name, labels and histogram live as long as the
- * process. */
-struct stats_series {
-    const char *name, *labels;
-    uint64_t value;
-    const struct stats_histogram *histogram; /* NULL: it is none */
-};
-typedef void stats_seen_fn(void *arg, const struct stats_series *x);
-
-/* seen is called with each series, in no order; for pages that add up by themselves. */
-void stats_each(stats_seen_fn *seen, void *arg);
 
 /* ---- exemplar.c ---- */
 

@@ -204,7 +204,14 @@ function M.markdown()
 
 `GET /metrics` on the admin port, in Prometheus' text format; a scraper whose Accept header
 prefers it gets OpenMetrics, where `sluice_request_seconds` has the trace ids of requests with a
-`traceparent` (exemplars). Series of a sink that no policy names any more go.
+`traceparent` (exemplars).
+
+A series whose route, stream, sink, limit, counter or gauge left the policy goes from `/metrics`
+when no generation has the name any more and no request of it is under way. A series that a later
+policy names again goes on with its count if sluice still remembers it (1 MiB of series that
+went last), and otherwise begins at 0, as after a restart; `limit`, `dedup` and a policy's own
+metrics always begin at 0. Sums in `/status` and on the page have all events since the start.
+
 `ninja -C build reference` makes this page from the source; a test compares. A policy
 adds its own metrics with `counter` and
 `gauge` ([POLICY.md](POLICY.md)). A metric appears when the thing that it measures is there: a

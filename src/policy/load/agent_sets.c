@@ -88,7 +88,7 @@ static stats_cell *skips(void)
 {
     (void)pthread_mutex_lock(&all.lock);
     if (all.skips == NULL) {
-        const void *by = stats_own(NULL);
+        struct stats_owner *by = stats_own(NULL);
 
         all.skips =
             stats_counter("sluice_agent_skips_total",

@@ -1,6 +1,7 @@
 #include "server/admin/totals.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +31,17 @@ struct totals {
     struct refusal_list refusals, bytes, stored; /* the last two: of streams */
 };
 
+/* Of series that are long gone only sums are known. */
+static bool is_total(const struct stats_series *x)
+{
+    return strncmp(x->labels, "total=", 6) == 0;
+}
+
 static void add(struct refusal_list *l, const struct stats_series *x)
 {
+    if (is_total(x)) {
+        return;
+    }
     if (l->n == l->room) {
         l->room = 2 * l->room + 16;
         l->list = mem_realloc(l->list, l->room * sizeof *l->list);

@@ -20,8 +20,8 @@ void totals_free(struct totals *t); /* NULL is fine */
 struct cJSON *totals_events(const struct totals *t);
 
 /* Adds "refusals":[{"route":"POST /v1/events","code":"missing_field","status":422,
- * "events":N}], the most frequent first, at most 500; of the others, "refusals_more" has
- * the number and "refusals_more_events" their events. */
+ * "events":N}], the most frequent first, at most 500, without routes that are long gone; of
+ * the others, "refusals_more" has the number and "refusals_more_events" their events. */
 void totals_add_refusals(const struct totals *t, struct cJSON *to);
 
 /* The sum over all cells of a metric that begins with sluice_spool_bytes or

@@ -22,7 +22,7 @@ static void on_wake(void *arg)
 
 static void publish(struct indexer *x)
 {
-    const void *before = stats_own(x);
+    struct stats_owner *before = stats_own(&x->series);
     char labels[160];
 
     (void)stats_label_pair(labels, sizeof labels, "stream", x->name);
@@ -55,7 +55,7 @@ static void indexer_free(struct indexer *x)
     }
     ids_free(x->ids);
     account_free(&x->account);
-    stats_disown(x);
+    stats_disown(&x->series);
     latch_fini(&x->ended);
     latch_fini(&x->stopped);
     (void)pthread_mutex_destroy(&x->lock);

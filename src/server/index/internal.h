@@ -58,6 +58,7 @@ struct index_pending {
 };
 
 struct indexer {
+    struct stats_owner series;
     char *name, *dir;
     struct spool *spool;
     struct spool_consumer *consumer;

@@ -170,7 +170,7 @@ void collector_complete(struct collector *c)
 
 static void publish(struct collector *c)
 {
-    const void *before = stats_own(c);
+    struct stats_owner *before = stats_own(&c->series);
     char labels[160];
 
     (void)stats_label_pair(labels, sizeof labels, "stream", c->name);
@@ -344,7 +344,7 @@ void collector_free(struct collector *c)
     if (c->keys != NULL) {
         keystore_close(c->keys);
     }
-    stats_disown(c);
+    stats_disown(&c->series);
     latch_fini(&c->merger_ended);
     latch_fini(&c->saver_ended);
     latch_fini(&c->stopped);

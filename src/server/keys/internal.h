@@ -40,6 +40,7 @@ struct reader { /* of a shard */
 };
 
 struct collector {
+    struct stats_owner series;
     char *name;
     struct spool_consumer *consumer;
     struct keystore *keys;

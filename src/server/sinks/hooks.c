@@ -14,6 +14,7 @@ struct sink_lua {
     uint32_t sink; /* in the plan */
     stats_cell *failed;
     uint64_t raised; /* of the state, that were counted */
+    struct stats_owner series;
 };
 
 static void count(struct sink_lua *l)
@@ -76,7 +77,7 @@ bool sink_hooks_new(struct policy *p, uint32_t sink, struct sink_lua **out,
 {
     const struct sink_plan *plan = &policy_plan(p)->sinks[sink];
     struct policy_state *state;
-    const void *before;
+    struct stats_owner *before;
     char labels[100];
 
     *out = NULL;
@@ -91,14 +92,12 @@ bool sink_hooks_new(struct policy *p, uint32_t sink, struct sink_lua **out,
     }
     (void)snprintf(labels, sizeof labels, "sink=\"%s\"", plan->name);
     *out = mem_alloc(sizeof **out);
-    before = stats_own(*out);
-    **out = (struct sink_lua){
-        .state = state,
-        .sink = sink,
-        .failed = stats_counter("sluice_sink_function_errors_total",
-                                "Calls of a sink's Lua function that failed; "
-                                "sluice used the default instead.",
-                                labels)};
+    **out = (struct sink_lua){.state = state, .sink = sink};
+    before = stats_own(&(*out)->series);
+    (*out)->failed = stats_counter("sluice_sink_function_errors_total",
+                                   "Calls of a sink's Lua function that failed; "
+                                   "sluice used the default instead.",
+                                   labels);
     (void)stats_own(before);
     *hooks = (struct sink_hooks){*out, on_trip, on_adapt, on_topic};
     return true;
@@ -108,7 +107,7 @@ void sink_hooks_free(struct sink_lua *l)
 {
     if (l != NULL) {
         policy_state_free(l->state);
-        stats_disown(l);
+        stats_disown(&l->series);
         free(l);
     }
 }

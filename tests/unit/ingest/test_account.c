@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <string.h>
 
 #include "ingest/account.h"
 #include "policy/load/load.h"
@@ -140,12 +141,86 @@ static void routes_beyond_the_bound_are_others(void **state)
     assert_string_equal("r0", account_name(account_of(&all, "r0")));
 }
 
+static char page[1 << 20];
+
+static void put(void *arg, const char *text, size_t n)
+{
+    (void)arg;
+    (void)strncat(page, text, n);
+}
+
+/* How many lines of a scrape name the route. */
+static int n_lines(const char *route)
+{
+    int n = 0;
+
+    page[0] = '\0';
+    stats_write(STATS_TEXT, put, NULL);
+    for (const char *p = page; (p = strstr(p, route)) != NULL; p++) {
+        n++;
+    }
+    return n;
+}
+
+/* Everything that it made, also late; and a worker that still has the route shows it. */
+static void a_route_goes_with_its_last_holder(void **state)
+{
+    const struct request_mark m = {.began_ns = 1, .method = METHOD_PUT};
+    struct accounts other;
+    struct account *a = account_of(&all, "POST /gone"), *b;
+
+    (void)state;
+    accounts_init(&other);
+    b = account_of(&other, "POST /gone");
+    account_received(a, 2);
+    account_received(b, 3);
+    account_cut(a, 1);
+    account_rejected(a, "no_id", 422);
+    account_refused(a, "spool_full", 503, 1);
+    account_hooks(a, true, true);
+    account_auth(a, AUTH_MISSING);
+    traffic_answered(account_traffic(a), &m, 299, 2, 0);
+    assert_ptr_equal(a, account_of(&all, "POST /gone"));
+    account_hold(a);
+    account_drop(&all, a);
+    account_drop(&all, a);
+    assert_int_equal(
+        5, stats_value("sluice_received_events_total", "route=\"POST /gone\""));
+    account_drop(&all, a);
+    assert_true(n_lines("POST /gone") > 10);
+    assert_int_equal(
+        5, stats_value("sluice_received_events_total", "route=\"POST /gone\""));
+    account_drop(&other, b);
+    assert_int_equal(0, n_lines("POST /gone"));
+    accounts_fini(&other);
+}
+
+/* Names that are gone leave room: the bound is of those that are there. */
+static void a_thousand_renamed_routes_are_no_others(void **state)
+{
+    char route[24];
+
+    (void)state;
+    for (int i = 0; i < 3 * ACCOUNTS_MAX; i++) {
+        struct account *a;
+
+        (void)snprintf(route, sizeof route, "POST /renamed/%d", i);
+        a = account_of(&all, route);
+        assert_string_equal(route, account_name(a));
+        account_drop(&all, a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_result_has_its_own_counter, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(waiting_events_come_and_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_route_goes_with_its_last_holder, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_thousand_renamed_routes_are_no_others, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(
             made_codes_have_a_bound_and_take_nothing_from_the_others, set_up,
             tear_down),

@@ -56,7 +56,7 @@ static void a_request_counts_by_route_method_and_status(void **state)
     struct traffic t;
 
     (void)state;
-    traffic_init(&t, "PUT /a");
+    traffic_init(&t, "PUT /a", NULL);
     traffic_answered(&t, &m, 201, 2, 1767323045678);
     traffic_answered(&t, &m, 201, 2, 1767323045678);
     traffic_count(&t, METHOD_HEAD, 405);
@@ -75,7 +75,7 @@ static void statuses_beyond_the_bound_are_others(void **state)
     char status[8];
 
     (void)state;
-    traffic_init(&t, "POST /many");
+    traffic_init(&t, "POST /many", NULL);
     for (int method = METHOD_POST; method <= METHOD_OTHER; method++) {
         for (int i = 200; i < 600; i++) {
             traffic_count(&t, (enum method)method, i);
@@ -100,7 +100,7 @@ static void the_body_and_the_answer_have_their_own_times(void **state)
     const char *text;
 
     (void)state;
-    traffic_init(&t, "POST /t");
+    traffic_init(&t, "POST /t", NULL);
     traffic_answered(&t, &m, 202, 3500000000, 1767323045678);
     traffic_answered(&t, &head, 401, 1250000000, 1767323045678);
     traffic_answered(&t, &bytes, 400, 9000000000, 1767323045678);

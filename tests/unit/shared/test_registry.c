@@ -88,8 +88,15 @@ static void a_metric_that_never_went_live_is_forgotten(void **state)
     m = registry_metric(h, &gauge, &e);
     assert_non_null(m);
     registry_publish(h, m);
+    stats_write(STATS_TEXT, collect, text);
+    assert_non_null(strstr(text, "tried_total 0\n"));
     registry_metric_drop(h, m);
-    assert_null(registry_metric(h, &plain, &e)); /* it was seen */
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_null(strstr(text, "tried_total"));
+    m = registry_metric(h, &plain, &e); /* the name is free again */
+    assert_non_null(m);
+    registry_metric_drop(h, m);
 }
 
 /* A load in other words that is refused leaves the live one's table alone. */
@@ -165,6 +172,41 @@ static void what_a_table_has_refused_is_counted_when_it_is_gone(void **state)
     stats_write(STATS_TEXT, collect, text);
     assert_non_null(strstr(text, "sluice_limit_refused_total{limit=\"counted\"} 3\n"));
     buckets_unref(next);
+}
+
+/* Policies that name another limit and stream at each reload. */
+static void names_that_no_generation_has_go_with_their_series(void **state)
+{
+    const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10};
+    const struct seen_conf window = {.window_ms = 1000, .max_keys = 10};
+    struct registry *h = registry_new(true);
+    struct buckets *b = registry_buckets(h, "passing", &conf);
+    struct seen *s = registry_seen(h, "passing", "id", &window);
+    static char text[65536];
+
+    (void)state;
+    registry_tidy(h); /* they are used */
+    stats_write(STATS_TEXT, collect, text);
+    assert_non_null(strstr(text, "sluice_limit_refused_total{limit=\"passing\"} 0\n"));
+    assert_non_null(strstr(text, "sluice_dedup_keys{stream=\"passing\"} 0\n"));
+    buckets_unref(b);
+    registry_tidy(h);
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_null(strstr(text, "limit=\"passing\""));
+    assert_non_null(strstr(text, "sluice_dedup_keys{stream=\"passing\"} 0\n"));
+    seen_unref(s);
+    registry_tidy(h);
+    b = registry_buckets(h, "passing", &conf); /* one comes back */
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_non_null(strstr(text, "sluice_limit_refused_total{limit=\"passing\"} 0\n"));
+    assert_null(strstr(text, "stream=\"passing\""));
+    buckets_unref(b);
+    registry_unref(h);
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_null(strstr(text, "passing"));
 }
 
 struct kept {
@@ -251,6 +293,7 @@ int main(void)
         cmocka_unit_test(what_a_table_has_refused_is_counted_when_it_is_gone),
         cmocka_unit_test(a_metric_that_never_went_live_is_forgotten),
         cmocka_unit_test(tables_of_two_generations_stand_beside_each_other),
+        cmocka_unit_test(names_that_no_generation_has_go_with_their_series),
     };
     published = registry_new(true);
     return cmocka_run_group_tests(tests, NULL, NULL);

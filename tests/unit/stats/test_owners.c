@@ -10,12 +10,13 @@
 #include <time.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "stats/stats.h"
 
-enum { ROUNDS = 2000, HISTOGRAMS = 500, MANY = 2100, SERIES = 50000 };
+enum { ROUNDS = 2000, HISTOGRAMS = 500, MANY = 10000, SERIES = 50000 };
 
 static void count(void *arg, const char *text, size_t n)
 {
@@ -29,9 +30,9 @@ static void collect(void *arg, const char *text, size_t n)
 }
 
 /* A part of the process that is made anew, again and again. */
-static void live(int *part, uint64_t events, uint64_t waiting)
+static void live(struct stats_owner *part, uint64_t events, uint64_t waiting)
 {
-    const void *before = stats_own(part);
+    struct stats_owner *before = stats_own(part);
     stats_cell *c = stats_counter("part_events_total", "Events.", "part=\"a\"");
     stats_cell *g = stats_gauge("part_waiting", "Waiting.", "part=\"a\"");
     struct stats_histogram *h =
@@ -46,7 +47,7 @@ static void live(int *part, uint64_t events, uint64_t waiting)
 static void counts_on_where_the_part_before_it_ended(void **state)
 {
     static char text[65536];
-    int one, two;
+    struct stats_owner one = {0}, two = {0};
 
     (void)state;
     live(&one, 3, 7);
@@ -60,29 +61,34 @@ static void counts_on_where_the_part_before_it_ended(void **state)
     stats_write(STATS_TEXT, collect, text);
     assert_non_null(strstr(text, "part_events_total{part=\"a\"} 8\n"));
     assert_non_null(strstr(text, "part_waiting{part=\"a\"} 7\n"));
+    assert_non_null(strstr(text, "part_bytes_sum{part=\"a\"} 8\n"));
     assert_non_null(strstr(text, "part_bytes_count{part=\"a\"} 3\n"));
     stats_disown(&one);
     stats_disown(&two);
     assert_int_equal(0, stats_value("part_waiting", "part=\"a\""));
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_null(strstr(text, "part_"));
+    live(&one, 2, 0); /* it comes back soon */
+    stats_write(STATS_TEXT, collect, text);
+    assert_non_null(strstr(text, "part_events_total{part=\"a\"} 10\n"));
+    assert_non_null(strstr(text, "part_bytes_sum{part=\"a\"} 10\n"));
+    stats_disown(&one);
 }
 
-static void gives_the_cells_of_a_part_that_is_gone_again(void **state)
+static void a_part_that_is_made_anew_costs_no_memory(void **state)
 {
-    stats_cell *first = NULL;
-    int part;
+    size_t before = 0;
 
     (void)state;
     for (int i = 0; i < ROUNDS; i++) {
-        const void *before = stats_own(&part);
-        stats_cell *c = stats_counter("round_total", "Rounds.", "");
+        struct stats_owner part = {0};
 
-        (void)stats_own(before);
-        stats_add(c, 1);
+        live(&part, 1, 1);
         stats_disown(&part);
-        first = i == 0 ? c : first;
-        assert_ptr_equal(first, c);
+        before = i == ROUNDS / 2 ? mallinfo2().uordblks : before;
     }
-    assert_int_equal(ROUNDS, stats_value("round_total", ""));
+    assert_true(mallinfo2().uordblks < before + 16384);
     /* The process's own are not given to others. */
     assert_ptr_not_equal(stats_counter("own_total", "Own.", ""),
                          stats_counter("own_total", "Own.", ""));
@@ -91,14 +97,15 @@ static void gives_the_cells_of_a_part_that_is_gone_again(void **state)
 /* More parts go than the registry remembers. */
 static void many_come_and_go(void)
 {
-    int other = 0;
+    struct stats_owner other = {0};
 
     for (int i = 0; i < MANY; i++) {
-        const void *before = stats_own(&other);
+        struct stats_owner *before = stats_own(&other);
         char label[32];
 
         (void)snprintf(label, sizeof label, "many=\"%d\"", i);
         stats_add(stats_counter("many_total", "Many.", label), 1);
+        stats_record(stats_histogram("many_seconds", "Many.", label, STATS_NS), 1);
         (void)stats_own(before);
         stats_disown(&other);
     }
@@ -106,8 +113,7 @@ static void many_come_and_go(void)
 
 static void a_count_that_is_shown_never_goes_back(void **state)
 {
-    int one = 1, two = 2;
-    const void *before;
+    struct stats_owner one = {0}, two = {0}, *before;
     stats_cell *c;
 
     (void)state;
@@ -123,6 +129,75 @@ static void a_count_that_is_shown_never_goes_back(void **state)
     stats_disown(&two);
     many_come_and_go();
     assert_int_equal(0, stats_value("kept_total", "")); /* nobody shows it */
+}
+
+struct sums {
+    const char *name;
+    uint64_t n, in_histograms;
+};
+
+static void add_up(void *arg, const struct stats_series *x)
+{
+    struct sums *s = arg;
+
+    if (strcmp(x->name, s->name) == 0) {
+        s->n += x->value;
+        s->in_histograms +=
+            x->histogram == NULL ? 0 : stats_histogram_count(x->histogram);
+    }
+}
+
+static struct sums sum_of(const char *name)
+{
+    struct sums s = {name, 0, 0};
+
+    stats_each(add_up, &s);
+    return s;
+}
+
+/* Pages that tell sums since the start. */
+static void sums_have_what_is_long_gone(void **state)
+{
+    uint64_t before = sum_of("many_total").n;
+    uint64_t recorded = sum_of("many_seconds").in_histograms;
+
+    (void)state;
+    many_come_and_go();
+    assert_int_equal(before + MANY, sum_of("many_total").n);
+    assert_int_equal(recorded + MANY, sum_of("many_seconds").in_histograms);
+}
+
+static void a_hidden_part_counts_on(void **state)
+{
+    static char text[1 << 20];
+    struct stats_owner part = {0}, other = {0}, *before = stats_own(&part);
+    stats_cell *c = stats_counter("hidden_total", "Hidden.", "");
+
+    (void)state;
+    stats_hide(&part, true);
+    stats_hide(&part, true);
+    stats_add(c, 2);
+    (void)stats_counter("hidden_more_total", "Hidden.", ""); /* made meanwhile */
+    (void)stats_own(before);
+    stats_write(STATS_TEXT, collect, text);
+    assert_null(strstr(text, "hidden_"));
+    stats_hide(&part, false);
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_non_null(strstr(text, "hidden_total 2\n"));
+    assert_non_null(strstr(text, "hidden_more_total 0\n"));
+    before = stats_own(&other);
+    (void)stats_counter("hidden_total", "Hidden.", "");
+    (void)stats_own(before);
+    stats_hide(&part, true); /* another shows it */
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_non_null(strstr(text, "hidden_total 2\n"));
+    stats_disown(&part);
+    stats_disown(&other);
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_null(strstr(text, "hidden_"));
 }
 
 /* Each new one was compared with all that there were: 6 s. */
@@ -171,12 +246,100 @@ static void writes_histograms_while_others_are_made(void **state)
     assert_true(bytes > 0);
 }
 
+/* ---- a scrape that reads while they go ---- */
+
+static atomic_bool enough;
+
+/* Like a worker: its cells are freed while another thread looks. */
+static void *come_and_go(void *arg)
+{
+    struct stats_owner part = {0};
+
+    for (int i = 0; !atomic_load(&enough); i++) {
+        struct stats_owner *before = stats_own(&part);
+        char label[32];
+        stats_cell *c;
+
+        (void)snprintf(label, sizeof label, "going=\"%d\"", i % 50);
+        c = stats_counter("going_total", "Going.", label);
+        stats_add(c, 1);
+        stats_add(c, 1);
+        stats_record(stats_histogram("going_seconds", "Going.", label, STATS_NS_FINE),
+                     1);
+        (void)stats_own(before);
+        stats_disown(&part);
+    }
+    return arg;
+}
+
+static double one(const void *arg)
+{
+    return *(const int *)arg;
+}
+
+static atomic_int n_gone;
+
+static void on_gone(void *arg)
+{
+    free(arg);
+    (void)atomic_fetch_add(&n_gone, 1);
+}
+
+/* Like a limit: a look asks what it has named. */
+static void *ask_and_go(void *arg)
+{
+    int n = 0;
+
+    while (!atomic_load(&enough)) {
+        struct stats_owner part = {0}, *before = stats_own(&part);
+        int *value = malloc(sizeof *value);
+
+        assert_non_null(value);
+        *value = 1;
+        stats_asked_counter("asked_total", "Asked.", "", one, value);
+        (void)stats_own(before);
+        stats_disown_asked(&part, on_gone, value);
+        n++;
+    }
+    *(int *)arg = n;
+    return NULL;
+}
+
+static void looks_are_safe_while_parts_go(void **state)
+{
+    pthread_t threads[3];
+    size_t bytes = 0;
+    uint64_t last = 0;
+    int n_asked = 0;
+
+    (void)state;
+    assert_int_equal(0, pthread_create(&threads[0], NULL, come_and_go, NULL));
+    assert_int_equal(0, pthread_create(&threads[1], NULL, come_and_go, NULL));
+    assert_int_equal(0, pthread_create(&threads[2], NULL, ask_and_go, &n_asked));
+    for (int i = 0; i < 300; i++) {
+        uint64_t now = sum_of("going_total").n;
+
+        assert_true(now >= last); /* what leaves is not counted twice, nor lost */
+        last = now;
+        stats_write(i % 2 == 0 ? STATS_TEXT : STATS_OPENMETRICS, count, &bytes);
+    }
+    atomic_store(&enough, true);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(0, pthread_join(threads[i], NULL));
+    }
+    assert_int_equal(n_asked, atomic_load(&n_gone));
+    assert_true(bytes > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_on_where_the_part_before_it_ended),
-        cmocka_unit_test(gives_the_cells_of_a_part_that_is_gone_again),
+        cmocka_unit_test(a_part_that_is_made_anew_costs_no_memory),
         cmocka_unit_test(a_count_that_is_shown_never_goes_back),
+        cmocka_unit_test(sums_have_what_is_long_gone),
+        cmocka_unit_test(a_hidden_part_counts_on),
+        cmocka_unit_test(looks_are_safe_while_parts_go),
         cmocka_unit_test(writes_histograms_while_others_are_made),
         cmocka_unit_test(makes_many_series_in_a_time_that_grows_with_their_number)};
 
