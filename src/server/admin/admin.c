@@ -14,8 +14,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "server/admin/guard.h"
-#include "server/admin/prefers.h"
 #include "server/admin/problems.h"
+#include "server/admin/scrape.h"
 #include "server/admin/tap.h"
 #include "server/certificates.h"
 #include "server/internal.h"
@@ -23,7 +23,6 @@
 #include "server/page/data.h"
 #include "server/renewal.h"
 #include "server/upgrade/successor.h"
-#include "stats/stats.h"
 
 static const uint64_t LATE_NS = 5000000000u;
 
@@ -33,37 +32,6 @@ static const char PLAIN_TEXT[] = "Content-Type: text/plain; charset=utf-8\r\n";
 static void answer_text(struct http_request *r, int status, const char *text)
 {
     http_answer(r, status, PLAIN_TEXT, str_of(text));
-}
-
-struct page {
-    char *text;
-    size_t n, room;
-};
-
-static void put(void *arg, const char *text, size_t n)
-{
-    struct page *p = arg;
-
-    if (n > p->room - p->n) {
-        p->room = 2 * p->room + n;
-        p->text = mem_realloc(p->text, p->room);
-    }
-    memcpy(p->text + p->n, text, n);
-    p->n += n;
-}
-
-static void get_metrics(struct http_request *r, const struct http_view *v)
-{
-    bool open = prefers_openmetrics(v);
-    struct page p = {mem_alloc(1 << 16), 0, 1 << 16};
-
-    stats_write(open ? STATS_OPENMETRICS : STATS_TEXT, put, &p);
-    http_answer(r, 200,
-                open ? "Content-Type: application/openmetrics-text; version=1.0.0; "
-                       "charset=utf-8\r\n"
-                     : "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
-                (struct str){p.text, p.n});
-    free(p.text);
 }
 
 static void get_readyz(struct server *s, struct http_request *r)
@@ -388,7 +356,7 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
     } else if (sink_path(v->path, DROP, name, sizeof name)) {
         post_drop(s, r, name);
     } else if (str_eq(v->path, STR("/metrics"))) {
-        get_metrics(r, v);
+        scrape_answer(r, v);
     } else if (str_eq(v->path, STR("/healthz"))) {
         answer_text(r, 200, "ok\n");
     } else if (str_eq(v->path, STR("/readyz"))) {

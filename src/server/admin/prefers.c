@@ -39,6 +39,19 @@ static bool begins(struct str s, const char *z)
     return s.n >= strlen(z) && strncasecmp(s.p, z, strlen(z)) == 0;
 }
 
+/* Whether a parameter is a weight; *q is it then, 0 to 1. */
+static bool is_weight(struct str p, double *q)
+{
+    char number[8] = "";
+
+    if (!begins(p, "q=") || p.n - 2 >= sizeof number) {
+        return false;
+    }
+    memcpy(number, p.p + 2, p.n - 2);
+    *q = atof(number);
+    return true;
+}
+
 /* The weight of one range, 0 to 1, if it is the type; otherwise, or in another version, 0. */
 static double weight(struct str range, struct str type, const char *version)
 {
@@ -49,7 +62,6 @@ static double weight(struct str range, struct str type, const char *version)
     }
     while (range.n > 0) {
         struct str p = next(&range, ';');
-        char number[8] = "";
 
         if (begins(p, "version=") && version != NULL) {
             struct str x = {p.p + 8, p.n - 8};
@@ -57,9 +69,8 @@ static double weight(struct str range, struct str type, const char *version)
             if (!equals(x, str_of(version))) {
                 return 0;
             }
-        } else if (begins(p, "q=") && p.n - 2 < sizeof number) {
-            memcpy(number, p.p + 2, p.n - 2);
-            q = atof(number);
+        } else {
+            (void)is_weight(p, &q);
         }
     }
     return q;
@@ -85,4 +96,51 @@ bool prefers_openmetrics(const struct http_view *v)
         }
     }
     return open > 0 && open >= plain;
+}
+
+/* Weights of Accept-Encoding; -1: not named. */
+struct codings {
+    double gzip, identity, any;
+};
+
+static void take_coding(struct codings *c, struct str item)
+{
+    struct str name = next(&item, ';');
+    double q = 1;
+
+    while (item.n > 0) {
+        (void)is_weight(next(&item, ';'), &q);
+    }
+    if (equals(name, STR("gzip")) || equals(name, STR("x-gzip"))) {
+        c->gzip = q;
+    } else if (equals(name, STR("identity"))) {
+        c->identity = q;
+    } else if (equals(name, STR("*"))) {
+        c->any = q;
+    }
+}
+
+/* RFC 9110, 12.5.3: identity is taken unless it, or "*", has the weight 0. */
+enum prefers_coding prefers_coding(const struct http_view *v)
+{
+    struct codings c = {-1, -1, -1};
+
+    for (uint32_t i = 0; i < v->n_headers; i++) {
+        struct str rest = v->headers[i].value;
+
+        if (!equals(v->headers[i].name, STR("accept-encoding"))) {
+            continue;
+        }
+        while (rest.n > 0) {
+            take_coding(&c, next(&rest, ','));
+        }
+    }
+    c.gzip = c.gzip < 0 ? c.any : c.gzip;
+    if (c.gzip > 0 && c.gzip >= c.identity) {
+        return PREFERS_GZIP;
+    }
+    if (c.identity < 0) {
+        return c.any == 0 ? PREFERS_NONE : PREFERS_IDENTITY;
+    }
+    return c.identity > 0 ? PREFERS_IDENTITY : PREFERS_NONE;
 }

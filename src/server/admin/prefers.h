@@ -12,3 +12,8 @@ struct http_view;
 /* Whether Accept names application/openmetrics-text of version 1.0.0, or of none, and gives
  * it no less weight than text/plain. */
 bool prefers_openmetrics(const struct http_view *v) MUST_USE;
+
+/* The coding of an answer, by Accept-Encoding; gzip if a client gives it no less weight than
+ * identity. NONE: it excludes both. */
+enum prefers_coding { PREFERS_IDENTITY, PREFERS_GZIP, PREFERS_NONE };
+enum prefers_coding prefers_coding(const struct http_view *v) MUST_USE;

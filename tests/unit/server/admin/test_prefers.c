@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/attr.h"
 #include "http/http.h"
 #include "server/admin/prefers.h"
 
@@ -30,6 +31,16 @@ static void openmetrics_is_for_those_that_ask_for_it(void **state)
              "q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;"
              "version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;"
              "q=0.2,*/*;q=0.1"));
+    /* With native histograms: protobuf, which sluice has not, and then these. */
+    assert_true(
+        open("application/vnd.google.protobuf;proto=io.prometheus.client."
+             "MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;"
+             "version=1.0.0;escaping=allow-utf-8;q=0.5,application/"
+             "openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;"
+             "escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;"
+             "q=0.1"));
+    /* VictoriaMetrics, Netdata. */
+    assert_false(open("text/plain;version=0.0.4;q=1,*/*;q=0.1"));
     assert_true(open("Application/OpenMetrics-Text ; Version=1.0.0"));
     assert_true(open("application/openmetrics-text"));
     assert_true(open("text/plain;q=0.5, application/openmetrics-text;q=0.5"));
@@ -44,10 +55,63 @@ static void openmetrics_is_for_those_that_ask_for_it(void **state)
     assert_false(open(",;,;=,q=;version="));
 }
 
+static enum prefers_coding coding(const char *accept)
+{
+    const struct str_pair headers[] = {{STR("Host"), STR("a")},
+                                       {STR("Accept-encoding"), str_of(accept)}};
+    const struct http_view v = {.headers = headers, .n_headers = 2};
+
+    return prefers_coding(&v);
+}
+
+static void gzip_is_for_those_that_take_it(void **state)
+{
+    static const struct {
+        const char *accept;
+        enum prefers_coding coding;
+    } rows[] = {
+        {"gzip", PREFERS_GZIP}, /* Prometheus, VictoriaMetrics, Alloy, the collector */
+        {"GZip", PREFERS_GZIP},
+        {"x-gzip", PREFERS_GZIP},
+        {"gzip, deflate, br, zstd", PREFERS_GZIP}, /* browsers */
+        {"zstd;q=1.0, gzip;q=0.8", PREFERS_GZIP},
+        {"*", PREFERS_GZIP},
+        {"gzip;q=0.001", PREFERS_GZIP},
+        {"identity;q=0.5, gzip;q=1.0", PREFERS_GZIP},
+        {"identity;q=0, gzip", PREFERS_GZIP},
+        {"*;q=0, gzip;q=0.1", PREFERS_GZIP},
+        {"identity;q=0", PREFERS_NONE},
+        {"identity ; q=0 , *", PREFERS_GZIP},
+        {"", PREFERS_IDENTITY},
+        {"identity", PREFERS_IDENTITY},
+        {"deflate, br", PREFERS_IDENTITY},
+        {"gzip;q=0", PREFERS_IDENTITY},
+        {"gzip;q=0.000", PREFERS_IDENTITY},
+        {"gzip;Q=0", PREFERS_IDENTITY},
+        {"gzip;q=0, *", PREFERS_IDENTITY},
+        {"gzip;q=0.5, identity", PREFERS_IDENTITY},
+        {"gzips", PREFERS_IDENTITY},
+        {"*;q=0, identity", PREFERS_IDENTITY},
+        {"gzip;q=0, identity;q=0", PREFERS_NONE},
+        {"*;q=0", PREFERS_NONE},
+        {"br, *;q=0", PREFERS_NONE},
+        {",;,;=,q=;q", PREFERS_IDENTITY}};
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(rows); i++) {
+        if (coding(rows[i].accept) != rows[i].coding) {
+            fail_msg("%s: %d", rows[i].accept, (int)coding(rows[i].accept));
+        }
+    }
+    assert_int_equal(PREFERS_IDENTITY,
+                     prefers_coding(&(struct http_view){.n_headers = 0}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(openmetrics_is_for_those_that_ask_for_it)};
+        cmocka_unit_test(openmetrics_is_for_those_that_ask_for_it),
+        cmocka_unit_test(gzip_is_for_those_that_take_it)};
 
     return cmocka_run_group_tests_name("prefers", tests, NULL, NULL);
 }
