@@ -1,4 +1,4 @@
-/* What a scrape gets: Prometheus' text, or OpenMetrics. */
+/* What a scrape gets: Prometheus' text, OpenMetrics, or protobuf (protobuf.c). */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,7 +40,8 @@ static void write_value(const struct writer *w, const struct series *s)
          s->labels[0] ? "}" : "", series_value(s));
 }
 
-static void write_age(const struct writer *w, const struct series *s)
+/* Seconds since the oldest. */
+static double age_of(const struct series *s)
 {
     int64_t now = clock_wall_ms(), oldest = now;
     bool any = false;
@@ -53,19 +54,38 @@ static void write_age(const struct writer *w, const struct series *s)
             oldest = at < oldest ? at : oldest;
         }
     }
+    return any ? (double)(now - oldest) / 1e3 : 0.;
+}
+
+static double asked_of(const struct series *s)
+{
+    double v = 0;
+
+    for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
+        v += c->read(c->arg);
+    }
+    return v;
+}
+
+double series_double(const struct series *s)
+{
+    return s->asked         ? asked_of(s)
+           : s->kind == AGE ? age_of(s)
+                            : (double)series_value(s);
+}
+
+static void write_age(const struct writer *w, const struct series *s)
+{
     line(w, "%s%s%s%s %.3f\n", s->name, s->labels[0] ? "{" : "", s->labels,
-         s->labels[0] ? "}" : "", any ? (double)(now - oldest) / 1e3 : 0.);
+         s->labels[0] ? "}" : "", age_of(s));
 }
 
 /* The shortest digits that give the value back. */
 static void write_asked(const struct writer *w, const struct series *s)
 {
-    double v = 0;
+    double v = asked_of(s);
     char digits[40];
 
-    for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
-        v += c->read(c->arg);
-    }
     for (int k = 15; k <= 17; k++) {
         (void)snprintf(digits, sizeof digits, "%.*g", k, v);
         if (strtod(digits, NULL) == v) {
@@ -129,8 +149,7 @@ static void add_buckets(uint64_t sum[N_BUCKETS], const struct stats_histogram *f
     }
 }
 
-/* All makers' values; the sum of the values is read after them. */
-static uint64_t add_up(const struct series *s, uint64_t buckets[N_BUCKETS])
+uint64_t series_buckets(const struct series *s, uint64_t buckets[N_BUCKETS])
 {
     const struct stats_histogram *past =
         atomic_load_explicit(&s->past_histogram, memory_order_acquire);
@@ -150,7 +169,7 @@ static void write_histogram(const struct writer *w, const struct series *s)
     bool ns = s->unit != STATS_COUNT;
     size_t n_bounds, at = 0;
     const double *bounds = bounds_of(s->unit, &n_bounds);
-    uint64_t buckets[N_BUCKETS], total = 0, sum = add_up(s, buckets);
+    uint64_t buckets[N_BUCKETS], total = 0, sum = series_buckets(s, buckets);
     const char *comma = s->labels[0] ? "," : "";
 
     for (unsigned b = 0; b < N_BUCKETS; b++) {
@@ -224,8 +243,12 @@ void stats_write(enum stats_format format, stats_put_fn *put, void *arg)
     struct series **list = series_look(&n);
     const char *family = NULL;
 
+    if (format == STATS_PROTOBUF) {
+        protobuf_write(list, n, put, arg);
+        n = 0;
+    }
     for (size_t i = 0; i < n; i++) {
-        if (atomic_load(&list[i]->n_shown) == 0) {
+        if (!series_is_shown(list[i])) {
             continue; /* of a sink that no policy names, of a total */
         }
         if (family == NULL || strcmp(list[i]->name, family) != 0) {

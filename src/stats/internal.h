@@ -75,6 +75,11 @@ static inline const struct cell *next_cell(const struct cell *c)
     return atomic_load_explicit(&c->next, memory_order_relaxed);
 }
 
+static inline bool series_is_shown(const struct series *s)
+{
+    return atomic_load_explicit(&s->n_shown, memory_order_relaxed) > 0;
+}
+
 /* The sum over all its makers, and those that are gone. */
 static inline uint64_t series_value(const struct series *s)
 {
@@ -139,6 +144,15 @@ void histogram_merge(struct stats_histogram *to, const struct stats_histogram *f
 
 /* The bounds that are shown. */
 const double *bounds_of(enum stats_unit unit, size_t *n);
+/* The value of one that is no histogram. */
+double series_double(const struct series *s);
+/* How many values all makers have in each bucket of a histogram; returns their sum. */
+uint64_t series_buckets(const struct series *s, uint64_t buckets[N_BUCKETS]);
+
+/* ---- protobuf.c ---- */
+
+/* Those of a sorted list that are shown. */
+void protobuf_write(struct series *const *list, size_t n, stats_put_fn *put, void *arg);
 
 /* ---- exemplar.c: a value of a bucket, and the trace of its request ---- */
 

@@ -143,5 +143,5 @@ void stats_exemplar(struct stats_histogram *h, uint64_t value,
 /* Appends the exposition of all series, sorted by name then labels, through
  * put; any thread. */
 typedef void stats_put_fn(void *arg, const char *text, size_t n);
-enum stats_format { STATS_TEXT, STATS_OPENMETRICS };
+enum stats_format { STATS_TEXT, STATS_OPENMETRICS, STATS_PROTOBUF };
 void stats_write(enum stats_format format, stats_put_fn *put, void *arg);

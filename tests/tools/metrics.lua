@@ -204,7 +204,13 @@ function M.markdown()
 
 `GET /metrics` on the admin port, in Prometheus' text format; a scraper whose Accept header
 prefers it gets OpenMetrics, where `sluice_request_seconds` has the trace ids of requests with a
-`traceparent` (exemplars).
+`traceparent` (exemplars). A scraper that takes gzip gets it; the admin port's thread packs a scrape
+of 1 MB in about 2 ms.
+
+A Prometheus with native histograms asks for protobuf and gets it. There `sluice_request_seconds`
+is a native histogram of schema 3, whose quantiles are at most 16 % from the recorded times, and has
+its classic buckets too. The alerts and the dashboard read the classic ones: set
+`always_scrape_classic_histograms: true` (`scrape_classic_histograms` before Prometheus 3).
 
 A series whose route, stream, sink, limit, counter or gauge left the policy goes from `/metrics`
 when no generation has the name any more and no request of it is under way. A series that a later

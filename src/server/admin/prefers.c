@@ -1,5 +1,6 @@
 #include "server/admin/prefers.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -52,9 +53,18 @@ static bool is_weight(struct str p, double *q)
     return true;
 }
 
-/* The weight of one range, 0 to 1, if it is the type; otherwise, or in another version, 0. */
-static double weight(struct str range, struct str type, const char *version)
+/* A parameter that a range must have. */
+struct need {
+    const char *name, *value; /* "version=" */
+    bool given;               /* false: it may be missing */
+};
+
+/* The weight of one range, 0 to 1, if it is the type; otherwise, or with another value of a
+ * parameter, 0. */
+static double weight(struct str range, struct str type, const struct need *needs,
+                     size_t n)
 {
+    unsigned has = 0;
     double q = 1;
 
     if (!equals(next(&range, ';'), type)) {
@@ -63,22 +73,37 @@ static double weight(struct str range, struct str type, const char *version)
     while (range.n > 0) {
         struct str p = next(&range, ';');
 
-        if (begins(p, "version=") && version != NULL) {
-            struct str x = {p.p + 8, p.n - 8};
+        for (size_t i = 0; i < n; i++) {
+            size_t k = strlen(needs[i].name);
 
-            if (!equals(x, str_of(version))) {
+            if (!begins(p, needs[i].name)) {
+                continue;
+            }
+            if (!equals((struct str){p.p + k, p.n - k}, str_of(needs[i].value))) {
                 return 0;
             }
-        } else {
-            (void)is_weight(p, &q);
+            has |= 1u << i;
         }
+        (void)is_weight(p, &q);
+    }
+    for (size_t i = 0; i < n; i++) {
+        q = needs[i].given && (has >> i & 1) == 0 ? 0 : q;
     }
     return q;
 }
 
-bool prefers_openmetrics(const struct http_view *v)
+/* The highest weights of the three forms. */
+struct forms {
+    double protobuf, open, plain;
+};
+
+static struct forms forms_of(const struct http_view *v)
 {
-    double open = 0, plain = 0;
+    static const struct need messages[] = {
+        {"proto=", "io.prometheus.client.MetricFamily", true},
+        {"encoding=", "delimited", true}};
+    static const struct need version = {"version=", "1.0.0", false};
+    struct forms f = {0, 0, 0};
 
     for (uint32_t i = 0; i < v->n_headers; i++) {
         struct str rest = v->headers[i].value;
@@ -88,14 +113,30 @@ bool prefers_openmetrics(const struct http_view *v)
         }
         while (rest.n > 0) {
             struct str range = next(&rest, ',');
-            double o = weight(range, STR("application/openmetrics-text"), "1.0.0");
-            double t = weight(range, STR("text/plain"), NULL);
 
-            open = o > open ? o : open;
-            plain = t > plain ? t : plain;
+            f.protobuf =
+                fmax(f.protobuf, weight(range, STR("application/vnd.google.protobuf"),
+                                        messages, 2));
+            f.open = fmax(f.open, weight(range, STR("application/openmetrics-text"),
+                                         &version, 1));
+            f.plain = fmax(f.plain, weight(range, STR("text/plain"), NULL, 0));
         }
     }
-    return open > 0 && open >= plain;
+    return f;
+}
+
+bool prefers_protobuf(const struct http_view *v)
+{
+    struct forms f = forms_of(v);
+
+    return f.protobuf > 0 && f.protobuf >= f.open && f.protobuf >= f.plain;
+}
+
+bool prefers_openmetrics(const struct http_view *v)
+{
+    struct forms f = forms_of(v);
+
+    return f.open > 0 && f.open >= f.plain;
 }
 
 /* Weights of Accept-Encoding; -1: not named. */

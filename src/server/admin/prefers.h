@@ -9,6 +9,10 @@
 
 struct http_view;
 
+/* Whether Accept names application/vnd.google.protobuf with the messages of Prometheus, each
+ * after its length, and gives it no less weight than the two others. */
+bool prefers_protobuf(const struct http_view *v) MUST_USE;
+
 /* Whether Accept names application/openmetrics-text of version 1.0.0, or of none, and gives
  * it no less weight than text/plain. */
 bool prefers_openmetrics(const struct http_view *v) MUST_USE;

@@ -77,15 +77,24 @@ static void put(void *arg, const char *text, size_t n)
 
 static void refuse(struct http_request *r)
 {
-    http_answer(r, 406,
-                "Content-Type: text/plain; charset=utf-8\r\nVary: Accept-Encoding\r\n",
-                STR("Accept-Encoding excludes gzip and identity: expected one of them\n"));
+    http_answer(
+        r, 406, "Content-Type: text/plain; charset=utf-8\r\nVary: Accept-Encoding\r\n",
+        STR("Accept-Encoding excludes gzip and identity: expected one of them\n"));
 }
 
 void scrape_answer(struct http_request *r, const struct http_view *v)
 {
-    bool open = prefers_openmetrics(v);
+    enum stats_format format = prefers_protobuf(v)      ? STATS_PROTOBUF
+                               : prefers_openmetrics(v) ? STATS_OPENMETRICS
+                                                        : STATS_TEXT;
     enum prefers_coding coding = prefers_coding(v);
+    static const char *const types[] = {
+        [STATS_TEXT] = "text/plain; version=0.0.4; charset=utf-8",
+        [STATS_OPENMETRICS] =
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        [STATS_PROTOBUF] =
+            "application/vnd.google.protobuf; "
+            "proto=io.prometheus.client.MetricFamily; encoding=delimited"};
     struct page *p;
     char lines[256];
 
@@ -96,18 +105,17 @@ void scrape_answer(struct http_request *r, const struct http_view *v)
     p = mem_alloc(sizeof *p);
     memset(p, 0, offsetof(struct page, chunk));
     reserve(p, 2 * CHUNK_BYTES);
-    p->packed = coding == PREFERS_GZIP && deflateInit2(&p->z, LEVEL, Z_DEFLATED, GZIP_BITS,
-                                                       MEMORY, Z_DEFAULT_STRATEGY) == Z_OK;
-    stats_write(open ? STATS_OPENMETRICS : STATS_TEXT, put, p);
+    p->packed =
+        coding == PREFERS_GZIP && deflateInit2(&p->z, LEVEL, Z_DEFLATED, GZIP_BITS,
+                                               MEMORY, Z_DEFAULT_STRATEGY) == Z_OK;
+    stats_write(format, put, p);
     if (p->packed) {
         pack(p, Z_FINISH);
         (void)deflateEnd(&p->z);
     }
     (void)snprintf(lines, sizeof lines,
-                   "Content-Type: %s; charset=utf-8\r\n%sVary: Accept, Accept-Encoding\r\n",
-                   open ? "application/openmetrics-text; version=1.0.0"
-                        : "text/plain; version=0.0.4",
-                   p->packed ? "Content-Encoding: gzip\r\n" : "");
+                   "Content-Type: %s\r\n%sVary: Accept, Accept-Encoding\r\n",
+                   types[format], p->packed ? "Content-Encoding: gzip\r\n" : "");
     http_answer(r, 200, lines, (struct str){p->out, p->n});
     free(p->out);
     free(p);

@@ -31,14 +31,6 @@ static void openmetrics_is_for_those_that_ask_for_it(void **state)
              "q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;"
              "version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;"
              "q=0.2,*/*;q=0.1"));
-    /* With native histograms: protobuf, which sluice has not, and then these. */
-    assert_true(
-        open("application/vnd.google.protobuf;proto=io.prometheus.client."
-             "MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;"
-             "version=1.0.0;escaping=allow-utf-8;q=0.5,application/"
-             "openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;"
-             "escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;"
-             "q=0.1"));
     /* VictoriaMetrics, Netdata. */
     assert_false(open("text/plain;version=0.0.4;q=1,*/*;q=0.1"));
     assert_true(open("Application/OpenMetrics-Text ; Version=1.0.0"));
@@ -53,6 +45,43 @@ static void openmetrics_is_for_those_that_ask_for_it(void **state)
     assert_false(open("application/openmetrics-text;q=0.4,text/plain"));
     assert_false(open("application/openmetrics-texts"));
     assert_false(open(",;,;=,q=;version="));
+}
+
+static bool proto(const char *accept)
+{
+    const struct str_pair headers[] = {{STR("Accept"), str_of(accept)}};
+    const struct http_view v = {.headers = headers, .n_headers = 1};
+
+    return prefers_protobuf(&v);
+}
+
+static void protobuf_is_for_those_that_prefer_it(void **state)
+{
+    (void)state;
+    /* Prometheus 2 and 3 with native histograms, and a collector that takes them. */
+    assert_true(proto("application/vnd.google.protobuf;proto=io.prometheus.client."
+                      "MetricFamily;encoding=delimited,application/openmetrics-text;"
+                      "version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;"
+                      "q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"));
+    assert_true(
+        proto("application/vnd.google.protobuf;proto=io.prometheus.client."
+              "MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;"
+              "version=1.0.0;escaping=allow-utf-8;q=0.5,application/"
+              "openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;"
+              "escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"));
+    assert_false(proto("application/vnd.google.protobuf"));
+    assert_false(proto("application/vnd.google.protobuf;proto=io.prometheus.client."
+                       "MetricFamily"));
+    assert_false(proto("application/vnd.google.protobuf;encoding=delimited;encoding="
+                       "delimited"));
+    assert_false(proto("application/vnd.google.protobuf;proto=io.prometheus.client."
+                       "MetricFamily;encoding=text"));
+    assert_false(
+        proto("application/vnd.google.protobuf;proto=other;encoding=delimited"));
+    assert_false(proto("application/vnd.google.protobuf;proto=io.prometheus.client."
+                       "MetricFamily;encoding=delimited;q=0.4,text/plain"));
+    assert_false(proto("application/openmetrics-text;version=1.0.0,*/*"));
+    assert_false(proto(""));
 }
 
 static enum prefers_coding coding(const char *accept)
@@ -111,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openmetrics_is_for_those_that_ask_for_it),
+        cmocka_unit_test(protobuf_is_for_those_that_prefer_it),
         cmocka_unit_test(gzip_is_for_those_that_take_it)};
 
     return cmocka_run_group_tests_name("prefers", tests, NULL, NULL);
