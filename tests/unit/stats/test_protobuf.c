@@ -119,7 +119,8 @@ static struct told scrape(const char *name)
                 struct field part;
 
                 while (next(&in, f.p + f.value, &part)) {
-                    t = part.number == 7 ? read_histogram(part.p, part.p + part.value) : t;
+                    t = part.number == 7 ? read_histogram(part.p, part.p + part.value)
+                                         : t;
                 }
             }
         }
@@ -136,7 +137,8 @@ static struct told one_value(uint64_t v)
     struct told t;
 
     (void)snprintf(name, sizeof name, "one%d_seconds", n++); /* no other's past */
-    stats_record(stats_histogram(name, "One.", "a=\"\\\"\\\\\",b=\"\"", STATS_NS_FINE), v);
+    stats_record(stats_histogram(name, "One.", "a=\"\\\"\\\\\",b=\"\"", STATS_NS_FINE),
+                 v);
     (void)stats_own(before);
     t = scrape(name);
     stats_disown(&part);
@@ -208,9 +210,10 @@ static void families_of_any_size_are_whole(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_value_counts_within_16_percent),
-                                       cmocka_unit_test(gaps_are_spans),
-                                       cmocka_unit_test(families_of_any_size_are_whole)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_value_counts_within_16_percent),
+        cmocka_unit_test(gaps_are_spans),
+        cmocka_unit_test(families_of_any_size_are_whole)};
 
     return cmocka_run_group_tests_name("protobuf", tests, NULL, NULL);
 }
