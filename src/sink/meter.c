@@ -7,8 +7,10 @@
 void meter_init(struct meter *m, const char *sink, const char *endpoint)
 {
     char label[760], s[160], p[560];
+    struct stats_owner *before;
 
     *m = (struct meter){.endpoint = endpoint};
+    before = stats_own(&m->series);
     (void)snprintf(m->sink, sizeof m->sink, "%s", sink);
     (void)stats_label_pair(s, sizeof s, "sink", sink);
     (void)stats_label_pair(p, sizeof p, "endpoint", endpoint);
@@ -31,13 +33,14 @@ void meter_init(struct meter *m, const char *sink, const char *endpoint)
         m->requests[i] = stats_counter("sluice_endpoint_requests_total",
                                        "Requests to an endpoint, by result.", label);
     }
+    (void)stats_own(before);
 }
 
 void meter_show(struct meter *m, struct breaker *b, int64_t now_ms)
 {
     enum breaker_state now = breaker_state(b, now_ms);
 
-    if (now == m->shown) {
+    if (now == m->shown || m->state == NULL) { /* or it has ended */
         return;
     }
     m->shown = now;
@@ -50,10 +53,13 @@ void meter_show(struct meter *m, struct breaker *b, int64_t now_ms)
 
 void meter_count(struct meter *m, bool ok)
 {
-    stats_add(m->requests[!ok], 1);
+    if (m->state != NULL) {
+        stats_add(m->requests[!ok], 1);
+    }
 }
 
 void meter_end(struct meter *m)
 {
-    stats_set(m->state, BREAKER_CLOSED);
+    stats_disown(&m->series);
+    *m = (struct meter){.endpoint = NULL};
 }

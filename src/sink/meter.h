@@ -18,6 +18,7 @@ struct meter {
     const char *endpoint;
     enum breaker_state shown;
     stats_cell *state, *to[3], *requests[2];
+    struct stats_owner series; /* all of the endpoint */
 };
 
 /* endpoint lives as long as the meter. */
@@ -28,5 +29,5 @@ void meter_show(struct meter *m, struct breaker *b, int64_t now_ms);
 
 void meter_count(struct meter *m, bool ok); /* a request is over */
 
-/* Nothing goes there any more: its series stays, and shows no open breaker. */
+/* Nothing goes there any more: its series go. Once more, or without meter_init, is fine. */
 void meter_end(struct meter *m);

@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "base/mem.h"
 #include "http/http.h"
+#include "server/admin/prefers.h"
 
 #define SCRIPT "text/javascript; charset=utf-8"
 #define STYLE "text/css; charset=utf-8"
@@ -107,8 +108,7 @@ void asset_answer(struct http_request *r, const struct http_view *v)
                        str_hash(STR_HASH, text));
         compress_asset(a, text);
     }
-    small = a->n_small > 0 && a->n_small < text.n &&
-            holds(header(v, "accept-encoding"), "gzip");
+    small = a->n_small > 0 && a->n_small < text.n && prefers_coding(v) == PREFERS_GZIP;
     (void)snprintf(lines, sizeof lines,
                    "Content-Type: %s\r\n%sETag: %s\r\nCache-Control: no-cache\r\n"
                    "Vary: Accept-Encoding\r\n%s",

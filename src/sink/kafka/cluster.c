@@ -224,13 +224,14 @@ void cluster_close(struct cluster *c)
     c->producer = NULL;
     if (p != NULL) {
         producer_free(p);
-        meter_end(&c->meter); /* its last reports are counted */
     }
     p = c->isolating; /* which the last reports may have wanted */
     c->isolating = NULL;
     if (p != NULL) {
         producer_free(p);
     }
+    meter_end(&c->meter); /* the last reports are counted */
+    c->cells = (struct producer_cells){NULL, NULL, NULL, NULL};
 }
 
 static bool same_options(const struct kafka_plan *k, const struct kafka_plan *l)
@@ -260,12 +261,15 @@ static void look_after(struct cluster *c, const char *brokers,
 {
     const struct sink_hooks *hooks = c->sink->conf.hooks;
     breaker_trip_fn *trip = plan->has_trip ? hooks->trip : NULL;
+    struct stats_owner *before;
 
     if (first) {
         breaker_init(&c->breaker, plan, trip, hooks->arg, kafka_now_ms());
         (void)snprintf(c->brokers, sizeof c->brokers, "%s", brokers);
         meter_init(&c->meter, c->sink->conf.plan->name, c->brokers);
+        before = stats_own(&c->meter.series); /* they end with those of the meter */
         producer_cells_init(&c->cells, c->sink->conf.plan->name, c->brokers);
+        (void)stats_own(before);
     }
     c->breaker.plan = plan;
     c->breaker.trip = trip;
