@@ -9,8 +9,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "cli/id_scan.h"
 #include "cli/index_list.h"
-#include "index/ids.h"
 #include "index/reader.h"
 #include "spool/inspect.h"
 #include "spool/spool.h"
@@ -27,28 +27,25 @@ struct segment_seen {
     bool apart; /* the one after it in the shard is gone: end is too high */
 };
 
-/* The paths of a stream's ids, now and before; NULL: no more. */
-struct paths {
-    struct ids *by[INDEX_LIST_FIELDS];
-};
-
 struct search {
     const struct sightings_wanted *want;
     struct sightings *out;
     struct index_lists indexes; /* by stream, as looked */
     struct segment_seen *segments;
     uint32_t n_segments, segments_room;
-    struct paths *ids; /* by stream */
+    struct id_scan **scans; /* by stream; NULL: no path of its ids is known */
     uint64_t print;
     uint32_t stream; /* that is searched */
     const struct index_file *file;
 };
 
-/* The sighting of that event of the stream that is searched; NULL: there are too many. */
+/* The sighting of that event of the stream that is searched; NULL: there are too many.
+ * counted: the index has named it. */
 static struct sighting *add(struct search *s, uint32_t epoch, uint32_t worker,
-                            uint64_t seq)
+                            uint64_t seq, bool counted)
 {
-    return sightings_add(s->out, s->out->looked[s->stream].stream, epoch, worker, seq);
+    return sightings_add(s->out, s->out->looked[s->stream].stream, epoch, worker, seq,
+                         counted);
 }
 
 /* ---- the streams, and their segments ---- */
@@ -145,7 +142,7 @@ static bool on_hit(void *arg, uint64_t seq)
     if (row != NULL && row->wall_ms + h->step_ms <= s->want->since_ms) {
         return true;
     }
-    g = add(s, h->epoch, h->worker, seq);
+    g = add(s, h->epoch, h->worker, seq, false);
     if (g != NULL) {
         g->indexed = true;
         g->wall_ms = row == NULL ? 0 : row->wall_ms;
@@ -217,7 +214,7 @@ static bool wants(const struct search *s, const struct segment_seen *g)
             return true;
         }
     }
-    return s->ids[g->stream].by[0] != NULL &&
+    return s->scans[g->stream] != NULL &&
            index_list_covered(&s->indexes.list[g->stream], g->epoch, g->worker,
                               g->first) < g->end;
 }
@@ -263,20 +260,23 @@ static void see(struct sighting *g, const struct spool_segment_info *i,
     g->replayed = (b->entries[k].flags & ENTRY_REPLAYED) != 0;
 }
 
-/* Events of b with the id, by one of the paths. */
-static void match(struct search *s, struct ids *ids, const struct spool_segment_info *i,
+/* Events of b with the id. */
+static void match(struct search *s, const struct spool_segment_info *i,
                   const struct spool_block *b)
 {
-    ids_read_stored(ids, (struct str){b->payload, b->payload_bytes}, b->n);
-    for (uint32_t k = 0; k < b->n; k++) {
-        const struct str id = ids_get(ids, k);
-        struct sighting *g;
+    struct id_scan *scan = s->scans[s->stream];
+    uint32_t k;
 
-        if (id.p == NULL || !str_eq(id, s->want->id) ||
-            b->wall_ms < s->want->since_ms) {
-            continue;
-        }
-        g = add(s, i->epoch, i->worker, b->first + k);
+    if (b->wall_ms < s->want->since_ms || scan == NULL) {
+        return;
+    }
+    id_scan_begin(scan, b);
+    while (id_scan_next(scan, &k)) {
+        const uint64_t seq = b->first + k;
+        struct sighting *g = add(s, i->epoch, i->worker, seq,
+                                 index_list_covered(&s->indexes.list[s->stream],
+                                                    i->epoch, i->worker, seq) > seq);
+
         if (g != NULL) {
             see(g, i, b, k);
         }
@@ -312,10 +312,7 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     seg->read_end = b->first + b->n;
     s->stream = seg->stream;
     s->out->looked[s->stream].n_read += b->n;
-    for (uint32_t k = 0; k < INDEX_LIST_FIELDS && s->ids[s->stream].by[k] != NULL;
-         k++) {
-        match(s, s->ids[s->stream].by[k], i, b);
-    }
+    match(s, i, b);
     forget_unseen(s, i, b);
     return true;
 }
@@ -332,11 +329,36 @@ static void on_read(void *arg, const struct spool_segment_info *i)
     }
 }
 
+/* Blocks that the index covers need not be read, up to an event that it names. */
+static uint64_t on_covered(void *arg, const struct spool_segment_info *i, uint64_t from)
+{
+    const struct search *s = arg;
+    const struct segment_seen *g = segment_of(arg, i);
+    uint64_t to;
+
+    if (g == NULL) {
+        return from;
+    }
+    to = index_list_covered(&s->indexes.list[g->stream], i->epoch, i->worker, from);
+    for (uint32_t k = 0; k < s->out->n; k++) {
+        const struct sighting *t = &s->out->list[k];
+
+        if (t->seq >= from && t->seq < to && t->epoch == i->epoch &&
+            t->worker == i->worker && strcmp(t->stream, i->stream) == 0) {
+            to = t->seq;
+        }
+    }
+    return to;
+}
+
 /* False: a segment went away meanwhile; *e is empty then. */
 static bool read_bytes(struct search *s, struct err *e)
 {
-    const struct spool_visitor v = {
-        .segment = on_read, .block = on_block, .wants = on_wanted, .arg = s};
+    const struct spool_visitor v = {.segment = on_read,
+                                    .block = on_block,
+                                    .wants = on_wanted,
+                                    .covered = on_covered,
+                                    .arg = s};
     bool all = true, any = false;
 
     for (uint32_t i = 0; i < s->n_segments; i++) {
@@ -353,23 +375,24 @@ static bool read_bytes(struct search *s, struct err *e)
     return all;
 }
 
-static bool open_ids(struct search *s, struct err *e)
+/* By the paths of the stream's ids, now and before. */
+static bool open_scans(struct search *s, struct err *e)
 {
-    s->ids = mem_zalloc((s->out->n_looked + 1) * sizeof *s->ids);
+    s->scans = mem_zalloc((s->out->n_looked + 1) * sizeof(struct id_scan *));
     for (uint32_t i = 0; i < s->out->n_looked; i++) {
         const struct index_list *list = &s->indexes.list[i];
+        const char(*paths)[512] = list->fields;
         struct looked *l = &s->out->looked[i];
+        uint32_t n = list->n_fields;
 
-        for (uint32_t k = 0; k < list->n_fields; k++) {
-            if ((s->ids[i].by[k] = ids_new(list->fields[k], e)) == NULL) {
-                return false;
-            }
-        }
-        if (list->n_fields == 0 && s->want->field != NULL) {
+        if (n == 0 && s->want->field != NULL) {
             (void)snprintf(l->field, sizeof l->field, "%s", s->want->field);
-            if ((s->ids[i].by[0] = ids_new(l->field, e)) == NULL) {
-                return false;
-            }
+            paths = (const char(*)[512]) & l->field;
+            n = 1;
+        }
+        s->scans[i] = n == 0 ? NULL : id_scan_new(s->want->id, paths, n, e);
+        if (n > 0 && s->scans[i] == NULL) {
+            return false;
         }
     }
     return true;
@@ -405,13 +428,11 @@ static void count_unknown(struct search *s)
 
 static void close_search(struct search *s)
 {
-    for (uint32_t i = 0; s->ids != NULL && i < s->out->n_looked; i++) {
-        for (uint32_t k = 0; k < INDEX_LIST_FIELDS; k++) {
-            ids_free(s->ids[i].by[k]);
-        }
+    for (uint32_t i = 0; s->scans != NULL && i < s->out->n_looked; i++) {
+        id_scan_free(s->scans[i]);
     }
-    free(s->ids);
-    s->ids = NULL;
+    free(s->scans);
+    s->scans = NULL;
     index_lists_free(&s->indexes);
     free(s->segments);
     s->segments = NULL;
@@ -422,7 +443,7 @@ static void close_search(struct search *s)
 static bool try_once(struct search *s, struct err *e)
 {
     bool ok = list_segments(s, e) && list_streams(s, e) && search_index(s, e) &&
-              open_ids(s, e) && read_bytes(s, e);
+              open_scans(s, e) && read_bytes(s, e);
 
     if (ok) {
         count_unknown(s);

@@ -79,7 +79,8 @@ void sightings_free(struct sightings *s);
 
 /* For the search: */
 void sightings_begin(struct sightings *s);
-/* The event's sighting, in the list already or new; NULL: there are too many. */
+/* The event's sighting, in the list already or new; NULL: there are too many, and it is
+ * one more unless it was counted before. */
 struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t epoch,
-                               uint32_t worker, uint64_t seq);
+                               uint32_t worker, uint64_t seq, bool counted);
 void sightings_sort(struct sightings *s);

@@ -26,7 +26,7 @@ static struct sighting *find(struct sightings *s, const char *stream, uint32_t e
 }
 
 struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t epoch,
-                               uint32_t worker, uint64_t seq)
+                               uint32_t worker, uint64_t seq, bool counted)
 {
     struct sighting *g = find(s, stream, epoch, worker, seq);
 
@@ -34,7 +34,7 @@ struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t
         return g;
     }
     if (s->n == SIGHTINGS_MAX) {
-        s->more++;
+        s->more += !counted;
         return NULL;
     }
     g = &s->list[s->n++];

@@ -195,12 +195,21 @@ static void count_missing(struct tallying *y)
     free(runs);
 }
 
+/* Blocks that the index covers need not be read. */
+static uint64_t on_covered(void *arg, const struct spool_segment_info *i, uint64_t from)
+{
+    const struct tallying *y = arg;
+
+    return index_list_covered(&y->t->index, i->epoch, i->worker, from);
+}
+
 /* False: a segment went away meanwhile; *e is empty then. */
 static bool read_tail(struct tallying *y, struct err *e)
 {
     const struct spool_visitor v = {.segment = on_read,
                                     .block = on_block,
                                     .wants = on_wanted,
+                                    .covered = on_covered,
                                     .arg = y,
                                     .stream = y->t->stream};
     bool any = false, all = true;

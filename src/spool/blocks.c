@@ -185,6 +185,48 @@ static bool at_closed_end(struct blocks *w)
     return true;
 }
 
+void blocks_pass(struct blocks *w, uint64_t until)
+{
+    while (w->pass <= PASS_ON && !w->closed && w->next != 0 && w->off < w->end) {
+        const size_t skip = (size_t)(w->off - w->at);
+        char bytes[BLOCK_HEAD_BYTES];
+        const char *head = bytes;
+        struct block_head h;
+
+        if (w->n > skip && w->n - skip >= sizeof bytes) {
+            head = w->buf + skip;
+        } else if (blocks_read(w->fd, bytes, sizeof bytes, w->off) != 0) {
+            return;
+        }
+        /* A segment that is used again has old blocks, too, with lower sequences. */
+        if (!block_head(head, &h) || h.n == 0 || h.first != w->next ||
+            h.first + h.n > until || h.block_bytes > w->end - w->off) {
+            return;
+        }
+        w->last_passed = (struct blocks_place){w->off, w->next};
+        w->first_passed = w->pass == PASS_NONE ? w->last_passed : w->first_passed;
+        w->pass = PASS_ON;
+        w->off += h.block_bytes;
+        w->next += h.n;
+    }
+}
+
+/* Something is wrong after blocks that were passed: a head may have been damaged. The
+ * last of them tells, and if that is no block, all are read. */
+static bool go_back(struct blocks *w)
+{
+    struct blocks_place to = w->pass == PASS_ON ? w->last_passed : w->first_passed;
+
+    if (w->pass != PASS_ON && w->pass != PASS_BACK) {
+        return false;
+    }
+    w->pass = w->pass == PASS_ON ? PASS_BACK : PASS_NEVER;
+    w->off = to.off;
+    w->next = to.next;
+    w->n = 0;
+    return true;
+}
+
 static int look_ahead(const struct blocks *w, struct blocks_hit *hit)
 {
     return w->search && w->off <= UINT64_MAX - 8
@@ -229,10 +271,15 @@ enum blocks_result blocks_next(struct blocks *w, struct spool_block *b)
         if (r == BLOCK_OK && b->first >= w->next) {
             w->off += size;
             w->next = b->first + b->n;
+            w->pass = w->pass == PASS_NEVER ? PASS_NEVER : PASS_NONE;
             return BLOCKS_BLOCK;
         }
         if (at_closed_end(w)) {
             return BLOCKS_CLOSED;
+        }
+        if (go_back(w)) {
+            i = -1;
+            continue;
         }
         if (i == 0) {
             found = look_ahead(w, &hit);

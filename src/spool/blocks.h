@@ -38,6 +38,11 @@ struct blocks {
         uint64_t lost;     /* sequences */
     } damage;
     bool closed; /* the end at off is one that was recorded */
+    /* Blocks that were passed unread, since the last one that was checked. */
+    enum { PASS_NONE = 0, PASS_ON, PASS_BACK, PASS_NEVER } pass;
+    struct blocks_place {
+        uint64_t off, next;
+    } first_passed, last_passed;
     int error;
     char *buf; /* bytes of the file from at */
     size_t room, n;
@@ -48,6 +53,10 @@ struct blocks {
 void blocks_init(struct blocks *w, int fd, uint32_t salt, uint64_t end, uint64_t next);
 void blocks_fini(struct blocks *w);
 enum blocks_result blocks_next(struct blocks *w, struct spool_block *b) MUST_USE;
+
+/* Passes blocks whose events are all before `until`, by their heads: where what follows
+ * is no block, blocks_next reads them after all. */
+void blocks_pass(struct blocks *w, uint64_t until);
 
 struct blocks_hit {
     uint64_t off, first;

@@ -41,6 +41,9 @@ static void read_blocks(struct inspect *in, struct blocks *w,
     struct spool_block b;
 
     while (!in->enough && (r == BLOCKS_BLOCK || r == BLOCKS_DAMAGE)) {
+        if (in->v->covered != NULL) {
+            blocks_pass(w, in->v->covered(in->v->arg, i, w->next));
+        }
         r = blocks_next(w, &b);
         i->bytes = w->off;
         i->next = w->next;

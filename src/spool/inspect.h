@@ -42,6 +42,9 @@ typedef void spool_inspect_fn(void *arg, const struct spool_segment_info *i);
  * be read. */
 typedef bool spool_wants_fn(void *arg, const struct spool_segment_info *i);
 
+typedef uint64_t spool_covered_fn(void *arg, const struct spool_segment_info *i,
+                                  uint64_t from);
+
 /* A whole block of the segment i, whose `bytes` say where it ends.
  * After the block's bytes 64 more can be read. False: that is enough. */
 struct spool_block;
@@ -53,6 +56,9 @@ struct spool_visitor {
     spool_block_fn *block;     /* NULL: not told */
     spool_damage_fn *damage;   /* NULL: not told */
     spool_wants_fn *wants;     /* NULL: all are */
+    /* Blocks that end before the sequence that it returns need not be read, as far as
+     * they are blocks; from: the next one's first. NULL: all are read. */
+    spool_covered_fn *covered;
     void *arg;
     const char *stream; /* NULL: of all streams */
     bool quick;         /* segments by their first page: first and size only */

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "spool/blocks.h"
@@ -44,11 +46,120 @@ static void zeros_are_the_end(void **state)
     (void)unlink(path);
 }
 
+/* ---- blocks that are passed ---- */
+
+enum { SALT = 77, BLOCKS = 6 };
+
+static size_t make_block(char *out, uint64_t first)
+{
+    static const char text[] = "{\"a\":1}\n{\"b\":22}\n\0\0\0\0\0\0\0";
+    struct spool_entry entries[2] = {{.off = 0, .len = 7}, {.off = 8, .len = 8}};
+    struct block_head h = {.first = first, .n = 2, .payload_bytes = 17};
+
+    block_seal(&h, SALT, text, entries, NULL);
+    memcpy(out, &h, sizeof h);
+    memcpy(out + sizeof h, text, 24);
+    memcpy(out + sizeof h + 24, entries, sizeof entries);
+    return h.block_bytes;
+}
+
+struct found {
+    bool has[5 + 2 * BLOCKS]; /* the event of that sequence */
+    uint64_t lost;
+    enum blocks_result end;
+};
+
+static struct found walk(int fd, uint64_t size, uint64_t until)
+{
+    struct found f = {.lost = 0};
+    enum blocks_result r;
+    struct spool_block b;
+    struct blocks w;
+
+    blocks_init(&w, fd, SALT, PAGE_BYTES + size, 5);
+    do {
+        blocks_pass(&w, until);
+        r = blocks_next(&w, &b);
+        for (uint64_t i = 0; r == BLOCKS_BLOCK && i < b.n; i++) {
+            assert_true(b.first + i < 5 + 2 * BLOCKS);
+            assert_false(f.has[b.first + i]);
+            f.has[b.first + i] = true;
+        }
+        f.lost += r == BLOCKS_DAMAGE ? w.damage.lost : 0;
+    } while (r == BLOCKS_BLOCK || r == BLOCKS_DAMAGE);
+    blocks_fini(&w);
+    f.end = r;
+    return f;
+}
+
+/* Whatever byte is damaged, each event that is wanted is given, if reading all gives it. */
+static void what_is_wanted_is_read_whatever_is_passed(void **state)
+{
+    static const char zeros[PAGE_BYTES];
+    char file[BLOCKS * 256 + BLOCK_HEAD_BYTES];
+    const int fd = memfd_create("segment", 0);
+    size_t size = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < BLOCKS; i++) {
+        size += make_block(file + size, 5 + 2 * i);
+    }
+    block_seal_closed(file + size, SALT, 5 + 2 * BLOCKS);
+    size += BLOCK_HEAD_BYTES;
+    assert_int_equal(PAGE_BYTES, pwrite(fd, zeros, PAGE_BYTES, 0));
+    for (size_t at = 0; at <= size; at++) {
+        for (unsigned bit = 0; bit < 8; bit += 3) {
+            char c = file[at == size ? 0 : at];
+
+            assert_int_equal(size, pwrite(fd, file, size, PAGE_BYTES));
+            c = (char)(at == size ? c : c ^ (1 << bit));
+            assert_int_equal(1, pwrite(fd, &c, 1, (off_t)(PAGE_BYTES + at % size)));
+            for (uint64_t until = 4; until < 6 + 2 * BLOCKS; until++) {
+                const struct found all = walk(fd, size, 0), f = walk(fd, size, until);
+
+                assert_int_equal(all.end, f.end);
+                for (uint64_t i = until; i < 5 + 2 * BLOCKS; i++) {
+                    assert_int_equal(all.has[i], f.has[i]);
+                }
+            }
+        }
+    }
+    for (uint64_t until = 5; until < 5 + 2 * BLOCKS; until++) { /* and little else */
+        const struct found f = walk(fd, size, until);
+
+        for (uint64_t i = 5; i < 5 + 2 * BLOCKS; i++) {
+            assert_int_equal(i >= until - (until - 5) % 2, f.has[i]);
+        }
+    }
+    (void)close(fd);
+}
+
+/* A segment that is used again has blocks of before: they are not taken for passed. */
+static void old_blocks_are_not_passed(void **state)
+{
+    char file[4 * 256];
+    const int fd = memfd_create("segment", 0);
+    size_t size = 0;
+    struct found f;
+
+    (void)state;
+    size += make_block(file, 5);
+    size += make_block(file + size, 7);
+    size += make_block(file + size, 1);
+    assert_int_equal(size, pwrite(fd, file, size, PAGE_BYTES));
+    f = walk(fd, size, 100);
+    assert_int_equal(BLOCKS_STOP, f.end);
+    assert_int_equal(0, f.lost);
+    (void)close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_read_that_fails_is_not_the_end),
-        cmocka_unit_test(zeros_are_the_end)};
+        cmocka_unit_test(zeros_are_the_end),
+        cmocka_unit_test(what_is_wanted_is_read_whatever_is_passed),
+        cmocka_unit_test(old_blocks_are_not_passed)};
 
     return cmocka_run_group_tests_name("blocks", tests, NULL, NULL);
 }
