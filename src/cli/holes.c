@@ -7,6 +7,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "cli/index_list.h"
 #include "cli/moment.h"
@@ -23,8 +24,8 @@ static const struct {
 };
 
 static const char UNRECORDED[] =
-    "these processes did not note what they took: an older sluice, or the disk did not "
-    "take the note, or index/ACCOUNT was damaged";
+    "nobody noted what these processes stored: the disk did not take index/ACCOUNT, or "
+    "it was damaged, or their events left while no policy had the stream";
 
 struct collecting {
     const struct account *account; /* NULL: there is none */
@@ -51,6 +52,9 @@ static void on_part(void *arg, const struct index_run *part,
         new.since_ms = account_since(c->account, part->epoch);
         new.until_ms = account_end(c->account, part->epoch);
         new.why = account_why(c->account, part);
+        if (new.until_ms < new.since_ms) { /* the clock was set back */
+            new.until_ms = 0;
+        }
     }
     if (!in_period(c, new.since_ms, new.until_ms)) {
         return;
@@ -61,6 +65,14 @@ static void on_part(void *arg, const struct index_run *part,
     }
     o->list[o->n++] = new;
     o->n_events += part->end - part->first;
+}
+
+void holes_close(struct index_list *l, struct index_run *segments, uint32_t n)
+{
+    index_runs_sort(segments, n);
+    if (l->has_account) {
+        account_close(&l->account, l->epoch, segments, n, clock_wall_ms());
+    }
 }
 
 void holes_of(const struct index_list *l, const struct index_run *runs, uint32_t n,

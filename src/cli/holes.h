@@ -2,7 +2,7 @@
  * holes - events of a stream that neither its index nor a segment has, and why
  * (index/account.h). Reads nothing itself; one thread.
  *
- *   holes_of -> holes_print | holes_json -> holes_free
+ *   holes_close -> holes_of -> holes_print | holes_json -> holes_free
  */
 #pragma once
 
@@ -21,6 +21,9 @@ struct holes {
     struct account_gap gaps[ACCOUNT_GAPS_MAX];
     uint32_t n_gaps;
 };
+
+/* Before it: the segments that the spool has of the stream; sorts them. */
+void holes_close(struct index_list *l, struct index_run *segments, uint32_t n);
 
 /* What neither the stream's index files nor the n further runs have. Holes whose events
  * all came before since_ms, or at or after until_ms, are left out. */

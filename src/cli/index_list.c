@@ -76,18 +76,36 @@ static void read_field(struct index_list *l, const char *dir)
     }
 }
 
+static uint32_t read_epoch(const char *spool)
+{
+    char path[PATH_MAX], text[32] = "";
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/EPOCH", spool);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read_at(fd, text, sizeof text - 1, 0);
+
+        text[n < 0 ? 0 : n] = '\0';
+        (void)close(fd);
+    }
+    return (uint32_t)strtoul(text, NULL, 10);
+}
+
 /* After the files: what was removed meanwhile is not missed then. */
 static void read_account(struct index_list *l, const char *dir)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], aside[PATH_MAX + 16];
     struct err e;
 
     (void)snprintf(path, sizeof path, "%s/" INDEX_ACCOUNT_FILE, dir);
+    (void)snprintf(aside, sizeof aside, "%s" INDEX_ASIDE, path);
     switch (account_read(&l->account, path, &e)) {
     case ACCOUNT_READ:
         l->has_account = true;
         break;
-    case ACCOUNT_NONE: /* of an older sluice */
+    case ACCOUNT_NONE: /* of an older sluice, or one that was set aside just now */
+        l->n_damaged += access(aside, F_OK) == 0;
         break;
     case ACCOUNT_BAD:
         l->n_damaged++;
@@ -199,6 +217,7 @@ bool index_list_read(struct index_list *l, const char *spool, const char *stream
     }
     l->n = n;
     read_account(l, dir);
+    l->epoch = read_epoch(spool);
     index_free(&f);
     return true;
 }

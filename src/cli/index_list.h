@@ -29,6 +29,7 @@ struct index_list {
     uint64_t n_lost;        /* events that were gone when the index came to them */
     struct account account; /* what the index is to have; if has_account */
     bool has_account;
+    uint32_t epoch;               /* of the last process; 0: not known */
     int64_t oldest_ms, newest_ms; /* 0: it has no event */
 };
 

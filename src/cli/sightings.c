@@ -416,6 +416,7 @@ static void count_unknown(struct search *s)
                 runs[n++] = (struct index_run){g->epoch, g->worker, g->first, end};
             }
         }
+        holes_close(&s->indexes.list[i], runs, n);
         holes_of(&s->indexes.list[i], runs, n, s->want->since_ms, INT64_MAX,
                  &s->out->looked[i].holes);
         s->out->looked[i].n_unknown += s->out->looked[i].holes.n_events;

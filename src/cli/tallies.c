@@ -192,6 +192,7 @@ static void count_missing(struct tallying *y)
         runs[i] = (struct index_run){g->epoch, g->worker, g->first, g->end};
     }
     y->t->index.n_damaged += index_list_missing(&y->t->index, runs, y->n_segments);
+    holes_close(&y->t->index, runs, y->n_segments);
     free(runs);
 }
 

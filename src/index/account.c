@@ -146,9 +146,15 @@ static bool same_shard(const struct index_run *x, uint32_t epoch, uint32_t worke
 
 void account_drop(struct account *a, uint32_t epoch, uint32_t worker, uint64_t end)
 {
-    struct account_shard *s = account_note_shard(a, epoch, worker, 1);
+    struct account_shard *s = account_shard_of(a, epoch, worker);
 
-    s->from = end > s->from ? end : s->from;
+    /* Of an earlier epoch nothing is missed that is not noted. */
+    if (s == NULL && epoch == a->until) {
+        s = account_note_shard(a, epoch, worker, 1);
+    }
+    if (s != NULL) {
+        s->from = end > s->from ? end : s->from;
+    }
 }
 
 static bool touches(const struct account_shard *s, const struct index_run *r)
@@ -413,5 +419,47 @@ void account_missing(const struct account *a, const struct index_run *runs, uint
     }
     if (a != NULL) {
         missing_shards(&m, runs, n);
+    }
+}
+
+/* ---- shards that went unnoted ---- */
+
+static bool has_epoch(const struct index_run *segments, uint32_t n, uint32_t epoch)
+{
+    const uint32_t at = run_at(segments, n, epoch, 0);
+
+    return at < n && segments[at].epoch == epoch;
+}
+
+static void add_gap_of(struct account *a, uint32_t epoch, int64_t now_ms)
+{
+    const struct account_gap *last = &a->gaps[a->n_gaps == 0 ? 0 : a->n_gaps - 1];
+
+    if (a->n_gaps == 0 || last->last != epoch) {
+        account_add_gap(
+            a, &(struct account_gap){epoch, epoch, account_since(a, epoch), now_ms});
+    }
+}
+
+void account_close(struct account *a, uint32_t last, const struct index_run *segments,
+                   uint32_t n, int64_t now_ms)
+{
+    const struct account_epoch *until = last_of(a, a->until);
+
+    for (uint32_t i = 0; i < a->n_shards; i++) {
+        struct account_shard *s = &a->shards[i];
+
+        if (s->end == 0 && s->epoch <= last &&
+            !has_runs(segments, n, s->epoch, s->worker)) {
+            if (s->epoch < last) {
+                add_gap_of(a, s->epoch, now_ms);
+            }
+            s->end = s->from; /* no process has removed it: somebody's hand has */
+        }
+    }
+    /* Without an index nothing notes that a shard has begun. */
+    if (a->until < last && until != NULL && !until->on &&
+        !has_epoch(segments, n, a->until)) {
+        add_gap_of(a, a->until, now_ms);
     }
 }

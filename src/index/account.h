@@ -63,7 +63,7 @@ struct account_hole {
     enum account_why why;
 };
 
-/* Processes that could keep no account. Nobody knows whether they took events. */
+/* Epochs of which nobody knows whether the index has all events. */
 struct account_gap {
     uint32_t first, last; /* epochs */
     int64_t since_ms, until_ms;
@@ -112,6 +112,12 @@ bool account_expire(struct account *a, int64_t ms);
 /* Forgets shards before the epoch of which neither a run nor a hole is left. */
 void account_tidy(struct account *a, uint32_t epoch, const struct index_run *runs,
                   uint32_t n);
+
+/* Before account_missing: adds a gap for each epoch of which shards went before anybody
+ * noted their end, as under a policy without the stream. last: the last epoch whose
+ * process may have removed some. segments: what the spool has, sorted. */
+void account_close(struct account *a, uint32_t last, const struct index_run *segments,
+                   uint32_t n, int64_t now_ms);
 
 /* Why events of the range are in no file, by what is noted of the epochs. */
 enum account_why account_why(const struct account *a, const struct index_run *range);

@@ -249,6 +249,51 @@ describe("events that no index file has", function()
     assert.equal(0, code "o-7")
   end)
 
+  -- Sinks of a policy before deliver what the stream has left, and the spool removes it.
+  for _, c in ipairs { { "with the index on", ON }, { "with the index off", OFF } } do
+    it("may be any that left while no policy had the stream, " .. c[1], function()
+      start(ON, ', index = "event_id"')
+      send("o", "/other")
+      restart(c[2], nil, "SIGKILL")
+      send("a")
+      h.wait_for("the shard to be noted", function()
+        return not c[2] or h.read(s.data .. "/spool/events/index/ACCOUNT"):find "shard 2%.0 1 0"
+      end)
+      s:stop "SIGKILL"
+      h.write(s.path, h.policy { workers = 1, server = 'max_body = "1MiB"',
+        spool = 'segment = "4MiB"', stream = ON }:gsub('stream "events"', 'stream "others"')
+        :gsub('stream = "events"', 'stream = "others"'))
+      s:start()
+      -- As its retiring sink does, once it is done:
+      h.shell(("rm -r '%s'/spool/events/2.0"):format(s.data))
+      local id = c[2] and "a-7" or "nobody"
+      assert.equal(3, (code(id, "--stream events")))
+      s:stop()
+      restart(ON, ', index = "event_id"')
+      local n, out = code(id, "--stream events")
+      assert.equal(3, n)
+      assert.matches("hole: stream=events epochs=2%.%.2 events=unknown since=%S+ until=", out)
+      send "b"
+      assert.equal(0, code "b-7")
+    end)
+  end
+
+  it("may be any, where the process that found the account damaged was killed", function()
+    start(ON)
+    send "a"
+    s:stop()
+    local path = s.data .. "/spool/events/index/ACCOUNT"
+    h.write(path, "damaged")
+    f:rules "on=write do=kill path=/index/ACCOUNT.new"
+    assert.is_false(pcall(s.start, s))
+    f:rules()
+    assert.is_nil(h.read(path))
+    assert.equal(3, (code "nobody"))
+    s:start()
+    assert.equal(3, (code "nobody"))
+    assert.equal(0, code "a-7")
+  end)
+
   it("are none after kill -9 at each step of the account", function()
     start(ON)
     local at = 0

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "index/names.h"
@@ -39,7 +40,7 @@ static bool read_account(struct indexer *x, uint32_t epoch, int64_t now_ms)
 {
     struct account *a = &x->account;
     enum account_read r;
-    char path[PATH_MAX];
+    char path[PATH_MAX], aside[PATH_MAX + 16];
     struct err e;
 
     path_of(path, x->dir);
@@ -55,6 +56,9 @@ static bool read_account(struct indexer *x, uint32_t epoch, int64_t now_ms)
     }
     if (r == ACCOUNT_BAD) {
         set_aside(x, e.text);
+    }
+    (void)snprintf(aside, sizeof aside, "%s" INDEX_ASIDE, path);
+    if (r == ACCOUNT_BAD || (r == ACCOUNT_NONE && path_there(aside) != 0)) {
         account_add_gap(a, &(struct account_gap){1, epoch, 0, now_ms});
     }
     account_read_marks(a, path, now_ms);
@@ -124,7 +128,8 @@ static void note_shard(struct account *a, const struct spool_shard_id *id, bool 
     s->end = id->live || id->next < s->end ? s->end : id->next;
 }
 
-static void look_at_shards(struct indexer *x, bool fresh, struct runs *runs)
+static void look_at_shards(struct indexer *x, bool fresh, int64_t now_ms,
+                           struct runs *runs)
 {
     const uint32_t n = spool_shards(x->consumer, NULL, 0);
     struct spool_shard_id *list = mem_alloc((n + 1) * sizeof *list);
@@ -142,6 +147,8 @@ static void look_at_shards(struct indexer *x, bool fresh, struct runs *runs)
         }
     }
     free(list);
+    index_runs_sort(runs->list, runs->n);
+    account_close(&x->account, spool_epoch(x->spool) - 1, runs->list, runs->n, now_ms);
     for (uint32_t i = 0; i < x->n_files; i++) {
         const struct index_known *k = &x->files[i];
 
@@ -169,6 +176,7 @@ static void on_missing(void *arg, const struct index_run *part,
         return;
     }
     new.until_ms = new.until_ms == 0 ? n->now_ms : new.until_ms;
+    new.until_ms = new.until_ms < new.since_ms ? new.since_ms : new.until_ms;
     for (uint32_t i = 0; i < n->x->n_files; i++) { /* the clock was set back */
         const struct index_known *k = &n->x->files[i];
 
@@ -188,7 +196,7 @@ void index_account_begin(struct indexer *x, const char *field)
     bool fresh;
 
     fresh = read_account(x, epoch, naming.now_ms);
-    look_at_shards(x, fresh, &runs);
+    look_at_shards(x, fresh, naming.now_ms, &runs);
     account_missing(a, runs.list, runs.n, on_missing, &naming);
     account_note_epoch(a, epoch, field, naming.now_ms);
     a->until = epoch;
@@ -200,6 +208,14 @@ void index_account_begin(struct indexer *x, const char *field)
 }
 
 /* ---- while it runs ---- */
+
+void index_account_shard(struct indexer *x, const struct index_reader *r)
+{
+    if (account_shard_of(&x->account, r->epoch, r->worker) == NULL) {
+        (void)account_note_shard(&x->account, r->epoch, r->worker, 1);
+        index_account_write(x);
+    }
+}
 
 void index_account_field(struct indexer *x)
 {

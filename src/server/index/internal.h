@@ -103,6 +103,8 @@ void index_shut_readers(struct indexer *x);
 /* After index_list and the consumer: what is missing is named, and the index is on
  * (with the field) or off (NULL) from now on. */
 void index_account_begin(struct indexer *x, const char *field);
+/* r's shard, of this process, has events: they are missed from now on. */
+void index_account_shard(struct indexer *x, const struct index_reader *r);
 /* x has another field. */
 void index_account_field(struct indexer *x);
 /* p will not be a file. */

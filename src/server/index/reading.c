@@ -87,6 +87,9 @@ static void make_room(struct indexer *x, struct index_reader *r,
     if (r->builder == NULL) {
         r->builder = index_builder_new(r->next);
         r->block_of = NULL;
+        if (r->epoch == spool_epoch(x->spool)) {
+            index_account_shard(x, r);
+        }
     }
     if (r->block_of != r->builder) {
         index_block(r->builder, b->wall_ms, b->policy8);

@@ -83,15 +83,22 @@ static void takes_lines_with_the_id(void **state)
 
 static void misses_no_spelling(void **state)
 {
-    static const char *const spellings[] = {
-        "{\"id\":\"%s\"}",     "{\"id\" : \"%s\" }",      "{\"i\\u0064\":\"%s\"}",
-        "{\"x\":1,\"id\":\"%s\"}", "{\"x\":\"\\\\\",\"id\":\"%s\"}",
-        "{\"x\":\"\\\"\",\"id\":\"%s\"}"};
-    static const char *const values[][2] = {
-        {"e1", "e1"},         {"e1", "\\u00651"},   {"a/b", "a\\/b"},
-        {"a/b", "a/b"},       {"a\"b", "a\\\"b"},   {"a\nb", "a\\nb"},
-        {"a\\b", "a\\\\b"}, {"\xc3\xa4", "\\u00e4"}, {"\xf0\x9f\x98\x80", "\\ud83d\\ude00"},
-        {"", ""}};
+    static const char *const spellings[] = {"{\"id\":\"%s\"}",
+                                            "{\"id\" : \"%s\" }",
+                                            "{\"i\\u0064\":\"%s\"}",
+                                            "{\"x\":1,\"id\":\"%s\"}",
+                                            "{\"x\":\"\\\\\",\"id\":\"%s\"}",
+                                            "{\"x\":\"\\\"\",\"id\":\"%s\"}"};
+    static const char *const values[][2] = {{"e1", "e1"},
+                                            {"e1", "\\u00651"},
+                                            {"a/b", "a\\/b"},
+                                            {"a/b", "a/b"},
+                                            {"a\"b", "a\\\"b"},
+                                            {"a\nb", "a\\nb"},
+                                            {"a\\b", "a\\\\b"},
+                                            {"\xc3\xa4", "\\u00e4"},
+                                            {"\xf0\x9f\x98\x80", "\\ud83d\\ude00"},
+                                            {"", ""}};
     struct err e;
     struct ids *ids = ids_new("id", &e);
 

@@ -209,6 +209,8 @@ static void tells_the_parts_of_holes(void **state)
         missing(&a, runs, 2));
     /* What was removed for its age is not missed, but holes stay until they are old. */
     account_drop(&a, 3, 0, 40);
+    account_drop(&a, 2, 0, 40);
+    assert_null(account_shard_of(&a, 2, 0));
     assert_string_equal("3.0/10-15disk 3.0/20-22gone 3.0/40-45unread 7.0/1-3off ",
                         missing(&a, runs, 2));
     account_free(&a);
@@ -269,6 +271,42 @@ static void forgets_shards_of_which_nothing_is_left(void **state)
     account_free(&a);
 }
 
+static void doubts_epochs_of_which_shards_went_unnoted(void **state)
+{
+    struct index_run there[] = {{3, 1, 1, 9}};
+    struct account a;
+
+    (void)state;
+    account_init(&a, 3, 7);
+    account_note_epoch(&a, 3, "f", 7);
+    account_note_shard(&a, 3, 0, 1);
+    account_note_shard(&a, 3, 1, 1);
+    account_note_shard(&a, 3, 2, 1)->end = 5;
+    account_close(&a, 3, there, 0, 50); /* its own last segment stays */
+    assert_int_equal(0, a.n_gaps);
+    account_close(&a, 4, there, 1, 50);
+    assert_int_equal(1, a.n_gaps);
+    assert_int_equal(3, a.gaps[0].first);
+    assert_int_equal(7, a.gaps[0].since_ms);
+    assert_int_equal(50, a.gaps[0].until_ms);
+    account_close(&a, 4, there, 1, 60); /* once */
+    assert_int_equal(1, a.n_gaps);
+    /* Without an index no shard is noted when it begins. */
+    account_note_epoch(&a, 4, NULL, 70);
+    a.until = 4;
+    account_close(&a, 4, NULL, 0, 80); /* the next process sees all that there is */
+    assert_int_equal(1, a.n_gaps); /* 3.1 went, too, of the epoch that is in doubt */
+    a.n_gaps = 0;
+    account_close(&a, 5, NULL, 0, 80);
+    assert_int_equal(1, a.n_gaps);
+    assert_int_equal(4, a.gaps[0].last);
+    a.n_gaps = 0;
+    there[0].epoch = 4;
+    account_close(&a, 5, there, 1, 80);
+    assert_int_equal(0, a.n_gaps);
+    account_free(&a);
+}
+
 static void stays_small(void **state)
 {
     struct account a;
@@ -326,6 +364,7 @@ int main(void)
         cmocka_unit_test(joins_holes_that_follow),
         cmocka_unit_test(forgets_holes_that_are_old),
         cmocka_unit_test(forgets_shards_of_which_nothing_is_left),
+        cmocka_unit_test(doubts_epochs_of_which_shards_went_unnoted),
         cmocka_unit_test(stays_small),
         cmocka_unit_test(knows_why_a_file_is_missing),
     };
