@@ -88,10 +88,9 @@ void index_account_write(struct indexer *x)
     }
 }
 
-void index_account_again(struct indexer *x, bool now)
+void index_account_again(struct indexer *x)
 {
-    if (x->account_waits &&
-        (now || clock_mono_ns() - x->account_tried_ns >= AGAIN_NS)) {
+    if (x->account_waits && clock_mono_ns() - x->account_tried_ns >= AGAIN_NS) {
         index_account_write(x);
     }
 }
@@ -215,6 +214,20 @@ void index_account_shard(struct indexer *x, const struct index_reader *r)
         (void)account_note_shard(&x->account, r->epoch, r->worker, 1);
         index_account_write(x);
     }
+}
+
+void index_account_end(struct indexer *x)
+{
+    const uint32_t n = spool_ends(x->spool, x->stream, NULL, 0);
+    struct spool_pos *list = mem_alloc((n + 1) * sizeof *list);
+    const uint32_t got = spool_ends(x->spool, x->stream, list, n);
+
+    for (uint32_t i = 0; i < got && i < n; i++) {
+        account_note_shard(&x->account, list[i].epoch, list[i].worker, 1)->end =
+            list[i].seq;
+    }
+    free(list);
+    index_account_write(x);
 }
 
 void index_account_field(struct indexer *x)

@@ -105,7 +105,7 @@ static void *run(void *arg)
         follow(x);
         index_read(x, clock_mono_ns() + TURN_NS);
         index_try_again(x, false);
-        index_account_again(x, false);
+        index_account_again(x);
         index_trim(x);
     }
     index_read(x, clock_mono_ns() + TURN_NS);
@@ -115,7 +115,7 @@ static void *run(void *arg)
         }
     }
     index_try_again(x, true);
-    index_account_again(x, true);
+    index_account_end(x);
     latch_open(&x->ended);
     return NULL;
 }

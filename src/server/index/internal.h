@@ -105,13 +105,15 @@ void index_shut_readers(struct indexer *x);
 void index_account_begin(struct indexer *x, const char *field);
 /* r's shard, of this process, has events: they are missed from now on. */
 void index_account_shard(struct indexer *x, const struct index_reader *r);
+/* The workers have ended: so have their shards. */
+void index_account_end(struct indexer *x);
 /* x has another field. */
 void index_account_field(struct indexer *x);
 /* p will not be a file. */
 void index_account_dropped(struct indexer *x, const struct index_pending *p);
 void index_account_write(struct indexer *x);
-/* If the disk did not take it, when it is time; at the end: at once. */
-void index_account_again(struct indexer *x, bool now);
+/* If the disk did not take it, when it is time. */
+void index_account_again(struct indexer *x);
 
 /* ---- files.c ---- */
 
