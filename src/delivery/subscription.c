@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 enum { SHARDS_MAX = 4096 };
@@ -94,23 +95,43 @@ static bool note_start(const struct subscription *o, struct journal *j,
     return journal_append(j, &rec, e);
 }
 
+/* Events of a shard that were gone when the sink, which reads the stream, looked at it. */
+static void tell_passed(struct subscription *o, const struct batch_range *gone)
+{
+    o->skipped += o->conf.skip ? gone->n : 0;
+    log_write(LOG_WARN, "gap", "stream=%s shard=%u.%u first=1 events=%lu status=%s",
+              o->name, gone->epoch, gone->worker, (unsigned long)gone->n,
+              o->conf.skip ? "skipped" : "unsure");
+}
+
 /* Where the sink begins in a shard that it has not met: a stream new to it begins at
  * its end, if the policy says from = "now"; otherwise at its first event. */
 static bool begin(struct subscription *o, const struct spool_shard_id *id,
                   struct journal *j, struct err *e)
 {
-    bool skip = !o->known && !o->conf.from_oldest;
-    struct batch_range r = {
-        .epoch = id->epoch, .worker = id->worker, .first = skip ? id->next : id->first};
+    bool skip = !o->known && !o->conf.from_oldest, passed;
+    struct batch_range r = {.epoch = id->epoch,
+                            .worker = id->worker,
+                            .first = skip ? id->next : id->first},
+                       gone;
 
     if (id->first == 0) {
         /* The disk does not tell its events yet: all of them came before now. */
         r.first = skip ? SHARD_PASSED : 0;
     }
 
+    gone = (struct batch_range){r.epoch, r.worker, 1, r.first > 1 ? r.first - 1 : 0};
+    passed = o->known && gone.n > 0;
+    if (passed) {
+        /* One that may not skip may have had them: its journal has been mended. */
+        subscription_note(o, RECORD_SKIP, o->conf.skip ? 0 : PLACES_UNSURE, &gone);
+    }
     /* Also at its first event: if the shard goes with the disk, it is known to be missing. */
     if (!note_start(o, j, &r, e)) {
         return false;
+    }
+    if (passed) {
+        tell_passed(o, &gone);
     }
     ack_tracker_start(&o->acks, id->epoch, id->worker, r.first);
     return true;

@@ -240,6 +240,38 @@ route "POST /b" { body = "batch", stream = "events" }
     end
   end)
 
+  it("counts what a sink has, and what it gave up while it could not deliver", function()
+    local o = { top = hook "slow", sinks = 'slow = { when_full = "skip", max_lag = "4MiB" }, ' }
+    s = h.server { policy = policy(o) }
+    r:rule "status 503"
+    s:post("/b", batch(1, 10))
+    h.wait_for("a try", function() return r:count "fault" > 0 end)
+    s:stop "SIGKILL"
+    s:start() -- it has a batch in hand, and looks at nothing else
+    local pad, sent = ("x"):rep(900), 10
+    for _ = 1, 24 do
+      local list = {}
+      for i = 1, 1000 do list[i] = ([[{"id":"e%d","pad":"%s"}]]):format(sent + i, pad) end
+      assert.equal(202, s:post("/b", "[" .. table.concat(list, ",") .. "]").status)
+      sent = sent + 1000
+    end
+    r:rule ""
+    h.wait_for("the sink to go on", function() return r:count "taken" > 1 end)
+    s:deliver()
+    local taken = {}
+    for _, line in ipairs(r:events()) do taken[cjson.decode(line).id] = true end
+    local n = 0
+    for _ in pairs(taken) do n = n + 1 end
+    for _ = 1, 2 do
+      local c = ledger().sinks.slow
+      assert.same({ n, sent - n, 0 }, { c.confirmed, c.skipped, c.pending }, cjson.encode(c))
+      s:stop "SIGKILL"
+      s:start()
+      s:deliver()
+    end
+    assert.is_true(n < sent)
+  end)
+
   it("tells two sinks apart of which one is dead, and forgets one that goes", function()
     s = h.server { policy = policy { top = hook "good"
       .. 'http "gone" { url = "http://127.0.0.1:1/x" }\n', sinks = '"good", "gone", ' } }
