@@ -55,7 +55,7 @@ struct snapshot_id {
     dev_t dev;
     ino_t ino;
     off_t bytes;
-    struct timespec modified;
+    struct timespec modified, changed; /* the first is whatever a deployment says */
 };
 
 struct snapshot_file {

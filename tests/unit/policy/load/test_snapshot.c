@@ -8,15 +8,17 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "policy/load/load.h"
 
-enum { LOADS = 200 };
+enum { LOADS = 200, IN_PLACE_LOADS = 8 };
 
 static char folder[64];
 
@@ -120,6 +122,76 @@ static void test_versions_are_not_mixed(void **state)
     assert_int_equal(loaded, LOADS);
 }
 
+/* ---- in place: the same file and size, and the time that the deployment gives it ---- */
+
+static const char IN_PLACE[] =
+    "for i = 1, 1000000 do local x = i end\n" /* time for the writer */
+    "local n = require \"lib\"\n"
+    "assert(n == %d, \"two versions are mixed\")\n"
+    "file \"archive\" { dir = \"archive\" }\n"
+    "stream \"events\" { sinks = { \"archive\" } }\n"
+    "route \"POST /e\" { body = \"event\", schema = schema { }, "
+    "stream = \"events\" }\n";
+
+static void write_in_place(const char *name, const char *form, int n)
+{
+    static const struct timespec times[2] = {{1, 0}, {1, 0}};
+    char path[PATH_MAX], text[1024];
+    size_t len = (size_t)snprintf(text, sizeof text, form, n);
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(len, write(fd, text, len));
+    assert_int_equal(0, futimens(fd, times));
+    assert_int_equal(0, close(fd));
+}
+
+struct rewrite {
+    int inotify, n;
+};
+
+/* Once the loader has closed policy.lua. */
+static void *rewrite(void *arg)
+{
+    const struct rewrite *w = arg;
+    char event[512];
+
+    if (read(w->inotify, event, sizeof event) > 0) {
+        write_in_place("policy.lua", IN_PLACE, w->n);
+        write_in_place("lib.lua", "return %d\n", w->n);
+    }
+    return NULL;
+}
+
+static void test_versions_in_place_are_not_mixed(void **state)
+{
+    char path[PATH_MAX];
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/policy.lua", folder);
+    for (int i = 0; i < IN_PLACE_LOADS; i++) {
+        struct rewrite w = {inotify_init1(IN_CLOEXEC), 1 + (i + 1) % 2};
+        struct policy_report report;
+        struct policy *p;
+        pthread_t thread;
+
+        write_in_place("policy.lua", IN_PLACE, 1 + i % 2);
+        write_in_place("lib.lua", "return %d\n", 1 + i % 2);
+        assert_true(inotify_add_watch(w.inotify, path, IN_CLOSE_NOWRITE) >= 0);
+        assert_int_equal(pthread_create(&thread, NULL, rewrite, &w), 0);
+        p = policy_load(path, &report);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        if (p == NULL) {
+            fail_msg("%s", report.text);
+        }
+        policy_report_fini(&report);
+        policy_unref(p);
+        (void)close(w.inotify);
+    }
+}
+
 static void test_a_fifo_keeps_nobody(void **state)
 {
     struct policy_report report;
@@ -165,6 +237,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_versions_are_not_mixed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_versions_in_place_are_not_mixed, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_a_fifo_keeps_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_saved_policy_is_its_owners, set_up,
                                         tear_down)};
