@@ -53,7 +53,8 @@ enum event_flag {
     EVENT_REPEAT = 32,      /* dedup has seen its key */
     EVENT_UNVERIFIED = 64,  /* EVENT_REJECT: its signature was not good */
     EVENT_MINUS_ZERO = 128, /* an int of the schema is -0 */
-    EVENT_HOOK_CODE = 256   /* EVENT_REJECT: a hook gave the code */
+    EVENT_HOOK_CODE = 256,  /* EVENT_REJECT: a hook gave the code */
+    EVENT_MOVED = 512       /* error_at is no place in what the client sent */
 };
 
 enum edit_how {

@@ -118,7 +118,7 @@ static void put_event_error(struct text *t, const struct event *ev)
     put_u64(t, ev->index);
     put_z(t, ",\"code\":");
     put_quoted(t, ev->code, CODE_MAX);
-    if (ev->error_at != 0) {
+    if (ev->error_at != 0 && (ev->flags & EVENT_MOVED) == 0) {
         put_z(t, ",\"offset\":");
         put_u64(t, ev->error_at - 1);
     }

@@ -122,6 +122,25 @@ route "POST /" { body = "batch", stream = "s", events = "groups[].list[]",
   end)
 end)
 
+describe("a batch of rows", function()
+  -- The place of the mistake is not that in the body, but the event is no JSON all the same.
+  it("keeps an element that is no JSON as a text", function()
+    local p = policy [[
+route "POST /x" { body = "batch", columns = { "a", "b" }, stream = "s",
+  answer = { status = 200, body = "{}" } }
+route "POST /y" { body = "batch", columns = { "a", "b" }, stream = "s",
+  answer = { status = 200, body = "[{$items}]", item = "0",
+    item_refused = '{"a":"{a}","code":"{$code}"}' } }
+route "POST /z" { body = "batch", columns = { "a", "b" }, stream = "s" }
+]]
+    local body = '[["1","x"],{"a":}]'
+    local r = p:post("/x", body)
+    assert.equal('{"a":}', testing.decode(r.stored.dead[1]).event)
+    assert.equal('[0,{"a":"","code":"invalid_json"}]', p:post("/y", body).body)
+    assert.is_nil(testing.decode(p:post("/z", body).body).errors[1].offset)
+  end)
+end)
+
 describe("a route's encoding", function()
   it("leaves a query as it is, which is no body", function()
     local p = policy [[

@@ -97,7 +97,7 @@ static void refuse_rows(const struct row_columns *columns, struct event_batch *b
         struct event *ev = &b->events[i];
         char *text;
 
-        ev->error_at = 0;
+        ev->flags |= EVENT_MOVED;
         if (ev->fate != EVENT_REJECT || strcmp(ev->code, "not_an_object") != 0) {
             continue;
         }
