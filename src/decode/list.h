@@ -54,7 +54,7 @@ void event_slice(const struct scan *s, struct event *ev, const char *from,
  * its begin, end at its end. */
 void line_read(struct scan *s, struct event *ev, const char *line);
 
-/* ---- envelope.c ---- */
+/* ---- reading.c: the object around a batch ---- */
 
 /* No value is there. */
 void envelope_clear(struct event_batch *b, const struct envelope *v);
