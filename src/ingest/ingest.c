@@ -313,7 +313,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
         } else if (o.store && (o.accepted > o.dropped || hold.n_ties > 0)) {
             marked = accept_body(in, r, p, &req, &o, &hold);
         } else {
-            dedup_finish(&hold, false);
+            dedup_finish(&hold, o.store); /* all its events are repeats, or dropped */
             if (kept) {
                 answer_kept(in, r, p, &o);
             } else {

@@ -54,8 +54,7 @@ struct seen {
     _Atomic uint64_t serial;           /* of the last owner */
     _Atomic uint64_t owners[N_OWNERS]; /* serial << 2 | enum seen_fate */
     _Atomic uint64_t forgotten;
-    _Atomic uint64_t results[SEEN_RESULTS]; /* but SEEN_NEW's */
-    _Atomic uint64_t passed;
+    _Atomic uint64_t full, repeats, passed; /* see seen.h */
     struct shard shards[N_SHARDS];
 };
 
@@ -76,8 +75,6 @@ static inline void seen_one_less(struct entry *x)
 
 void seen_lock(struct shard *h);
 void seen_unlock(struct shard *h);
-/* Counts it for the metrics. */
-enum seen_result seen_counted(struct seen *s, enum seen_result r);
 
 /* Under the lock: */
 

@@ -32,12 +32,6 @@ struct registry *registry_ref(struct registry *h)
     return h;
 }
 
-static uint64_t repeats_of(const struct seen *s)
-{
-    return seen_results(s, SEEN_BEFORE) + seen_results(s, SEEN_MINE) +
-           seen_results(s, SEEN_BUSY) - seen_n_passed(s);
-}
-
 /* The sums of the counters of one table, or of all tables that are gone. */
 struct sums {
     uint64_t refused, forgotten, repeats, unsure, full, keys;
@@ -55,9 +49,9 @@ static void add_table(struct sums *x, const struct table *t)
     }
     if (t->seen != NULL) {
         x->forgotten += seen_forgotten(t->seen);
-        x->repeats += repeats_of(t->seen);
+        x->repeats += seen_n_repeats(t->seen);
         x->unsure += seen_n_passed(t->seen);
-        x->full += seen_results(t->seen, SEEN_FULL);
+        x->full += seen_n_full(t->seen);
         x->keys += seen_count(t->seen);
     }
 }

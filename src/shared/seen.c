@@ -273,14 +273,6 @@ enum seen_fate seen_fate(const struct seen *s, uint64_t owner)
     return word >> 2 != owner ? SEEN_LOST : (enum seen_fate)(word & 3);
 }
 
-enum seen_result seen_counted(struct seen *s, enum seen_result r)
-{
-    if (r != SEEN_NEW) {
-        (void)atomic_fetch_add_explicit(&s->results[r], 1, memory_order_relaxed);
-    }
-    return r;
-}
-
 struct seen_hash seen_hash_of(const struct seen *s, struct str key, enum seen_kind kind)
 {
     struct seen_hash h;
@@ -343,7 +335,10 @@ enum seen_result seen_ask(struct seen *s, const struct seen_hash *key, uint64_t 
     seen_lock(h);
     r = ask(s, h, key->hash, owner, &when, chain, other);
     seen_unlock(h);
-    return seen_counted(s, r);
+    if (UNLIKELY(r == SEEN_FULL)) {
+        (void)atomic_fetch_add_explicit(&s->full, 1, memory_order_relaxed);
+    }
+    return r;
 }
 
 /* The undone ones at the head take no room: requests that fail for long must not push

@@ -36,7 +36,6 @@ enum seen_result {
     SEEN_BUSY,    /* another owner has reserved it: seen_fate will tell */
     SEEN_FULL,    /* all places are reserved: this one is not remembered; with
                      persist: it must not be stored */
-    SEEN_RESULTS
 };
 
 struct seen;
@@ -104,13 +103,14 @@ void seen_saved(struct seen *s, const struct seen_hash *key);
  * later is another event's, and stays. */
 void seen_lost(struct seen *s, const struct seen_hash *key, double at_ms);
 
-/* For metrics: keys that are remembered; keys forgotten before their time; how
- * often a result was given. */
+/* For metrics: keys that are remembered; keys forgotten before their time; how often the
+ * answer was SEEN_FULL. */
 uint64_t seen_count(const struct seen *s);
 uint64_t seen_forgotten(const struct seen *s);
-uint64_t seen_results(const struct seen *s, enum seen_result r);
-/* A repeat that the store knew. */
-void seen_repeat(struct seen *s);
+uint64_t seen_n_full(const struct seen *s);
+/* n repeats, of a request that is not refused: noted, told. */
+void seen_repeated(struct seen *s, uint32_t n);
+uint64_t seen_n_repeats(const struct seen *s);
 /* Repeats of busy keys that were let pass all the same: noted, told. */
 void seen_passed(struct seen *s);
 uint64_t seen_n_passed(const struct seen *s);

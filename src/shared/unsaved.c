@@ -91,14 +91,21 @@ uint64_t seen_forgotten(const struct seen *s)
     return atomic_load_explicit(&s->forgotten, memory_order_relaxed);
 }
 
-uint64_t seen_results(const struct seen *s, enum seen_result r)
+uint64_t seen_n_full(const struct seen *s)
 {
-    return atomic_load_explicit(&s->results[r], memory_order_relaxed);
+    return atomic_load_explicit(&s->full, memory_order_relaxed);
 }
 
-void seen_repeat(struct seen *s)
+void seen_repeated(struct seen *s, uint32_t n)
 {
-    (void)seen_counted(s, SEEN_BEFORE);
+    if (n > 0) {
+        (void)atomic_fetch_add_explicit(&s->repeats, n, memory_order_relaxed);
+    }
+}
+
+uint64_t seen_n_repeats(const struct seen *s)
+{
+    return atomic_load_explicit(&s->repeats, memory_order_relaxed);
 }
 
 void seen_passed(struct seen *s)

@@ -243,6 +243,38 @@ describe("dedup with persist", function()
     assert.equal(100, all)
   end)
 
+  it("counts no repeat of a batch that it refuses, on the disk or in its own", function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = policy { workers = 1, top = [[
+route "POST /whole" { body = "batch", stream = "events", partial = false,
+  schema = schema { event_id = str { required = true } } }
+]] } }
+    post_all(1, 100)
+    assert.equal(202, post("e1").status)
+    assert.equal(422, s:post("/whole", '[{"event_id":"e1"},{"event_id":5}]').status)
+    assert.equal(1, repeats())
+    s:stop() -- the keys up to here are on disk
+    s:start()
+    post_all(101, 200)
+    s:stop("SIGKILL")
+    local segment = h.shell("find '" .. s.data
+      .. "/spool/events' -name '*01.seg' | sort | tail -1"):match("%S+")
+    s.wrap = { "strace", "-f", "-qq", "-o", s.dir .. "/strace", "-P", segment, "-e",
+      "trace=pread64", "-e", "inject=pread64:error=EIO:when=1..3" }
+    s:start()
+    s:logged("event=dedup_unread stream=events")
+    local refused, accepted = 0, 0
+    h.wait_for("the keys to be read", function()
+      local a = s:post("/v1/events/batch", '[{"event_id":"e1"},{"event_id":"e150"}]')
+      refused = refused + (a.status == 503 and 1 or 0)
+      accepted = accepted + (a.status == 202 and 1 or 0)
+      return a.status == 202
+    end)
+    assert.is_true(refused > 0)
+    assert.equal(2 * accepted, repeats())
+    s.wrap = {}
+  end)
+
   it("forgets no key for good when it starts with a clock that is far ahead", function()
     local dir = h.folder()
     local clock = dir .. "/clock"

@@ -21,6 +21,7 @@ struct dedup {
     struct dedup_now now;
     uint64_t owner;
     uint32_t chain;
+    uint32_t n_repeats;
     struct dedup_hold *hold;
     enum dedup_result result;
 };
@@ -153,7 +154,6 @@ static bool on_disk(struct dedup *d, const struct seen_hash *h)
         d->result = DEDUP_UNREAD;
         break;
     case KEYS_FOUND:
-        seen_repeat(d->seen);
         return true;
     }
     return false;
@@ -199,6 +199,7 @@ static void mark_event(struct dedup *d, const struct route *route, struct event 
     if ((h->hash[0] | h->hash[1]) == 0 || !repeats(d, h)) {
         return;
     }
+    d->n_repeats++;
     ev->to = streams_of(route, ev) & ~d->bit;
     ev->flags |= EVENT_ROUTED | EVENT_REPEAT;
     if (ev->to == 0) {
@@ -262,10 +263,13 @@ static void mark_stream(struct dedup *d, const struct route *route,
     }
     if (d->chain == 0) {
         seen_finish(d->seen, d->owner, 0, true); /* no request waits for it */
+    }
+    if (d->chain == 0 && d->n_repeats == 0) {
         return;
     }
     *next_part(hold) =
         (struct dedup_part){.chain = d->chain,
+                            .n_repeats = d->n_repeats,
                             .stream = stream,
                             .owner = d->owner,
                             .seen = seen_ref(d->seen),
@@ -320,7 +324,12 @@ void dedup_own(struct dedup_hold *hold, bool stored)
     while (hold->n > 0) {
         const struct dedup_part *part = part_at(hold, --hold->n);
 
-        seen_finish(part->seen, part->owner, part->chain, stored);
+        if (stored) {
+            seen_repeated(part->seen, part->n_repeats);
+        }
+        if (part->chain != 0) {
+            seen_finish(part->seen, part->owner, part->chain, stored);
+        }
         seen_unref(part->seen);
     }
     if (UNLIKELY(many)) {

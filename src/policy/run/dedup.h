@@ -28,9 +28,11 @@ struct seen_hash;
  * come again. */
 enum { DEDUP_STREAMS_FEW = 8, DEDUP_TIES_MAX = 8 };
 
-/* The keys that a request has reserved in one stream. seen: a reference. */
+/* The keys that a request has reserved in one stream, and its repeats, which count if it is
+ * not refused. seen: a reference. */
 struct dedup_part {
-    uint32_t chain;
+    uint32_t chain; /* 0: none is reserved */
+    uint32_t n_repeats;
     uint32_t stream; /* of the plan */
     uint64_t owner;
     struct seen *seen;
