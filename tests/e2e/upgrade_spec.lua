@@ -1,5 +1,6 @@
 -- A new process takes the place of the old one: with the same program, because another
 -- one would not differ in what is tested here.
+local faults = require "faults"
 local h = require "harness"
 local signal = require "posix.signal"
 local upgrades = require "upgrades"
@@ -143,6 +144,51 @@ describe("an upgrade", function()
     s:deliver()
     assert.equal(0, s:stop()) -- names the file
     assert.equal(1, #s:lines())
+  end)
+
+  -- A connection may wait in the queue of each of them.
+  it("keeps every listening socket", function()
+    local function sockets()
+      local list = {}
+      for line in io.lines "/proc/net/tcp" do
+        local port, inode = line:match("^%s*%d+: %x+:(%x+) %x+:%x+ 0A %S+ %S+ %S+%s+%d+%s+%d+ "
+          .. "(%d+)")
+        if tonumber(port or "", 16) == s.port then list[#list + 1] = inode end
+      end
+      table.sort(list)
+      return list
+    end
+    local before = sockets()
+    assert.equal(2, #before)
+    for _ = 1, 2 do
+      upgrade(s)
+      assert.same(before, sockets())
+    end
+  end)
+
+  it("answers a request that waits for the disk", function()
+    s:close()
+    local dir = h.folder()
+    local f = faults.new(dir)
+    s = h.server { dir = dir, wrap = f:wrap(), policy = h.policy { ack = "synced" } }
+    assert.equal(202, s:post("/v1/events", '{"n":0}').status)
+    f:rules "on=sync do=hang path=/spool/"
+    local c = h.connect(s.port, 60)
+    c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: 7\r\n\r\n{\"n\":1}")
+    h.wait_for("the event", function() return s:metric("sluice_stored_events_total") == 2 end)
+    s.log_from = #h.read(s.log)
+    s:signal("SIGUSR2")
+    s:logged("event=upgrade status=ready")
+    h.sleep(0.3) -- it must not leave meanwhile
+    f:rules()
+    assert.equal(202, h.answer(c).status)
+    s:ready()
+    s:logged("event=upgrade status=took_over")
+    assert.equal(202, get(c).status)
+    c:close()
+    s:deliver()
+    assert.equal(0, s:stop())
   end)
 
   it("changes the number of workers, with connections that wait", function()
