@@ -285,6 +285,70 @@ describe("an upgrade that hangs", function()
     x:close()
   end)
 
+  it("ends the new process for a SIGTERM that came before it served", function()
+    local x = upgrades.slow_sink()
+    s = h.server { policy = h.policy {} .. x.policy }
+    local c = x:take(s)
+    s:signal("SIGUSR2")
+    local new = new_pid()
+    signal.kill(new, signal.SIGSTOP)
+    x.answer(c)
+    s:logged("event=sink sink=archive status=stopped")
+    s:signal("SIGTERM")
+    h.sleep(0.3) -- the old one takes it
+    signal.kill(new, signal.SIGCONT)
+    assert.equal(0, h.reap(s.pid, 30))
+    s.pid = nil
+    h.wait_for("the new process's end", function() return not alive(new) end)
+    c:close()
+    x:close()
+  end)
+
+  -- The second one: the first stands in, and passes on what comes to it.
+  it("passes on a SIGHUP that came while the new process did not serve", function()
+    local x = upgrades.slow_sink()
+    s = h.server { policy = h.policy {} .. x.policy }
+    upgrades.upgrade(s)
+    s.log_from = #h.read(s.log)
+    local c = x:take(s)
+    s:signal("SIGUSR2")
+    local new = new_pid()
+    signal.kill(new, signal.SIGSTOP)
+    x.answer(c)
+    s:logged("event=sink sink=archive status=stopped")
+    h.write(s.path, h.read(s.path) .. "\n-- another\n")
+    s:signal("SIGHUP")
+    signal.kill(new, signal.SIGCONT)
+    s:logged("event=upgrade status=took_over")
+    s:logged("generation=2 status=live cause=SIGHUP")
+    s:ready()
+    assert.equal(0, s:stop())
+    c:close()
+    x:close()
+  end)
+
+  it("ends when the old process is killed before it has told its sockets", function()
+    s = h.server { policy = h.policy {} }
+    local old = s.real_pid
+    s:signal("SIGUSR2")
+    local new = tonumber(s:logged("event=upgrade status=starts pid=(%d+)"))
+    signal.kill(old, signal.SIGSTOP)
+    -- On a busy machine the old one may have told them by then.
+    local told = s:text():find("event=upgrade status=ready", 1, true) ~= nil
+    h.sleep(1) -- the new one is ready, and waits
+    signal.kill(old, signal.SIGKILL)
+    h.reap(s.pid)
+    s.pid = nil
+    if told then
+      s:logged("event=upgrade status=alone")
+      s:ready()
+      s.pid = nil
+      signal.kill(new, signal.SIGKILL)
+    end
+    h.wait_for("the new process's end", function() return not alive(new) end)
+    assert.equal(told, s:text():find("event=upgrade status=alone", 1, true) ~= nil)
+  end)
+
   it("is taken back when the new process does nothing any more", function()
     local x = upgrades.slow_sink()
     s = h.server { policy = h.policy {} .. x.policy }
