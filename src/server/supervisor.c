@@ -407,6 +407,8 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
         waiting_guard(w);
     } else if (ok && successor_leaving(s)) {
         hold_signals(SIG_BLOCK);
+        /* The loop may have caught one in its last turn, and not told it. */
+        (void)ev_run(s->loop, EVRUN_NOWAIT);
         successor_leave(s);
         code = EXIT_LEFT;
     }
