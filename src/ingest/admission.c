@@ -119,7 +119,7 @@ void admission_unstored(struct ingest *in, struct http_request *r,
                                   .detail = unstored[why].detail,
                                   .offset = -1,
                                   .limit = -1});
-    sampling_whole(in, a.account, NULL, 503,
+    sampling_whole(in, in->current, a.account, NULL, 503,
                    &(struct answer_error){.code = unstored[why].code,
                                           .error = unstored[why].error,
                                           .detail = unstored[why].detail},
@@ -392,7 +392,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
             limits_lines(b->state, p->route, in->extra, sizeof in->extra);
         }
         admission_refuse_whole(in, r, &no);
-        sampling_whole(in, p->account, v, no.status, &no.error, true);
+        sampling_whole(in, b, p->account, v, no.status, &no.error, true);
         if (UNLIKELY(in->candidate != NULL)) {
             candidate_head(in, b, v, &no, p, clock_mono_ns() - p->mark.began_ns);
         }

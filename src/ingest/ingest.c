@@ -84,14 +84,14 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
         in->tapped_body = (struct str){NULL, 0};
         account_auth(p->account, no.auth);
         admission_refuse_whole(in, r, &no);
-        sampling_whole(in, p->account, v, no.status, &no.error, true);
+        sampling_whole(in, p->binding, p->account, v, no.status, &no.error, true);
     } else if (p->route->on_refused != NULL && !no.limited &&
                refusals_body(in, p, v, &no)) {
         admission_refuse_kept(in, r, &no);
-        sampling_whole(in, p->account, v, no.status, &no.error, false);
+        sampling_whole(in, p->binding, p->account, v, no.status, &no.error, false);
     } else {
         admission_refuse_whole(in, r, &no);
-        sampling_whole(in, p->account, v, no.status, &no.error, false);
+        sampling_whole(in, p->binding, p->account, v, no.status, &no.error, false);
     }
     if (UNLIKELY(raised > 0)) {
         account_raised(p->account, HOOK_EVENT, raised);

@@ -1,9 +1,11 @@
 #include "ingest/sampling.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "ingest/internal.h"
+#include "policy/run/run.h"
 #include "shared/samples.h"
 
 /* Whether the last refusal of a is due as a sample. */
@@ -20,10 +22,11 @@ static bool is_due(struct ingest *in, struct account *a)
     return in->n_samples++ < SAMPLES_A_SECOND;
 }
 
-static void begin(const struct ingest *in, const struct account *a,
-                  const struct http_view *v, struct sample *x)
+static void begin(const struct ingest *in, const struct binding *b,
+                  const struct account *a, const struct http_view *v, struct sample *x)
 {
     *x = (struct sample){.at_ms = (int64_t)in->wall_ms, .index = -1};
+    x->generation = b == NULL ? 0 : b->plan->generation;
     (void)text_z(TEXT_PLAIN, str_of(account_name(a)), x->route, sizeof x->route);
     if (v != NULL) {
         (void)text_z(TEXT_PLAIN, v->path, x->path, sizeof x->path);
@@ -35,6 +38,19 @@ static void set_text(char *to, size_t bytes, const char *text)
     (void)text_z(TEXT_PLAIN, str_of(text == NULL ? "" : text), to, bytes);
 }
 
+/* For the operator with the error of the hook that raised, which no client is told. */
+static void set_message(struct sample *x, const struct binding *b, const char *text)
+{
+    const char *why = b == NULL ? "" : policy_raised(b->state);
+    char all[SAMPLE_MESSAGE];
+
+    if (strcmp(x->code, "policy_error") == 0 && why[0] != '\0') {
+        (void)snprintf(all, sizeof all, "%s: %s", text, why);
+        text = all;
+    }
+    set_text(x->message, sizeof x->message, text);
+}
+
 static void sample_event(struct ingest *in, const struct request_state *p,
                          const struct http_view *v, const struct event *ev, int status)
 {
@@ -42,10 +58,10 @@ static void sample_event(struct ingest *in, const struct request_state *p,
     struct str raw = v->body;
     struct sample x;
 
-    begin(in, p->account, v, &x);
+    begin(in, p->binding, p->account, v, &x);
     x.status = status;
     set_text(x.code, sizeof x.code, ev->code);
-    set_text(x.message, sizeof x.message, ev->message);
+    set_message(&x, p->binding, ev->message == NULL ? "" : ev->message);
     set_text(x.field, sizeof x.field, ev->field);
     if (many) {
         raw = (struct str){in->batch.body + ev->off, ev->len};
@@ -84,18 +100,22 @@ void sampling_events(struct ingest *in, const struct request_state *p,
     }
 }
 
-void sampling_whole(struct ingest *in, struct account *a, const struct http_view *v,
-                    int status, const struct answer_error *e, bool secret)
+void sampling_whole(struct ingest *in, const struct binding *b, struct account *a,
+                    const struct http_view *v, int status, const struct answer_error *e,
+                    bool secret)
 {
     struct sample x;
 
     if (LIKELY(!is_due(in, a))) {
         return;
     }
-    begin(in, a, v, &x);
+    begin(in, b, a, v, &x);
     x.status = status;
     set_text(x.code, sizeof x.code, e->code);
-    set_text(x.message, sizeof x.message, e->detail != NULL ? e->detail : e->error);
+    set_message(&x, b,
+                e->detail != NULL  ? e->detail
+                : e->error != NULL ? e->error
+                                   : "");
     if (!secret && v != NULL && v->body.n > 0) {
         x.bytes = v->body.n;
         (void)text_z(TEXT_PLAIN, v->body, x.raw, sizeof x.raw);

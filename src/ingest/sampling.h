@@ -10,6 +10,7 @@
 
 struct account;
 struct answer_error;
+struct binding;
 struct http_view;
 struct ingest;
 struct outcome;
@@ -21,6 +22,8 @@ enum { SAMPLE_PAUSE_MS = 2000, SAMPLES_A_SECOND = 20 };
 void sampling_events(struct ingest *in, const struct request_state *p,
                      const struct http_view *v, const struct outcome *o);
 
-/* A request was refused as a whole, and counted; secret: nothing of its body is kept. */
-void sampling_whole(struct ingest *in, struct account *a, const struct http_view *v,
-                    int status, const struct answer_error *e, bool secret);
+/* A request was refused as a whole by b's policy (NULL: by none), and counted; secret: nothing
+ * of its body is kept. */
+void sampling_whole(struct ingest *in, const struct binding *b, struct account *a,
+                    const struct http_view *v, int status, const struct answer_error *e,
+                    bool secret);

@@ -21,6 +21,7 @@ export function set_text(e, text) {
 export function meter(share, label) {
   const bar = make("span", { class: "meter", role: "img", "aria-label": label });
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("aria-hidden", "true"); // the bar has the name
   const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
   rect.setAttribute("height", "100%");
   rect.setAttribute("width", `${Math.min(100, Math.max(0, share * 100))}%`);
@@ -30,15 +31,31 @@ export function meter(share, label) {
   return bar;
 }
 
+// A list whose entries are kept by key, and made again when their values change. Returns
+// the function that shows one.
+export function keyed_in(el, key, entry) {
+  let made = new Map();
+  return (list) => {
+    made = new Map(list.map((x) => {
+      const text = JSON.stringify(x), old = made.get(key(x));
+      return [key(x), old && old.text === text ? old : { text, e: entry(x) }];
+    }));
+    const now = [...made.values()].map((x) => x.e);
+    if (now.length !== el.children.length || now.some((e, i) => e !== el.children[i])) {
+      el.replaceChildren(...now);
+    }
+  };
+}
+
 // A table that is sorted by its heads, with the keyboard as with the mouse. columns:
-// { title, n (a number), value (what sorts), cell (what shows) }. Rows are kept by key, so
-// that the focus, a selection and the place on the screen stay; a row is made again when
-// its values change. most: more rows than that stay away until a button is pressed.
+// { title, n (a number), value (what sorts), cell (what shows the row; its second argument
+// gives the row as it is later) }. Rows are kept by key, and of a row the cells whose text
+// stays, so that the focus, a selection and the place on the screen stay. most: more rows than that stay away until a button is pressed.
 export function table_in(el, key, columns, empty, first, most = 1000) {
   const state = { by: first, down: columns[first].n === true, all: false };
   let rows = [], shown_rows = "", made = new Map();
   const head = make("tr"), body = make("tbody");
-  const table = make("table", {}, make("thead", {}, head), body);
+  const table = make("table", { "aria-labelledby": el.closest("section").getAttribute("aria-labelledby") }, make("thead", {}, head), body);
   const note = make("p", { class: "empty" }, empty);
   const more = make("button", { type: "button", class: "more", on: () => {
     state.all = !state.all;
@@ -54,17 +71,22 @@ export function table_in(el, key, columns, empty, first, most = 1000) {
         again();
       } }, c.title)));
   });
+  const fill = (cell, what, name) => {
+    const text = typeof what === "string" ? shown(what) : what.textContent;
+    if (cell.textContent === text && cell.firstChild) return;
+    cell.replaceChildren(typeof what === "string" ? text : what);
+    const button = cell.querySelector("button");
+    if (button) button.dataset.key = name;
+  };
   function row_of(row) {
     const name = key(row), text = JSON.stringify(row), old = made.get(name);
     if (old && old.text === text) return [name, old];
-    const tr = make("tr", {}, ...columns.map((c, i) => {
-      const cell = make(i === 0 ? "th" : "td", { class: c.n ? "n" : c.wrap ? "wrap" : null,
-        scope: i === 0 ? "row" : null }, c.cell(row));
-      const button = cell.querySelector("button");
-      if (button) button.dataset.key = `${name} ${i}`;
-      return cell;
-    }));
-    return [name, { text, tr }];
+    const kept = old || { tr: make("tr", {}, ...columns.map((c, i) => make(i === 0 ? "th" : "td",
+      { class: c.n ? "n" : c.wrap ? "wrap" : null, scope: i === 0 ? "row" : null }))) };
+    kept.text = text;
+    kept.row = row;
+    columns.forEach((c, i) => fill(kept.tr.children[i], c.cell(row, () => kept.row), `${name} ${i}`));
+    return [name, kept];
   }
   function show(list) {
     rows = list;

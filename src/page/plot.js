@@ -1,5 +1,5 @@
 // plot: one figure over time, drawn by uPlot where the binary carries it, otherwise as a
-// small SVG. draw(times in s, lists) after each answer of the server.
+// small SVG. draw(times in s, lists, marks in s) after each answer of the server.
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const SVG = "http://www.w3.org/2000/svg";
@@ -19,15 +19,32 @@ const alone = (u, k) => {
   return found;
 };
 
+// The times at which something happened, as lines from top to bottom.
+function draw_marks(u, marks) {
+  const { left, top, width, height } = u.bbox;
+  u.ctx.save();
+  u.ctx.strokeStyle = css("--soft");
+  u.ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  for (const t of marks) {
+    const x = Math.round(u.valToPos(t, "x", true)) + 0.5;
+    if (x < left || x > left + width) continue;
+    u.ctx.beginPath();
+    u.ctx.moveTo(x, top);
+    u.ctx.lineTo(x, top + height);
+    u.ctx.stroke();
+  }
+  u.ctx.restore();
+}
+
 function with_uplot(el, colors, show) {
-  let plot = null, dark = null;
+  let plot = null, dark = null, at = [];
   const build = (data) => {
     const axis = { stroke: css("--soft"), grid: { stroke: css("--line"), width: 1 },
       ticks: { show: false }, font: "11px system-ui, sans-serif" };
     if (plot) plot.destroy();
     plot = new window.uPlot({
       width: el.clientWidth, height: el.clientHeight, cursor: { y: false },
-      legend: { show: false }, padding: [6, 4, 0, 0],
+      legend: { show: false }, padding: [6, 4, 0, 0], hooks: { draw: [(u) => draw_marks(u, at)] },
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
       axes: [{ ...axis, size: 22, gap: 3, grid: { show: false }, space: 90,
         values: (u, list) => list.map((t) => clock(t, u.scales.x.max - u.scales.x.min)) },
@@ -37,7 +54,8 @@ function with_uplot(el, colors, show) {
         fill: i === 0 ? `${css(c)}1c` : undefined }))],
     }, data, el);
   };
-  return (times, lists) => {
+  return (times, lists, marks) => {
+    at = marks;
     const now = matchMedia("(prefers-color-scheme: dark)").matches;
     if (!plot || dark !== now) { dark = now; build([times, ...lists]); return; }
     if (plot.width !== el.clientWidth) {
@@ -55,7 +73,7 @@ function piece(name, attributes, text) {
 }
 
 function plain(el, colors, show) {
-  return (times, lists) => {
+  return (times, lists, marks) => {
     const w = Math.max(el.clientWidth, 120), h = el.clientHeight || 150;
     const left = 50, foot = 20, top = 8;
     const max = Math.max(...lists.flat().filter((v) => v !== null), 0) * 1.1 || 1;
@@ -74,6 +92,9 @@ function plain(el, colors, show) {
         svg.append(piece("text", { x: x(t), y: h - 4, "text-anchor": anchor },
           clock(t, to - from)));
       }
+    }
+    for (const t of marks.filter((m) => m >= from && m <= to)) {
+      svg.append(piece("line", { class: "mark", x1: x(t), x2: x(t), y1: top, y2: h - foot }));
     }
     lists.forEach((list, k) => {
       let d = "", pen = false;

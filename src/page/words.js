@@ -52,6 +52,56 @@ const named = (list) => list.map((x) => x.name).join(", ");
 // What a sink gave up for good.
 const given_up = (sink) => sink.lost + sink.skipped;
 
+// Each: [state or "", part of the page, text], as `sluice status` tells it.
+function spool_facts(status) {
+  const spool = status.spool || {}, list = [];
+  if (spool.writable === false) {
+    list.push(["bad", "spool", "The spool cannot be written: clients get 503 and must send again"]);
+  }
+  if (spool.used_percent >= 80) {
+    list.push([spool.used_percent >= 95 ? "bad" : "warn", "spool", `The spool is ${spool.used_percent} % full`]);
+  }
+  if (spool.disk_bytes > 0 && spool.disk_free_bytes / spool.disk_bytes < 0.1) {
+    list.push(["warn", "spool", `The disk has only ${bytes(spool.disk_free_bytes)} left`]);
+  }
+  return list;
+}
+
+function policy_facts(status) {
+  const last = (status.generations || [])[0], t = status.trial, list = [];
+  if (last && last.status === "refused") {
+    list.push(["warn", "policy", `The last load of the policy was refused: ${shown(last.why || "", 240)}. Generation ${
+      status.generation} stays live, but a restart would fail`]);
+  }
+  if (t && t.kind === "canary" && t.result === "rolled_back" && t.why !== "by hand"
+    && last && last.generation === t.generation) {
+    list.push(["warn", "policy", `The canary of generation ${t.generation} was rolled back: ${shown(t.why, 240)}. `
+      + `Generation ${status.generation} stays live, but a restart would take the policy of the file`]);
+  } else if (t && (t.result === "running" || !t.result)) {
+    list.push(["", "policy", `A ${t.kind} runs: generation ${t.generation}`]);
+  }
+  return list;
+}
+
+function process_facts(status) {
+  const upgrade = status.upgrade || {}, list = [];
+  if (status.stopping) {
+    list.push(["warn", "policy", "The server stops: it finishes requests and sinks first"]);
+  } else if (status.draining) {
+    list.push(["warn", "policy", "The server drains: its health is 503"]);
+  }
+  if (status.silent) {
+    list.push(["bad", "traffic", `The thread ${status.silent.thread} has not come back for ${
+      span(status.silent.ms)}: what it serves waits`]);
+  }
+  if (upgrade.under_way) {
+    list.push(["", "policy", "An upgrade is under way: another process takes this one's place"]);
+  } else if (upgrade.failed > 0) {
+    list.push(["warn", "policy", `An upgrade failed, the old process serves: ${shown(upgrade.why, 240)}`]);
+  }
+  return list;
+}
+
 // { state, first, more }: the answer to "is anything lost?", in words, and what else an
 // operator should know. more: { text, of } (of: the part of the page).
 export function verdict(status) {
@@ -89,30 +139,21 @@ export function verdict(status) {
     worse("warn");
     more.push({ of: "sinks", text: `A sink is ${span(oldest)} behind` });
   }
-  const spool = status.spool || {};
-  if (spool.writable === false) {
-    worse("bad");
-    more.push({ of: "spool", text: "The spool cannot be written: clients get 503 and must "
-      + "send again" });
-  }
-  if (spool.used_percent >= 80) {
-    worse(spool.used_percent >= 95 ? "bad" : "warn");
-    more.push({ of: "spool", text: `The spool is ${spool.used_percent} % full` });
-  }
-  if (spool.disk_bytes > 0 && spool.disk_free_bytes / spool.disk_bytes < 0.05) {
-    worse("warn");
-    more.push({ of: "spool", text: `The disk has only ${bytes(spool.disk_free_bytes)} left` });
-  }
-  if (status.draining) {
-    worse("warn");
-    more.push({ of: "policy", text: "The server drains: it stops soon" });
+  for (const [to, of, text] of [...spool_facts(status), ...policy_facts(status), ...process_facts(status)]) {
+    if (to) worse(to);
+    more.push({ of, text });
   }
   return { state, first: first + waits, more };
 }
 
-// What is worth telling of a verdict, without the figures that change each second.
+// What is worth telling of a verdict, without the figures that change each second. A digit
+// of a name is no figure.
 export const gist = (v) => [v.first.split(". ")[0], ...v.more.map((m) => m.text)].join(". ")
-  .replace(/\d[\d.,]*( (ms|s|min|h|days))?/g, "some");
+  .replace(/(?<![\w.:-])\d[\d.,]*( (ms|s|min|h|days))?(?![\w-])/g, "some");
+
+// "Canary of generation 2: rolled back".
+export const trial_words = (t) => `${t.kind === "canary" ? "Canary" : "Shadow"} of generation ${
+  t.generation}: ${(t.result || "running").replace("_", " ")}`;
 
 // A text as it is shown: a character that hides, or turns the text after it around, by its
 // number; cut, since a client or a peer may send any length.
@@ -124,14 +165,33 @@ export const shown = (text, most = MOST) => {
   return t.replace(HIDES, (c) => `\\u${c.codePointAt(0).toString(16).padStart(4, "0")}`);
 };
 
+// As Lua counts them.
+export const lines_of = (text) => text.split(/\r\n|\n\r|\n|\r/);
+
+// The line that a hook's error names: "policy:conf/checks.lua:7: ...", of a long path its end.
+function raised_at(files, message) {
+  const found = /(?:^|[\s:(])(\.\.\.)?([^\s"'(]*?\.lua):(\d+):/.exec(message || "");
+  if (!found) return null;
+  const path = found[2].replace(/^policy:/, "");
+  const file = files.find((f) => f.file === path) || files.find((f) => f.file.endsWith(path));
+  return file ? { file: file.file, line: Number(found[3]) } : null;
+}
+
 // Where in the policy a refusal comes from: [{ file, line }], the likeliest first. files:
-// of /policy.json; route: too, with its place, and those of its hooks and fields.
-export function places_of(files, route, code, field) {
+// of /policy.json; route: too, with its place, and those of its hooks and fields; message: of
+// the sample.
+export function places_of(files, route, code, field, message = "") {
   const list = [];
   const add = (file, line) => {
     if (line > 0 && !list.some((p) => p.file === file && p.line === line)) list.push({ file, line });
   };
   const hooks = route ? route.hooks : [];
+  if (code === "policy_error") {
+    const at = raised_at(files, message);
+    if (at) add(at.file, at.line);
+    for (const k of at ? [] : hooks) add(k.file, k.line);
+    if (list.length > 0) return list;
+  }
   if (route && field) {
     const f = (route.fields || []).find((x) => x.field === field);
     const schema = /^schema at (.*):(\d+)$/.exec(route.schema || "");
@@ -140,7 +200,7 @@ export function places_of(files, route, code, field) {
     if (list.length > 0) return list;
   }
   const word = new RegExp(`(["'])${code.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}\\1`);
-  const found = files.flatMap((f) => f.text.split("\n").map((text, i) => ({ file: f.file, line: i + 1,
+  const found = files.flatMap((f) => lines_of(f.text).map((text, i) => ({ file: f.file, line: i + 1,
     is: word.test(text.replace(/^\s*--.*$/, "")) })).filter((p) => p.is));
   const rank = (p) => (hooks.some((k) => k.file === p.file && k.line <= p.line && p.line <= k.end) ? 0
     : hooks.some((k) => k.file === p.file) ? 1 : route && route.file === p.file ? 2 : 3);

@@ -188,10 +188,11 @@ struct policy_state {
         struct limit_view view;
     } limited[ROUTE_LIMITS_MAX];
     uint32_t n_limited;
-    bool trying;      /* its examples run: nothing else uses these handles */
-    double now_ms;    /* of the request, for time checks */
-    uint64_t told_ns; /* when a hook's error was last logged */
-    uint64_t untold;  /* errors since */
+    bool trying;            /* its examples run: nothing else uses these handles */
+    double now_ms;          /* of the request, for time checks */
+    uint64_t told_ns;       /* when a hook's error was last logged */
+    uint64_t untold;        /* errors since */
+    char first_raised[200]; /* of the call that runs, or of the last one; "": none */
     int on_events, on_request, on_location; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
     struct verifier *verifiers[PLAN_ROUTES_MAX]; /* postback.c's, made on first use */

@@ -128,6 +128,7 @@ struct server {
     bool fell_back;                /* at the start: the policy's file is a suspect */
     struct worker_step superseded; /* that a load has not waited for */
     uint64_t started_ns;           /* on the monotonic clock */
+    const char *began; /* "start", "upgrade", "again": another did not take its place */
     bool draining;
     bool resting;        /* an operator sends clients elsewhere; it goes on */
     atomic_bool leaving; /* the same, for the workers */

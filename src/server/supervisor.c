@@ -358,6 +358,9 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
     s->place = place;
     s->dead_stream = -1;
     s->started_ns = clock_mono_ns();
+    s->began = place->channel >= 0     ? "upgrade"
+               : place->policy != NULL ? "again"
+                                       : "start";
     s->loop = ev_default_loop(EVFLAG_AUTO);
     s->registry = registry_new(true);
     s->folders = folders_new();

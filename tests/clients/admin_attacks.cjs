@@ -120,7 +120,7 @@ proxy(url).then((p) => {
       for (const [name, f] of Object.entries(all)) {
         p.answer = f;
         await looks(2);
-        out[name] = (await text("#live")).replace(/ The figures are .*/, "");
+        out[name] = (await text("#live")).replace(/ No (answer|figures) since [\d:]+[^.]*\./, "");
       }
       p.answer = null;
       await looks(2);

@@ -43,7 +43,11 @@ module.exports = (url, dir) => {
   }
 
   // The page calls back when it has shown an answer of the server.
-  const until = (what) => run(`while (!(${what})) await new Promise((go) => setTimeout(go, 20));`);
+  const until = (what) => run(`const till = Date.now() + 60000;
+    while (!(${what})) {
+      if (Date.now() > till) throw new Error("waited in vain");
+      await new Promise((go) => setTimeout(go, 20));
+    }`).catch((e) => { throw new Error(`${e.message}: ${what}`); });
   const looks = async (n) => {
     const now = Number(await run("return document.documentElement.dataset.looks || 0"));
     await until(`Number(document.documentElement.dataset.looks || 0) >= ${now + n}`);

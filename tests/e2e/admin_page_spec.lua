@@ -216,7 +216,7 @@ canary { share = "50%", during = "1h" }
     assert.matches("^Canary of generation 2: running", said.trial)
     assert.matches("live %(1%)new %(2%)", said.trial)
     assert.matches("Refused%d+ %%%d+ %%", said.trial)
-    assert.matches("^stale: .+ The figures are %S+ s old%.$", said.stale)
+    assert.matches("^stale: .+ No answer since %d+:%d%d:%d%d[^.]*%.$", said.stale)
     assert.is_true(said.dimmed)
   end)
 end)

@@ -21,6 +21,10 @@ void hooks_raised(struct policy_state *s, struct str why)
 
     s->untold++;
     s->raised++;
+    if (s->first_raised[0] == '\0') {
+        (void)snprintf(s->first_raised, sizeof s->first_raised, "%.*s", (int)why.n,
+                       why.p);
+    }
     /* Generation 0: an example of a policy that is not live yet. */
     if (plan->generation == 0 ||
         (s->told_ns != 0 && now - s->told_ns < TELL_EVERY_NS)) {
@@ -47,6 +51,7 @@ static void enter(struct policy_state *s, const struct route *route, int hook,
     c->plan = s->policy->plan;
     c->route = route;
     c->n_raised = 0;
+    s->first_raised[0] = '\0';
     /* The notes of the last request lie in its arena; epochs are those of a batch, and
      * a state may serve another batch than before. */
     c->key_epoch = 0;
@@ -58,6 +63,11 @@ static void enter(struct policy_state *s, const struct route *route, int hook,
     c->request = req;
     state_bound_request(s, HOOK_STOP_MS, c->batch == NULL ? 0 : c->batch->body_len);
     stuck_enter(s, route, hook);
+}
+
+const char *policy_raised(const struct policy_state *s)
+{
+    return s->first_raised;
 }
 
 static void leave(struct policy_state *s)

@@ -66,6 +66,9 @@ void policy_on_events(struct policy_state *s, const struct route *route,
                       struct event_batch *b, const struct policy_request *req,
                       uint32_t *n_raised);
 
+/* The first error that a hook raised in the last call, "": none. Valid until the next call. */
+const char *policy_raised(const struct policy_state *s);
+
 /* Of the events whose hook raised: those that were stopped because they ran too long,
  * since it was last asked. */
 uint32_t policy_stopped(struct policy_state *s);

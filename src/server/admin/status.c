@@ -338,6 +338,7 @@ struct cJSON *status_object(struct server *s)
     (void)cJSON_AddNumberToObject(
         o, "uptime_ms", (double)((clock_mono_ns() - s->started_ns) / 1000000));
     (void)cJSON_AddNumberToObject(o, "now_ms", (double)clock_wall_ms());
+    (void)cJSON_AddStringToObject(o, "began", s->began);
     (void)cJSON_AddBoolToObject(o, "draining", s->draining || s->resting);
     (void)cJSON_AddBoolToObject(o, "stopping", s->draining);
     add_silent(o, s);

@@ -36,9 +36,11 @@ struct asset {
 static struct asset assets[] = {
     {.path = "/", .name = "index.html", .type = "text/html; charset=utf-8"},
     {.path = "/page/page.css", .name = "page.css", .type = STYLE},
+    {.path = "/page/detail.js", .name = "detail.js", .type = SCRIPT},
     {.path = "/page/page.js", .name = "page.js", .type = SCRIPT},
     {.path = "/page/parts.js", .name = "parts.js", .type = SCRIPT},
     {.path = "/page/plot.js", .name = "plot.js", .type = SCRIPT},
+    {.path = "/page/server.js", .name = "server.js", .type = SCRIPT},
     {.path = "/page/words.js", .name = "words.js", .type = SCRIPT},
     {.path = "/page/uplot.js", .name = "uplot.js", .type = SCRIPT},
     {.path = "/page/uplot.css", .name = "uplot.css", .type = STYLE}};

@@ -53,7 +53,8 @@ static void answer(struct http_request *r, int status, struct text *t)
 {
     char lines[2048];
 
-    (void)snprintf(lines, sizeof lines, "%sCache-Control: no-store\r\n", asset_headers);
+    (void)snprintf(lines, sizeof lines, "%sCache-Control: no-store\r\n%s",
+                   asset_headers, status == 401 ? "WWW-Authenticate: Bearer\r\n" : "");
     http_answer(r, status, lines, (struct str){t->p, t->n});
     free(t->p);
 }
@@ -66,6 +67,7 @@ static void add_sample(void *arg, const struct sample *x)
     (void)cJSON_AddStringToObject(o, "code", x->code);
     (void)cJSON_AddNumberToObject(o, "status", x->status);
     (void)cJSON_AddNumberToObject(o, "at_ms", (double)x->at_ms);
+    (void)cJSON_AddNumberToObject(o, "generation", (double)x->generation);
     (void)cJSON_AddStringToObject(o, "field", x->field);
     (void)cJSON_AddStringToObject(o, "message", x->message);
     (void)cJSON_AddStringToObject(o, "path", x->path);
@@ -143,17 +145,18 @@ static cJSON *routes(const struct plan *plan)
     return list;
 }
 
-/* "since=N" and, after it or alone, "samples=1". */
-static uint64_t since_of(struct str query)
+/* N of "name=N", at the beginning of a query; 0: it has none. */
+static uint64_t number_of(struct str query, const char *name)
 {
+    size_t n = strlen(name);
     char text[40];
 
-    if (query.n >= sizeof text || query.n < 6 || memcmp(query.p, "since=", 6) != 0) {
+    if (query.n >= sizeof text || query.n < n || memcmp(query.p, name, n) != 0) {
         return 0;
     }
     memcpy(text, query.p, query.n);
     text[query.n] = '\0';
-    return strtoull(text + 6, NULL, 10);
+    return strtoull(text + n, NULL, 10);
 }
 
 static bool wants_samples(struct str query)
@@ -205,12 +208,13 @@ void data_answer(struct server *s, struct http_request *r, const struct http_vie
     const struct text *all = shared(s);
     char head[96];
 
-    (void)snprintf(head, sizeof head, "{\"now_ms\":%lld,\"trusted\":%s,",
-                   (long long)clock_wall_ms(), trusted ? "true" : "false");
+    (void)snprintf(head, sizeof head, "{\"now_ms\":%lld,\"trusted\":%s,\"token\":%s,",
+                   (long long)clock_wall_ms(), trusted ? "true" : "false",
+                   s->admin_plan->token.n > 0 ? "true" : "false");
     put_z(&t, head);
     put(&t, all->p, all->n);
     put_z(&t, ",");
-    history_write(s->history, since_of(v->query), put, &t);
+    history_write(s->history, number_of(v->query, "since="), put, &t);
     if (trusted && wants_samples(v->query)) {
         put_z(&t, ",\"samples\":");
         put_json(&t, samples(s));
@@ -219,8 +223,38 @@ void data_answer(struct server *s, struct http_request *r, const struct http_vie
     answer(r, 200, &t);
 }
 
+/* A policy that has not ended, such as a canary; otherwise the live one. */
+static const struct policy *policy_of(const struct server *s, uint64_t generation)
+{
+    for (uint32_t i = 0; i < s->generations.n; i++) {
+        const struct generation *g = s->generations.list[i];
+
+        if (g->number == generation && g->policy != NULL) {
+            return g->policy;
+        }
+    }
+    return s->policy;
+}
+
+static void add_file(cJSON *to, const char *path, struct str text)
+{
+    char *z = mem_strndup(text.p, text.n);
+    cJSON *o = cJSON_CreateObject();
+
+    /* Lua takes a NUL in a string or a comment, but cJSON for the end: what is no character
+     * shows as U+FFFD. */
+    for (size_t i = 0; i < text.n; i++) {
+        z[i] = z[i] == '\0' ? '\xff' : z[i];
+    }
+    (void)cJSON_AddStringToObject(o, "file", path);
+    (void)cJSON_AddStringToObject(o, "text", z);
+    (void)cJSON_AddItemToArray(to, o);
+    free(z);
+}
+
 void data_policy(struct server *s, struct http_request *r, const struct http_view *v)
 {
+    const struct policy *policy = policy_of(s, number_of(v->query, "generation="));
     struct text t = {mem_alloc(1 << 14), 0, 1 << 14};
     cJSON *o, *list;
 
@@ -232,20 +266,17 @@ void data_policy(struct server *s, struct http_request *r, const struct http_vie
         return;
     }
     o = cJSON_CreateObject();
+    (void)cJSON_AddNumberToObject(o, "generation",
+                                  (double)policy_plan(policy)->generation);
     list = cJSON_AddArrayToObject(o, "files");
-    for (uint32_t i = 0; policy_file(s->policy, i) != NULL; i++) {
-        struct str text = policy_file_text(s->policy, i);
-        cJSON *one;
+    for (uint32_t i = 0; policy_file(policy, i) != NULL; i++) {
+        struct str text = policy_file_text(policy, i);
 
-        if (text.p == NULL) {
-            continue;
+        if (text.p != NULL) {
+            add_file(list, policy_file(policy, i), text);
         }
-        one = cJSON_CreateObject();
-        (void)cJSON_AddStringToObject(one, "file", policy_file(s->policy, i));
-        (void)cJSON_AddStringToObject(one, "text", text.p);
-        (void)cJSON_AddItemToArray(list, one);
     }
-    (void)cJSON_AddItemToObject(o, "routes", routes(policy_plan(s->policy)));
+    (void)cJSON_AddItemToObject(o, "routes", routes(policy_plan(policy)));
     put_json(&t, o);
     answer(r, 200, &t);
 }
