@@ -37,6 +37,7 @@ struct account {
     struct code *last;              /* counted */
     stats_cell *auth[AUTH_REASONS]; /* the same */
     stats_cell *raised[HOOKS];      /* the same */
+    double raised_ms; /* when an error of a hook was last due as a sample */
 };
 
 static stats_cell *result_of(struct account *a, const char *result, const char *code)
@@ -345,6 +346,15 @@ void account_hooks(struct account *a, bool on_event, bool on_request)
 void account_raised(struct account *a, enum hook hook, uint32_t n)
 {
     stats_add(raised_of(a, hook), n);
+}
+
+bool account_raised_due(struct account *a, double now_ms, double pause_ms)
+{
+    if (a->raised_ms > 0 && now_ms - a->raised_ms < pause_ms) {
+        return false;
+    }
+    a->raised_ms = now_ms;
+    return true;
 }
 
 void account_auth(struct account *a, enum auth_reason why)

@@ -85,6 +85,8 @@ void account_refused(struct account *a, const char *code, int status, uint32_t n
 enum hook { HOOK_EVENT, HOOK_REQUEST, HOOKS };
 void account_hooks(struct account *a, bool on_event, bool on_request);
 void account_raised(struct account *a, enum hook hook, uint32_t n);
+/* Whether such an error is due as a sample, in the same way. */
+bool account_raised_due(struct account *a, double now_ms, double pause_ms);
 /* Whether the last code counted of a is due as a sample: the first time, and pause_ms
  * after it was due last. */
 bool account_sample_due(struct account *a, double now_ms, double pause_ms);

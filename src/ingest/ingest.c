@@ -95,6 +95,7 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
     }
     if (UNLIKELY(raised > 0)) {
         account_raised(p->account, HOOK_EVENT, raised);
+        sampling_raised(in, p, v);
         stats_add(in->m.stopped, policy_stopped(p->binding->state));
     }
     if (UNLIKELY(in->candidate != NULL)) {

@@ -8,18 +8,21 @@
 #include "policy/run/run.h"
 #include "shared/samples.h"
 
-/* Whether the last refusal of a is due as a sample. */
-static bool is_due(struct ingest *in, struct account *a)
+/* Few of all that are due become samples. */
+static bool has_room(struct ingest *in)
 {
-    if (LIKELY(!account_sample_due(a, in->mono_ms, SAMPLE_PAUSE_MS)) ||
-        in->conf.samples == NULL) {
-        return false;
-    }
     if (in->mono_ms - in->samples_since_ms >= 1000) {
         in->samples_since_ms = in->mono_ms;
         in->n_samples = 0;
     }
     return in->n_samples++ < SAMPLES_A_SECOND;
+}
+
+/* Whether the last refusal of a is due as a sample. */
+static bool is_due(struct ingest *in, struct account *a)
+{
+    return UNLIKELY(account_sample_due(a, in->mono_ms, SAMPLE_PAUSE_MS)) &&
+           in->conf.samples != NULL && has_room(in);
 }
 
 static void begin(const struct ingest *in, const struct binding *b,
@@ -52,7 +55,8 @@ static void set_message(struct sample *x, const struct binding *b, const char *t
 }
 
 static void sample_event(struct ingest *in, const struct request_state *p,
-                         const struct http_view *v, const struct event *ev, int status)
+                         const struct http_view *v, const struct event *ev, int status,
+                         const char *message)
 {
     bool many = scan_takes_many(p->shape);
     struct str raw = v->body;
@@ -61,7 +65,7 @@ static void sample_event(struct ingest *in, const struct request_state *p,
     begin(in, p->binding, p->account, v, &x);
     x.status = status;
     set_text(x.code, sizeof x.code, ev->code);
-    set_message(&x, p->binding, ev->message == NULL ? "" : ev->message);
+    set_message(&x, p->binding, message == NULL ? "" : message);
     set_text(x.field, sizeof x.field, ev->field);
     if (many) {
         raw = (struct str){in->batch.body + ev->off, ev->len};
@@ -94,9 +98,34 @@ void sampling_events(struct ingest *in, const struct request_state *p,
         if (ev->fate == EVENT_REJECT) {
             count(p, ev, o->status);
             if (UNLIKELY(is_due(in, p->account))) {
-                sample_event(in, p, v, ev, o->status);
+                sample_event(in, p, v, ev, o->status, ev->message);
             }
         }
+    }
+}
+
+void sampling_raised(struct ingest *in, const struct request_state *p,
+                     const struct http_view *v)
+{
+    const struct event *ev = in->batch.events, *end = ev + in->batch.n;
+
+    if (p->route->on_error == ON_ERROR_REJECT || in->conf.samples == NULL ||
+        !account_raised_due(p->account, in->mono_ms, SAMPLE_PAUSE_MS) ||
+        !has_room(in)) {
+        return;
+    }
+    while (ev < end && (ev->code == NULL || strcmp(ev->code, "policy_error") != 0)) {
+        ev++;
+    }
+    if (ev < end) { /* otherwise on_error = "accept", which leaves no trace */
+        sample_event(in, p, v, ev, 0, "the policy failed on this event");
+    } else {
+        struct sample x;
+
+        begin(in, p->binding, p->account, v, &x);
+        set_text(x.code, sizeof x.code, "policy_error");
+        set_message(&x, p->binding, "the policy failed on an event, which was stored");
+        (void)samples_put(in->conf.samples, &x);
     }
 }
 

@@ -22,6 +22,10 @@ enum { SAMPLE_PAUSE_MS = 2000, SAMPLES_A_SECOND = 20 };
 void sampling_events(struct ingest *in, const struct request_state *p,
                      const struct http_view *v, const struct outcome *o);
 
+/* The on_event of p's route raised an error, and refused nothing by that. */
+void sampling_raised(struct ingest *in, const struct request_state *p,
+                     const struct http_view *v);
+
 /* A request was refused as a whole by b's policy (NULL: by none), and counted; secret: nothing
  * of its body is kept. */
 void sampling_whole(struct ingest *in, const struct binding *b, struct account *a,

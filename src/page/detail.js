@@ -58,8 +58,8 @@ function show_sample(r, sample, why) {
     ["Decided by", sample.generation ? `policy ${sample.generation}` : ""]] : [];
   const lines = make("div", { id: "lines" });
   box.replaceChildren(make("h2", { id: "detail-title" }, r.code),
-    make("p", { class: "quiet" }, `${r.route === "none" ? "no route" : r.route} · status ${
-      r.status} · ${events(r.events)}`),
+    make("p", { class: "quiet" }, `${r.route === "none" ? "no route" : r.route} · ${
+      r.status ? `status ${r.status}` : "its hook raised an error"} · ${events(r.events)}`),
     ...(trusted ? [] : [need_token(r)]),
     ...(why ? [make("p", { class: "empty" }, `No sample: ${why}`)] : []),
     ...(trusted && !why && !sample ? [make("p", { class: "empty" },

@@ -118,10 +118,11 @@ const show_refusals = table_in(by_id("refusals-body"), key_of, [
     { type: "button", class: "link", on: () => show_detail(now()) }, r.code) },
   { title: "Route", value: (r) => r.route, wrap: true, cell: (r) => make("code", {},
     r.route === "none" ? "no route" : r.route) },
-  { title: "Status", n: true, value: (r) => r.status, cell: (r) => String(r.status) },
+  { title: "Status", n: true, value: (r) => r.status, cell: (r) => (r.status ? String(r.status)
+    : "hook raised") },
   { title: "Events", n: true, value: (r) => r.events, cell: (r) => number(r.events) },
-  { title: "Share", n: true, value: (r) => r.share, cell: (r) => make("span", {},
-    percent(r.share), meter(r.share, `${percent(r.share)} of all refusals`)) },
+  { title: "Share", n: true, value: (r) => r.share, cell: (r) => (r.status === 0 ? "" : make("span", {},
+    percent(r.share), meter(r.share, `${percent(r.share)} of all refusals`))) },
 ], "No such refusal since the start.", 3, 20);
 
 const show_sinks = table_in(by_id("sinks-body"), (s) => s.name, [
@@ -232,6 +233,11 @@ const show_versions = table_in(by_id("versions-body"), (g) => g.generation, [
 
 const FILTER_FROM = 10;
 
+// Events whose hook raised, and that are no refusals: dead letters, or stored as they were.
+const raised = (status) => (status.hook_errors || []).filter((x) => x.hook === "on_event"
+  && !status.refusals.some((r) => r.route === x.route && r.code === "policy_error"))
+  .map((x) => ({ route: x.route, code: "policy_error", status: 0, events: x.errors, share: 0 }));
+
 function show() {
   const status = known.latest.status;
   const all = status.refusals.reduce((n, r) => n + r.events, status.refusals_more_events || 0);
@@ -239,8 +245,8 @@ function show() {
   show_plots();
   const find = by_id("filter").value.trim().toLowerCase();
   by_id("filter-label").hidden = status.refusals.length < FILTER_FROM && find === "";
-  show_refusals(status.refusals.map((r) => ({ ...r, share: Math.round(1000 * r.events / all) / 1000 }))
-    .filter((r) => `${r.code} ${r.route} ${r.status}`.toLowerCase().includes(find)));
+  show_refusals([...status.refusals.map((r) => ({ ...r, share: Math.round(1000 * r.events / all) / 1000 })),
+    ...raised(status)].filter((r) => `${r.code} ${r.route} ${r.status}`.toLowerCase().includes(find)));
   set_text(by_id("refusals-since"), `By route and code, since ${known.started}. Open one for a sample.`);
   const more = status.refusals_more || 0;
   set_text(by_id("refusals-more"), more === 0 ? "" : `${number(more)} more pairs of route and code have `

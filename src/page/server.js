@@ -32,7 +32,7 @@ export function set_token(text) { token = kept(text); }
 // server that gave this page.
 export const known = { latest: null, latest_at: 0, rows: [], columns: [], seq: 0, took_ms: 0,
   marks: new Map(), version: "", started: "", restarts: 0 };
-let began = "", clock_offset = 0;
+let began = "", clock_offset = 0, raised_ms = -Infinity;
 
 // Paths are relative: a proxy may add one in front.
 export async function ask(path) {
@@ -111,6 +111,13 @@ function mark_changes(data) {
   known.marks = new Map(list.slice(-MARKS));
 }
 
+// Whether hooks raised an error in the last minute, as far as the page saw.
+function note_raised(data, before) {
+  const n = (status) => (status.hook_errors || []).reduce((sum, x) => sum + x.errors, 0);
+  if (before && n(data.status) > n(before)) raised_ms = data.now_ms;
+  data.status.raises = data.now_ms - raised_ms < 60000;
+}
+
 // ---- answers ----
 
 // False: the rows before are of another process, or of a clock that was set since. All are
@@ -127,6 +134,7 @@ function take(data) {
     return false;
   }
   const names = known.columns, before = known.latest && known.latest.status;
+  note_raised(data, other ? null : before);
   known.columns = data.columns;
   if (set || !(other || next)) known.rows = [];
   if (set) known.marks = new Map();

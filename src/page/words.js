@@ -80,6 +80,11 @@ function policy_facts(status) {
   } else if (t && (t.result === "running" || !t.result)) {
     list.push(["", "policy", `A ${t.kind} runs: generation ${t.generation}`]);
   }
+  const raised = status.hook_errors || [];
+  if (raised.length > 0) {
+    list.push([status.raises ? "warn" : "", "refusals", `Hooks raised an error ${number(sum(raised, (x) => x.errors))} times `
+      + `since the start, most by ${raised[0].hook} of ${shown(raised[0].route, 160)}`]);
+  }
   return list;
 }
 

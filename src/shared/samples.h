@@ -27,9 +27,9 @@ enum {
 
 /* Texts are cut between two characters. */
 struct sample {
-    int64_t at_ms;       /* wall clock */
-    uint64_t generation; /* of the policy that decided; 0: none has */
-    int status;
+    int64_t at_ms;                /* wall clock */
+    uint64_t generation;          /* of the policy that decided; 0: none has */
+    int status;                   /* 0: not refused, but its hook raised an error */
     int32_t index;                /* in its batch, from 0; -1: the whole request */
     uint64_t bytes;               /* of the whole event or body */
     char route[SAMPLE_ROUTE];     /* "POST /v1/events", "none" */

@@ -20,6 +20,8 @@ local function to(name, hook, more)
   route("POST /" .. name)(t)
 end
 to("raises", checks.price, { on_error = "reject" })
+to("dead", checks.price)
+to("kept", checks.price, { on_error = "accept" })
 to("head", nil, { on_request = checks.head, on_error = "reject" })
 to("long", long.hook)
 to("mac", mac.hook)
@@ -64,7 +66,7 @@ describe("the way from a refusal to its line", function()
     local dir = h.folder()
     write_files(dir)
     s = h.server { policy = POLICY, dir = dir }
-    for _, name in ipairs { "raises", "head", "long", "mac", "odd", "many", "moved" } do
+    for _, name in ipairs { "raises", "dead", "kept", "head", "long", "mac", "odd", "many", "moved" } do
       s:post("/" .. name, '{"id":"a","amount":1}')
     end
     page = browser.open(s.admin, s.dir)
@@ -114,6 +116,18 @@ describe("the way from a refusal to its line", function()
     -- No client is told it.
     local body = s:post("/raises", '{"id":"a","amount":1}').body
     assert.equal("the policy failed on this event", cjson.decode(body).errors[1].message)
+  end)
+
+  way("leads there also when the events became dead letters, or were stored", function()
+    assert.matches("Hooks raised an error %d+ times since the start, most by on_event of POST /",
+      page:text "#more")
+    for _, route in ipairs { "POST /dead", "POST /kept" } do
+      open("policy_error", route)
+      assert.matches("its hook raised an error · 1 event$", page:text "#detail .quiet")
+      assert.same({ "checks.lua:4", "return e.amount + e.nothing.at.all", "" }, line())
+      page:shot("raised_dead")
+      page:ask("key", "Escape")
+    end
   end)
 
   way("leads to the line where a hook of the head raised", function()
@@ -181,7 +195,7 @@ describe("the way from a refusal to its line", function()
     for _ = 1, 4 do s:post("/moved", '{"id":"a"}') end
     page:becomes("#refusals-body", "by_the_canary")
     open("by_the_canary", "POST /moved")
-    assert.same({ "policy.lua:21", 'return reject("by_the_canary", ev.id)',
+    assert.same({ "policy.lua:23", 'return reject("by_the_canary", ev.id)',
       "This is policy 2, which refused the event. Policy 1 is live now." }, line())
     page:shot("canary_line")
     assert.equal(200, s:reload("?rollback").status)
@@ -202,7 +216,7 @@ describe("the way from a refusal to its line", function()
     assert.equal("live", cjson.decode(s:reload().body).status)
     s:logged "generation=1 status=retired"
     page:becomes("#versions", "policy 3")
-    assert.same({ "policy.lua:23", 'return reject("was_moved", ev.id)',
+    assert.same({ "policy.lua:25", 'return reject("was_moved", ev.id)',
       "Policy 1 refused the event, and the server does not have it any more. This is policy 3: "
         .. "its lines may be others." }, line())
     page:shot("line_changed")

@@ -362,6 +362,7 @@ struct cJSON *status_object(struct server *s)
     add_free(spool, s->spool_dir);
     (void)cJSON_AddItemToObject(o, "events", totals_events(totals));
     totals_add_refusals(totals, o);
+    totals_add_raised(totals, o);
     (void)cJSON_AddItemToObject(o, "streams", streams(s, totals));
     totals_free(totals);
     (void)cJSON_AddItemToObject(o, "sinks", sinks(s));

@@ -29,6 +29,7 @@ struct refusal_list {
 struct totals {
     uint64_t received, ends[N_ELEMS(words)];
     struct refusal_list refusals, bytes, stored; /* the last two: of streams */
+    struct refusal_list raised;                  /* errors of hooks */
 };
 
 /* Of series that are long gone only sums are known. */
@@ -83,6 +84,8 @@ static void see(void *arg, const struct stats_series *x)
         see_result(t, x);
     } else if (strcmp(x->name, "sluice_refusals_total") == 0) {
         add(&t->refusals, x);
+    } else if (strcmp(x->name, "sluice_policy_errors_total") == 0) {
+        add(&t->raised, x);
     } else if (strcmp(x->name, "sluice_spool_bytes") == 0) {
         add(&t->bytes, x);
     } else if (strcmp(x->name, "sluice_stored_events_total") == 0) {
@@ -120,6 +123,7 @@ struct totals *totals_look(void)
 
     stats_each(see, t);
     join_workers(&t->refusals);
+    join_workers(&t->raised);
     return t;
 }
 
@@ -135,6 +139,7 @@ void totals_free(struct totals *t)
 {
     if (t != NULL) {
         free_list(&t->refusals);
+        free_list(&t->raised);
         free_list(&t->bytes);
         free_list(&t->stored);
         free(t);
@@ -243,4 +248,23 @@ void totals_add_refusals(const struct totals *t, cJSON *to)
     }
     (void)cJSON_AddNumberToObject(to, "refusals_more", (double)(t->refusals.n - n));
     (void)cJSON_AddNumberToObject(to, "refusals_more_events", (double)more);
+}
+
+void totals_add_raised(const struct totals *t, cJSON *to)
+{
+    cJSON *list = cJSON_AddArrayToObject(to, "hook_errors");
+    size_t n = t->raised.n < LISTED_MAX ? t->raised.n : LISTED_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *at = t->raised.list[i].labels;
+        cJSON *o = cJSON_CreateObject();
+        char route[1200], hook[32];
+
+        take_label(&at, "route=\"", route, sizeof route);
+        take_label(&at, "hook=\"", hook, sizeof hook);
+        (void)cJSON_AddStringToObject(o, "route", route);
+        (void)cJSON_AddStringToObject(o, "hook", hook);
+        (void)cJSON_AddNumberToObject(o, "errors", (double)t->raised.list[i].n);
+        (void)cJSON_AddItemToArray(list, o);
+    }
 }

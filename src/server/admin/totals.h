@@ -24,6 +24,10 @@ struct cJSON *totals_events(const struct totals *t);
  * the others, "refusals_more" has the number and "refusals_more_events" their events. */
 void totals_add_refusals(const struct totals *t, struct cJSON *to);
 
+/* Adds "hook_errors":[{"route":"POST /v1/events","hook":"on_event","errors":N}], the most
+ * frequent first, at most 500. */
+void totals_add_raised(const struct totals *t, struct cJSON *to);
+
 /* The sum over all cells of a metric that begins with sluice_spool_bytes or
  * sluice_stored_events_total; stream: as in its label. */
 uint64_t totals_of_stream(const struct totals *t, const char *name, const char *stream);
