@@ -66,7 +66,8 @@ describe("the way from a refusal to its line", function()
     local dir = h.folder()
     write_files(dir)
     s = h.server { policy = POLICY, dir = dir }
-    for _, name in ipairs { "raises", "dead", "kept", "head", "long", "mac", "odd", "many", "moved" } do
+    for _, name in ipairs { "raises", "dead", "kept", "head", "long", "mac", "odd", "many",
+      "moved" } do
       s:post("/" .. name, '{"id":"a","amount":1}')
     end
     page = browser.open(s.admin, s.dir)
@@ -134,6 +135,25 @@ describe("the way from a refusal to its line", function()
     open("policy_error", "POST /head")
     assert.same({ "checks.lua:7",
       'function M.head(req) if req.path then error("no head") end end', "" }, line())
+  end)
+
+  way("asks from another machine for no token when the policy sets none", function()
+    local far = browser.open(s.admin, s.dir .. "/far", { ["X-Forwarded-For"] = "192.0.2.9" })
+    local ok, why = pcall(function()
+      far:becomes("#refusals-body", "was_moved")
+      far:run "document.querySelector('#refusals .link').click()"
+      far:becomes("#detail", "own machine alone: the policy sets no admin%.token")
+      assert.same({ false, false }, far:run [[
+        return [document.getElementById("to-line") !== null,
+          document.querySelector("#detail .empty button") !== null]; ]])
+      far:shot("no_token", 1280, 900, "dark")
+    end)
+    far:close()
+    assert(ok, why)
+    local head = h.shell(("curl -s -D- -o /dev/null -H 'X-Forwarded-For: 192.0.2.9' "
+      .. "127.0.0.1:%d/policy.json"):format(s.admin))
+    assert.matches("^HTTP/1.1 401 ", head)
+    assert.matches("WWW%-Authenticate: Bearer", head)
   end)
 
   way("shows of a very long line the part that has the code", function()
