@@ -183,8 +183,8 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
         tapping_refusal(in, &(struct tapped_refusal){
                                 .account = a, .status = no->status, .code = no->code});
     }
-    sampling_whole(in, NULL, a, v, no->status,
-                   &(struct answer_error){.code = no->code}, true);
+    sampling_whole(in, NULL, a, v, no->status, &(struct answer_error){.code = no->code},
+                   true);
 }
 
 /* By name, so that their counters go on over reloads. */
