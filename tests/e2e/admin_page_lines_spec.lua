@@ -212,8 +212,10 @@ describe("the way from a refusal to its line", function()
     h.write(s.path, POLICY:gsub('"was_moved", ev.id', '"by_the_canary", ev.id')
       .. 'canary { share = "50%", during = "1h", by = "request" }\n')
     assert.equal("canary", cjson.decode(s:reload().body).status)
-    for _ = 1, 4 do s:post("/moved", '{"id":"a"}') end
-    page:becomes("#refusals-body", "by_the_canary")
+    h.wait_for("a sample of the canary", function()
+      s:post("/moved", '{"id":"a"}')
+      return page:text("#refusals-body"):find("by_the_canary", 1, true)
+    end)
     open("by_the_canary", "POST /moved")
     assert.same({ "policy.lua:23", 'return reject("by_the_canary", ev.id)',
       "This is policy 2, which refused the event. Policy 1 is live now." }, line())
