@@ -15,6 +15,10 @@
 enum { QUESTIONS = 4, LATE_PART = 2 };
 static const double EACH_S = 1;
 static const uint64_t LATE_NS = 5000000000u, SILENT_NS = 2000000000u;
+/* Looks come each second or more often: between two that are so far apart this thread did
+ * not run. Such a time counts as half a second, so that one that is slow each time still
+ * misses those that hang. */
+static const uint64_t GAP_NS = 1500000000u, GAP_COUNTS_NS = 500000000u;
 
 /* One question to all; freed by the last answer, or by the end after it. */
 struct pulse_round {
@@ -125,20 +129,31 @@ static void tell(const struct pulse *p, const struct pulse_round *r, uint64_t si
               p->watched ? ": the service manager gets no more messages" : "");
 }
 
+/* For how long the round is under way, without the time in which this thread did not run
+ * either, because the process was stopped, or its machine: the others have their time
+ * still. */
+static uint64_t since_of(const struct pulse *p, uint64_t now_ns)
+{
+    const uint64_t looked_ns =
+        p->look_ns > p->round->since_ns ? p->look_ns : p->round->since_ns;
+    const uint64_t gap_ns = now_ns - looked_ns;
+    const bool ran = gap_ns < GAP_NS && gap_ns <= p->late_ns;
+
+    return looked_ns - p->round->since_ns +
+           (ran || gap_ns < GAP_COUNTS_NS ? gap_ns : GAP_COUNTS_NS);
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *t, int events)
 {
     struct pulse *p = OUTER(t, struct pulse, look);
     struct pulse_round *r = p->round;
-    uint64_t now_ns = clock_mono_ns(), since_ns;
+    uint64_t now_ns = clock_mono_ns();
+    const uint64_t since_ns = since_of(p, now_ns);
 
     (void)loop;
     (void)events;
-    /* The process was stopped, this thread too: the others have their time still. */
-    if (now_ns - p->look_ns > p->late_ns) {
-        r->since_ns = now_ns;
-    }
+    r->since_ns = now_ns - since_ns;
     p->look_ns = now_ns;
-    since_ns = now_ns - r->since_ns;
     stats_set(p->silent, since_ns < SILENT_NS ? 0 : r->n_left);
     if (r->n_left == 0) {
         if (p->watched) {
@@ -164,7 +179,7 @@ uint64_t pulse_silent_ms(const struct pulse *p, char *thread, size_t bytes)
     if (p->s == NULL || p->round->n_left == 0) {
         return 0;
     }
-    since_ns = clock_mono_ns() - p->round->since_ns;
+    since_ns = since_of(p, clock_mono_ns());
     if (since_ns < SILENT_NS) {
         return 0;
     }
