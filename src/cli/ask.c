@@ -10,9 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/show.h"
 #include "server/admin/note.h"
 
 static const char DEFAULT_SPOOL[] = "data/spool";
@@ -20,6 +22,13 @@ static const char DEFAULT_ADMIN[] =
     "127.0.0.1:9100"; /* as a policy without admin has */
 
 enum { TOKEN_MAX = 4096, CONNECT_MS = 5000, ANSWER_MAX = 64 << 20, SILENT_S = 20 };
+enum { PATIENCE_S = 15 }; /* then people are told that a request waits still */
+
+struct waiting {
+    uint64_t began_ns;
+    long timeout_ms;
+    bool told;
+};
 
 struct ask {
     CURL *curl;
@@ -28,6 +37,7 @@ struct ask {
     char socket[NOTE_ADDRESS]; /* of Unix; "": none */
     char where[NOTE_ADDRESS + PATH_MAX + 64];
     const char *cacert;
+    bool named; /* by an argument */
     char *text;
     size_t n, room;
 };
@@ -119,6 +129,7 @@ static bool find(struct ask *a, const struct ask_options *o, struct err *e)
 {
     const char *named = getenv("SLUICE_ADMIN");
 
+    a->named = o->admin != NULL || o->spool != NULL;
     if (o->admin != NULL) {
         return set_address(a, o->admin, "", e);
     }
@@ -230,6 +241,14 @@ const char *ask_where(const struct ask *a)
     return a->where;
 }
 
+void ask_tell_where(const struct ask *a)
+{
+    if (!a->named) {
+        (void)fputs("server: ", stderr);
+        show_words(stderr, a->where);
+    }
+}
+
 static void prepare(struct ask *a, const char *method, const char *url)
 {
     CURL *curl = a->curl;
@@ -252,9 +271,75 @@ static void prepare(struct ask *a, const char *method, const char *url)
     }
 }
 
+/* What a request that has no answer means; returns false. */
+static bool no_answer(const struct ask *a, CURLcode rc, long timeout_ms, struct err *e)
+{
+    curl_off_t connected_us = 0;
+
+    switch (rc) {
+    case CURLE_OPERATION_TIMEDOUT:
+        (void)curl_easy_getinfo(a->curl, CURLINFO_CONNECT_TIME_T, &connected_us);
+        timeout_ms =
+            connected_us == 0 && timeout_ms > CONNECT_MS ? CONNECT_MS : timeout_ms;
+        return err_set(e,
+                       "no %s %s within %ld s: the server is stopped, hangs or is "
+                       "overloaded; look "
+                       "at its process (ps -o pid,stat,wchan,cmd)",
+                       connected_us == 0 ? "connection to" : "answer from", a->where,
+                       timeout_ms / 1000);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+        return err_set(
+            e,
+            "the certificate of %s can't be checked: %s; --cacert FILE names "
+            "the certificates to trust",
+            a->where, curl_easy_strerror(rc));
+    case CURLE_SSL_CONNECT_ERROR:
+        return err_set(e, "no TLS with %s: %s; is its admin listener without TLS?",
+                       a->where, curl_easy_strerror(rc));
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return err_set(e,
+                       "%s does not answer with HTTP; is it no sluice, or does it want "
+                       "https://HOST:PORT?",
+                       a->where);
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_WRITE_ERROR:
+        return err_set(e, "the answer of %s is cut: %s; try again", a->where,
+                       curl_easy_strerror(rc));
+    default:
+        return err_set(e,
+                       "no server answers at %s: %s; name another with --admin ADDRESS "
+                       "or --spool DIR",
+                       a->where, curl_easy_strerror(rc));
+    }
+}
+
+/* A server that loads large tables answers late, one that is stopped never. */
+static int on_progress(void *arg, curl_off_t dl, curl_off_t dl_now, curl_off_t ul,
+                       curl_off_t ul_now)
+{
+    struct waiting *w = arg;
+    double s = (double)(clock_mono_ns() - w->began_ns) / 1e9;
+
+    (void)dl;
+    (void)ul;
+    (void)ul_now;
+    if (!w->told && dl_now == 0 && s >= PATIENCE_S) {
+        w->told = true;
+        (void)fprintf(stderr, "sluice: no answer for %.0f s, it waits for %ld s\n", s,
+                      w->timeout_ms / 1000);
+    }
+    return 0;
+}
+
 bool ask_send(struct ask *a, const char *method, const char *path, long timeout_ms,
               struct ask_answer *answer, struct err *e)
 {
+    struct waiting w = {clock_mono_ns(), timeout_ms, false};
     char url[2048];
     CURLcode rc;
 
@@ -265,19 +350,14 @@ bool ask_send(struct ask *a, const char *method, const char *path, long timeout_
     (void)curl_easy_setopt(a->curl, CURLOPT_WRITEDATA, a);
     a->n = 0;
     a->text[0] = '\0';
-    rc = curl_easy_perform(a->curl);
-    if (rc == CURLE_OPERATION_TIMEDOUT) {
-        return err_set(
-            e,
-            "no answer from %s within %ld s: the server is stopped, hangs or "
-            "is overloaded; look at its process (ps -o pid,stat,wchan,cmd)",
-            a->where, timeout_ms / 1000);
+    if (timeout_ms > PATIENCE_S * 1000L) {
+        (void)curl_easy_setopt(a->curl, CURLOPT_NOPROGRESS, 0L);
+        (void)curl_easy_setopt(a->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        (void)curl_easy_setopt(a->curl, CURLOPT_XFERINFODATA, &w);
     }
+    rc = curl_easy_perform(a->curl);
     if (rc != CURLE_OK) {
-        return err_set(e,
-                       "no server answers at %s: %s; name another with --admin ADDRESS "
-                       "or --spool DIR",
-                       a->where, curl_easy_strerror(rc));
+        return no_answer(a, rc, timeout_ms, e);
     }
     (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &answer->status);
     answer->text = a->text;
@@ -302,8 +382,22 @@ struct streaming {
     struct ask *a;
     bool (*fn)(void *arg, const char *p, size_t n);
     void *arg;
+    uint64_t heard_ns;
     bool enough;
 };
+
+/* The server gives a sign of life every 5 s. Bytes a second are no measure of it. */
+static int on_silence(void *arg, curl_off_t dl, curl_off_t dl_now, curl_off_t ul,
+                      curl_off_t ul_now)
+{
+    const struct streaming *s = arg;
+
+    (void)dl;
+    (void)dl_now;
+    (void)ul;
+    (void)ul_now;
+    return clock_mono_ns() - s->heard_ns > SILENT_S * 1000000000ull;
+}
 
 static size_t on_streamed(char *p, size_t size, size_t n, void *arg)
 {
@@ -315,6 +409,7 @@ static size_t on_streamed(char *p, size_t size, size_t n, void *arg)
         return on_part(p, size, n, s->a);
     }
     s->enough = !s->fn(s->arg, p, n);
+    s->heard_ns = clock_mono_ns(); /* after fn, which may wait for its reader */
     return s->enough ? 0 : n;
 }
 
@@ -322,7 +417,7 @@ enum ask_end ask_stream(struct ask *a, const char *path,
                         bool (*fn)(void *arg, const char *p, size_t n), void *arg,
                         struct err *e)
 {
-    struct streaming s = {a, fn, arg, false};
+    struct streaming s = {a, fn, arg, clock_mono_ns(), false};
     struct ask_answer answer = {0, a->text, 0};
     char url[8192];
     CURLcode rc;
@@ -331,9 +426,9 @@ enum ask_end ask_stream(struct ask *a, const char *path,
     prepare(a, "GET", url);
     (void)curl_easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_streamed);
     (void)curl_easy_setopt(a->curl, CURLOPT_WRITEDATA, &s);
-    /* The server gives a sign of life every 5 s. */
-    (void)curl_easy_setopt(a->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    (void)curl_easy_setopt(a->curl, CURLOPT_LOW_SPEED_TIME, (long)SILENT_S);
+    (void)curl_easy_setopt(a->curl, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(a->curl, CURLOPT_XFERINFOFUNCTION, on_silence);
+    (void)curl_easy_setopt(a->curl, CURLOPT_XFERINFODATA, &s);
     a->n = 0;
     a->text[0] = '\0';
     rc = curl_easy_perform(a->curl);
@@ -347,15 +442,27 @@ enum ask_end ask_stream(struct ask *a, const char *path,
         (void)ask_refused(&answer, e);
         return ASK_REFUSED;
     }
-    (void)err_set(e,
-                  answer.status == 200 ? "the server at %s ended the stream%s%s"
-                                       : "no server answers at %s: %s%s",
-                  a->where,
-                  rc == CURLE_OK         ? ""
-                  : answer.status == 200 ? ": "
-                                         : "",
-                  rc == CURLE_OK ? "" : curl_easy_strerror(rc));
+    if (rc == CURLE_ABORTED_BY_CALLBACK) {
+        (void)err_set(e, "the server at %s gave no sign of life for %d s", a->where,
+                      SILENT_S);
+    } else if (answer.status == 200) {
+        (void)err_set(e, "the server at %s ended the stream%s%s", a->where,
+                      rc == CURLE_OK ? "" : ": ",
+                      rc == CURLE_OK ? "" : curl_easy_strerror(rc));
+    } else if (rc == CURLE_OK) {
+        (void)ask_stranger(a, e);
+    } else {
+        (void)no_answer(a, rc, SILENT_S * 1000L, e);
+    }
     return ASK_ENDED;
+}
+
+bool ask_stranger(const struct ask *a, struct err *e)
+{
+    return err_set(e,
+                   "what answers at %s is no sluice: expected its admin listener; name "
+                   "another address with --admin ADDRESS or --spool DIR",
+                   a->where);
 }
 
 /* The server's own words: JSON with a detail, or a line. */

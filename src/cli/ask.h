@@ -62,5 +62,10 @@ enum ask_end ask_stream(struct ask *a, const char *path,
 /* Puts what is wrong with an answer of 400 or more into *e; returns false. */
 bool ask_refused(const struct ask_answer *answer, struct err *e);
 
+/* Puts into *e that no sluice gives such an answer; returns false. */
+bool ask_stranger(const struct ask *a, struct err *e);
+
 /* "127.0.0.1:9100 (noted in data/spool)": where it asks, and how it knows. */
 const char *ask_where(const struct ask *a);
+/* Tells people which server has obeyed, unless an argument has named it. */
+void ask_tell_where(const struct ask *a);

@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/policies.h"
+#include "cli/show.h"
 #include "policy/load/load.h"
 #include "server/admin/problems.h"
 #include "server/settings.h"
@@ -28,10 +28,8 @@ struct checking {
 static void print_json(const cJSON *list)
 {
     char *json = cJSON_PrintUnformatted(list);
-    char *text = text_new(TEXT_PLAIN, str_of(json)); /* a policy may hold any bytes */
 
-    (void)puts(text);
-    free(text);
+    show_words(stdout, json); /* a policy may hold any bytes */
     cJSON_free(json);
 }
 
@@ -48,11 +46,8 @@ static void add_json(cJSON *list, const struct policy_report *report)
 static void print_text(const char *path, const struct policy_report *report,
                        const struct policy *p)
 {
-    if (report->text != NULL) {
-        char *text = text_new(TEXT_PLAIN, str_of(report->text));
-
-        (void)fputs(text, p == NULL ? stderr : stdout);
-        free(text);
+    if (report->text != NULL && report->text[0] != '\0') {
+        show_words(p == NULL ? stderr : stdout, report->text);
     }
     if (p != NULL) {
         const struct plan *plan = policy_plan(p);

@@ -27,13 +27,14 @@
 #include "cli/commands.h"
 #include "cli/redeliver.h"
 #include "cli/resend.h"
+#include "cli/show.h"
 #include "delivery/letters.h"
 
 enum { KINDS_MAX = 256 };
 
 static int fail(const struct err *e)
 {
-    (void)fprintf(stderr, "sluice: %s\n", e->text);
+    show_error(e->text);
     return 1;
 }
 

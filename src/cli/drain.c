@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/facts.h"
+#include "cli/show.h"
 #include "cli/sight.h"
 #include "server/supervisor.h"
 
@@ -51,12 +53,14 @@ static void look_at(const struct sight *s, struct rest *x)
     cJSON_Delete(facts);
 }
 
-static bool order(struct ask *a, const char *path, struct err *e)
+static bool order(struct ask *a, bool undo, struct err *e)
 {
     struct ask_answer answer;
 
-    return ask_send(a, "POST", path, ORDER_MS, &answer, e) &&
-           (answer.status == 200 || ask_refused(&answer, e));
+    return ask_send(a, "POST", undo ? "/drain?off" : "/drain", ORDER_MS, &answer, e) &&
+           (answer.status == 200 || ask_refused(&answer, e)) &&
+           (strcmp(answer.text, undo ? "returns\n" : "rests\n") == 0 ||
+            ask_stranger(a, e));
 }
 
 /* Until nothing is left, or the time is over. */
@@ -69,7 +73,7 @@ static int wait_for(struct ask *a, int64_t ms, struct sight *s)
 
     for (unsigned n = 0;; n++) {
         if (!sight_look(s, a, &e)) {
-            (void)fprintf(stderr, "sluice: %s\n", e.text);
+            show_error(e.text);
             return EXIT_SETUP;
         }
         look_at(s, &x);
@@ -100,14 +104,18 @@ static int drain(const struct ask_options *o, bool undo, int64_t ms)
     struct ask *a = ask_open(o, &e);
     int code = a == NULL ? EXIT_SETUP : EXIT_OK;
 
-    if (a == NULL || !order(a, undo ? "/drain?off" : "/drain", &e)) {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+    if (a == NULL || !order(a, undo, &e)) {
+        show_error(e.text);
         code = EXIT_SETUP;
-    } else if (undo) {
+        goto out;
+    }
+    ask_tell_where(a);
+    if (undo) {
         (void)puts("the server takes events again: its health is 200");
     } else {
         code = wait_for(a, ms, &s);
     }
+out:
     sight_free(&s);
     ask_close(a);
     return code;

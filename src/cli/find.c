@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/fates.h"
 #include "cli/moment.h"
+#include "cli/show.h"
 #include "cli/sightings.h"
 #include "cli/spool_folder.h"
 #include "server/supervisor.h"
@@ -372,7 +373,7 @@ int cli_find(int argc, char **argv)
                : unsure(&f.seen) ? EXIT_SETUP
                                  : FIND_NOT_FOUND;
     } else {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        show_error(e.text);
     }
     fates_free(&f.fates);
     sightings_free(&f.seen);

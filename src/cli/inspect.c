@@ -10,6 +10,7 @@
 #include "base/write.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "server/supervisor.h"
 #include "spool/inspect.h"
 #include "spool/spool.h"
@@ -147,7 +148,7 @@ int cli_inspect(int argc, char **argv)
         }
     }
     if (!spool_visit(argv[argc - 1], &v, &e)) {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        show_error(e.text);
         return 1;
     }
     return report(&n, verify);

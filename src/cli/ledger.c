@@ -20,6 +20,7 @@
 #include "cli/ledger_show.h"
 #include "cli/ledger_topic.h"
 #include "cli/question.h"
+#include "cli/show.h"
 #include "cli/spool_folder.h"
 #include "cli/table_check.h"
 #include "server/supervisor.h"
@@ -353,7 +354,7 @@ int cli_ledger(int argc, char **argv)
             print_json(&g);
         }
     } else {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        show_error(e.text);
     }
     ledger_topic_close(&g.topic);
     cJSON_Delete(g.streams);

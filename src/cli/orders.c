@@ -20,30 +20,6 @@
 /* A load may build large tables first. */
 enum { LOAD_MS = 600000, QUICK_MS = 30000, UNASKED = EXIT_SETUP };
 
-static int fail(int code, const struct err *e)
-{
-    (void)fprintf(stderr, "sluice: %s\n", e->text);
-    return code;
-}
-
-/* Reasons may be a client's or another server's words: a terminal gets none that it
- * obeys. */
-static void put_plain(FILE *to, const char *text)
-{
-    char *plain = text_new(TEXT_PLAIN, str_of(text));
-    size_t n = strlen(plain);
-    unsigned char last = 0;
-
-    if (isatty(fileno(to)) == 1) {
-        show_tame(plain, plain, n, &last);
-    }
-    (void)fputs(plain, to);
-    if (n > 0 && plain[n - 1] != '\n') {
-        (void)fputc('\n', to);
-    }
-    free(plain);
-}
-
 static const char *text_of(const cJSON *o, const char *name)
 {
     const cJSON *x = cJSON_GetObjectItem(o, name);
@@ -70,20 +46,26 @@ static void show_retiring(const cJSON *list)
                        text_of(x, "name"), number_of(x, "left_events"),
                        number_of(x, "left_bytes"),
                        text_of(x, "why")[0] == '\0' ? "" : ": ", text_of(x, "why"));
-        put_plain(stdout, line);
+        show_words(stdout, line);
     }
 }
 
-/* "live: generation 3 …"; what the loader found goes where its tone belongs. */
+/* "live: generation 3 …"; what the loader found goes where its tone belongs. -1: it is no
+ * answer to a load. */
 static int show_load(const struct ask_answer *a, bool json)
 {
     cJSON *o = cJSON_ParseWithLength(a->text, a->n);
     char status[64];
     bool ok = a->status == 200;
 
+    if (text_of(o, "status")[0] == '\0' ||
+        !cJSON_IsNumber(cJSON_GetObjectItem(o, "generation"))) {
+        cJSON_Delete(o);
+        return -1;
+    }
     (void)text_z(TEXT_LINE, str_of(text_of(o, "status")), status, sizeof status);
     if (json) {
-        put_plain(stdout, a->text);
+        show_words(stdout, a->text);
     } else {
         (void)printf("%s: generation %.0f %s", status, number_of(o, "generation"),
                      ok ? "is live" : "stays live");
@@ -92,7 +74,9 @@ static int show_load(const struct ask_answer *a, bool json)
         }
         (void)puts("");
         (void)fflush(stdout); /* in one order where both go to one place */
-        put_plain(ok ? stdout : stderr, text_of(o, "report"));
+        if (text_of(o, "report")[0] != '\0') {
+            show_words(ok ? stdout : stderr, text_of(o, "report"));
+        }
         show_retiring(cJSON_GetObjectItem(o, "retiring"));
     }
     cJSON_Delete(o);
@@ -124,7 +108,8 @@ static bool read_arguments(struct order *w, int argc, char **argv, int operands)
     return argc - optind == operands;
 }
 
-/* The server's answer is shown by show, unless it is an error that is none of a load. */
+/* The server's answer is shown by show, unless it is an error that is none of a load; show
+ * returns the exit code, or -1 for an answer that no sluice gives. */
 static int order(const struct order *w, const char *path, long timeout_ms,
                  int (*show)(const struct ask_answer *a, bool json))
 {
@@ -134,12 +119,20 @@ static int order(const struct order *w, const char *path, long timeout_ms,
     int code = UNASKED;
 
     if (a == NULL || !ask_send(a, "POST", path, timeout_ms, &answer, &e)) {
-        (void)fail(code, &e);
+        show_error(e.text);
     } else if (answer.status >= 400 && strstr(answer.text, "\"problems\"") == NULL) {
         (void)ask_refused(&answer, &e);
-        code = fail(EXIT_POLICY, &e);
+        show_error(e.text);
+        code = EXIT_POLICY;
     } else {
         code = show(&answer, w->json);
+        if (code < 0) {
+            (void)ask_stranger(a, &e);
+            show_error(e.text);
+            code = UNASKED;
+        } else {
+            ask_tell_where(a);
+        }
     }
     ask_close(a);
     return code;
@@ -171,7 +164,10 @@ int cli_promote(int argc, char **argv)
 static int show_text(const struct ask_answer *a, bool json)
 {
     (void)json;
-    put_plain(stdout, a->text);
+    if (strncmp(a->text, "level=", 6) != 0) {
+        return -1;
+    }
+    show_words(stdout, a->text);
     return EXIT_OK;
 }
 

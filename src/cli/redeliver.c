@@ -8,7 +8,9 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "cli/ask.h"
+#include "cli/show.h"
 #include "server/supervisor.h"
 
 /* IDLE: as long as nothing changes, one waits at most so long. */
@@ -38,7 +40,7 @@ static void text(const cJSON *o, const char *name, char *out, size_t n)
 {
     const cJSON *x = cJSON_GetObjectItem(o, name);
 
-    (void)snprintf(out, n, "%s", cJSON_IsString(x) ? x->valuestring : "");
+    (void)text_z(TEXT_LINE, str_of(cJSON_IsString(x) ? x->valuestring : ""), out, n);
 }
 
 static bool take(struct asking *a, const struct ask_answer *answer, struct counts *c,
@@ -58,8 +60,7 @@ static bool take(struct asking *a, const struct ask_answer *answer, struct count
     cJSON_Delete(o);
     if (c->status[0] == '\0') {
         a->code = EXIT_SETUP;
-        return err_set(e, "the answer of %s is not one of sluice; check --admin",
-                       ask_where(a->at));
+        return ask_stranger(a->at, e);
     }
     return true;
 }
@@ -125,7 +126,7 @@ static bool report(const struct counts *c, bool dry)
         (void)printf("the replay continues without this command%s%s\n",
                      c->why[0] == '\0' ? "" : ": ", c->why);
     } else if (strcmp(c->status, "failed") == 0) {
-        (void)fprintf(stderr, "sluice: %s\n", c->why);
+        show_error(c->why);
     }
     if (strcmp(c->status, "stopped") == 0) {
         (void)printf("the replay stopped; the next replay continues there\n");
@@ -147,7 +148,7 @@ static int finish(struct asking *a, bool ok, bool fine, const struct err *e)
 {
     ask_close(a->at);
     if (!ok) {
-        (void)fprintf(stderr, "sluice: %s\n", e->text);
+        show_error(e->text);
         return a->code;
     }
     return fine ? EXIT_OK : EXIT_POLICY;

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "policy/load/load.h"
 #include "server/supervisor.h"
 
@@ -27,7 +28,7 @@ int cli_reference(int argc, char **argv)
     }
     text = policy_reference(form + 2, &e);
     if (text == NULL) {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        show_error(e.text);
         return EXIT_POLICY;
     }
     (void)fputs(text, stdout);

@@ -23,6 +23,7 @@
 #include "cli/compare.h"
 #include "cli/difference.h"
 #include "cli/refused_lines.h"
+#include "cli/show.h"
 #include "cli/stored.h"
 #include "cli/when.h"
 #include "plan/moment.h"
@@ -413,7 +414,7 @@ int cli_replay(int argc, char **argv)
         code = changes_changed(r->changes) > 0 ? REPLAY_CHANGED : REPLAY_SAME;
         code = is_whole(r->input, unread) ? code : REPLAY_FAILED;
     } else {
-        (void)fprintf(stderr, "sluice: %s\n", r->e.text);
+        show_error(r->e.text);
     }
     compare_free(r->fresh.comparison);
     compare_free(r->old.comparison);

@@ -13,6 +13,7 @@
 #include "base/folder.h"
 #include "base/mem.h"
 #include "cli/replayed.h"
+#include "cli/show.h"
 #include "delivery/letters.h"
 
 /* An answer lists at most so many refused events: all of a batch then. */
@@ -277,7 +278,7 @@ static CURL *client(struct resend *r, const char *url)
 
 static void say(const struct err *e)
 {
-    (void)fprintf(stderr, "sluice: %s\n", e->text);
+    show_error(e->text);
 }
 
 int resend(const char *path, const char *url)

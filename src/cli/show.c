@@ -6,14 +6,16 @@
 #include <unistd.h>
 
 #include "base/attr.h"
+#include "base/text.h"
 
-static const char *scaled(char out[SHOW_BYTES], double n, const char *const units[5])
+static const char *scaled(char out[SHOW_BYTES], double n, double step,
+                          const char *const units[5])
 {
     size_t i = 0;
 
-    /* What would round up to 1000 is 1 of the next. */
-    while (n >= 999.5 && i < 4) {
-        n /= 1000;
+    /* What would round up to a step is 1 of the next. */
+    while (n >= step - .5 && i < 4) {
+        n /= step;
         i++;
     }
     (void)snprintf(out, SHOW_BYTES, i > 0 && n < 99.95 ? "%.1f%s" : "%.0f%s", n,
@@ -25,7 +27,7 @@ const char *show_count(char out[SHOW_BYTES], double n)
 {
     static const char *const units[5] = {"", " k", " M", " G", " T"};
 
-    return scaled(out, n, units);
+    return scaled(out, n, 1000, units);
 }
 
 const char *show_rate(char out[SHOW_BYTES], double n)
@@ -39,9 +41,9 @@ const char *show_rate(char out[SHOW_BYTES], double n)
 
 const char *show_bytes(char out[SHOW_BYTES], double n)
 {
-    static const char *const units[5] = {" B", " kB", " MB", " GB", " TB"};
+    static const char *const units[5] = {" B", " KiB", " MiB", " GiB", " TiB"};
 
-    return scaled(out, n, units);
+    return scaled(out, n, 1024, units);
 }
 
 const char *show_seconds(char out[SHOW_BYTES], double s)
@@ -76,6 +78,25 @@ const char *show_seconds(char out[SHOW_BYTES], double s)
     return out;
 }
 
+size_t show_fit(const char *text, size_t columns)
+{
+    size_t n = 0, used = 0;
+
+    while (text[n] != '\0') {
+        size_t next = n + 1;
+
+        while (((unsigned char)text[next] & 0xC0) == 0x80) {
+            next++;
+        }
+        used += next - n >= 3 ? 2 : 1;
+        if (used > columns) {
+            break;
+        }
+        n = next;
+    }
+    return n;
+}
+
 void show_tame(char *out, const char *p, size_t n, unsigned char *last)
 {
     for (size_t i = 0; i < n; i++) {
@@ -90,6 +111,28 @@ void show_tame(char *out, const char *p, size_t n, unsigned char *last)
         }
         *last = c;
     }
+}
+
+void show_words(FILE *to, const char *text)
+{
+    char *plain = text_new(TEXT_PLAIN, str_of(text));
+    size_t n = strlen(plain);
+    unsigned char last = 0;
+
+    if (isatty(fileno(to)) == 1) {
+        show_tame(plain, plain, n, &last);
+    }
+    (void)fputs(plain, to);
+    if (n == 0 || plain[n - 1] != '\n') {
+        (void)fputc('\n', to);
+    }
+    free(plain);
+}
+
+void show_error(const char *text)
+{
+    (void)fputs("sluice: ", stderr);
+    show_words(stderr, text);
 }
 
 bool show_colours(int fd)

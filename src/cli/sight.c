@@ -22,6 +22,7 @@ bool sight_look(struct sight *s, struct ask *a, struct err *e)
 {
     struct ask_answer answer;
     cJSON *status;
+    double pid;
 
     if (!get(s, a, "/status", &answer, e)) {
         return false;
@@ -29,7 +30,7 @@ bool sight_look(struct sight *s, struct ask *a, struct err *e)
     status = cJSON_ParseWithLength(answer.text, answer.n);
     if (cJSON_GetObjectItem(status, "sinks") == NULL) {
         cJSON_Delete(status);
-        return err_set(e, "what answers at %s is no sluice", ask_where(a));
+        return ask_stranger(a, e);
     }
     if (!get(s, a, "/metrics", &answer, e)) {
         cJSON_Delete(status);
@@ -42,6 +43,12 @@ bool sight_look(struct sight *s, struct ask *a, struct err *e)
     s->before_ns = s->now_ns;
     s->now_ns = clock_mono_ns();
     series_read(&s->now, answer.text);
+    pid = facts_number(status, "pid");
+    if (pid != s->pid && s->before_ns != 0) {
+        series_free(&s->before); /* another process counts from 0 */
+        s->before_ns = 0;
+    }
+    s->pid = pid;
     return true;
 }
 

@@ -19,6 +19,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "delivery/delivery.h"
 #include "journal/journal.h"
 #include "server/admin/note.h"
@@ -28,7 +29,7 @@
 
 static int fail(const struct err *e)
 {
-    (void)fprintf(stderr, "sluice: %s\n", e->text);
+    show_error(e->text);
     return 1;
 }
 
@@ -50,8 +51,11 @@ static int ask(const struct ask_options *o, const char *name)
     } else if (answer.status != 200) {
         (void)ask_refused(&answer, &e);
         code = fail(&e);
+    } else if (strncmp(answer.text, "dropped ", 8) != 0) {
+        (void)ask_stranger(a, &e);
+        (void)fail(&e);
     } else {
-        (void)fputs(answer.text, stdout);
+        show_words(stdout, answer.text);
         code = EXIT_OK;
     }
     ask_close(a);

@@ -24,10 +24,8 @@ enum { DURING_MS = 1000, DURING_MAX_MS = 3600000 };
 static void print_json(const cJSON *facts)
 {
     char *json = cJSON_Print(facts);
-    char *text = text_new(TEXT_PLAIN, str_of(json));
 
-    (void)puts(text);
-    free(text);
+    show_words(stdout, json);
     cJSON_free(json);
 }
 
@@ -74,7 +72,7 @@ int status_show(const struct ask_options *o, int64_t ms, bool json)
         code = facts_true(facts, "ok") ? EXIT_OK : 1;
         cJSON_Delete(facts);
     } else {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        show_error(e.text);
     }
     sight_free(&s);
     ask_close(a);

@@ -9,21 +9,24 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/show.h"
 #include "server/supervisor.h"
 
-enum { QUERY_MAX = 4096 };
+enum { QUERY_MAX = 4096, LINE_MOST = 4 << 20 };
 
 struct tap {
     struct ask_options ask;
     char query[QUERY_MAX];
     size_t n;
     uint64_t count, seen; /* count 0: no end */
-    bool mid_line, dropped, terminal;
+    bool terminal;
     unsigned char last; /* byte of the terminal's text */
+    char *line;         /* that has not come whole yet */
+    size_t n_line, room;
 };
 
 /* ---- the arguments ---- */
@@ -137,7 +140,22 @@ static bool put(struct tap *t, const char *p, size_t n)
     return true;
 }
 
-/* Writes what came up to the end of its line; false: that was enough. */
+/* A whole line, with its end; false: that was enough, or the output takes no more. */
+static bool on_line(struct tap *t, const char *p, size_t n)
+{
+    static const char event[] = "{\"time\":"; /* and not {"dropped":N} */
+
+    if (n <= 1) {
+        return true; /* a sign of life */
+    }
+    if (!put(t, p, n)) {
+        return false;
+    }
+    t->seen += n >= sizeof event && memcmp(p, event, sizeof event - 1) == 0;
+    return t->count == 0 || t->seen < t->count;
+}
+
+/* Only whole lines are written: a stream that ends may end inside one. */
 static bool on_bytes(void *arg, const char *p, size_t n)
 {
     struct tap *t = arg;
@@ -146,16 +164,20 @@ static bool on_bytes(void *arg, const char *p, size_t n)
         const char *end = memchr(p, '\n', n);
         size_t k = end == NULL ? n : (size_t)(end - p) + 1;
 
-        if (t->mid_line || k > 1 || *p != '\n') { /* an empty line is a sign of life */
-            t->dropped = t->mid_line ? t->dropped : k > 3 && memcmp(p, "{\"d", 3) == 0;
-            if (!put(t, p, k)) {
+        if (t->n_line + k > t->room) {
+            t->room = 2 * (t->n_line + k);
+            t->line = mem_realloc(t->line, t->room);
+        }
+        memcpy(t->line + t->n_line, p, k);
+        t->n_line += k;
+        if (t->n_line > LINE_MOST) {
+            return false; /* no sluice writes that */
+        }
+        if (end != NULL) {
+            if (!on_line(t, t->line, t->n_line)) {
                 return false;
             }
-            t->seen += end != NULL && !t->dropped;
-        }
-        t->mid_line = end == NULL;
-        if (t->count > 0 && t->seen == t->count) {
-            return false;
+            t->n_line = 0;
         }
         p += k;
         n -= k;
@@ -172,7 +194,7 @@ static int watch(struct tap *t)
 
     (void)snprintf(path, sizeof path, "/tap%s", t->query);
     if (a == NULL) {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        show_error(e.text);
         return code;
     }
     switch (ask_stream(a, path, on_bytes, t, &e)) {
@@ -181,13 +203,14 @@ static int watch(struct tap *t)
         break;
     case ASK_REFUSED:
         code = EXIT_POLICY;
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        show_error(e.text);
         break;
     case ASK_ENDED:
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        show_error(e.text);
         break;
     }
     ask_close(a);
+    free(t->line);
     return code;
 }
 

@@ -24,6 +24,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/policies.h"
+#include "cli/show.h"
 #include "policy/load/embed.h"
 #include "server/supervisor.h"
 
@@ -284,7 +285,7 @@ int cli_test(int argc, char **argv)
     n_options = n < argc ? argc - n - 1 : 0;
     code = prepare(&r, argv, n, &e);
     if (code != EXIT_OK) {
-        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        show_error(e.text);
     } else {
         code = run_busted(&r, argv + n + 1, n_options);
         code = code == 0 && r.bad ? EXIT_POLICY : code;

@@ -13,9 +13,11 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "server/supervisor.h"
 
 /* A policy with large tables loads for two minutes at most, and a drain has its time. */
@@ -35,7 +37,7 @@ struct server_state {
 
 static int fail(int code, const struct err *e)
 {
-    (void)fprintf(stderr, "sluice: %s\n", e->text);
+    show_error(e->text);
     return code;
 }
 
@@ -43,7 +45,7 @@ static void text_of(const cJSON *o, const char *name, char *out, size_t n)
 {
     const cJSON *x = cJSON_GetObjectItem(o, name);
 
-    (void)snprintf(out, n, "%s", cJSON_IsString(x) ? x->valuestring : "");
+    (void)text_z(TEXT_LINE, str_of(cJSON_IsString(x) ? x->valuestring : ""), out, n);
 }
 
 static bool look(struct ask *at, struct server_state *x, struct err *e)
@@ -72,8 +74,7 @@ static bool look(struct ask *at, struct server_state *x, struct err *e)
         text_of(upgrade, "why", x->why, sizeof x->why);
     }
     cJSON_Delete(o);
-    return ok || err_set(e, "the answer of %s is not one of sluice; check --admin",
-                         ask_where(at));
+    return ok || ask_stranger(at, e);
 }
 
 static void show(const struct server_state *x, const char *what)

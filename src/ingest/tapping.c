@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -133,17 +134,43 @@ static struct str text_of(struct ingest *in, struct tap *t, const struct event *
     return (struct str){out, edit_splice(&in->batch, ev, out)};
 }
 
-/* Whether a field has the value: JSON as it stands, or the characters of a text. */
+/* 1.0, 1e0 and 1 are the same number. Two integers are compared as they stand, because a
+ * double does not tell large ones apart. */
+static bool same_number(struct str number, struct str value)
+{
+    static const char digits[] = "-0123456789";
+    char a[64], b[64], *end;
+    double x, y;
+
+    if (number.n >= sizeof a || value.n >= sizeof b || value.n == 0 ||
+        value.p[value.n - 1] <= ' ') {
+        return false;
+    }
+    memcpy(a, number.p, number.n);
+    memcpy(b, value.p, value.n);
+    a[number.n] = b[value.n] = '\0';
+    if (strchr(digits, b[0]) == NULL ||
+        (strspn(a, digits) == number.n && strspn(b, digits) == value.n)) {
+        return false;
+    }
+    x = strtod(a, NULL);
+    y = strtod(b, &end);
+    return *end == '\0' && x == y;
+}
+
+/* Whether a field has the value: JSON as it stands, a number of that size, or the
+ * characters of a text, of which each may be escaped. */
 static bool has_value(const struct tap_filter *f, struct str object)
 {
-    char plain[TAP_NAME_MAX];
+    char plain[6 * TAP_NAME_MAX];
     struct str value = str_of(f->value);
     struct member m;
 
     if (object.n < 2 || object.p[0] != '{' || !walk_find(object, str_of(f->path), &m)) {
         return false;
     }
-    if (str_eq(m.value, value)) {
+    if (str_eq(m.value, value) ||
+        (m.kind == SLOT_NUMBER && same_number(m.value, value))) {
         return true;
     }
     if ((m.kind != SLOT_STRING && m.kind != SLOT_ESCAPED) || m.value.n < 2 ||

@@ -25,7 +25,10 @@ static void numbers_are_rounded_for_people(void **state)
     assert_string_equal(show_count(out, 5e15), "5000 T");
     assert_string_equal(show_rate(out, .44), "0.4");
     assert_string_equal(show_rate(out, 61.2), "61");
-    assert_string_equal(show_bytes(out, 312e6), "312 MB");
+    assert_string_equal(show_bytes(out, 312 * 1048576.), "312 MiB");
+    assert_string_equal(show_bytes(out, 1023), "1023 B");
+    assert_string_equal(show_bytes(out, 1023.6), "1.0 KiB");
+    assert_string_equal(show_bytes(out, 1.5 * 1073741824), "1.5 GiB");
     assert_string_equal(show_seconds(out, .82), "820 ms");
     assert_string_equal(show_seconds(out, 12), "12 s");
     assert_string_equal(show_seconds(out, 725), "12 min");
@@ -52,6 +55,19 @@ static void a_terminal_gets_no_commands_of_strangers(void **state)
     assert_memory_equal(out, last_of_parts, sizeof text - 1);
 }
 
+static void a_line_is_cut_between_characters(void **state)
+{
+    (void)state;
+    assert_int_equal(show_fit("abc", 5), 3);
+    assert_int_equal(show_fit("abc", 2), 2);
+    assert_int_equal(show_fit("abc", 0), 0);
+    assert_int_equal(show_fit("\xC3\xA4\xC3\xB6", 1), 2);
+    /* Two columns each. */
+    assert_int_equal(show_fit("a\xE6\xBC\xA2\xE6\xBC\xA2", 4), 4);
+    assert_int_equal(show_fit("a\xE6\xBC\xA2\xE6\xBC\xA2", 5), 7);
+    assert_int_equal(show_fit("\xF0\x9F\x98\x80", 1), 0);
+}
+
 static void colours_are_for_terminals_alone(void **state)
 {
     int ends[2];
@@ -69,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_rounded_for_people),
         cmocka_unit_test(a_terminal_gets_no_commands_of_strangers),
+        cmocka_unit_test(a_line_is_cut_between_characters),
         cmocka_unit_test(colours_are_for_terminals_alone),
     };
 
