@@ -32,6 +32,9 @@ static const struct {
     {"hook_raised", "the log has file, line and reason (event=policy status=raised)"},
     {"refuses", "sluice tap --refused shows events and reasons; the access log "
                 "(always = \"refused\") names the clients"},
+    {"refused",
+     "sluice tap --refused shows events and reasons; the access log (always = "
+     "\"refused\") names the clients"},
     {"load_refused", "mend the file until sluice check accepts it, then sluice reload"},
     {"canary_worse", "sluice rollback ends it, sluice promote makes it live"},
     {"canary_rolled_back",
@@ -40,6 +43,25 @@ static const struct {
     {"certificate", "renew the certificate's files: sluice sees it by itself"},
     {"descriptors",
      "raise LimitNOFILE and restart, or lower max_connections and reload"},
+    {"sync_fails", "look for errors of the disk (dmesg, smartctl); the log has "
+                   "event=segment"},
+    {"connections_refused",
+     "raise max_connections or LimitNOFILE, or find who opens so "
+     "many (ss -tn)"},
+    {"connections_evicted", "find the clients that do not read their answers (ss -tn: "
+                            "Send-Q)"},
+    {"hook_stopped",
+     "the log names route and line (event=policy status=raised, \"ran too long\")"},
+    {"policy_dead", "sluice dead list"},
+    {"records_lost", "raise rate or max_record of on_refused, or give its stream room"},
+    {"dedup_forgets", "raise max_keys of dedup, or shorten its window"},
+    {"limit_forgets", "raise max_keys of the limit"},
+    {"function_fails", "the log has file, line and reason (event=sink)"},
+    {"kafka_resends", "look at the brokers' logs; sluice ledger --kafka finds copies"},
+    {"certificate_not_renewed",
+     "mend the files: the log has the reason (event=certificate status=failed)"},
+    {"access_log_drops", "look at the disk of the access log; sample less"},
+    {"breaker", "mend that endpoint; sluice tries it again by itself"},
     {"upgrade_failed", "mend the reason, then sluice upgrade"},
 };
 

@@ -11,6 +11,8 @@
 
 /* As in docker/prometheus/rules.yml: whoever is called by an alert finds it here. */
 enum { SPOOL_FULL_PERCENT = 80, DISK_FULL_PERCENT = 90, CERTIFICATE_DAYS = 14 };
+/* As ingest/health.c: a load balancer sends nobody any more. */
+enum { UNREADY_PERCENT = 90 };
 #define FEW_DESCRIPTORS .75
 
 /* A canary is worse from here on, while it runs. */
@@ -19,6 +21,53 @@ enum { CANARY_REQUESTS = 20 };
 #define WORSE_MS 5.
 
 /* ---- the spool, its disk, what is lost ---- */
+
+/* The fullest stream; NULL: the server does not say. Clients see that the room in its
+ * segments ends, the alert SluiceSpoolFills what the segments take on the disk: whichever is
+ * more. */
+static const cJSON *fullest_of(const struct findings *m, double *percent)
+{
+    const cJSON *x, *most = NULL;
+
+    *percent = 0;
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(m->status, "streams"))
+    {
+        double max = facts_number(x, "max_bytes");
+        double bytes = max > 0 ? 100 * facts_number(x, "bytes") / max : 0;
+        double used = facts_number(x, "used_percent");
+        double share = used > bytes ? used : bytes;
+
+        if (share > *percent) {
+            *percent = share;
+            most = x;
+        }
+    }
+    return most;
+}
+
+/* used: of the fullest stream, for older servers that do not say it of each. */
+static void judge_room(struct findings *m, double used)
+{
+    double percent;
+    const cJSON *stream = fullest_of(m, &percent);
+    char bytes[SHOW_BYTES], max[SHOW_BYTES];
+
+    if (stream != NULL && percent >= SPOOL_FULL_PERCENT) {
+        (void)findings_tell(
+            m->problems, "spool_full", facts_text(stream, "name"),
+            "stream %s is %.0f %% full, %s of its max_bytes %s are on the disk; %s",
+            facts_text(stream, "name"), percent,
+            show_bytes(bytes, facts_number(stream, "bytes")),
+            show_bytes(max, facts_number(stream, "max_bytes")),
+            used >= UNREADY_PERCENT
+                ? "/readyz answers 503, and so does a request that has no room"
+                : "when it is full, its clients get 503");
+    } else if (used >= SPOOL_FULL_PERCENT) {
+        (void)findings_tell(
+            m->problems, "spool_full", "spool",
+            "the spool is %.0f %% full; when it is full, clients get 503", used);
+    }
+}
 
 void condition_spool(struct findings *m)
 {
@@ -42,13 +91,11 @@ void condition_spool(struct findings *m)
                  findings_total(m, "sluice_spool_damaged_events_total", NULL));
     findings_put(lost, "damaged_blocks",
                  findings_total(m, "sluice_spool_damaged_blocks_total", NULL));
-    if (!facts_true(from, "writable")) {
+    if (cJSON_IsFalse(cJSON_GetObjectItem(from, "writable"))) {
         (void)findings_tell(m->problems, "spool_fails", "spool",
                             "the spool can't be written: clients get 503");
-    } else if (used >= SPOOL_FULL_PERCENT) {
-        (void)findings_tell(
-            m->problems, "spool_full", "spool",
-            "the spool is %.0f %% full; when it is full, clients get 503", used);
+    } else {
+        judge_room(m, used);
     }
     if (100 * (1 - free_share) >= DISK_FULL_PERCENT) {
         (void)findings_tell(m->problems, "disk_full", "disk",
@@ -184,7 +231,7 @@ static void judge_certificates(struct findings *m)
 {
     for (size_t i = 0; i < m->now->n; i++) {
         const struct series *x = &m->now->list[i];
-        char listener[128];
+        char listener[128], left[SHOW_BYTES];
         double days = x->value / 86400;
 
         if (strcmp(x->name, "sluice_tls_certificate_expiry_seconds") != 0 ||
@@ -193,9 +240,10 @@ static void judge_certificates(struct findings *m)
         }
         (void)series_label(x, "listener", listener, sizeof listener);
         (void)findings_tell(m->problems, "certificate", listener,
-                            days > 0 ? "the certificate of %s expires in %.1f days"
-                                     : "the certificate of %s expired %.1f days ago",
-                            listener, days > 0 ? days : -days);
+                            days > 0 ? "the certificate of %s expires in %s"
+                                     : "the certificate of %s has expired: clients "
+                                       "refuse it",
+                            listener, show_seconds(left, x->value));
     }
 }
 

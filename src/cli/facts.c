@@ -6,16 +6,14 @@
 
 #include "base/attr.h"
 #include "cli/condition.h"
+#include "cli/counted.h"
 #include "cli/findings.h"
+#include "cli/refused_facts.h"
 #include "cli/series.h"
 #include "cli/show.h"
 
-/* A sink is late from here on, and a code refuses much: with 4 %, so that one of 5 %
- * shows in each look. */
+/* A sink is late from here on, and from when its batches may wait for more events. */
 #define LATE_S 60.
-#define MUCH .04
-
-enum { REFUSALS_MAX = 200 };
 
 double facts_number(const cJSON *o, const char *name)
 {
@@ -67,7 +65,10 @@ static void clients(struct findings *m)
     put_ms(o, m, "p50_ms", .5);
     put_ms(o, m, "p99_ms", .99);
     put_ms(o, m, "p999_ms", .999);
-    findings_put(o, "connections", findings_total(m, "sluice_connections_open", NULL));
+    /* The gauge counts those of the admin listener, too. */
+    findings_put(o, "connections",
+                 findings_total(m, "sluice_connections_open", NULL) -
+                     facts_number(m->status, "admin_connections"));
     by = cJSON_AddObjectToObject(o, "statuses_per_second");
     for (size_t i = 0; i < m->now->n; i++) {
         char status[16];
@@ -82,10 +83,16 @@ static void clients(struct findings *m)
     }
 }
 
+static double value_of(const struct findings *m, const struct series *x)
+{
+    (void)m;
+    return x->value;
+}
+
 /* ", most by on_event of POST /e"; "": no hook is named. */
 static const char *worst_hook(const struct findings *m,
-                              double (*of)(const struct findings *m, const char *name,
-                                           const char *pair),
+                              double (*of)(const struct findings *m,
+                                           const struct series *x),
                               char out[400])
 {
     double most = 0;
@@ -95,11 +102,10 @@ static const char *worst_hook(const struct findings *m,
         const struct series *x = &m->now->list[i];
         char route[256], hook[64];
 
-        if (strcmp(x->name, "sluice_policy_errors_total") != 0 ||
-            of(m, x->name, x->labels) <= most) {
+        if (strcmp(x->name, "sluice_policy_errors_total") != 0 || of(m, x) <= most) {
             continue;
         }
-        most = of(m, x->name, x->labels);
+        most = of(m, x);
         (void)series_label(x, "route", route, sizeof route);
         (void)series_label(x, "hook", hook, sizeof hook);
         if (hook[0] != '\0') {
@@ -141,92 +147,12 @@ static void events(struct findings *m)
                             "since the start%s",
                             raised,
                             findings_total(m, "sluice_policy_errors_total", NULL),
-                            worst_hook(m, findings_during, hook));
+                            worst_hook(m, findings_grown, hook));
     } else if (findings_total(m, "sluice_policy_errors_total", NULL) > 0) {
         (void)findings_tell(m->notes, "hook_raised", "policy",
                             "hooks have raised an error %.0f times since the start%s",
                             findings_total(m, "sluice_policy_errors_total", NULL),
-                            worst_hook(m, findings_total, hook));
-    }
-}
-
-static void refusal(struct findings *m, cJSON *list, const struct series *x)
-{
-    cJSON *o = cJSON_CreateObject();
-    double now = findings_during(m, x->name, x->labels);
-    char route[256], code[128], status[16];
-
-    (void)series_label(x, "route", route, sizeof route);
-    (void)series_label(x, "code", code, sizeof code);
-    (void)series_label(x, "status", status, sizeof status);
-    (void)cJSON_AddStringToObject(o, "route", route);
-    (void)cJSON_AddStringToObject(o, "code", code);
-    (void)cJSON_AddStringToObject(o, "status", status);
-    findings_put(o, "per_second", m->seconds > 0 ? now / m->seconds : 0);
-    findings_put(o, "since_start", x->value);
-    (void)cJSON_AddItemToArray(list, o);
-}
-
-/* "; refusals are many for 12 min": of all codes together, as the server knows it. */
-static const char *refusing_since(const struct findings *m, char out[64])
-{
-    double s = facts_number(m->status, "refusing_seconds");
-    char text[SHOW_BYTES];
-
-    out[0] = '\0';
-    if (s >= 1) {
-        (void)snprintf(out, 64, "; refusals are many for %s", show_seconds(text, s));
-    }
-    return out;
-}
-
-/* By events, and not by the refusals of the list above: a batch that is refused as a whole
- * is one refusal of all its events. The share is that of the route's events, so that much
- * traffic elsewhere does not hide it. */
-static void judge_refusals(struct findings *m, const struct series *x)
-{
-    char route[256], code[128], pair[600], share[320], since[64];
-    double now, received;
-    const char *end = strstr(x->labels, ",result=");
-
-    (void)series_label(x, "code", code, sizeof code);
-    if (code[0] == '\0' || x->value == 0 || end == NULL) {
-        return;
-    }
-    now = findings_during(m, x->name, x->labels);
-    if (now == 0) {
-        return;
-    }
-    (void)snprintf(pair, sizeof pair, "%.*s", (int)(end - x->labels), x->labels);
-    (void)series_label(x, "route", route, sizeof route);
-    /* Outside of all routes everything is refused: that counts when it is much of all. */
-    received = findings_during(m, "sluice_received_events_total",
-                               strcmp(route, "none") == 0 ? NULL : pair);
-    if (received == 0 || now / received >= MUCH) {
-        (void)snprintf(share, sizeof share, "%s refuses %.0f %%",
-                       strcmp(route, "none") == 0 ? "no route:" : route,
-                       received == 0 || now > received ? 100 : 100 * now / received);
-        (void)findings_tell(m->problems, "refuses", code,
-                            "%s of %s events just now with %s, %.0f since the start%s",
-                            share, strcmp(route, "none") == 0 ? "all" : "its", code,
-                            x->value, refusing_since(m, since));
-    }
-}
-
-static void refusals(struct findings *m)
-{
-    cJSON *list = cJSON_AddArrayToObject(m->facts, "refusals");
-    size_t n = 0;
-
-    for (size_t i = 0; i < m->now->n; i++) {
-        const struct series *x = &m->now->list[i];
-
-        if (strcmp(x->name, "sluice_refusals_total") == 0 && n < REFUSALS_MAX) {
-            refusal(m, list, x);
-            n++;
-        } else if (strcmp(x->name, "sluice_events_total") == 0) {
-            judge_refusals(m, x);
-        }
+                            worst_hook(m, value_of, hook));
     }
 }
 
@@ -274,7 +200,7 @@ static void judge_sink(struct findings *m, const char *name, const cJSON *sink,
             "for %s: %s",
             name, failing_since(m, name, since), left, age,
             why[0] == '\0' ? "it does not say why" : why);
-    } else if (oldest_s > LATE_S) {
+    } else if (oldest_s > LATE_S + facts_number(sink, "linger_ms") / 1000) {
         (void)findings_tell(
             m->problems, "sink_late", name,
             "sink %s is %s behind, %s events wait for it: it is slower than the "
@@ -315,8 +241,9 @@ static void sinks(struct findings *m)
 cJSON *facts_new(const cJSON *status, const struct series_list *before,
                  const struct series_list *now, double seconds)
 {
-    static const char *const server[] = {"version", "pid",      "uptime_ms", "listen",
-                                         "workers", "draining", "stopping"};
+    static const char *const server[] = {"version",  "pid",     "uptime_ms",
+                                         "listen",   "workers", "draining",
+                                         "stopping", "now_ms",  "admin_connections"};
     struct findings m = {.facts = cJSON_CreateObject(),
                          .status = status,
                          .before = before,
@@ -337,9 +264,10 @@ cJSON *facts_new(const cJSON *status, const struct series_list *before,
     sinks(&m);
     clients(&m);
     events(&m);
-    refusals(&m);
+    refused_facts(&m);
     findings_copy(m.facts, status, "streams");
     condition_policy(&m);
+    counted_facts(&m);
     if (cJSON_GetArraySize(m.problems) > 0) {
         (void)cJSON_ReplaceItemInObject(m.facts, "ok", cJSON_CreateFalse());
     }

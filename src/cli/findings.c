@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/advice.h"
 
@@ -61,4 +62,12 @@ double findings_during(const struct findings *m, const char *name, const char *p
 double findings_rate(const struct findings *m, const char *name, const char *pair)
 {
     return m->seconds > 0 ? findings_during(m, name, pair) / m->seconds : 0;
+}
+
+double findings_grown(const struct findings *m, const struct series *x)
+{
+    const struct series *old =
+        series_find(m->before, x->name, x->labels, strlen(x->labels));
+
+    return old == NULL || old->value > x->value ? x->value : x->value - old->value;
 }

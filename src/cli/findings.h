@@ -33,3 +33,6 @@ void findings_copy(struct cJSON *to, const struct cJSON *from, const char *name)
 double findings_total(const struct findings *m, const char *name, const char *pair);
 double findings_during(const struct findings *m, const char *name, const char *pair);
 double findings_rate(const struct findings *m, const char *name, const char *pair);
+
+/* What one series of now has grown by; a counter that a restart has reset counts from 0. */
+double findings_grown(const struct findings *m, const struct series *x);

@@ -57,26 +57,53 @@ const char *screen_end(enum screen_tone tone, bool colours)
 
 /* ---- the parts ---- */
 
-static void show_next(struct screen *s, const cJSON *x)
+/* What is wrong is read whole, also on a small terminal: broken between words, its further
+ * lines below the first one's text. */
+static void add_broken(struct screen *s, enum screen_tone tone, const char *head,
+                       const char *text, size_t columns)
+{
+    const size_t indent = 7; /* of each head */
+    char line[LINE];
+    size_t fits, n;
+
+    do {
+        (void)snprintf(line, sizeof line, "%s", text);
+        fits = columns > 2 * indent ? show_fit(line, columns - indent) : strlen(line);
+        n = fits;
+        while (text[fits] != '\0' && n > 0 && text[n] != ' ') {
+            n--;
+        }
+        n = n == 0 ? fits : n;
+        add(s, tone, "%s%.*s", head, (int)n, text);
+        text += n + (text[n] == ' ');
+        head = "       ";
+    } while (*text != '\0' && n > 0);
+}
+
+static void show_next(struct screen *s, const cJSON *x, size_t columns)
 {
     if (facts_text(x, "next")[0] != '\0') {
-        add(s, TONE_PLAIN, "       do: %s", facts_text(x, "next"));
+        char text[LINE];
+
+        (void)snprintf(text, sizeof text, "do: %s", facts_text(x, "next"));
+        add_broken(s, TONE_PLAIN, "       ", text, columns);
     }
 }
 
-static void show_verdict(struct screen *s, const cJSON *facts, const char *where)
+static void show_verdict(struct screen *s, const cJSON *facts,
+                         const struct screen_options *o)
 {
     const cJSON *server = cJSON_GetObjectItem(facts, "server"), *x;
     char up[SHOW_BYTES];
 
     add(s, TONE_TITLE, "sluice %s at %s, up %s, generation %.0f of the policy",
-        facts_text(server, "version"), where,
+        facts_text(server, "version"), o->where,
         show_seconds(up, facts_number(server, "uptime_ms") / 1000),
         facts_number(cJSON_GetObjectItem(facts, "policy"), "generation"));
     cJSON_ArrayForEach(x, cJSON_GetObjectItem(facts, "problems"))
     {
-        add(s, TONE_BAD, "WRONG  %s", facts_text(x, "text"));
-        show_next(s, x);
+        add_broken(s, TONE_BAD, "WRONG  ", facts_text(x, "text"), o->columns);
+        show_next(s, x, o->columns);
     }
     if (facts_true(facts, "ok")) {
         add(s, TONE_GOOD,
@@ -84,8 +111,8 @@ static void show_verdict(struct screen *s, const cJSON *facts, const char *where
     }
     cJSON_ArrayForEach(x, cJSON_GetObjectItem(facts, "notes"))
     {
-        add(s, TONE_WARN, "note   %s", facts_text(x, "text"));
-        show_next(s, x);
+        add_broken(s, TONE_WARN, "note   ", facts_text(x, "text"), o->columns);
+        show_next(s, x, o->columns);
     }
 }
 
@@ -96,7 +123,8 @@ static void show_clients(struct screen *s, const cJSON *facts)
     size_t n = 0;
 
     add(s, TONE_PLAIN, "%s", "");
-    add(s, TONE_TITLE, "CLIENTS");
+    add(s, TONE_TITLE, "CLIENTS       in the last %s",
+        show_seconds(a, facts_number(facts, "measured_seconds")));
     add(s, TONE_PLAIN, "  %s events/s in %s requests/s over %.0f connections",
         show_rate(events, facts_number(o, "events_per_second")),
         show_rate(requests, facts_number(o, "requests_per_second")),
@@ -202,8 +230,9 @@ static void show_refusals(struct screen *s, const cJSON *facts,
             show_rate(now, facts_number(rows[i].x, "per_second")),
             show_count(all, facts_number(rows[i].x, "since_start")));
     }
-    if (shown < n) {
-        add(s, TONE_FAINT, "  and %zu more codes", n - shown);
+    if (shown < n || facts_number(facts, "refusals_more") > 0) {
+        add(s, TONE_FAINT, "  and %.0f more codes",
+            (double)(n - shown) + facts_number(facts, "refusals_more"));
     }
 }
 
@@ -229,7 +258,7 @@ static void show_sink(struct screen *s, const cJSON *x, bool whole)
         holds         ? TONE_BAD
         : oldest > 60 ? TONE_WARN
                       : TONE_PLAIN,
-        "  %-20.20s %-9s %12s %10s %10s %10s %8.0f", facts_text(x, "name"),
+        "  %-20.20s %-9s %12s %10s %10s %10s %16.0f", facts_text(x, "name"),
         holds                       ? "holds"
         : facts_true(x, "retiring") ? "retires"
                                     : "delivers",
@@ -257,27 +286,69 @@ static void show_sinks(struct screen *s, const cJSON *facts,
                       "left_events");
 
     add(s, TONE_PLAIN, "%s", "");
-    add(s, TONE_TITLE, "%-22s %-9s %12s %10s %10s %10s %8s", "SINKS", "state", "behind",
-        "events", "bytes", "per second", "dead");
+    add(s, TONE_TITLE, "%-22s %-9s %12s %10s %10s %10s %16s", "SINKS", "state",
+        "behind", "events", "bytes", "delivers/s", "dead since start");
     for (size_t i = 0; i < n; i++) {
         show_sink(s, rows[i].x, o->view == VIEW_SINKS);
     }
 }
 
+/* What a stream takes on the disk, and how much of its room is used. */
+static void show_stream(struct screen *s, const cJSON *x)
+{
+    char bytes[SHOW_BYTES], of[SHOW_BYTES], all[SHOW_BYTES];
+    double max = facts_number(x, "max_bytes"), n = facts_number(x, "bytes");
+    double used = facts_number(x, "used_percent"); /* an older server does not say it */
+
+    if (cJSON_GetObjectItem(x, "used_percent") == NULL && max > 0) {
+        used = 100 * n / max;
+    }
+    add(s, TONE_PLAIN, "  %-20.20s %-9s %12s %10s %8.0f %% %22s", facts_text(x, "name"),
+        facts_text(x, "ack"), show_bytes(bytes, n), show_bytes(of, max), used,
+        show_count(all, facts_number(x, "stored")));
+}
+
 static void show_spool(struct screen *s, const cJSON *facts)
 {
     const cJSON *o = cJSON_GetObjectItem(facts, "spool"),
-                *lost = cJSON_GetObjectItem(facts, "lost");
-    char bytes[SHOW_BYTES];
+                *lost = cJSON_GetObjectItem(facts, "lost"), *x;
+    double disk = facts_number(o, "disk_bytes");
+    char bytes[SHOW_BYTES], free_bytes[SHOW_BYTES];
 
     add(s, TONE_PLAIN, "%s", "");
-    add(s, TONE_TITLE, "SPOOL");
-    add(s, TONE_PLAIN, "  %.0f %% used (%s), %s", facts_number(o, "used_percent"),
-        show_bytes(bytes, facts_number(o, "bytes")),
-        facts_true(o, "writable") ? "takes events" : "can't be written");
-    add(s, TONE_PLAIN, "  lost %.0f, skipped %.0f, in damaged blocks %.0f events",
+    add(s, TONE_TITLE, "%-22s %-9s %12s %10s %10s %22s", "SPOOL", "ack", "on the disk",
+        "max_bytes", "used", "stored since start");
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(facts, "streams"))
+    {
+        show_stream(s, x);
+    }
+    if (disk > 0) {
+        add(s, TONE_PLAIN, "  its disk has %s of %s free (%.0f %% used), %s",
+            show_bytes(free_bytes, facts_number(o, "disk_free_bytes")),
+            show_bytes(bytes, disk),
+            100 * (1 - facts_number(o, "disk_free_bytes") / disk),
+            cJSON_IsFalse(cJSON_GetObjectItem(o, "writable")) ? "and can't be written"
+                                                              : "and takes events");
+    }
+    add(s, TONE_PLAIN,
+        "  lost %.0f, skipped %.0f, in damaged blocks %.0f events since the start",
         facts_number(lost, "sinks"), facts_number(lost, "skipped"),
         facts_number(lost, "damaged_events"));
+}
+
+static void show_last_load(struct screen *s, const cJSON *facts, const cJSON *last)
+{
+    double now_ms = facts_number(cJSON_GetObjectItem(facts, "server"), "now_ms");
+    double ago_s = (now_ms - facts_number(last, "at_ms")) / 1000;
+    char text[SHOW_BYTES], when[SHOW_BYTES + 8] = "";
+
+    if (now_ms > 0 && ago_s >= 0) { /* the server's clock may have been set back */
+        (void)snprintf(when, sizeof when, ", %s ago", show_seconds(text, ago_s));
+    }
+    add(s, TONE_PLAIN, "  last load: generation %.0f, %s, by %s%s, hash %.12s%s%s",
+        facts_number(last, "generation"), facts_text(last, "status"),
+        facts_text(last, "cause"), when, facts_text(last, "hash"),
+        facts_text(last, "why")[0] == '\0' ? "" : ": ", facts_text(last, "why"));
 }
 
 static void show_policy(struct screen *s, const cJSON *facts)
@@ -288,10 +359,9 @@ static void show_policy(struct screen *s, const cJSON *facts)
 
     add(s, TONE_PLAIN, "%s", "");
     add(s, TONE_TITLE, "POLICY");
-    add(s, TONE_PLAIN, "  last load: generation %.0f, %s, by %s, hash %.12s%s%s",
-        facts_number(last, "generation"), facts_text(last, "status"),
-        facts_text(last, "cause"), facts_text(last, "hash"),
-        facts_text(last, "why")[0] == '\0' ? "" : ": ", facts_text(last, "why"));
+    if (last != NULL) {
+        show_last_load(s, facts, last);
+    }
     if (trial != NULL) {
         const cJSON *old = cJSON_GetObjectItem(trial, "old"),
                     *fresh = cJSON_GetObjectItem(trial, "new");
@@ -309,7 +379,7 @@ void screen_facts(struct screen *s, const cJSON *facts, const struct screen_opti
 {
     bool all = o->view == VIEW_ALL;
 
-    show_verdict(s, facts, o->where);
+    show_verdict(s, facts, o);
     if (all || o->view == VIEW_CLIENTS) {
         show_clients(s, facts);
         show_events(s, facts);

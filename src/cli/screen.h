@@ -35,6 +35,8 @@ struct screen_options {
     const char *where;     /* the address, for the first line */
     enum screen_view view; /* VIEW_ALL: a little of each part; others: one part whole */
     enum screen_order order; /* of sinks and refusals */
+    size_t
+        columns; /* long texts of the first lines are broken there; 0: they are not */
 };
 
 void screen_facts(struct screen *s, const struct cJSON *facts,

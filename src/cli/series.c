@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 
 enum { LABELS = 64, BUCKETS_MAX = 512 };
 
@@ -56,6 +57,49 @@ static bool read_line(char *line, struct series *x)
     return true;
 }
 
+static size_t place_of(const struct series_list *s, const char *name, struct str labels)
+{
+    const uint64_t hash = str_hash(str_hash(STR_HASH, str_of(name)), labels);
+
+    return (size_t)(hash ^ hash >> 32) & (s->n_places - 1);
+}
+
+/* At least half of the places stay free. */
+static void place_all(struct series_list *s)
+{
+    for (s->n_places = s->n == 0 ? 0 : 64; s->n_places < 2 * s->n;) {
+        s->n_places *= 2;
+    }
+    s->places = mem_zalloc((s->n_places + 1) * sizeof *s->places);
+    for (size_t i = 0; i < s->n; i++) {
+        size_t at = place_of(s, s->list[i].name, str_of(s->list[i].labels));
+
+        while (s->places[at] != 0) {
+            at = (at + 1) & (s->n_places - 1);
+        }
+        s->places[at] = (uint32_t)(i + 1);
+    }
+}
+
+const struct series *series_find(const struct series_list *s, const char *name,
+                                 const char *labels, size_t n)
+{
+    const struct str wanted = {labels, n};
+
+    if (s->n_places == 0) {
+        return NULL;
+    }
+    for (size_t at = place_of(s, name, wanted); s->places[at] != 0;
+         at = (at + 1) & (s->n_places - 1)) {
+        const struct series *x = &s->list[s->places[at] - 1];
+
+        if (strcmp(x->name, name) == 0 && str_eq(str_of(x->labels), wanted)) {
+            return x;
+        }
+    }
+    return NULL;
+}
+
 void series_read(struct series_list *s, const char *exposition)
 {
     size_t room = 256;
@@ -74,12 +118,14 @@ void series_read(struct series_list *s, const char *exposition)
         }
         s->n += read_line(line, &s->list[s->n]);
     }
+    place_all(s);
 }
 
 void series_free(struct series_list *s)
 {
     free(s->text);
     free(s->list);
+    free(s->places);
     *s = (struct series_list){0};
 }
 

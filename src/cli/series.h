@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct series {
     const char *name;   /* "sluice_requests_total" */
@@ -17,10 +18,17 @@ struct series_list {
     char *text;
     struct series *list;
     size_t n;
+    uint32_t *places; /* 1 + the number of a series, by its hash; 0: free */
+    size_t n_places;  /* a power of two; 0: it has no series */
 };
 
 void series_read(struct series_list *s, const char *exposition);
 void series_free(struct series_list *s); /* an empty one is fine */
+
+/* The one with that name and exactly n bytes of labels; NULL: none. Many series make sums
+ * over all of them slow: this does not depend on their number. */
+const struct series *series_find(const struct series_list *s, const char *name,
+                                 const char *labels, size_t n);
 
 /* The sum over all series of that name whose labels hold pair ("sink=\"k\""; NULL: all). */
 double series_sum(const struct series_list *s, const char *name, const char *pair);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
@@ -22,15 +23,17 @@
 #include "server/supervisor.h"
 
 enum { EVERY_MS = 1000, EVERY_LEAST_MS = 50, EVERY_MOST_MS = 3600000, WAIT_MS = 3000 };
+enum { FIRST_MS = 250 }; /* between the first two looks: one alone has no rates */
 
 struct top {
     struct ask *ask;
     struct sight sight;
     struct screen_options options;
-    struct err e; /* of the last look */
-    bool known;   /* there was a look that succeeded */
-    bool answers; /* the last one did */
-    bool paused;  /* the picture stands */
+    struct err e;   /* of the last look */
+    unsigned looks; /* that succeeded */
+    bool answers;   /* the last one did */
+    bool paused;    /* the picture stands */
+    bool quit;      /* its user wants the end */
     bool colours;
     size_t from; /* the first line that is drawn */
     char *frame;
@@ -55,26 +58,21 @@ static void put_z(struct top *t, const char *z)
 /* As much of a line as has room. */
 static void put_cut(struct top *t, const char *text, int columns)
 {
-    size_t n = 0;
-
-    for (int k = 0; text[n] != '\0' && k < columns; k++) {
-        do {
-            n++;
-        } while (((unsigned char)text[n] & 0xC0) == 0x80);
-    }
-    put(t, text, n);
+    put(t, text, show_fit(text, (size_t)columns));
 }
 
 static void put_line(struct top *t, enum screen_tone tone, const char *text,
                      int columns)
 {
+    /* First: after a line that fills its row the last character would go, too. */
+    put_z(t, "\033[K");
     put_z(t, screen_begin(tone, t->colours));
     put_cut(t, text, columns);
     put_z(t, screen_end(tone, t->colours));
-    put_z(t, "\033[K\r\n");
+    put_z(t, "\r\n");
 }
 
-/* The last line, in which nothing scrolls. */
+/* The last line, in which nothing scrolls; all below goes. */
 static void put_help(struct top *t, int columns)
 {
     static const char *const views[N_VIEWS] = {"all", "clients", "refusals", "sinks",
@@ -88,25 +86,29 @@ static void put_help(struct top *t, int columns)
         "sort space pause",
         t->answers ? "" : "NO ANSWER ", t->paused ? "PAUSED " : "",
         views[t->options.view], orders[t->options.order]);
+    put_z(t, "\033[J");
     put_z(t, screen_begin(TONE_FAINT, t->colours));
     put_cut(t, text, columns);
     put_z(t, screen_end(TONE_FAINT, t->colours));
-    put_z(t, "\033[K\033[J");
 }
 
 static bool draw(struct top *t)
 {
     struct terminal_size size = terminal_size();
-    size_t rows = size.rows > 1 ? (size_t)size.rows - 1 : 1;
+    size_t rows = (size_t)size.rows - 1; /* the last one is the help's */
     struct screen s = {0};
 
     t->n = 0;
+    t->options.columns = (size_t)size.columns;
     put_z(t, "\033[H");
-    if (!t->answers) {
-        put_line(t, TONE_BAD, t->e.text, size.columns);
-        rows -= rows > 1;
+    if (!t->answers && rows > 0) {
+        char *text = text_new(TEXT_LINE, str_of(t->e.text));
+
+        put_line(t, TONE_BAD, text, size.columns);
+        free(text);
+        rows--;
     }
-    if (t->known) {
+    if (t->looks > 1) { /* of one alone all since the start would be of now */
         cJSON *facts = sight_facts(&t->sight);
 
         screen_facts(&s, facts, &t->options);
@@ -126,7 +128,7 @@ static bool draw(struct top *t)
 static void look(struct top *t)
 {
     t->answers = sight_look(&t->sight, t->ask, &t->e);
-    t->known |= t->answers;
+    t->looks += t->answers;
 }
 
 static void scroll(struct top *t, int lines)
@@ -146,11 +148,13 @@ static void view(struct top *t, enum screen_view v)
 /* False: the end. */
 static bool on_key(struct top *t, int key)
 {
-    int page = terminal_size().rows - 2;
+    int rows = terminal_size().rows, page = rows > 3 ? rows - 2 : 1;
 
     switch (key) {
     case 'q':
     case 'Q':
+        t->quit = true;
+        return false;
     case KEY_GONE:
         return false;
     case 'a':
@@ -210,16 +214,20 @@ static int run(struct top *t, int64_t every_ms)
         (void)fprintf(stderr, "sluice: the terminal can't be used\n");
         return EXIT_SETUP;
     }
-    do {
-        if (!t->paused) {
-            look(t);
-        }
-    } while (draw(t) && wait_keys(t, every_ms));
+    look(t);
+    if (draw(t) && wait_keys(t, every_ms < FIRST_MS ? every_ms : FIRST_MS)) {
+        do {
+            if (!t->paused) {
+                look(t);
+            }
+        } while (draw(t) && wait_keys(t, every_ms));
+    }
     terminal_end();
     if (terminal_signal() != 0 && terminal_signal() != SIGINT) {
         return 128 + terminal_signal();
     }
-    return EXIT_OK;
+    /* Otherwise the terminal is gone, whose signal may come later. */
+    return t->quit || terminal_signal() == SIGINT ? EXIT_OK : 128 + SIGHUP;
 }
 
 int cli_top(int argc, char **argv)
@@ -246,7 +254,7 @@ int cli_top(int argc, char **argv)
     }
     t.ask = ask_open(&ask, &t.e);
     if (t.ask == NULL) {
-        (void)fprintf(stderr, "sluice: %s\n", t.e.text);
+        show_error(t.e.text);
         return code;
     }
     t.options.where = ask_where(t.ask);

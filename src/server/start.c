@@ -15,6 +15,7 @@
 #include "index/print_ring.h"
 #include "policy/run/run.h"
 #include "server/admin/note.h"
+#include "server/admin/refusing.h"
 #include "server/certificates.h"
 #include "server/index/indexes.h"
 #include "server/internal.h"
@@ -96,6 +97,14 @@ static void on_differs(void *arg, struct shadow_sample *x)
     rollout_sample(&s->rollout, x);
 }
 
+/* A rollout's side decides too. */
+static uint64_t policies_now(const void *arg)
+{
+    const struct server *s = arg;
+
+    return (s->live == NULL ? 0 : 2 * s->live->number) + (s->rollout.g != NULL);
+}
+
 static bool make_workers(struct server *s, struct err *e)
 {
     struct tls_door *doors[PLAN_LISTENERS_MAX];
@@ -104,6 +113,7 @@ static bool make_workers(struct server *s, struct err *e)
     lines_open(s);
     s->samples = samples_new();
     s->history = history_new(s->loop);
+    s->refusing = refusing_new(s->loop, policies_now, s);
     s->page_data = page_data_new();
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
     for (uint32_t i = 0; i < s->n_workers; i++) {

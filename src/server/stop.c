@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "index/print_ring.h"
+#include "server/admin/refusing.h"
 #include "server/admin/tap.h"
 #include "server/index/indexes.h"
 #include "server/internal.h"
@@ -107,6 +108,7 @@ bool stop_all(struct server *s)
     taps_free(s->taps);
     page_data_free(s->page_data);
     history_free(s->history);
+    refusing_free(s->refusing);
     samples_free(s->samples);
     listening_close(&s->admin_listener);
     listenings_close(&s->listeners);

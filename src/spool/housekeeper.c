@@ -324,7 +324,9 @@ static void look_at_disk(struct spool *s)
     s->disk_looked_ns = now;
     if (statvfs(s->dir, &st) == 0) {
         stats_set(s->disk_free, (uint64_t)st.f_bavail * st.f_frsize);
-        stats_set(s->disk_bytes, (uint64_t)st.f_blocks * st.f_frsize);
+        /* As df has its share: what is kept for root is no part of it. */
+        stats_set(s->disk_bytes,
+                  (uint64_t)(st.f_blocks - st.f_bfree + st.f_bavail) * st.f_frsize);
     }
 }
 

@@ -46,7 +46,10 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
         stats_gauge("sluice_spool_disk_free_bytes",
                     "Free bytes of the spool's disk, for sluice's user.", "");
     s->disk_bytes =
-        stats_gauge("sluice_spool_disk_bytes", "Size of the spool's disk.", "");
+        stats_gauge("sluice_spool_disk_bytes",
+                    "Bytes of the spool's disk that are used, or free for sluice's "
+                    "user.",
+                    "");
     s->prepare_time = stats_histogram("sluice_spool_prepare_seconds",
                                       "Time to prepare a new segment.", "", STATS_NS);
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
@@ -434,16 +437,21 @@ bool spool_writable(const struct spool *s)
     return !atomic_load(&s->unwritable);
 }
 
+unsigned spool_stream_percent(const struct spool *s, int stream)
+{
+    const struct stream *st = s->streams[stream];
+    uint64_t max = atomic_load(&st->max_bytes), room = room_of(s, st);
+
+    return room >= max ? 0 : (unsigned)(100 - room * 100 / max);
+}
+
 unsigned spool_used_percent(struct spool *s, bool *writable)
 {
     uint32_t n = atomic_load(&s->n_streams);
     unsigned most = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        const struct stream *st = s->streams[i];
-        uint64_t max = atomic_load(&st->max_bytes);
-        uint64_t room = room_of(s, st);
-        unsigned used = room >= max ? 0 : (unsigned)(100 - room * 100 / max);
+        unsigned used = spool_stream_percent(s, (int)i);
 
         most = used > most ? used : most;
     }

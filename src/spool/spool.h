@@ -246,6 +246,8 @@ bool spool_writable(const struct spool *s);
 /* Share of max_bytes in use, the fullest stream, 0..100; for /readyz. False in
  * *writable: segments can't be prepared now. */
 unsigned spool_used_percent(struct spool *s, bool *writable);
+/* The same of one stream; at 100 it takes nothing. */
+unsigned spool_stream_percent(const struct spool *s, int stream);
 
 /* ---- retention.c: reading (one delivery thread) ---- */
 

@@ -114,8 +114,9 @@ describe("an operator who asks", function()
     assert.is_true(share ~= nil and share >= 4 and share <= 9, line)
     assert.matches("%d+ since the start", line)
     assert.matches("sluice tap %-%-refused", next)
-    assert.matches("; refusals are many for %d+ s$", wrong(during(function() send "x" end),
-      "POST /v1/events refuses"))
+    -- For how long this code does so, from the server's own memory.
+    assert.matches("with wrong_type, for %d+ s, [%d.]+ k? ?since the start$",
+      wrong(during(function() send "x" end), "POST /v1/events refuses"))
     local seen
     local _, errors = h.together {
       tap = function() seen = sluice "tap --refused --count 1" end,
@@ -169,13 +170,17 @@ describe("an operator who asks", function()
       assert.equal(0, code, screen)
       h.shell(("fallocate -l $(($(stat -f -c '%%a*%%S' %s/data) - 5000000)) %s/data/filler")
         :format(dir, dir))
-      screen, code = sluice "status --during 20ms"
-      assert.equal(1, code)
+      h.wait_for("a look at the disk", function()
+        screen, code = sluice "status --during 20ms"
+        return code == 1
+      end)
       local line, next = wrong(screen, "the disk of the spool is")
-      assert.matches("is 95 %% full, 5%.?%d* MB are left", line)
+      assert.matches("is 95 %% full, 4%.%d MiB are left", line)
       assert.matches("free space", next)
       os.remove(dir .. "/data/filler")
-      assert.equal(0, select(2, sluice "status --during 20ms"))
+      h.wait_for("the next look", function()
+        return select(2, sluice "status --during 20ms") == 0
+      end)
     end)
     if s then s:stop "SIGKILL" end
     h.shell(("umount %s/data"):format(dir))
@@ -368,6 +373,35 @@ describe("an operator who asks a server that", function()
       return select(2, sluice "status --during 20ms") == 0
     end)
     assert.is_nil(s:text():find("event=thread_silent", 1, true))
+  end)
+
+  -- Neither it nor its threads ran meanwhile.
+  it("was stopped for some seconds while a thread was slow is not told that the thread hangs",
+  function()
+    local hang = dir .. "/hang"
+    s = h.server { dir = dir, policy = h.policy { workers = 2 }, wrap = { "env",
+      ("LD_PRELOAD=%s/tools/libhang.so"):format(h.build), "SLUICE_HANG=" .. hang } }
+    h.write(hang, "worker 1")
+    h.wait_for("the worker to hang", function()
+      return h.shell(("curl -s -m 1 127.0.0.1:%d/status"):format(s.admin)):find '"silent"'
+    end)
+    os.remove(hang)
+    h.wait_for("the worker to be back", function()
+      return not h.shell(("curl -s -m 1 127.0.0.1:%d/status"):format(s.admin)):find '"silent"'
+    end)
+    -- The next question waits for the worker when the process stops.
+    h.write(hang, "worker 1")
+    h.sleep(0.3)
+    s:signal "SIGSTOP"
+    os.remove(hang)
+    h.sleep(3)
+    s:signal "SIGCONT"
+    for _ = 1, 50 do
+      local text = h.shell(("curl -s -m 5 127.0.0.1:%d/status"):format(s.admin))
+      assert.matches('"workers":2', (text:gsub("%s", "")))
+      assert.falsy(text:find '"silent"', text)
+      assert.equal(0, s:metric "sluice_silent_threads")
+    end
   end)
 
   it("stops is told so, and one that has stopped that no server runs", function()

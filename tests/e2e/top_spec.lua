@@ -40,6 +40,9 @@ describe("sluice top", function()
     -- The slave stays open here, so that its settings outlive the program.
     t.slave = assert(fcntl.open(name, fcntl.O_RDWR + fcntl.O_NOCTTY))
     t.before = termio.tcgetattr(t.slave)
+    for _, fd in ipairs { t.fd, t.slave } do -- the program has an end of its own alone
+      fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    end
     t.pid = assert(unistd.fork())
     if t.pid == 0 then
       unistd.setpid("s") -- a session, whose terminal the next one becomes
@@ -134,16 +137,69 @@ describe("sluice top", function()
     t:sees "%[all, by backlog%]"
     h.shell(("stty -F '%s' cols 30 rows 6"):format(stdlib.ptsname(t.fd)))
     local frame = h.wait_for("a small frame", function()
-      local last = t:read():match ".*(\27%[H.-)\27%[K\27%[J"
+      local last = t:read():match ".*(\27%[H.-)\27%[J"
       local _, n = (last or ""):gsub("\r\n", "")
       return n == 5 and last
     end)
-    for line in frame:gmatch "([^\r\n]+)\27%[K\r\n" do
+    for line in frame:gmatch "\27%[K([^\r\n]+)\r\n" do
       assert.is_true(#line:gsub("\27%[[%d;]*%a", "") <= 30, line)
     end
     t:key "q"
     assert.equal(0, reap(t))
     t:close()
+  end)
+
+  it("draws in a terminal of 20 columns and 5 rows, of one row, and wide characters", function()
+    local t = top()
+    t:sees "%[all, by backlog%]"
+    for _, size in ipairs { { 20, 5 }, { 20, 2 }, { 1, 1 }, { 200, 50 } } do
+      h.shell(("stty -F '%s' cols %d rows %d"):format(stdlib.ptsname(t.fd), size[1], size[2]))
+      h.wait_for("a frame of " .. size[1], function()
+        local last = t:read():match ".*(\27%[H.-)\27%[J"
+        local _, n = (last or ""):gsub("\r\n", "")
+        for line in (last or ""):gmatch "\27%[K([^\r\n]*)\r\n" do
+          if #line:gsub("\27%[[%d;]*%a", "") > size[1] then return false end
+        end
+        return last and n <= size[2] - 1 and (n == size[2] - 1 or size[2] > 20)
+      end)
+    end
+    -- What is wrong is there whole, over as many lines as it takes.
+    h.shell(("stty -F '%s' cols 40 rows 50"):format(stdlib.ptsname(t.fd)))
+    h.wait_for("a broken line", function()
+      local last = t:read():match ".*(\27%[H.-)\27%[J" or ""
+      local text = last:gsub("\27%[[%d;]*%a", ""):gsub("\r\n", "\n"):gsub("\n       ", " ")
+      return text:find "WRONG  sink away takes nothing[^\n]*onnect to server"
+    end)
+    t:key "q"
+    assert.equal(0, reap(t))
+    t:close()
+  end)
+
+  it("ends when its terminal goes, and stops and goes on as a shell's job", function()
+    local t = top()
+    t:sees "%[all, by backlog%]"
+    signal.kill(t.pid, signal.SIGTSTP)
+    h.wait_for("it to stop, with the terminal as it was", function()
+      t:read()
+      return h.read(("/proc/%d/stat"):format(t.pid)):match "%) (%a)" == "T"
+        and t:flags() == t.before.lflag
+    end)
+    signal.kill(t.pid, signal.SIGCONT)
+    h.wait_for("it to draw again", function()
+      t:read()
+      return t:flags() ~= t.before.lflag
+    end)
+    t:sees "\27%[%?1049h"
+    t:sees "%[all, by backlog%]"
+    unistd.close(t.slave)
+    unistd.close(t.fd) -- the terminal hangs up
+    local code
+    h.wait_for("its end", function()
+      local got, how, c = wait.wait(t.pid, wait.WNOHANG)
+      if got == t.pid then code = how == "exited" and c or ("signal " .. c) end
+      return code
+    end)
+    assert.equal(129, code)
   end)
 
   it("draws without colours when NO_COLOR asks for it, and goes on without the server",

@@ -1,10 +1,10 @@
 /* The JSON of GET /status, for people and scripts on call. */
 #include <cjson/cJSON.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "server/admin/refusing.h"
 #include "server/admin/totals.h"
 #include "server/internal.h"
 #include "server/page/history.h"
@@ -176,6 +176,17 @@ static int64_t age_of(int64_t at_ms)
     return at_ms == 0 || now < at_ms ? 0 : now - at_ms;
 }
 
+/* For how long a batch of it may wait for more events, by the live policy. */
+static void add_linger(cJSON *sink, const struct plan *plan, const char *name)
+{
+    for (uint32_t i = 0; i < plan->n_sinks; i++) {
+        if (strcmp(plan->sinks[i].name, name) == 0) {
+            (void)cJSON_AddNumberToObject(sink, "linger_ms",
+                                          (double)plan->sinks[i].batch.linger_ms);
+        }
+    }
+}
+
 static cJSON *sinks(struct server *s)
 {
     cJSON *list = cJSON_CreateArray();
@@ -204,6 +215,7 @@ static cJSON *sinks(struct server *s)
         if (d.holding) {
             (void)cJSON_AddStringToObject(o, "why", d.why);
         }
+        add_linger(o, policy_plan(s->policy), s->sinks[i].name);
         add_failure(o, &d);
         add_endpoints(o, &d);
         add_hedge(o, &d);
@@ -257,6 +269,10 @@ static cJSON *streams(const struct server *s, const struct totals *t)
                                       (double)plan->streams[i].max_bytes);
         (void)cJSON_AddNumberToObject(
             o, "bytes", (double)totals_of_stream(t, "sluice_spool_bytes", name));
+        if (s->stream_ids[i] >= 0) {
+            (void)cJSON_AddNumberToObject(
+                o, "used_percent", spool_stream_percent(s->spool, s->stream_ids[i]));
+        }
         (void)cJSON_AddNumberToObject(
             o, "stored",
             (double)totals_of_stream(t, "sluice_stored_events_total", name));
@@ -296,15 +312,16 @@ static cJSON *upgrade_status(const struct server *s)
     return o;
 }
 
-static void add_free(cJSON *spool, const char *dir)
+/* As /metrics has them: this thread waits for no disk. */
+static void add_disk(cJSON *spool)
 {
-    struct statvfs st;
+    uint64_t bytes = stats_value("sluice_spool_disk_bytes", "");
 
-    if (statvfs(dir, &st) == 0) {
-        (void)cJSON_AddNumberToObject(spool, "disk_free_bytes",
-                                      (double)st.f_bavail * (double)st.f_frsize);
-        (void)cJSON_AddNumberToObject(spool, "disk_bytes",
-                                      (double)st.f_blocks * (double)st.f_frsize);
+    if (bytes > 0) {
+        (void)cJSON_AddNumberToObject(
+            spool, "disk_free_bytes",
+            (double)stats_value("sluice_spool_disk_free_bytes", ""));
+        (void)cJSON_AddNumberToObject(spool, "disk_bytes", (double)bytes);
     }
 }
 
@@ -346,6 +363,7 @@ struct cJSON *status_object(struct server *s)
                                   history_refusing_s(s->history));
     (void)cJSON_AddStringToObject(o, "listen", listen);
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
+    (void)cJSON_AddNumberToObject(o, "admin_connections", http_server_open(s->admin));
     (void)cJSON_AddItemToObject(o, "process", process_status(s));
     (void)cJSON_AddItemToObject(o, "upgrade", upgrade_status(s));
     (void)cJSON_AddNumberToObject(o, "generation", (double)plan->generation);
@@ -359,10 +377,14 @@ struct cJSON *status_object(struct server *s)
     (void)cJSON_AddNumberToObject(spool, "epoch", spool_epoch(s->spool));
     (void)cJSON_AddNumberToObject(spool, "used_percent", used);
     (void)cJSON_AddBoolToObject(spool, "writable", writable);
-    add_free(spool, s->spool_dir);
+    add_disk(spool);
     (void)cJSON_AddItemToObject(o, "events", totals_events(totals));
+    totals_add_faults(totals, o);
     totals_add_refusals(totals, o);
     totals_add_raised(totals, o);
+    refusing_look(s->refusing, clock_mono_ns());
+    (void)cJSON_AddItemToObject(o, "refusing",
+                                refusing_json(s->refusing, clock_mono_ns()));
     (void)cJSON_AddItemToObject(o, "streams", streams(s, totals));
     totals_free(totals);
     (void)cJSON_AddItemToObject(o, "sinks", sinks(s));

@@ -26,8 +26,17 @@ struct refusal_list {
     size_t n, room;
 };
 
+/* Counters of what went wrong, and their words in /status. */
+static const struct {
+    const char *name, *word;
+} faults[] = {{"sluice_policy_errors_total", "hook_errors"},
+              {"sluice_store_failures_total", "store_failures"},
+              {"sluice_spool_damaged_blocks_total", "damaged_blocks"},
+              {"sluice_spool_damaged_events_total", "damaged_events"}};
+
 struct totals {
-    uint64_t received, ends[N_ELEMS(words)];
+    uint64_t received, ends[N_ELEMS(words)], faults[N_ELEMS(faults)];
+    struct refusal_list certificates;            /* n: seconds until they expire */
     struct refusal_list refusals, bytes, stored; /* the last two: of streams */
     struct refusal_list raised;                  /* errors of hooks */
 };
@@ -75,8 +84,18 @@ static void see(void *arg, const struct stats_series *x)
 {
     struct totals *t = arg;
 
+    if (strcmp(x->name, "sluice_tls_certificate_expiry_seconds") == 0) {
+        add(&t->certificates, x);
+        return;
+    }
     if (x->value == 0) {
         return;
+    }
+    for (size_t i = 0; i < N_ELEMS(faults); i++) {
+        if (strcmp(x->name, faults[i].name) == 0) {
+            t->faults[i] += x->value;
+            return;
+        }
     }
     if (strcmp(x->name, "sluice_received_events_total") == 0) {
         t->received += x->value;
@@ -142,6 +161,7 @@ void totals_free(struct totals *t)
         free_list(&t->raised);
         free_list(&t->bytes);
         free_list(&t->stored);
+        free_list(&t->certificates);
         free(t);
     }
 }
@@ -155,6 +175,27 @@ cJSON *totals_events(const struct totals *t)
         (void)cJSON_AddNumberToObject(o, words[i], (double)t->ends[i]);
     }
     return o;
+}
+
+void totals_add_faults(const struct totals *t, cJSON *to)
+{
+    cJSON *o = cJSON_AddObjectToObject(to, "faults");
+    cJSON *list = cJSON_AddArrayToObject(to, "certificates");
+
+    for (size_t i = 0; i < N_ELEMS(faults); i++) {
+        (void)cJSON_AddNumberToObject(o, faults[i].word, (double)t->faults[i]);
+    }
+    for (size_t i = 0; i < t->certificates.n; i++) {
+        const char *at = t->certificates.list[i].labels;
+        cJSON *one = cJSON_CreateObject();
+        char listener[256];
+
+        totals_label(&at, "listener=\"", listener, sizeof listener);
+        (void)cJSON_AddStringToObject(one, "listener", listener);
+        (void)cJSON_AddNumberToObject(one, "expires_seconds",
+                                      (double)t->certificates.list[i].n);
+        (void)cJSON_AddItemToArray(list, one);
+    }
 }
 
 uint64_t totals_of_stream(const struct totals *t, const char *name, const char *stream)
@@ -194,8 +235,7 @@ static void join_workers(struct refusal_list *l)
     qsort(l->list, l->n, sizeof *l->list, by_number);
 }
 
-/* The value of name="..." at *at without its escapes; *at is behind it then. */
-static void take_label(const char **at, const char *name, char *out, size_t bytes)
+void totals_label(const char **at, const char *name, char *out, size_t bytes)
 {
     size_t n = strlen(name), k = 0;
     const char *p = *at;
@@ -224,9 +264,9 @@ static cJSON *refusal_json(const struct refusal *x)
     const char *at = x->labels;
     char route[1200], code[256], status[16];
 
-    take_label(&at, "route=\"", route, sizeof route);
-    take_label(&at, "code=\"", code, sizeof code);
-    take_label(&at, "status=\"", status, sizeof status);
+    totals_label(&at, "route=\"", route, sizeof route);
+    totals_label(&at, "code=\"", code, sizeof code);
+    totals_label(&at, "status=\"", status, sizeof status);
     (void)cJSON_AddStringToObject(o, "route", route);
     (void)cJSON_AddStringToObject(o, "code", code);
     (void)cJSON_AddNumberToObject(o, "status", strtod(status, NULL));

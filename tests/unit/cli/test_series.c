@@ -44,9 +44,19 @@ static void an_answer_has_names_labels_and_values(void **state)
     assert_string_equal(series_label(&s.list[1], "code", out, sizeof out), "y z");
     assert_string_equal(series_label(&s.list[1], "ode", out, sizeof out), "");
     assert_string_equal(series_label(&s.list[1], "route", out, 4), "POS");
+    assert_ptr_equal(series_find(&s, "a_total", "route=\"POST /a\",code=\"x\"", 24),
+                     &s.list[0]);
+    assert_ptr_equal(series_find(&s, "b", "x", 0), &s.list[2]); /* no labels */
+    assert_null(series_find(&s, "a_total", "route=\"POST /a\",code=\"x\"", 23));
+    assert_null(series_find(&s, "a", "route=\"POST /a\",code=\"x\"", 24));
+    for (size_t i = 0; i < s.n; i++) {
+        assert_non_null(series_find(&s, s.list[i].name, s.list[i].labels,
+                                    strlen(s.list[i].labels)));
+    }
     series_free(&s);
     series_read(&s, "");
     assert_int_equal(s.n, 0);
+    assert_null(series_find(&s, "b", "", 0));
     series_free(&s);
 }
 

@@ -1,0 +1,36 @@
+/*
+ * refusing - which code refuses how much of a route's events, over the last minutes and the
+ * last hour: a look of a second misses a route with few events, and a small share that lasts.
+ *
+ *   refusing_new (start) -> refusing_look* -> refusing_json -> refusing_free (stop)
+ *
+ * The supervisor's thread. Memory is bounded: 0.5 kB a pair of route and code that has
+ * refused something, of at most 1,024, and as much a route.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct cJSON;
+struct ev_loop;
+struct refusing;
+
+/* Which policies decide now, as a number: with a new one refusals before are no news. */
+typedef uint64_t refusing_state_fn(const void *arg);
+
+/* Looks every 10 s, in loop. */
+struct refusing *refusing_new(struct ev_loop *loop, refusing_state_fn *state,
+                              const void *arg);
+void refusing_free(struct refusing *r); /* NULL is fine */
+
+/* Takes what the counters have grown by since the last look, if that is a second ago or
+ * more; now_ns: monotonic. */
+void refusing_look(struct refusing *r, uint64_t now_ns);
+
+/* {"recent_seconds":N,"hour_seconds":N,"codes":[{"route":"POST /v1/events","code":"x",
+ * "recent":N,"recent_received":N,"hour":N,"hour_received":N,"since_seconds":N}],
+ * "more":N}: those that refused something in the last hour, the most events first, at most
+ * 50; "more" counts the others. recent: the last 5 minutes under this policy; since_seconds:
+ * for how long the code refuses 1 % or more, with breaks of 5 minutes at most; 0: it does
+ * not. The code "batch_refused" stands for good events of a batch that was refused. */
+struct cJSON *refusing_json(const struct refusing *r, uint64_t now_ns);

@@ -1,0 +1,248 @@
+/* What refuses over the last minutes and the last hour. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <cjson/cJSON.h>
+#include <ev.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/admin/refusing.h"
+#include "stats/stats.h"
+
+#define S 1000000000ull
+
+static uint64_t policy;
+
+static uint64_t policy_now(const void *arg)
+{
+    (void)arg;
+    return policy;
+}
+
+static double number(const cJSON *o, const char *name)
+{
+    const cJSON *x = cJSON_GetObjectItem(o, name);
+
+    assert_true(cJSON_IsNumber(x));
+    return x->valuedouble;
+}
+
+/* One figure of a code; -1: it is not listed. */
+static double figure(const struct refusing *r, uint64_t now_ns, const char *route,
+                     const char *code, const char *name)
+{
+    cJSON *o = refusing_json(r, now_ns);
+    const cJSON *x;
+    double v = -1;
+
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(o, "codes"))
+    {
+        if (strcmp(cJSON_GetObjectItem(x, "code")->valuestring, code) == 0 &&
+            strcmp(cJSON_GetObjectItem(x, "route")->valuestring, route) == 0) {
+            v = number(x, name);
+        }
+    }
+    cJSON_Delete(o);
+    return v;
+}
+
+struct route_cells {
+    stats_cell *received, *rejected, *refused, *neighbours;
+};
+
+static struct route_cells cells_of(const char *route)
+{
+    char labels[128];
+    struct route_cells c;
+
+    (void)snprintf(labels, sizeof labels, "route=\"%s\"", route);
+    c.received = stats_counter("sluice_received_events_total", "h", labels);
+    (void)snprintf(labels, sizeof labels, "route=\"%s\",result=\"rejected\",code=\"x\"",
+                   route);
+    c.rejected = stats_counter("sluice_events_total", "h", labels);
+    (void)snprintf(labels, sizeof labels, "route=\"%s\",result=\"refused\",code=\"x\"",
+                   route);
+    c.refused = stats_counter("sluice_events_total", "h", labels);
+    (void)snprintf(labels, sizeof labels, "route=\"%s\",result=\"refused\",code=\"\"",
+                   route);
+    c.neighbours = stats_counter("sluice_events_total", "h", labels);
+    return c;
+}
+
+static void shares_are_of_the_route_and_of_the_last_hour(void **state)
+{
+    const struct route_cells a = cells_of("POST /a"), more = cells_of("POST /a"),
+                             b = cells_of("POST /b");
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+    const uint64_t at = 7 * S;
+
+    refusing_look(r, at);
+    stats_add(a.received, 900);
+    stats_add(more.received, 100); /* another worker's */
+    stats_add(a.rejected, 15);
+    stats_add(more.rejected, 3);
+    stats_add(more.refused, 2);
+    stats_add(b.received, 5000);
+    refusing_look(r, at + S / 2); /* too soon */
+    assert_true(figure(r, at, "POST /a", "x", "hour") == -1);
+    refusing_look(r, at + S);
+    assert_true(figure(r, at + S, "POST /a", "x", "hour") == 20);
+    assert_true(figure(r, at + S, "POST /a", "x", "hour_received") == 1000);
+    assert_true(figure(r, at + S, "POST /a", "x", "recent") == 20);
+    assert_true(figure(r, at + S, "POST /b", "x", "hour") == -1);
+    /* 5 minutes are recent, and 59 are of the hour. */
+    refusing_look(r, at + 291 * S);
+    assert_true(figure(r, at + 291 * S, "POST /a", "x", "recent") == 20);
+    refusing_look(r, at + 320 * S);
+    assert_true(figure(r, at + 320 * S, "POST /a", "x", "recent") == 0);
+    refusing_look(r, at + 59 * 60 * S);
+    assert_true(figure(r, at + 59 * 60 * S, "POST /a", "x", "hour") == 20);
+    refusing_look(r, at + 61 * 60 * S);
+    assert_true(figure(r, at + 61 * 60 * S, "POST /a", "x", "hour") == -1);
+    /* A look that comes after hours takes nothing for older than it is. */
+    stats_add(a.received, 10);
+    stats_add(a.rejected, 10);
+    refusing_look(r, at + 300 * 60 * S);
+    assert_true(figure(r, at + 300 * 60 * S, "POST /a", "x", "hour") == 10);
+    assert_true(figure(r, at + 300 * 60 * S, "POST /a", "x", "hour_received") == 10);
+    refusing_free(r);
+}
+
+static void since_has_breaks_of_5_minutes_at_most(void **state)
+{
+    const struct route_cells c = cells_of("POST /since");
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+
+    refusing_look(r, S);
+    stats_add(c.received, 100);
+    stats_add(c.rejected, 1);
+    refusing_look(r, 11 * S);
+    stats_add(c.received, 100);
+    refusing_look(r, 21 * S); /* nothing is refused */
+    assert_true(figure(r, 21 * S, "POST /since", "x", "since_seconds") == 10);
+    stats_add(c.rejected, 1);
+    stats_add(c.received, 100);
+    refusing_look(r, 300 * S);
+    assert_true(figure(r, 300 * S, "POST /since", "x", "since_seconds") == 289);
+    /* Less than 1 %. */
+    stats_add(c.rejected, 1);
+    stats_add(c.received, 101);
+    refusing_look(r, 600 * S);
+    assert_true(figure(r, 600 * S, "POST /since", "x", "since_seconds") == 589);
+    refusing_look(r, 601 * S);
+    assert_true(figure(r, 601 * S, "POST /since", "x", "since_seconds") == 0);
+    refusing_free(r);
+}
+
+static void another_policy_makes_what_was_before_no_news(void **state)
+{
+    const struct route_cells c = cells_of("POST /policy");
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+
+    refusing_look(r, S);
+    stats_add(c.received, 100);
+    stats_add(c.rejected, 50);
+    refusing_look(r, 2 * S);
+    assert_true(figure(r, 2 * S, "POST /policy", "x", "recent") == 50);
+    policy++;
+    stats_add(c.rejected, 1);
+    refusing_look(r, 2 * S + 1); /* also when it is soon */
+    assert_true(figure(r, 2 * S, "POST /policy", "x", "recent") == 0);
+    assert_true(figure(r, 2 * S, "POST /policy", "x", "hour") == 51);
+    stats_add(c.rejected, 4);
+    refusing_look(r, 4 * S);
+    assert_true(figure(r, 4 * S, "POST /policy", "x", "recent") == 4);
+    refusing_free(r);
+}
+
+static void neighbours_in_a_refused_batch_have_a_name(void **state)
+{
+    const struct route_cells c = cells_of("POST /batch");
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+
+    refusing_look(r, S);
+    stats_add(c.received, 100);
+    stats_add(c.rejected, 1);
+    stats_add(c.neighbours, 99);
+    refusing_look(r, 2 * S);
+    assert_true(figure(r, 2 * S, "POST /batch", "batch_refused", "hour") == 99);
+    assert_true(figure(r, 2 * S, "POST /batch", "x", "hour") == 1);
+    refusing_free(r);
+}
+
+/* Requests outside of all routes are compared with all events. */
+static void shares_outside_of_all_routes_are_of_all(void **state)
+{
+    const struct route_cells c = cells_of("none"), a = cells_of("POST /all");
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+
+    refusing_look(r, S);
+    stats_add(c.received, 10);
+    stats_add(c.refused, 10);
+    stats_add(a.received, 90);
+    refusing_look(r, 2 * S);
+    assert_true(figure(r, 2 * S, "none", "x", "hour") == 10);
+    assert_true(figure(r, 2 * S, "none", "x", "hour_received") >= 100);
+    refusing_free(r);
+}
+
+/* The largest are listed; of too many the rest is counted. */
+static void memory_is_bounded(void **state)
+{
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+    stats_cell *last = NULL;
+    cJSON *o;
+
+    refusing_look(r, S);
+    for (int i = 0; i < 3000; i++) {
+        char labels[128];
+
+        (void)snprintf(labels, sizeof labels,
+                       "route=\"POST /many\",result=\"rejected\",code=\"c%d\"", i);
+        last = stats_counter("sluice_events_total", "h", labels);
+        stats_add(last, i < 1000 ? 1000 + (uint64_t)i : 1);
+    }
+    refusing_look(r, 2 * S);
+    o = refusing_json(r, 2 * S);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(o, "codes")), 50);
+    assert_true(number(o, "more") >= 2900);
+    assert_string_equal(
+        cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(o, "codes"), 0),
+                            "code")
+            ->valuestring,
+        "c999");
+    cJSON_Delete(o);
+    refusing_free(r);
+}
+
+static int make_loop(void **state)
+{
+    *state = ev_loop_new(0);
+    return *state == NULL;
+}
+
+static int end_loop(void **state)
+{
+    ev_loop_destroy(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares_are_of_the_route_and_of_the_last_hour),
+        cmocka_unit_test(since_has_breaks_of_5_minutes_at_most),
+        cmocka_unit_test(another_policy_makes_what_was_before_no_news),
+        cmocka_unit_test(neighbours_in_a_refused_batch_have_a_name),
+        cmocka_unit_test(shares_outside_of_all_routes_are_of_all),
+        cmocka_unit_test(memory_is_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, make_loop, end_loop);
+}
