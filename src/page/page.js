@@ -61,8 +61,20 @@ function show_plots() {
   }
 }
 
+// Statuses of the last minute, the oldest first.
+const minute = [];
+const MINUTE_MS = 60000;
+
+function minute_ago(status) {
+  const at = performance.now();
+  if (minute.length > 0 && minute[0].status.pid !== status.pid) minute.length = 0;
+  minute.push({ at, status: { pid: status.pid, faults: status.faults } });
+  while (minute.length > 1 && at - minute[0].at > MINUTE_MS) minute.shift();
+  return minute[0].status;
+}
+
 function show_verdict(status) {
-  const v = verdict(status);
+  const v = verdict(status, minute_ago(status));
   v.more.push(...news(status));
   by_id("verdict").dataset.state = v.state;
   first = v.first;

@@ -52,69 +52,102 @@ const named = (list) => list.map((x) => x.name).join(", ");
 // What a sink gave up for good.
 const given_up = (sink) => sink.lost + sink.skipped;
 
-// Each: [state or "", part of the page, text], as `sluice status` tells it.
-function spool_facts(status) {
-  const spool = status.spool || {}, list = [];
-  if (spool.writable === false) {
-    list.push(["bad", "spool", "The spool cannot be written: clients get 503 and must send again"]);
-  }
-  if (spool.used_percent >= 80) {
-    list.push([spool.used_percent >= 95 ? "bad" : "warn", "spool", `The spool is ${spool.used_percent} % full`]);
-  }
-  if (spool.disk_bytes > 0 && spool.disk_free_bytes / spool.disk_bytes < 0.1) {
-    list.push(["warn", "spool", `The disk has only ${bytes(spool.disk_free_bytes)} left`]);
-  }
-  return list;
-}
+// What is wrong, with the bounds of "sluice status" (cli/facts.c, cli/condition.c), which are
+// those of the alerts: page and command never contradict each other. before: a status of up
+// to a minute ago, so that counts that grow are told apart from old ones; null: none.
+const LATE_MS = 60000, FULL = 80, DISK_FULL = 0.9, CERTIFICATE_S = 14 * 86400;
+const MUCH = 0.04, MANY = 20;
+const percent_of = (share) => `${Math.round(share * 100)} %`;
 
-function policy_facts(status) {
-  const last = (status.generations || [])[0], t = status.trial, list = [];
-  if (last && last.status === "refused") {
-    list.push(["warn", "policy", `The last load of the policy was refused: ${shown(last.why || "", 240)}. Generation ${
-      status.generation} stays live, but a restart would fail`]);
-  }
-  if (t && t.kind === "canary" && t.result === "rolled_back" && t.why !== "by hand"
-    && last && last.generation === t.generation) {
-    list.push(["warn", "policy", `The canary of generation ${t.generation} was rolled back: ${shown(t.why, 240)}. `
-      + `Generation ${status.generation} stays live, but a restart would take the policy of the file`]);
-  } else if (t && (t.result === "running" || !t.result)) {
-    list.push(["", "policy", `A ${t.kind} runs: generation ${t.generation}`]);
-  }
-  const raised = status.hook_errors || [];
-  if (raised.length > 0) {
-    list.push([status.raises ? "warn" : "", "refusals", `Hooks raised an error ${number(sum(raised, (x) => x.errors))} times `
-      + `since the start, most by ${raised[0].hook} of ${shown(raised[0].route, 160)}`]);
-  }
-  return list;
-}
-
-function process_facts(status) {
-  const upgrade = status.upgrade || {}, list = [];
+function server_news(status) {
+  const list = [], tell = (state, of, text) => list.push({ state, of, text });
+  const last = (status.generations || [])[0] || {}, trial = status.trial;
   if (status.stopping) {
-    list.push(["warn", "policy", "The server stops: it finishes requests and sinks first"]);
+    tell("warn", "policy", "The server stops: it finishes requests and sinks, then it ends");
   } else if (status.draining) {
-    list.push(["warn", "policy", "The server drains: its health is 503"]);
+    tell("warn", "policy", "The server drains: its health is 503 (sluice drain --undo lets "
+      + "clients come back)");
   }
   if (status.silent) {
-    list.push(["bad", "traffic", `The thread ${status.silent.thread} has not come back for ${
-      span(status.silent.ms)}: what it serves waits`]);
+    tell("bad", "stages", `The thread ${status.silent.thread} has not come back for ${
+      span(status.silent.ms)}: what it serves waits`);
   }
-  if (upgrade.under_way) {
-    list.push(["", "policy", "An upgrade is under way: another process takes this one's place"]);
-  } else if (upgrade.failed > 0) {
-    list.push(["warn", "policy", `An upgrade failed, the old process serves: ${shown(upgrade.why, 240)}`]);
+  if (last.status === "refused") {
+    tell("bad", "policy", `The last load of the policy was refused: ${shown(last.why || "", 240)}; `
+      + `generation ${status.generation} stays live, but a restart would fail`);
+  }
+  if (trial && trial.kind === "canary" && trial.result === "rolled_back"
+    && trial.why !== "by hand" && trial.generation === last.generation) {
+    tell("bad", "policy", `The canary of generation ${trial.generation} was rolled back: ${shown(trial.why || "", 240)}; `
+      + "a restart would take the policy of the file");
+  } else if (trial && (trial.result === "running" || !trial.result)) {
+    tell("", "policy", `A ${trial.kind} runs: generation ${trial.generation}`);
+  }
+  for (const c of status.certificates || []) {
+    if (c.expires_seconds < CERTIFICATE_S) {
+      tell("bad", "policy", c.expires_seconds > 0 ? `The certificate of ${c.listener} expires in ${
+        span(1000 * c.expires_seconds)}` : `The certificate of ${c.listener} has expired: clients refuse it`);
+    }
+  }
+  if (status.upgrade && status.upgrade.under_way) {
+    tell("", "policy", "An upgrade is under way: another process takes this one's place");
+  } else if (status.upgrade && status.upgrade.failed > 0) {
+    tell("warn", "policy", `An upgrade failed, the old process serves: ${shown(status.upgrade.why, 240)}`);
+  }
+  return list;
+}
+
+function spool_news(status) {
+  const list = [], tell = (state, of, text) => list.push({ state, of, text });
+  const spool = status.spool || {};
+  const full = (s) => Math.max(s.used_percent || 0, s.max_bytes > 0 ? 100 * s.bytes / s.max_bytes : 0);
+  const fullest = [...(status.streams || [])].sort((a, b) => full(b) - full(a))[0];
+  if (spool.writable === false) {
+    tell("bad", "spool", "The spool cannot be written: clients get 503 and must send again");
+  } else if (fullest && full(fullest) >= FULL) {
+    tell("bad", "spool", `The stream ${fullest.name} is ${Math.round(full(fullest))} % full`);
+  } else if (spool.used_percent >= FULL) {
+    tell("bad", "spool", `The spool is ${spool.used_percent} % full`);
+  }
+  if (spool.disk_bytes > 0 && 1 - spool.disk_free_bytes / spool.disk_bytes >= DISK_FULL) {
+    tell("bad", "spool", `The disk is ${percent_of(1 - spool.disk_free_bytes / spool.disk_bytes)
+      } full: it has only ${bytes(spool.disk_free_bytes)} left`);
+  }
+  return list;
+}
+
+function event_news(status, before) {
+  const list = [], tell = (state, of, text) => list.push({ state, of, text });
+  const faults = status.faults || {}, old = before ? before.faults || {} : faults;
+  const grown = (name) => (faults[name] || 0) - (old[name] || 0);
+  if (grown("store_failures") > 0) {
+    tell("bad", "spool", `${events(grown("store_failures"))} could not be written to the disk in the `
+      + "last minute: their clients got 503 and must send again");
+  }
+  if (faults.damaged_blocks > 0) {
+    tell("bad", "spool", `${number(faults.damaged_blocks)} damaged blocks were found, with ${
+      events(faults.damaged_events)}: the bytes are in spool/damaged`);
+  }
+  if (grown("hook_errors") > 0) {
+    tell("bad", "refusals", `Hooks raised an error ${number(grown("hook_errors"))} times in the last `
+      + `minute, ${number(faults.hook_errors)} times since the start`);
+  }
+  const codes = (status.refusing || {}).codes || [];
+  for (const c of codes.filter((x) => x.route !== "none" && x.recent >= MANY
+    && x.recent >= MUCH * x.recent_received).slice(0, 5)) {
+    tell("warn", "refusals", `${c.route} refused ${percent_of(Math.min(1, c.recent / (c.recent_received || 1)))
+      } of its events in the last ${span(1000 * status.refusing.recent_seconds)} with ${c.code}`);
   }
   return list;
 }
 
 // { state, first, more }: the answer to "is anything lost?", in words, and what else an
 // operator should know. more: { text, of } (of: the part of the page).
-export function verdict(status) {
+export function verdict(status, before = null) {
   const sinks = status.sinks || [];
   const lost = sinks.filter((s) => given_up(s) > 0);
   const dead = sum(sinks, (s) => s.dead);
   const left = sum(sinks, (s) => s.left_events);
-  const held = sinks.filter((s) => s.holding);
   const more = [];
   let state = "good";
   const worse = (to) => { state = state === "bad" || to === "bad" ? "bad" : to; };
@@ -127,9 +160,14 @@ export function verdict(status) {
       sinks.filter((s) => s.left_events > 0).length === 1
         ? `the sink ${named(sinks.filter((s) => s.left_events > 0))}` : "sinks"}${
       oldest >= 1000 ? `, the oldest for ${span(oldest)}` : ""}.`;
-  for (const s of held) {
-    worse("warn");
-    more.push({ of: "sinks", text: `The sink ${s.name} takes nothing now: ${shown(s.why, 240)}` });
+  for (const s of sinks) {
+    if (s.holding) {
+      worse("warn");
+      more.push({ of: "sinks", text: `The sink ${s.name} takes nothing now: ${shown(s.why, 240)}` });
+    } else if (s.oldest_ms > LATE_MS + (s.linger_ms || 0)) {
+      worse("warn");
+      more.push({ of: "sinks", text: `The sink ${s.name} is ${span(s.oldest_ms)} behind` });
+    }
   }
   for (const s of lost) {
     more.push({ of: "sinks", text: `${s.name}: ${events(s.lost)} lost by the spool, ${
@@ -140,13 +178,9 @@ export function verdict(status) {
     more.push({ of: "sinks", text: `${events(dead)} became dead letters: they are kept, and `
       + "can be sent again (sluice dead list)" });
   }
-  if (oldest > 300000 && held.length === 0) {
-    worse("warn");
-    more.push({ of: "sinks", text: `A sink is ${span(oldest)} behind` });
-  }
-  for (const [to, of, text] of [...spool_facts(status), ...policy_facts(status), ...process_facts(status)]) {
-    if (to) worse(to);
-    more.push({ of, text });
+  for (const x of [...spool_news(status), ...event_news(status, before), ...server_news(status)]) {
+    if (x.state) worse(x.state);
+    more.push({ of: x.of, text: x.text });
   }
   return { state, first: first + waits, more };
 }

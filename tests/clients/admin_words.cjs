@@ -1,4 +1,5 @@
-// The first line of the live page for some states, as JSON.
+// The first line of the live page for some states, as JSON. With a file: of the statuses in
+// its list, [status, the one before] each.
 const fs = require("fs");
 const path = require("path");
 
@@ -13,6 +14,14 @@ import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`).th
     dead: { sinks: [sink({ dead: 2 })] },
     disk: { sinks: [], spool: { writable: false } },
   };
+  if (process.argv[2]) {
+    const list = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+    console.log(JSON.stringify(list.map(([status, before]) => {
+      const v = words.verdict(status, before || null);
+      return { state: v.state, first: v.first, more: v.more.map((m) => m.text) };
+    })));
+    return;
+  }
   const said = {};
   for (const [name, status] of Object.entries(states)) {
     const v = words.verdict(status);

@@ -176,6 +176,74 @@ describe("the live page", function()
     assert.same({ "warn", "Nothing is lost. Every accepted event is delivered." }, said.dead)
     assert.same({ "bad", "Nothing is lost. Every accepted event is delivered." }, said.disk)
   end)
+
+  -- The bounds are those of "sluice status".
+  it("says in its first lines what sluice status calls wrong, from the same bounds on", function()
+    if h.shell("command -v node") == "" then
+      pending "no node: apt-get install nodejs"
+      return
+    end
+    local function sink(x)
+      x.name, x.lost, x.skipped, x.dead, x.left_events = "bus", 0, 0, 0, 1
+      x.holding = false
+      return { sinks = { x } }
+    end
+    local function refusing(recent, received)
+      return { refusing = { recent_seconds = 300, codes = { { route = "POST /e", code = "bad",
+        recent = recent, recent_received = received } } } }
+    end
+    local rows = {
+      { sink { oldest_ms = 60000 }, "good" },
+      { sink { oldest_ms = 60001 }, "warn", "The sink bus is 60 s behind" },
+      { sink { oldest_ms = 660000, linger_ms = 600000 }, "good" },
+      { { spool = { disk_bytes = 1000, disk_free_bytes = 101 } }, "good" },
+      { { spool = { disk_bytes = 1000, disk_free_bytes = 100 } }, "bad", "The disk is 90 %% full" },
+      { { streams = { { name = "s", bytes = 79, max_bytes = 100, used_percent = 10 } } }, "good" },
+      { { streams = { { name = "s", bytes = 80, max_bytes = 100, used_percent = 10 } } }, "bad",
+        "The stream s is 80 %% full" },
+      { { streams = { { name = "s", bytes = 1, max_bytes = 100, used_percent = 80 } } }, "bad",
+        "The stream s is 80 %% full" },
+      { { silent = { thread = "worker=1", ms = 3000 } }, "bad",
+        "The thread worker=1 has not come back for 3.0 s" },
+      { { generation = 1, generations = { { status = "refused", why = "p.lua:3" } } }, "bad",
+        "The last load of the policy was refused: p.lua:3; generation 1 stays live" },
+      { { generation = 1, generations = { { generation = 2 } }, trial = { kind = "canary",
+        generation = 2, result = "rolled_back", why = "it refuses" } }, "bad",
+        "The canary of generation 2 was rolled back: it refuses" },
+      { { generation = 1, generations = { { generation = 2 } }, trial = { kind = "canary",
+        generation = 2, result = "rolled_back", why = "by hand" } }, "good" },
+      { { certificates = { { listener = "l", expires_seconds = 1209600 } } }, "good" },
+      { { certificates = { { listener = "l", expires_seconds = 1209599 } } }, "bad",
+        "The certificate of l expires in 14 days" },
+      { { certificates = { { listener = "l", expires_seconds = 0 } } }, "bad",
+        "The certificate of l has expired: clients refuse it" },
+      { { draining = true }, "warn", "The server drains: its health is 503" },
+      { { draining = true, stopping = true }, "warn", "The server stops" },
+      { { upgrade = { failed = 1, why = "no binary" } }, "warn", "An upgrade failed.*no binary" },
+      { refusing(20, 500), "warn", "POST /e refused 4 %% of its events in the last .* with bad" },
+      { refusing(19, 19), "good" },
+      { refusing(20, 501), "good" },
+      { { faults = { hook_errors = 7 } }, "bad", "Hooks raised an error 3 times in the last minute, 7",
+        { faults = { hook_errors = 4 } } },
+      { { faults = { hook_errors = 7 } }, "good", nil, { faults = { hook_errors = 7 } } },
+      { { faults = { store_failures = 2 } }, "bad", "2 events could not be written to the disk",
+        { faults = { store_failures = 0 } } },
+      { { faults = { damaged_blocks = 2, damaged_events = 5 } }, "bad", "2 damaged blocks" },
+    }
+    local list, file = {}, os.tmpname()
+    for i, row in ipairs(rows) do list[i] = { row[1], row[4] or cjson.null } end
+    h.write(file, cjson.encode(list))
+    local said = cjson.decode(h.shell("node --no-warnings tests/clients/admin_words.cjs " .. file))
+    os.remove(file)
+    for i, row in ipairs(rows) do
+      assert.equal(i .. " " .. row[2], i .. " " .. said[i].state)
+      if row[3] then
+        assert.matches(row[3], said[i].more[1])
+      else
+        assert.same({}, said[i].more)
+      end
+    end
+  end)
 end)
 
 describe("the live page of another machine", function()
