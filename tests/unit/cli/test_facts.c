@@ -421,6 +421,21 @@ static void a_stream_that_is_nearly_full_is_named(void **state)
     cJSON_Delete(f);
 }
 
+/* Whatever their order. */
+static void the_fullest_stream_is_named(void **state)
+{
+    cJSON *f = facts_of("{\"sinks\":[],\"spool\":{},\"streams\":["
+                        "{\"name\":\"a\",\"bytes\":95,\"max_bytes\":100},"
+                        "{\"name\":\"b\",\"bytes\":85,\"max_bytes\":100},"
+                        "{\"name\":\"c\",\"bytes\":10,\"max_bytes\":100}]}",
+                        "", "");
+    const cJSON *p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
+
+    (void)state;
+    assert_non_null(strstr(facts_text(p, "text"), "stream a is 95 % full"));
+    cJSON_Delete(f);
+}
+
 /* A field that an older server does not have is no fault. */
 static void an_older_server_is_not_accused(void **state)
 {
@@ -702,6 +717,7 @@ int main(void)
         cmocka_unit_test(many_codes_take_no_time),
         cmocka_unit_test(a_code_beyond_the_list_is_judged),
         cmocka_unit_test(a_stream_that_is_nearly_full_is_named),
+        cmocka_unit_test(the_fullest_stream_is_named),
         cmocka_unit_test(an_older_server_is_not_accused),
         cmocka_unit_test(connections_are_those_of_clients),
         cmocka_unit_test(a_full_disk_is_said_though_the_spool_has_room),
