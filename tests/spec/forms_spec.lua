@@ -46,7 +46,7 @@ local rows = {
     [[p.lua:3: route "POST /x".form.data: "bas64" is none of "json", "base64"; did you mean "base64"?]] },
   { "a form that is a list",
     [[route "POST /x" { body = "form", form = { "data" }, stream = "s" }]],
-    [[p.lua:3: route "POST /x".form: a table is not a table { field = "text" }]] },
+    [[p.lua:3: route "POST /x".form: a list is not a table { field = "text" }]] },
   { "events in a form",
     [[route "POST /x" { body = "form", events = "a.b", stream = "s" }]],
     [[p.lua:3: route "POST /x".events: needs body = "batch" or body = "events"]] },
