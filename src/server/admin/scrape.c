@@ -13,8 +13,8 @@
 #include "server/admin/prefers.h"
 #include "stats/stats.h"
 
-/* Level 1: 10,000 series are 1 MB of text; it takes 6 ms to make 55 kB of it, level 6 takes
- * 13 ms for 40 kB. */
+/* 16,000 lines are 1.06 MB of text. Level 1 makes 59 kB of it in 3 ms, level 6 makes 54 kB
+ * in 8 ms; writing the text takes 7 ms. */
 enum { CHUNK_BYTES = 32 << 10, LEVEL = 1, GZIP_BITS = 15 + 16, MEMORY = 9 };
 
 /* The text on its way into the answer: packed by chunks, so that it is nowhere whole. */

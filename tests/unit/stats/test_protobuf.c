@@ -69,15 +69,16 @@ static int64_t unsign(uint64_t v)
     return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
 }
 
-/* What one histogram tells: its first native bucket, and how much is in all of them. */
+/* What one histogram tells: its first and last native bucket, and how much is in all of
+ * them. */
 struct told {
-    int64_t first, n, zeros, spans;
+    int64_t first, last, n, zeros, spans;
 };
 
 static struct told read_histogram(const unsigned char *at, const unsigned char *end)
 {
     struct told t = {0};
-    int64_t count = 0;
+    int64_t count = 0, after = 0; /* the last span */
     struct field f;
 
     while (next(&at, end, &f)) {
@@ -89,9 +90,13 @@ static struct told read_histogram(const unsigned char *at, const unsigned char *
         } else if (f.number == 13) {
             count += unsign(f.value);
             t.n += count;
-        } else if (f.number == 12 && t.spans++ == 0) {
+        } else if (f.number == 12) {
             assert_true(next(&in, f.p + f.value, &span));
-            t.first = unsign(span.value);
+            after += unsign(span.value);
+            t.first = t.spans++ == 0 ? after : t.first;
+            assert_true(next(&in, f.p + f.value, &span));
+            after += (int64_t)span.value;
+            t.last = after - 1;
         }
     }
     return t;
@@ -187,6 +192,8 @@ static void gaps_are_spans(void **state)
     assert_int_equal(100, t.zeros);
     assert_int_equal(201, t.n);
     assert_int_equal(3, t.spans);
+    assert_int_equal(one_value(1).first, t.first);
+    assert_int_equal(one_value(1000000000 + 99 * 99 * 100000).first, t.last);
 }
 
 /* Lengths of one to four bytes. */
