@@ -236,7 +236,8 @@ describe("a scrape", function()
     end
     local most = 0
     for _ = 1, 20 do
-      assert.equal("ok\n", s:get("/healthz").body)
+      -- On a busy machine the hundred scrapes before it take their time.
+      assert.equal("ok\n", h.request(s.admin, "GET", "/healthz", nil, nil, 60).body)
       assert.equal(202, s:post("/v1/events", "{}").status)
       most = math.max(most, rss() - before)
     end
