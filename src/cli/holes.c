@@ -28,7 +28,7 @@ static const char UNRECORDED[] =
     "it was damaged, or their events left while no policy had the stream";
 
 struct collecting {
-    const struct account *account; /* NULL: there is none */
+    const struct index_account *account; /* NULL: there is none */
     struct holes *out;
     int64_t since_ms, until_ms;
 };
@@ -39,19 +39,19 @@ static bool in_period(const struct collecting *c, int64_t since_ms, int64_t unti
 }
 
 static void on_part(void *arg, const struct index_run *part,
-                    const struct account_hole *h)
+                    const struct index_account_hole *h)
 {
     const struct collecting *c = arg;
     struct holes *o = c->out;
-    struct account_hole new = {.at = *part, .why = ACCOUNT_GONE};
+    struct index_account_hole new = {.at = *part, .why = ACCOUNT_GONE};
 
     if (h != NULL) {
         new = *h;
         new.at = *part;
     } else if (c->account != NULL) {
-        new.since_ms = account_since(c->account, part->epoch);
-        new.until_ms = account_end(c->account, part->epoch);
-        new.why = account_why(c->account, part);
+        new.since_ms = index_account_since(c->account, part->epoch);
+        new.until_ms = index_account_end(c->account, part->epoch);
+        new.why = index_account_why(c->account, part);
         if (new.until_ms < new.since_ms) { /* the clock was set back */
             new.until_ms = 0;
         }
@@ -71,7 +71,7 @@ void holes_close(struct index_list *l, struct index_run *segments, uint32_t n)
 {
     index_runs_sort(segments, n);
     if (l->has_account) {
-        account_close(&l->account, l->epoch, segments, n, clock_wall_ms());
+        index_account_close(&l->account, l->epoch, segments, n, clock_wall_ms());
     }
 }
 
@@ -89,10 +89,10 @@ void holes_of(const struct index_list *l, const struct index_run *runs, uint32_t
         memcpy(all + l->n, runs, n * sizeof *all);
     }
     index_runs_sort(all, l->n + n);
-    account_missing(c.account, all, l->n + n, on_part, &c);
+    index_account_missing(c.account, all, l->n + n, on_part, &c);
     free(all);
     for (uint32_t i = 0; c.account != NULL && i < c.account->n_gaps; i++) {
-        const struct account_gap *g = &c.account->gaps[i];
+        const struct index_account_gap *g = &c.account->gaps[i];
 
         if (in_period(&c, g->since_ms, g->until_ms)) {
             out->gaps[out->n_gaps++] = *g;
@@ -136,7 +136,7 @@ void holes_print(const struct holes *h, const char *stream)
         print_times(h->gaps[i].since_ms, h->gaps[i].until_ms, UNRECORDED);
     }
     for (; n < h->n && n < PRINTED_MAX; n++) {
-        const struct account_hole *o = &h->list[n];
+        const struct index_account_hole *o = &h->list[n];
 
         (void)printf("hole: stream=%s position=%" PRIu32 ".%" PRIu32 "/%" PRIu64
                      "..%" PRIu64 " events=%" PRIu64,
@@ -181,7 +181,7 @@ cJSON *holes_json(const struct holes *h)
         (void)cJSON_AddItemToArray(list, o);
     }
     for (uint32_t i = 0; i < h->n; i++) {
-        const struct account_hole *k = &h->list[i];
+        const struct index_account_hole *k = &h->list[i];
         cJSON *o = cJSON_CreateObject();
 
         put(o, "epoch", k->at.epoch);

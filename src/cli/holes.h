@@ -15,10 +15,11 @@ struct cJSON;
 struct index_list;
 
 struct holes {
-    struct account_hole *list; /* by what is noted, or inferred; until 0: unknown */
+    struct index_account_hole
+        *list; /* by what is noted, or inferred; until 0: unknown */
     uint32_t n, room;
     uint64_t n_events; /* in them */
-    struct account_gap gaps[ACCOUNT_GAPS_MAX];
+    struct index_account_gap gaps[ACCOUNT_GAPS_MAX];
     uint32_t n_gaps;
 };
 

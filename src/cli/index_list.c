@@ -34,7 +34,7 @@ void index_list_free(struct index_list *l)
 {
     free(l->runs);
     free(l->aside);
-    account_free(&l->account);
+    index_account_free(&l->account);
 }
 
 void index_lists_free(struct index_lists *l)
@@ -100,7 +100,7 @@ static void read_account(struct index_list *l, const char *dir)
 
     (void)snprintf(path, sizeof path, "%s/" INDEX_ACCOUNT_FILE, dir);
     (void)snprintf(aside, sizeof aside, "%s" INDEX_ASIDE, path);
-    switch (account_read(&l->account, path, &e)) {
+    switch (index_account_read(&l->account, path, &e)) {
     case ACCOUNT_READ:
         l->has_account = true;
         break;
@@ -114,7 +114,7 @@ static void read_account(struct index_list *l, const char *dir)
     if (!l->has_account) {
         l->account.begin = UINT32_MAX;
     }
-    account_read_marks(&l->account, path, 0);
+    index_account_read_marks(&l->account, path, 0);
     l->has_account |= l->account.n_gaps > 0;
     for (uint32_t i = 0; i < l->account.n_epochs; i++) {
         add_field(l, l->account.epochs[i].field);

@@ -6,18 +6,18 @@
 
 #include "base/mem.h"
 
-void account_init(struct account *a, uint32_t epoch, int64_t now_ms)
+void index_account_init(struct index_account *a, uint32_t epoch, int64_t now_ms)
 {
-    *a = (struct account){
+    *a = (struct index_account){
         .begin = epoch, .until = epoch, .begin_ms = now_ms, .until_ms = now_ms};
 }
 
-void account_free(struct account *a)
+void index_account_free(struct index_account *a)
 {
     free(a->epochs);
     free(a->shards);
     free(a->holes);
-    *a = (struct account){.begin = 0};
+    *a = (struct index_account){.begin = 0};
 }
 
 /* Room for one more of `size` bytes after n. */
@@ -32,7 +32,8 @@ static void *grow(void *list, uint32_t n, uint32_t *room, size_t size)
 
 /* ---- epochs ---- */
 
-static const struct account_epoch *last_of(const struct account *a, uint32_t epoch)
+static const struct index_account_epoch *last_of(const struct index_account *a,
+                                                 uint32_t epoch)
 {
     for (uint32_t i = a->n_epochs; i-- > 0;) {
         if (a->epochs[i].epoch == epoch) {
@@ -42,11 +43,11 @@ static const struct account_epoch *last_of(const struct account *a, uint32_t epo
     return NULL;
 }
 
-void account_note_epoch(struct account *a, uint32_t epoch, const char *field,
-                        int64_t now_ms)
+void index_account_note_epoch(struct index_account *a, uint32_t epoch,
+                              const char *field, int64_t now_ms)
 {
-    const struct account_epoch *last = last_of(a, epoch);
-    struct account_epoch *p;
+    const struct index_account_epoch *last = last_of(a, epoch);
+    struct index_account_epoch *p;
 
     if (last != NULL && last->on == (field != NULL) &&
         (field == NULL || strcmp(last->field, field) == 0)) {
@@ -57,12 +58,12 @@ void account_note_epoch(struct account *a, uint32_t epoch, const char *field,
     }
     a->epochs = grow(a->epochs, a->n_epochs, &a->epochs_room, sizeof *a->epochs);
     p = &a->epochs[a->n_epochs++];
-    *p =
-        (struct account_epoch){.epoch = epoch, .on = field != NULL, .since_ms = now_ms};
+    *p = (struct index_account_epoch){
+        .epoch = epoch, .on = field != NULL, .since_ms = now_ms};
     (void)snprintf(p->field, sizeof p->field, "%s", field == NULL ? "" : field);
 }
 
-const char *account_field_of(const struct account *a, uint32_t epoch)
+const char *index_account_field_of(const struct index_account *a, uint32_t epoch)
 {
     for (uint32_t i = a->n_epochs; i-- > 0;) {
         if (a->epochs[i].epoch == epoch && a->epochs[i].on) {
@@ -72,12 +73,13 @@ const char *account_field_of(const struct account *a, uint32_t epoch)
     return NULL;
 }
 
-enum account_why account_why(const struct account *a, const struct index_run *range)
+enum index_account_why index_account_why(const struct index_account *a,
+                                         const struct index_run *range)
 {
     bool on = false, off = false, off_later = false;
 
     for (uint32_t i = 0; i < a->n_epochs; i++) {
-        const struct account_epoch *p = &a->epochs[i];
+        const struct index_account_epoch *p = &a->epochs[i];
 
         on |= p->epoch == range->epoch && p->on;
         off |= p->epoch == range->epoch && !p->on;
@@ -89,7 +91,7 @@ enum account_why account_why(const struct account *a, const struct index_run *ra
                                              : ACCOUNT_GONE;
 }
 
-int64_t account_since(const struct account *a, uint32_t epoch)
+int64_t index_account_since(const struct index_account *a, uint32_t epoch)
 {
     for (uint32_t i = 0; i < a->n_epochs; i++) {
         if (a->epochs[i].epoch == epoch) {
@@ -99,7 +101,7 @@ int64_t account_since(const struct account *a, uint32_t epoch)
     return 0;
 }
 
-int64_t account_end(const struct account *a, uint32_t epoch)
+int64_t index_account_end(const struct index_account *a, uint32_t epoch)
 {
     for (uint32_t i = 0; i < a->n_epochs; i++) {
         if (a->epochs[i].epoch > epoch) {
@@ -111,8 +113,8 @@ int64_t account_end(const struct account *a, uint32_t epoch)
 
 /* ---- shards ---- */
 
-struct account_shard *account_shard_of(const struct account *a, uint32_t epoch,
-                                       uint32_t worker)
+struct index_account_shard *index_account_shard_of(const struct index_account *a,
+                                                   uint32_t epoch, uint32_t worker)
 {
     for (uint32_t i = a->n_shards; i-- > 0;) {
         if (a->shards[i].epoch == epoch && a->shards[i].worker == worker) {
@@ -122,10 +124,11 @@ struct account_shard *account_shard_of(const struct account *a, uint32_t epoch,
     return NULL;
 }
 
-struct account_shard *account_note_shard(struct account *a, uint32_t epoch,
-                                         uint32_t worker, uint64_t from)
+struct index_account_shard *index_account_note_shard(struct index_account *a,
+                                                     uint32_t epoch, uint32_t worker,
+                                                     uint64_t from)
 {
-    struct account_shard *s = account_shard_of(a, epoch, worker);
+    struct index_account_shard *s = index_account_shard_of(a, epoch, worker);
 
     if (s != NULL) {
         return s;
@@ -135,7 +138,7 @@ struct account_shard *account_note_shard(struct account *a, uint32_t epoch,
     }
     a->shards = grow(a->shards, a->n_shards, &a->shards_room, sizeof *a->shards);
     s = &a->shards[a->n_shards++];
-    *s = (struct account_shard){.epoch = epoch, .worker = worker, .from = from};
+    *s = (struct index_account_shard){.epoch = epoch, .worker = worker, .from = from};
     return s;
 }
 
@@ -144,31 +147,32 @@ static bool same_shard(const struct index_run *x, uint32_t epoch, uint32_t worke
     return x->epoch == epoch && x->worker == worker;
 }
 
-void account_drop(struct account *a, uint32_t epoch, uint32_t worker, uint64_t end)
+void index_account_drop(struct index_account *a, uint32_t epoch, uint32_t worker,
+                        uint64_t end)
 {
-    struct account_shard *s = account_shard_of(a, epoch, worker);
+    struct index_account_shard *s = index_account_shard_of(a, epoch, worker);
 
     /* Of an earlier epoch nothing is missed that is not noted. */
     if (s == NULL && epoch == a->until) {
-        s = account_note_shard(a, epoch, worker, 1);
+        s = index_account_note_shard(a, epoch, worker, 1);
     }
     if (s != NULL) {
         s->from = end > s->from ? end : s->from;
     }
 }
 
-static bool touches(const struct account_shard *s, const struct index_run *r)
+static bool touches(const struct index_account_shard *s, const struct index_run *r)
 {
     return same_shard(r, s->epoch, s->worker) && r->first < s->end && r->end > s->from;
 }
 
-void account_tidy(struct account *a, uint32_t epoch, const struct index_run *runs,
-                  uint32_t n)
+void index_account_tidy(struct index_account *a, uint32_t epoch,
+                        const struct index_run *runs, uint32_t n)
 {
     uint32_t n_shards = 0, n_epochs = 0, oldest = epoch;
 
     for (uint32_t i = 0; i < a->n_shards; i++) {
-        const struct account_shard *s = &a->shards[i];
+        const struct index_account_shard *s = &a->shards[i];
         bool any = s->end == 0 || s->epoch >= epoch;
 
         for (uint32_t k = 0; !any && k < n; k++) {
@@ -193,9 +197,9 @@ void account_tidy(struct account *a, uint32_t epoch, const struct index_run *run
 
 /* ---- holes ---- */
 
-void account_add_gap(struct account *a, const struct account_gap *g)
+void index_account_add_gap(struct index_account *a, const struct index_account_gap *g)
 {
-    struct account_gap *last = &a->gaps[a->n_gaps == 0 ? 0 : a->n_gaps - 1];
+    struct index_account_gap *last = &a->gaps[a->n_gaps == 0 ? 0 : a->n_gaps - 1];
 
     if (a->n_gaps < ACCOUNT_GAPS_MAX) {
         a->gaps[a->n_gaps++] = *g;
@@ -207,9 +211,10 @@ void account_add_gap(struct account *a, const struct account_gap *g)
     last->until_ms = g->until_ms > last->until_ms ? g->until_ms : last->until_ms;
 }
 
-void account_add_hole(struct account *a, const struct account_hole *h)
+void index_account_add_hole(struct index_account *a, const struct index_account_hole *h)
 {
-    struct account_hole *last = a->n_holes == 0 ? NULL : &a->holes[a->n_holes - 1];
+    struct index_account_hole *last =
+        a->n_holes == 0 ? NULL : &a->holes[a->n_holes - 1];
 
     if (last != NULL && same_shard(&last->at, h->at.epoch, h->at.worker) &&
         last->why == h->why && last->at.end == h->at.first) {
@@ -218,28 +223,28 @@ void account_add_hole(struct account *a, const struct account_hole *h)
         return;
     }
     if (a->n_holes == ACCOUNT_LINES_MAX) {
-        const struct account_hole *o = &a->holes[0];
+        const struct index_account_hole *o = &a->holes[0];
 
-        account_add_gap(a, &(struct account_gap){o->at.epoch, o->at.epoch, o->since_ms,
-                                                 o->until_ms});
+        index_account_add_gap(a, &(struct index_account_gap){o->at.epoch, o->at.epoch,
+                                                             o->since_ms, o->until_ms});
         memmove(a->holes, a->holes + 1, --a->n_holes * sizeof *a->holes);
     }
     a->holes = grow(a->holes, a->n_holes, &a->holes_room, sizeof *a->holes);
     a->holes[a->n_holes++] = *h;
 }
 
-bool account_expire(struct account *a, int64_t ms)
+bool index_account_expire(struct index_account *a, int64_t ms)
 {
     uint32_t n_holes = 0, n_gaps = 0;
     bool any;
 
     for (uint32_t i = 0; i < a->n_holes; i++) {
-        const struct account_hole *h = &a->holes[i];
+        const struct index_account_hole *h = &a->holes[i];
 
         if (h->until_ms >= ms) {
             a->holes[n_holes++] = *h;
         } else {
-            account_drop(a, h->at.epoch, h->at.worker, h->at.end);
+            index_account_drop(a, h->at.epoch, h->at.worker, h->at.end);
         }
     }
     for (uint32_t i = 0; i < a->n_gaps; i++) {
@@ -272,17 +277,17 @@ void index_runs_sort(struct index_run *runs, uint32_t n)
 }
 
 struct missing {
-    const struct account *a;
+    const struct index_account *a;
     uint64_t from; /* of the shard: before it only holes are told */
-    account_part_fn *fn;
+    index_account_part_fn *fn;
     void *arg;
 };
 
 /* The hole that has the range's first sequence, or else the next one in it. */
-static const struct account_hole *hole_at(const struct account *a,
-                                          const struct index_run *range, uint64_t *from)
+static const struct index_account_hole *
+hole_at(const struct index_account *a, const struct index_run *range, uint64_t *from)
 {
-    const struct account_hole *next = NULL;
+    const struct index_account_hole *next = NULL;
 
     *from = range->end;
     for (uint32_t i = 0; a != NULL && i < a->n_holes; i++) {
@@ -303,7 +308,7 @@ static void tell(const struct missing *m, struct index_run rest)
 {
     while (rest.first < rest.end) {
         uint64_t from, end;
-        const struct account_hole *h = hole_at(m->a, &rest, &from);
+        const struct index_account_hole *h = hole_at(m->a, &rest, &from);
         struct index_run part = {rest.epoch, rest.worker, rest.first, from};
 
         if (part.first < m->from) {
@@ -323,7 +328,7 @@ static void tell(const struct missing *m, struct index_run rest)
 
 /* What of s none of the runs has, which are all of that shard. */
 static void missing_of(const struct missing *m, const struct index_run *runs,
-                       uint32_t n, const struct account_shard *s)
+                       uint32_t n, const struct index_account_shard *s)
 {
     uint64_t at = s->from, end = s->end;
 
@@ -376,10 +381,10 @@ static bool has_runs(const struct index_run *runs, uint32_t n, uint32_t epoch,
 /* Shards of which nothing is there. */
 static void missing_shards(struct missing *m, const struct index_run *runs, uint32_t n)
 {
-    const struct account *a = m->a;
+    const struct index_account *a = m->a;
 
     for (uint32_t i = 0; i < a->n_shards; i++) {
-        const struct account_shard *s = &a->shards[i];
+        const struct index_account_shard *s = &a->shards[i];
 
         if (!has_runs(runs, n, s->epoch, s->worker)) {
             m->from = s->from;
@@ -387,25 +392,25 @@ static void missing_shards(struct missing *m, const struct index_run *runs, uint
         }
     }
     for (uint32_t i = 0; i < a->n_holes; i++) {
-        const struct account_hole *h = &a->holes[i];
+        const struct index_account_hole *h = &a->holes[i];
 
         if (!has_runs(runs, n, h->at.epoch, h->at.worker) &&
-            account_shard_of(a, h->at.epoch, h->at.worker) == NULL) {
+            index_account_shard_of(a, h->at.epoch, h->at.worker) == NULL) {
             m->fn(m->arg, &h->at, h);
         }
     }
 }
 
-void account_missing(const struct account *a, const struct index_run *runs, uint32_t n,
-                     account_part_fn *fn, void *arg)
+void index_account_missing(const struct index_account *a, const struct index_run *runs,
+                           uint32_t n, index_account_part_fn *fn, void *arg)
 {
     struct missing m = {.a = a, .fn = fn, .arg = arg};
 
     for (uint32_t i = 0, end; i < n; i = end) {
-        struct account_shard s = {
+        struct index_account_shard s = {
             .epoch = runs[i].epoch, .worker = runs[i].worker, .from = runs[i].first};
-        const struct account_shard *noted =
-            a == NULL ? NULL : account_shard_of(a, s.epoch, s.worker);
+        const struct index_account_shard *noted =
+            a == NULL ? NULL : index_account_shard_of(a, s.epoch, s.worker);
 
         for (end = i; end < n && same_shard(&runs[end], s.epoch, s.worker); end++) {
         }
@@ -431,23 +436,24 @@ static bool has_epoch(const struct index_run *segments, uint32_t n, uint32_t epo
     return at < n && segments[at].epoch == epoch;
 }
 
-static void add_gap_of(struct account *a, uint32_t epoch, int64_t now_ms)
+static void add_gap_of(struct index_account *a, uint32_t epoch, int64_t now_ms)
 {
-    const struct account_gap *last = &a->gaps[a->n_gaps == 0 ? 0 : a->n_gaps - 1];
+    const struct index_account_gap *last = &a->gaps[a->n_gaps == 0 ? 0 : a->n_gaps - 1];
 
     if (a->n_gaps == 0 || last->last != epoch) {
-        account_add_gap(
-            a, &(struct account_gap){epoch, epoch, account_since(a, epoch), now_ms});
+        index_account_add_gap(
+            a, &(struct index_account_gap){epoch, epoch, index_account_since(a, epoch),
+                                           now_ms});
     }
 }
 
-void account_close(struct account *a, uint32_t last, const struct index_run *segments,
-                   uint32_t n, int64_t now_ms)
+void index_account_close(struct index_account *a, uint32_t last,
+                         const struct index_run *segments, uint32_t n, int64_t now_ms)
 {
-    const struct account_epoch *until = last_of(a, a->until);
+    const struct index_account_epoch *until = last_of(a, a->until);
 
     for (uint32_t i = 0; i < a->n_shards; i++) {
-        struct account_shard *s = &a->shards[i];
+        struct index_account_shard *s = &a->shards[i];
 
         if (s->end == 0 && s->epoch <= last &&
             !has_runs(segments, n, s->epoch, s->worker)) {

@@ -2,8 +2,8 @@
  * account - which events of a stream its index is to have, and which it is known not to
  * have. The file index/ACCOUNT: lines of text, the last one a checksum of those before.
  *
- *   account_init | account_parse -> account_note_*, account_add_hole, ... -> account_text
- *                                -> account_free
+ *   index_account_init | index_account_parse -> index_account_note_*, index_account_add_hole, ... -> account_text
+ *                                -> index_account_free
  *
  * An index file says what it has; only this says what no file has: events of a time when
  * the index was off, files that the disk did not take, files that are gone. Each shard
@@ -28,7 +28,7 @@ enum {
 };
 
 /* Why no index file has an event. */
-enum account_why {
+enum index_account_why {
     ACCOUNT_OFF = 0, /* the stream had no index */
     ACCOUNT_UNREAD,  /* the index was off before it had read it */
     ACCOUNT_DISK,    /* the disk took no file */
@@ -43,7 +43,7 @@ struct index_run {
 };
 
 /* The index was on or off from then on. */
-struct account_epoch {
+struct index_account_epoch {
     uint32_t epoch;
     bool on;
     int64_t since_ms;
@@ -52,78 +52,82 @@ struct account_epoch {
 
 /* The events of a shard that the index is to have. end 0: it still grows. What is before
  * `from` is older than the index, or was removed for its age. */
-struct account_shard {
+struct index_account_shard {
     uint32_t epoch, worker;
     uint64_t from, end;
 };
 
-struct account_hole {
+struct index_account_hole {
     struct index_run at;
     int64_t since_ms, until_ms; /* its events were accepted then; since 0: unknown */
-    enum account_why why;
+    enum index_account_why why;
 };
 
 /* Epochs of which nobody knows whether the index has all events. */
-struct account_gap {
+struct index_account_gap {
     uint32_t first, last; /* epochs */
     int64_t since_ms, until_ms;
 };
 
-struct account {
+struct index_account {
     char uuid[40]; /* of the spool, in the epoch `until` */
     uint32_t begin,
         until; /* epochs: of the first process that kept it, and of the last */
     int64_t begin_ms, until_ms; /* when these began it, and came to it */
-    struct account_epoch *epochs;
-    struct account_shard *shards;
-    struct account_hole *holes;
-    struct account_gap gaps[ACCOUNT_GAPS_MAX];
+    struct index_account_epoch *epochs;
+    struct index_account_shard *shards;
+    struct index_account_hole *holes;
+    struct index_account_gap gaps[ACCOUNT_GAPS_MAX];
     uint32_t n_epochs, epochs_room, n_shards, shards_room, n_holes, holes_room, n_gaps;
 };
 
 /* ---- account.c ---- */
 
 /* Of a process that finds none. */
-void account_init(struct account *a, uint32_t epoch, int64_t now_ms);
-void account_free(struct account *a);
+void index_account_init(struct index_account *a, uint32_t epoch, int64_t now_ms);
+void index_account_free(struct index_account *a);
 
 /* The index is on (with that field) or off (NULL) in the epoch from then on. */
-void account_note_epoch(struct account *a, uint32_t epoch, const char *field,
-                        int64_t now_ms);
+void index_account_note_epoch(struct index_account *a, uint32_t epoch,
+                              const char *field, int64_t now_ms);
 /* The field of the epoch's last index; NULL: it had none. */
-const char *account_field_of(const struct account *a, uint32_t epoch);
+const char *index_account_field_of(const struct index_account *a, uint32_t epoch);
 
 /* NULL: nothing is noted of it. */
-struct account_shard *account_shard_of(const struct account *a, uint32_t epoch,
-                                       uint32_t worker);
+struct index_account_shard *index_account_shard_of(const struct index_account *a,
+                                                   uint32_t epoch, uint32_t worker);
 /* The shard's events from `from` on are to be in the index: as noted before, or so. */
-struct account_shard *account_note_shard(struct account *a, uint32_t epoch,
-                                         uint32_t worker, uint64_t from);
+struct index_account_shard *index_account_note_shard(struct index_account *a,
+                                                     uint32_t epoch, uint32_t worker,
+                                                     uint64_t from);
 
-void account_add_hole(struct account *a, const struct account_hole *h);
-void account_add_gap(struct account *a, const struct account_gap *g);
+void index_account_add_hole(struct index_account *a,
+                            const struct index_account_hole *h);
+void index_account_add_gap(struct index_account *a, const struct index_account_gap *g);
 
 /* Sequences before `end` are not missed any more, if no hole names them. */
-void account_drop(struct account *a, uint32_t epoch, uint32_t worker, uint64_t end);
+void index_account_drop(struct index_account *a, uint32_t epoch, uint32_t worker,
+                        uint64_t end);
 
 /* Drops holes and gaps until before `ms`. True: some went. */
-bool account_expire(struct account *a, int64_t ms);
+bool index_account_expire(struct index_account *a, int64_t ms);
 
 /* Forgets shards before the epoch of which neither a run nor a hole is left. */
-void account_tidy(struct account *a, uint32_t epoch, const struct index_run *runs,
-                  uint32_t n);
+void index_account_tidy(struct index_account *a, uint32_t epoch,
+                        const struct index_run *runs, uint32_t n);
 
-/* Before account_missing: adds a gap for each epoch of which shards went before anybody
+/* Before index_account_missing: adds a gap for each epoch of which shards went before anybody
  * noted their end, as under a policy without the stream. last: the last epoch whose
  * process may have removed some. segments: what the spool has, sorted. */
-void account_close(struct account *a, uint32_t last, const struct index_run *segments,
-                   uint32_t n, int64_t now_ms);
+void index_account_close(struct index_account *a, uint32_t last,
+                         const struct index_run *segments, uint32_t n, int64_t now_ms);
 
 /* Why events of the range are in no file, by what is noted of the epochs. */
-enum account_why account_why(const struct account *a, const struct index_run *range);
+enum index_account_why index_account_why(const struct index_account *a,
+                                         const struct index_run *range);
 /* When the epoch's index was switched on or off first, and the next one's; 0: unknown. */
-int64_t account_since(const struct account *a, uint32_t epoch);
-int64_t account_end(const struct account *a, uint32_t epoch);
+int64_t index_account_since(const struct index_account *a, uint32_t epoch);
+int64_t index_account_end(const struct index_account *a, uint32_t epoch);
 
 /* By shard and sequence. */
 void index_runs_sort(struct index_run *runs, uint32_t n);
@@ -131,37 +135,39 @@ void index_runs_sort(struct index_run *runs, uint32_t n);
 /* Calls fn with each range that none of the n runs (sorted) has and that is to be there:
  * h tells why it is not; NULL: no hole tells. a NULL: ranges between two runs of a
  * shard. fn may add holes. */
-typedef void account_part_fn(void *arg, const struct index_run *part,
-                             const struct account_hole *h);
-void account_missing(const struct account *a, const struct index_run *runs, uint32_t n,
-                     account_part_fn *fn, void *arg);
+typedef void index_account_part_fn(void *arg, const struct index_run *part,
+                                   const struct index_account_hole *h);
+void index_account_missing(const struct index_account *a, const struct index_run *runs,
+                           uint32_t n, index_account_part_fn *fn, void *arg);
 
 /* ---- account_text.c ---- */
 
 /* False and *e: the text is not whole, or of another version; *a is empty then. */
-bool account_parse(struct account *a, const char *text, size_t n,
-                   struct err *e) MUST_USE;
+bool index_account_parse(struct index_account *a, const char *text, size_t n,
+                         struct err *e) MUST_USE;
 /* To be freed; *n: its bytes. */
-char *account_text(const struct account *a, size_t *n);
+char *index_account_text(const struct index_account *a, size_t *n);
 
 /* ---- account_file.c ---- */
 
 /* False and *e: the file is not there, or is as before. Blocks while the disk does. */
-bool account_write(const struct account *a, const char *path, struct err *e) MUST_USE;
+bool index_account_write(const struct index_account *a, const char *path,
+                         struct err *e) MUST_USE;
 
 /* Beside the index's folder, for an account that can't be written there: a process of that
  * epoch can't note what it takes. */
-void account_mark(const char *path, uint32_t epoch, int64_t now_ms);
+void index_account_mark(const char *path, uint32_t epoch, int64_t now_ms);
 /* The account is written: the marks are in it. */
-void account_unmark(const char *path);
+void index_account_unmark(const char *path);
 /* Adds a gap, until then, for each process that left a mark after the account was written
  * last. */
-void account_read_marks(struct account *a, const char *path, int64_t until_ms);
+void index_account_read_marks(struct index_account *a, const char *path,
+                              int64_t until_ms);
 
-enum account_read {
+enum index_account_read {
     ACCOUNT_READ = 0,
     ACCOUNT_NONE, /* there is no file */
     ACCOUNT_BAD   /* *e: the disk does not give it, or it is damaged */
 };
-enum account_read account_read(struct account *a, const char *path,
-                               struct err *e) MUST_USE;
+enum index_account_read index_account_read(struct index_account *a, const char *path,
+                                           struct err *e) MUST_USE;

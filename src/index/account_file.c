@@ -21,11 +21,11 @@ static bool put(int fd, const char *text, size_t n)
     return fd >= 0 && write_at(fd, text, n, 0) && fdatasync(fd) == 0;
 }
 
-bool account_write(const struct account *a, const char *path, struct err *e)
+bool index_account_write(const struct index_account *a, const char *path, struct err *e)
 {
     char passing[PATH_MAX + 8];
     size_t n;
-    char *text = account_text(a, &n);
+    char *text = index_account_text(a, &n);
     int fd;
     bool ok;
 
@@ -42,7 +42,7 @@ bool account_write(const struct account *a, const char *path, struct err *e)
     return ok && folder_sync_of(path, e);
 }
 
-static bool read_text(struct account *a, int fd, const char *path, struct err *e)
+static bool read_text(struct index_account *a, int fd, const char *path, struct err *e)
 {
     struct stat st;
     char *text;
@@ -57,8 +57,8 @@ static bool read_text(struct account *a, int fd, const char *path, struct err *e
     }
     text = mem_alloc((size_t)st.st_size + 1);
     n = read_at(fd, text, (size_t)st.st_size, 0);
-    ok =
-        n >= 0 ? account_parse(a, text, (size_t)n, e) : err_errno(e, errno, "%s", path);
+    ok = n >= 0 ? index_account_parse(a, text, (size_t)n, e)
+                : err_errno(e, errno, "%s", path);
     free(text);
     return ok;
 }
@@ -74,7 +74,7 @@ static bool mark_path(char out[PATH_MAX], const char *path)
                                      (int)(slash - path), path) < PATH_MAX;
 }
 
-void account_mark(const char *path, uint32_t epoch, int64_t now_ms)
+void index_account_mark(const char *path, uint32_t epoch, int64_t now_ms)
 {
     char mark[PATH_MAX], line[64];
     const int n =
@@ -94,7 +94,7 @@ void account_mark(const char *path, uint32_t epoch, int64_t now_ms)
     }
 }
 
-void account_unmark(const char *path)
+void index_account_unmark(const char *path)
 {
     char mark[PATH_MAX];
 
@@ -103,17 +103,18 @@ void account_unmark(const char *path)
     }
 }
 
-void account_read_marks(struct account *a, const char *path, int64_t until_ms)
+void index_account_read_marks(struct index_account *a, const char *path,
+                              int64_t until_ms)
 {
     char mark[PATH_MAX], line[64];
-    struct account_gap g = {.until_ms = until_ms};
+    struct index_account_gap g = {.until_ms = until_ms};
     FILE *f = mark_path(mark, path) ? fopen(mark, "re") : NULL;
 
     while (f != NULL && fgets(line, sizeof line, f) != NULL) {
         if (sscanf(line, "%" SCNu32 " %" SCNd64, &g.first, &g.since_ms) == 2 &&
             g.first > a->until) {
             g.last = g.first;
-            account_add_gap(a, &g);
+            index_account_add_gap(a, &g);
         }
     }
     if (f != NULL) {
@@ -123,12 +124,13 @@ void account_read_marks(struct account *a, const char *path, int64_t until_ms)
 
 /* ---- the file ---- */
 
-enum account_read account_read(struct account *a, const char *path, struct err *e)
+enum index_account_read index_account_read(struct index_account *a, const char *path,
+                                           struct err *e)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool ok;
 
-    account_init(a, 0, 0);
+    index_account_init(a, 0, 0);
     if (fd < 0) {
         const int why = errno;
 

@@ -54,7 +54,7 @@ static void put_field(struct out *o, const char *field)
     put(o, "\n");
 }
 
-char *account_text(const struct account *a, size_t *n)
+char *index_account_text(const struct index_account *a, size_t *n)
 {
     struct out o = {.p = NULL};
 
@@ -62,7 +62,7 @@ char *account_text(const struct account *a, size_t *n)
     put(&o, "begin %" PRIu32 " %" PRId64 "\n", a->begin, a->begin_ms);
     put(&o, "until %" PRIu32 " %" PRId64 "\n", a->until, a->until_ms);
     for (uint32_t i = 0; i < a->n_epochs; i++) {
-        const struct account_epoch *p = &a->epochs[i];
+        const struct index_account_epoch *p = &a->epochs[i];
 
         put(&o, "epoch %" PRIu32 " %" PRId64 " %s", p->epoch, p->since_ms,
             p->on ? "on " : "off\n");
@@ -71,13 +71,13 @@ char *account_text(const struct account *a, size_t *n)
         }
     }
     for (uint32_t i = 0; i < a->n_shards; i++) {
-        const struct account_shard *s = &a->shards[i];
+        const struct index_account_shard *s = &a->shards[i];
 
         put(&o, "shard %" PRIu32 ".%" PRIu32 " %" PRIu64 " %" PRIu64 "\n", s->epoch,
             s->worker, s->from, s->end);
     }
     for (uint32_t i = 0; i < a->n_holes; i++) {
-        const struct account_hole *h = &a->holes[i];
+        const struct index_account_hole *h = &a->holes[i];
 
         put(&o,
             "hole %" PRIu32 ".%" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64
@@ -86,7 +86,7 @@ char *account_text(const struct account *a, size_t *n)
             WHYS[h->why]);
     }
     for (uint32_t i = 0; i < a->n_gaps; i++) {
-        const struct account_gap *g = &a->gaps[i];
+        const struct index_account_gap *g = &a->gaps[i];
 
         put(&o, "gap %" PRIu32 " %" PRIu32 " %" PRId64 " %" PRId64 "\n", g->first,
             g->last, g->since_ms, g->until_ms);
@@ -130,9 +130,9 @@ static bool take_field(const char *text, char out[INDEX_FIELD_MAX])
     return *text == '\0' && n > 0;
 }
 
-static bool take_epoch(struct account *a, const char *line)
+static bool take_epoch(struct index_account *a, const char *line)
 {
-    struct account_epoch p = {.on = false};
+    struct index_account_epoch p = {.on = false};
     char field[INDEX_FIELD_MAX];
     int off = 0, on = 0;
 
@@ -142,19 +142,19 @@ static bool take_epoch(struct account *a, const char *line)
         return false;
     }
     if (ends(line, off)) {
-        account_note_epoch(a, p.epoch, NULL, p.since_ms);
+        index_account_note_epoch(a, p.epoch, NULL, p.since_ms);
         return true;
     }
     if (strncmp(line + on, "on ", 3) != 0 || !take_field(line + on + 3, field)) {
         return false;
     }
-    account_note_epoch(a, p.epoch, field, p.since_ms);
+    index_account_note_epoch(a, p.epoch, field, p.since_ms);
     return true;
 }
 
-static bool take_shard(struct account *a, const char *line)
+static bool take_shard(struct index_account *a, const char *line)
 {
-    struct account_shard s;
+    struct index_account_shard s;
     int n = 0;
 
     if (sscanf(line, "shard %" SCNu32 ".%" SCNu32 " %" SCNu64 " %" SCNu64 "%n",
@@ -162,13 +162,13 @@ static bool take_shard(struct account *a, const char *line)
         !ends(line, n) || s.from == 0) {
         return false;
     }
-    account_note_shard(a, s.epoch, s.worker, s.from)->end = s.end;
+    index_account_note_shard(a, s.epoch, s.worker, s.from)->end = s.end;
     return true;
 }
 
-static bool take_hole(struct account *a, const char *line)
+static bool take_hole(struct index_account *a, const char *line)
 {
-    struct account_hole h;
+    struct index_account_hole h;
     int n = 0;
 
     if (sscanf(line,
@@ -181,17 +181,17 @@ static bool take_hole(struct account *a, const char *line)
     }
     for (int why = 0; why < ACCOUNT_WHYS; why++) {
         if (strcmp(line + n, WHYS[why]) == 0) {
-            h.why = (enum account_why)why;
-            account_add_hole(a, &h);
+            h.why = (enum index_account_why)why;
+            index_account_add_hole(a, &h);
             return true;
         }
     }
     return false;
 }
 
-static bool take_gap(struct account *a, const char *line)
+static bool take_gap(struct index_account *a, const char *line)
 {
-    struct account_gap g;
+    struct index_account_gap g;
     int n = 0;
 
     if (sscanf(line, "gap %" SCNu32 " %" SCNu32 " %" SCNd64 " %" SCNd64 "%n", &g.first,
@@ -199,11 +199,11 @@ static bool take_gap(struct account *a, const char *line)
         !ends(line, n) || g.last < g.first) {
         return false;
     }
-    account_add_gap(a, &g);
+    index_account_add_gap(a, &g);
     return true;
 }
 
-static bool take_line(struct account *a, const char *line)
+static bool take_line(struct index_account *a, const char *line)
 {
     int n = 0;
 
@@ -231,7 +231,7 @@ static bool take_line(struct account *a, const char *line)
 }
 
 /* The lines between the first and the last. */
-static bool take_lines(struct account *a, char *text, struct err *e)
+static bool take_lines(struct index_account *a, char *text, struct err *e)
 {
     char *rest, *line = strtok_r(text, "\n", &rest); /* the title */
 
@@ -244,7 +244,8 @@ static bool take_lines(struct account *a, char *text, struct err *e)
            err_set(e, "it says neither where it begins nor where it ends");
 }
 
-bool account_parse(struct account *a, const char *text, size_t n, struct err *e)
+bool index_account_parse(struct index_account *a, const char *text, size_t n,
+                         struct err *e)
 {
     const size_t n_title = strlen(TITLE "\n");
     char last[CRC_LINE_BYTES + 1], *lines;
@@ -264,7 +265,7 @@ bool account_parse(struct account *a, const char *text, size_t n, struct err *e)
     ok = take_lines(a, lines, e);
     free(lines);
     if (!ok) {
-        account_free(a);
+        index_account_free(a);
     }
     return ok;
 }

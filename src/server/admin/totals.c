@@ -94,7 +94,6 @@ static void see(void *arg, const struct stats_series *x)
     for (size_t i = 0; i < N_ELEMS(faults); i++) {
         if (strcmp(x->name, faults[i].name) == 0) {
             t->faults[i] += x->value;
-            return;
         }
     }
     if (strcmp(x->name, "sluice_received_events_total") == 0) {
@@ -300,8 +299,8 @@ void totals_add_raised(const struct totals *t, cJSON *to)
         cJSON *o = cJSON_CreateObject();
         char route[1200], hook[32];
 
-        take_label(&at, "route=\"", route, sizeof route);
-        take_label(&at, "hook=\"", hook, sizeof hook);
+        totals_label(&at, "route=\"", route, sizeof route);
+        totals_label(&at, "hook=\"", hook, sizeof hook);
         (void)cJSON_AddStringToObject(o, "route", route);
         (void)cJSON_AddStringToObject(o, "hook", hook);
         (void)cJSON_AddNumberToObject(o, "errors", (double)t->raised.list[i].n);

@@ -38,34 +38,34 @@ static void set_aside(struct indexer *x, const char *why)
 /* True: there is none yet that holds. */
 static bool read_account(struct indexer *x, uint32_t epoch, int64_t now_ms)
 {
-    struct account *a = &x->account;
-    enum account_read r;
+    struct index_account *a = &x->account;
+    enum index_account_read r;
     char path[PATH_MAX], aside[PATH_MAX + 16];
     struct err e;
 
     path_of(path, x->dir);
-    r = account_read(a, path, &e);
+    r = index_account_read(a, path, &e);
     if (r == ACCOUNT_READ &&
         (a->until > epoch || strcmp(a->uuid, spool_uuid_of(x->spool, a->until)) != 0)) {
         (void)err_set(&e, "%s: it is of another spool", path);
-        account_free(a);
+        index_account_free(a);
         r = ACCOUNT_BAD;
     }
     if (r != ACCOUNT_READ) {
-        account_init(a, epoch, now_ms);
+        index_account_init(a, epoch, now_ms);
     }
     if (r == ACCOUNT_BAD) {
         set_aside(x, e.text);
     }
     (void)snprintf(aside, sizeof aside, "%s" INDEX_ASIDE, path);
     if (r == ACCOUNT_BAD || (r == ACCOUNT_NONE && path_there(aside) != 0)) {
-        account_add_gap(a, &(struct account_gap){1, epoch, 0, now_ms});
+        index_account_add_gap(a, &(struct index_account_gap){1, epoch, 0, now_ms});
     }
-    account_read_marks(a, path, now_ms);
+    index_account_read_marks(a, path, now_ms);
     return r != ACCOUNT_READ;
 }
 
-void index_account_write(struct indexer *x)
+void indexer_account_write(struct indexer *x)
 {
     const uint64_t now = clock_mono_ns();
     char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
@@ -73,13 +73,13 @@ void index_account_write(struct indexer *x)
 
     path_of(path, x->dir);
     x->account_tried_ns = now;
-    x->account_waits = !account_write(&x->account, path, &e);
-    if (!x->account_waits) {
-        account_unmark(path);
+    x->index_account_waits = !index_account_write(&x->account, path, &e);
+    if (!x->index_account_waits) {
+        index_account_unmark(path);
         return;
     }
     if (x->account_told_ns == 0) {
-        account_mark(path, x->account.until, clock_wall_ms());
+        index_account_mark(path, x->account.until, clock_wall_ms());
     }
     if (x->account_told_ns == 0 || now - x->account_told_ns > TELL_NS) {
         x->account_told_ns = now;
@@ -88,10 +88,10 @@ void index_account_write(struct indexer *x)
     }
 }
 
-void index_account_again(struct indexer *x)
+void indexer_account_again(struct indexer *x)
 {
-    if (x->account_waits && clock_mono_ns() - x->account_tried_ns >= AGAIN_NS) {
-        index_account_write(x);
+    if (x->index_account_waits && clock_mono_ns() - x->account_tried_ns >= AGAIN_NS) {
+        indexer_account_write(x);
     }
 }
 
@@ -115,15 +115,16 @@ static void add_run(struct runs *r, uint32_t epoch, uint32_t worker, uint64_t fi
 /* Notes where shards of earlier processes end: what is on disk then is all that they
  * have, because the process that wrote it does not remove its last segment. A shard that
  * grew before the index was there is looked for from here on only. */
-static void note_shard(struct account *a, const struct spool_shard_id *id, bool fresh)
+static void note_shard(struct index_account *a, const struct spool_shard_id *id,
+                       bool fresh)
 {
-    struct account_shard *s;
+    struct index_account_shard *s;
 
     if (id->live && !(fresh && id->first > 1)) {
         return;
     }
-    s = account_note_shard(a, id->epoch, id->worker,
-                           fresh || id->epoch < a->begin ? id->first : 1);
+    s = index_account_note_shard(a, id->epoch, id->worker,
+                                 fresh || id->epoch < a->begin ? id->first : 1);
     s->end = id->live || id->next < s->end ? s->end : id->next;
 }
 
@@ -147,7 +148,8 @@ static void look_at_shards(struct indexer *x, bool fresh, int64_t now_ms,
     }
     free(list);
     index_runs_sort(runs->list, runs->n);
-    account_close(&x->account, spool_epoch(x->spool) - 1, runs->list, runs->n, now_ms);
+    index_account_close(&x->account, spool_epoch(x->spool) - 1, runs->list, runs->n,
+                        now_ms);
     for (uint32_t i = 0; i < x->n_files; i++) {
         const struct index_known *k = &x->files[i];
 
@@ -162,14 +164,14 @@ struct naming {
 };
 
 static void on_missing(void *arg, const struct index_run *part,
-                       const struct account_hole *h)
+                       const struct index_account_hole *h)
 {
     const struct naming *n = arg;
-    struct account *a = &n->x->account;
-    struct account_hole new = {.at = *part,
-                               .since_ms = account_since(a, part->epoch),
-                               .until_ms = account_end(a, part->epoch),
-                               .why = account_why(a, part)};
+    struct index_account *a = &n->x->account;
+    struct index_account_hole new = {.at = *part,
+                                     .since_ms = index_account_since(a, part->epoch),
+                                     .until_ms = index_account_end(a, part->epoch),
+                                     .why = index_account_why(a, part)};
 
     if (h != NULL) {
         return;
@@ -183,67 +185,68 @@ static void on_missing(void *arg, const struct index_run *part,
             new.until_ms = k->newest_ms;
         }
     }
-    account_add_hole(a, &new);
+    index_account_add_hole(a, &new);
 }
 
-void index_account_begin(struct indexer *x, const char *field)
+void indexer_account_begin(struct indexer *x, const char *field)
 {
     const uint32_t epoch = spool_epoch(x->spool);
     struct naming naming = {x, clock_wall_ms()};
-    struct account *a = &x->account;
+    struct index_account *a = &x->account;
     struct runs runs = {.n = 0};
     bool fresh;
 
     fresh = read_account(x, epoch, naming.now_ms);
     look_at_shards(x, fresh, naming.now_ms, &runs);
-    account_missing(a, runs.list, runs.n, on_missing, &naming);
-    account_note_epoch(a, epoch, field, naming.now_ms);
+    index_account_missing(a, runs.list, runs.n, on_missing, &naming);
+    index_account_note_epoch(a, epoch, field, naming.now_ms);
     a->until = epoch;
     a->until_ms = naming.now_ms;
     (void)snprintf(a->uuid, sizeof a->uuid, "%s", spool_uuid(x->spool));
-    account_tidy(a, epoch, runs.list, runs.n);
+    index_account_tidy(a, epoch, runs.list, runs.n);
     free(runs.list);
-    index_account_write(x);
+    indexer_account_write(x);
 }
 
 /* ---- while it runs ---- */
 
-void index_account_shard(struct indexer *x, const struct index_reader *r)
+void indexer_account_shard(struct indexer *x, const struct index_reader *r)
 {
-    if (account_shard_of(&x->account, r->epoch, r->worker) == NULL) {
-        (void)account_note_shard(&x->account, r->epoch, r->worker, 1);
-        index_account_write(x);
+    if (index_account_shard_of(&x->account, r->epoch, r->worker) == NULL) {
+        (void)index_account_note_shard(&x->account, r->epoch, r->worker, 1);
+        indexer_account_write(x);
     }
 }
 
-void index_account_end(struct indexer *x)
+void indexer_account_end(struct indexer *x)
 {
     const uint32_t n = spool_ends(x->spool, x->stream, NULL, 0);
     struct spool_pos *list = mem_alloc((n + 1) * sizeof *list);
     const uint32_t got = spool_ends(x->spool, x->stream, list, n);
 
     for (uint32_t i = 0; i < got && i < n; i++) {
-        account_note_shard(&x->account, list[i].epoch, list[i].worker, 1)->end =
+        index_account_note_shard(&x->account, list[i].epoch, list[i].worker, 1)->end =
             list[i].seq;
     }
     free(list);
-    index_account_write(x);
+    indexer_account_write(x);
 }
 
-void index_account_field(struct indexer *x)
+void indexer_account_field(struct indexer *x)
 {
-    account_note_epoch(&x->account, spool_epoch(x->spool), x->field, clock_wall_ms());
-    index_account_write(x);
+    index_account_note_epoch(&x->account, spool_epoch(x->spool), x->field,
+                             clock_wall_ms());
+    indexer_account_write(x);
 }
 
-void index_account_dropped(struct indexer *x, const struct index_pending *p)
+void indexer_account_dropped(struct indexer *x, const struct index_pending *p)
 {
-    const struct account_hole h = {
+    const struct index_account_hole h = {
         .at = {p->epoch, p->worker, p->first, index_end(p->builder)},
         .since_ms = index_oldest_ms(p->builder),
         .until_ms = index_newest_ms(p->builder),
         .why = ACCOUNT_DISK};
 
-    account_add_hole(&x->account, &h);
-    x->account_waits = true;
+    index_account_add_hole(&x->account, &h);
+    x->index_account_waits = true;
 }

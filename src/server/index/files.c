@@ -237,7 +237,7 @@ void index_put(struct indexer *x, struct index_reader *r)
 
     if (x->n_pending == INDEX_PENDING_MAX) {
         stats_add(x->n_dropped, index_end(x->pending[0].builder) - x->pending[0].first);
-        index_account_dropped(x, &x->pending[0]);
+        indexer_account_dropped(x, &x->pending[0]);
         drop_first(x);
     }
     p = &x->pending[x->n_pending++];
@@ -277,7 +277,7 @@ static struct index_known take_off(struct indexer *x, uint32_t i)
     x->n_bytes -= k.bytes;
     stats_set(x->bytes, x->n_bytes);
     x->files[i] = x->files[--x->n_files];
-    account_drop(&x->account, k.epoch, k.worker, k.end);
+    index_account_drop(&x->account, k.epoch, k.worker, k.end);
     return k;
 }
 
@@ -313,8 +313,8 @@ void index_trim(struct indexer *x)
         }
         gone[n++] = take_off(x, k);
     }
-    if (account_expire(&x->account, now_ms - keep_ms) || n > 0) {
-        index_account_write(x); /* before: nothing is missing that was removed */
+    if (index_account_expire(&x->account, now_ms - keep_ms) || n > 0) {
+        indexer_account_write(x); /* before: nothing is missing that was removed */
     }
     for (uint32_t i = 0; i < n; i++) {
         remove_file(x, &gone[i]);

@@ -54,7 +54,7 @@ static void indexer_free(struct indexer *x)
         index_builder_free(x->pending[i].builder);
     }
     ids_free(x->ids);
-    account_free(&x->account);
+    index_account_free(&x->account);
     stats_disown(&x->series);
     latch_fini(&x->ended);
     latch_fini(&x->stopped);
@@ -93,7 +93,7 @@ static void follow(struct indexer *x)
     x->ids = ids;
     take_field(x, wanted);
     index_note_field(x);
-    index_account_field(x);
+    indexer_account_field(x);
 }
 
 static void *run(void *arg)
@@ -105,7 +105,7 @@ static void *run(void *arg)
         follow(x);
         index_read(x, clock_mono_ns() + TURN_NS);
         index_try_again(x, false);
-        index_account_again(x);
+        indexer_account_again(x);
         index_trim(x);
     }
     index_read(x, clock_mono_ns() + TURN_NS);
@@ -115,7 +115,7 @@ static void *run(void *arg)
         }
     }
     index_try_again(x, true);
-    index_account_end(x);
+    indexer_account_end(x);
     latch_open(&x->ended);
     return NULL;
 }
@@ -171,7 +171,7 @@ static bool begin(struct indexer *x, const char *field, struct err *e)
         return false;
     }
     x->consumer = spool_consumer_open(x->spool, x->stream, &consumer);
-    index_account_begin(x, field);
+    indexer_account_begin(x, field);
     return true;
 }
 

@@ -74,8 +74,8 @@ struct indexer {
     struct print_rings *prints;
     struct ids *ids;
     char field[INDEX_FIELD_MAX]; /* of ids */
-    struct account account;
-    bool account_waits; /* the disk has not taken it */
+    struct index_account account;
+    bool index_account_waits; /* the disk has not taken it */
     uint64_t account_tried_ns, account_told_ns;
     uint64_t field_hash; /* plan_key_hash of it */
     struct keyclock clock;
@@ -102,18 +102,18 @@ void index_shut_readers(struct indexer *x);
 
 /* After index_list and the consumer: what is missing is named, and the index is on
  * (with the field) or off (NULL) from now on. */
-void index_account_begin(struct indexer *x, const char *field);
+void indexer_account_begin(struct indexer *x, const char *field);
 /* r's shard, of this process, has events: they are missed from now on. */
-void index_account_shard(struct indexer *x, const struct index_reader *r);
+void indexer_account_shard(struct indexer *x, const struct index_reader *r);
 /* The workers have ended: so have their shards. */
-void index_account_end(struct indexer *x);
+void indexer_account_end(struct indexer *x);
 /* x has another field. */
-void index_account_field(struct indexer *x);
+void indexer_account_field(struct indexer *x);
 /* p will not be a file. */
-void index_account_dropped(struct indexer *x, const struct index_pending *p);
-void index_account_write(struct indexer *x);
+void indexer_account_dropped(struct indexer *x, const struct index_pending *p);
+void indexer_account_write(struct indexer *x);
 /* If the disk did not take it, when it is time. */
-void index_account_again(struct indexer *x);
+void indexer_account_again(struct indexer *x);
 
 /* ---- files.c ---- */
 

@@ -22,7 +22,7 @@ static struct index_reader *reader_of(struct indexer *x, uint32_t epoch,
 /* What an earlier process stored has the ids of its time. */
 static void take_field(const struct indexer *x, struct index_reader *r)
 {
-    const char *noted = account_field_of(&x->account, r->epoch);
+    const char *noted = index_account_field_of(&x->account, r->epoch);
     struct err e;
 
     if (r->epoch != spool_epoch(x->spool)) {
@@ -88,7 +88,7 @@ static void make_room(struct indexer *x, struct index_reader *r,
         r->builder = index_builder_new(r->next);
         r->block_of = NULL;
         if (r->epoch == spool_epoch(x->spool)) {
-            index_account_shard(x, r);
+            indexer_account_shard(x, r);
         }
     }
     if (r->block_of != r->builder) {

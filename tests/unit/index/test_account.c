@@ -18,7 +18,7 @@
 static char told[2000];
 
 static void on_part(void *arg, const struct index_run *part,
-                    const struct account_hole *h)
+                    const struct index_account_hole *h)
 {
     (void)arg;
     (void)sprintf(told + strlen(told), "%u.%u/%lu-%lu%s ", part->epoch, part->worker,
@@ -30,35 +30,36 @@ static void on_part(void *arg, const struct index_run *part,
                                              : "gone");
 }
 
-static const char *missing(const struct account *a, const struct index_run *runs,
+static const char *missing(const struct index_account *a, const struct index_run *runs,
                            uint32_t n)
 {
     told[0] = '\0';
-    account_missing(a, runs, n, on_part, NULL);
+    index_account_missing(a, runs, n, on_part, NULL);
     return told;
 }
 
-static void add_hole(struct account *a, uint32_t epoch, uint64_t first, uint64_t end,
-                     enum account_why why, int64_t until_ms)
+static void add_hole(struct index_account *a, uint32_t epoch, uint64_t first,
+                     uint64_t end, enum index_account_why why, int64_t until_ms)
 {
-    account_add_hole(a, &(struct account_hole){
-                            {epoch, 0, first, end}, until_ms - 10, until_ms, why});
+    index_account_add_hole(a,
+                           &(struct index_account_hole){
+                               {epoch, 0, first, end}, until_ms - 10, until_ms, why});
 }
 
-static struct account filled(void)
+static struct index_account filled(void)
 {
-    struct account a;
+    struct index_account a;
 
-    account_init(&a, 3, 1000);
+    index_account_init(&a, 3, 1000);
     (void)snprintf(a.uuid, sizeof a.uuid, "3f-uuid");
-    account_note_epoch(&a, 3, "a.\"b\\\n% ~\x7f\xc3\xa4", 1000);
-    account_note_epoch(&a, 4, NULL, 2000);
-    account_note_epoch(&a, 4, "event_id", 2500);
-    account_note_shard(&a, 3, 0, 1)->end = 101;
-    account_note_shard(&a, 3, 1, 7)->end = 0;
+    index_account_note_epoch(&a, 3, "a.\"b\\\n% ~\x7f\xc3\xa4", 1000);
+    index_account_note_epoch(&a, 4, NULL, 2000);
+    index_account_note_epoch(&a, 4, "event_id", 2500);
+    index_account_note_shard(&a, 3, 0, 1)->end = 101;
+    index_account_note_shard(&a, 3, 1, 7)->end = 0;
     add_hole(&a, 3, 20, 30, ACCOUNT_DISK, 1500);
     add_hole(&a, 4, 1, 11, ACCOUNT_OFF, 2500);
-    account_add_gap(&a, &(struct account_gap){1, 2, 5, 999});
+    index_account_add_gap(&a, &(struct index_account_gap){1, 2, 5, 999});
     a.until = 5;
     a.until_ms = 3000;
     return a;
@@ -66,70 +67,70 @@ static struct account filled(void)
 
 static void comes_back_from_its_text(void **state)
 {
-    struct account a = filled(), b;
+    struct index_account a = filled(), b;
     size_t n, m;
-    char *text = account_text(&a, &n), *again;
+    char *text = index_account_text(&a, &n), *again;
     struct err e;
 
     (void)state;
-    assert_true(account_parse(&b, text, n, &e));
-    again = account_text(&b, &m);
+    assert_true(index_account_parse(&b, text, n, &e));
+    again = index_account_text(&b, &m);
     assert_int_equal(n, m);
     assert_memory_equal(text, again, n);
-    assert_string_equal("a.\"b\\\n% ~\x7f\xc3\xa4", account_field_of(&b, 3));
-    assert_string_equal("event_id", account_field_of(&b, 4));
-    assert_null(account_field_of(&b, 5));
+    assert_string_equal("a.\"b\\\n% ~\x7f\xc3\xa4", index_account_field_of(&b, 3));
+    assert_string_equal("event_id", index_account_field_of(&b, 4));
+    assert_null(index_account_field_of(&b, 5));
     assert_int_equal(2, b.n_holes);
     assert_int_equal(1, b.n_gaps);
     free(text);
     free(again);
-    account_free(&a);
-    account_free(&b);
+    index_account_free(&a);
+    index_account_free(&b);
 }
 
 static void is_not_believed_when_damaged_or_cut(void **state)
 {
-    struct account a = filled(), b;
+    struct index_account a = filled(), b;
     size_t n;
-    char *text = account_text(&a, &n);
+    char *text = index_account_text(&a, &n);
     struct err e;
 
     (void)state;
     for (size_t i = 0; i < n; i++) {
         text[i] ^= 1;
-        assert_false(account_parse(&b, text, n, &e));
+        assert_false(index_account_parse(&b, text, n, &e));
         assert_int_equal(0, b.n_shards + b.n_holes + b.n_epochs);
         text[i] ^= 1;
-        assert_false(account_parse(&b, text, i, &e));
+        assert_false(index_account_parse(&b, text, i, &e));
     }
     free(text);
-    account_free(&a);
+    index_account_free(&a);
 }
 
 /* The text with another line and the checksum that it has then. */
 static bool takes(const char *line)
 {
-    struct account a, b;
+    struct index_account a, b;
     char text[600];
     size_t n;
     char *whole;
     struct err e;
     bool ok;
 
-    account_init(&a, 1, 5);
+    index_account_init(&a, 1, 5);
     (void)snprintf(a.uuid, sizeof a.uuid, "x");
     a.until = 1;
     /* A field is written as it is: a line break in it begins the line. */
-    account_note_epoch(&a, 1, "f", 5);
-    whole = account_text(&a, &n);
+    index_account_note_epoch(&a, 1, "f", 5);
+    whole = index_account_text(&a, &n);
     whole[n - 13] = '\0';
     (void)snprintf(text, sizeof text, "%s%s\n", whole, line);
     free(whole);
-    account_free(&a);
+    index_account_free(&a);
     n = strlen(text);
     (void)snprintf(text + n, sizeof text - n, "crc %08x\n", crc32c(0, text, n));
-    ok = account_parse(&b, text, n + 13, &e);
-    account_free(&b);
+    ok = index_account_parse(&b, text, n + 13, &e);
+    index_account_free(&b);
     return ok;
 }
 
@@ -174,31 +175,31 @@ static void misses_what_no_run_has(void **state)
 {
     const struct index_run runs[] = {
         {3, 0, 5, 10}, {3, 0, 8, 20}, {3, 0, 40, 60}, {4, 2, 3, 4}};
-    struct account a;
+    struct index_account a;
 
     (void)state;
     assert_string_equal("3.0/20-40 ", missing(NULL, runs, 4));
-    account_init(&a, 4, 0);
+    index_account_init(&a, 4, 0);
     /* A shard that is older than the account has no beginning. */
     assert_string_equal("3.0/20-40 4.2/1-3 ", missing(&a, runs, 4));
     a.begin = 3;
     assert_string_equal("3.0/1-5 3.0/20-40 4.2/1-3 ", missing(&a, runs, 4));
-    account_note_shard(&a, 3, 0, 5)->end = 71;
-    account_note_shard(&a, 3, 1, 1)->end = 1;
-    account_note_shard(&a, 3, 2, 4)->end = 9;
-    account_note_shard(&a, 4, 2, 3);
+    index_account_note_shard(&a, 3, 0, 5)->end = 71;
+    index_account_note_shard(&a, 3, 1, 1)->end = 1;
+    index_account_note_shard(&a, 3, 2, 4)->end = 9;
+    index_account_note_shard(&a, 4, 2, 3);
     assert_string_equal("3.0/20-40 3.0/60-71 3.2/4-9 ", missing(&a, runs, 4));
     assert_string_equal("3.0/5-71 3.2/4-9 ", missing(&a, runs, 0));
-    account_free(&a);
+    index_account_free(&a);
 }
 
 static void tells_the_parts_of_holes(void **state)
 {
     const struct index_run runs[] = {{3, 0, 1, 10}, {3, 0, 25, 40}};
-    struct account a;
+    struct index_account a;
 
     (void)state;
-    account_init(&a, 3, 0);
+    index_account_init(&a, 3, 0);
     add_hole(&a, 3, 5, 15, ACCOUNT_DISK, 100);
     add_hole(&a, 3, 20, 22, ACCOUNT_GONE, 100);
     add_hole(&a, 3, 38, 45, ACCOUNT_UNREAD, 100);
@@ -208,115 +209,116 @@ static void tells_the_parts_of_holes(void **state)
         "7.0/1-3off ",
         missing(&a, runs, 2));
     /* What was removed for its age is not missed, but holes stay until they are old. */
-    account_drop(&a, 3, 0, 40);
-    account_drop(&a, 2, 0, 40);
-    assert_null(account_shard_of(&a, 2, 0));
+    index_account_drop(&a, 3, 0, 40);
+    index_account_drop(&a, 2, 0, 40);
+    assert_null(index_account_shard_of(&a, 2, 0));
     assert_string_equal("3.0/10-15disk 3.0/20-22gone 3.0/40-45unread 7.0/1-3off ",
                         missing(&a, runs, 2));
-    account_free(&a);
+    index_account_free(&a);
 }
 
 static void joins_holes_that_follow(void **state)
 {
-    struct account a;
+    struct index_account a;
 
     (void)state;
-    account_init(&a, 3, 0);
+    index_account_init(&a, 3, 0);
     add_hole(&a, 3, 5, 15, ACCOUNT_DISK, 100);
     add_hole(&a, 3, 15, 16, ACCOUNT_DISK, 90);
     add_hole(&a, 3, 16, 17, ACCOUNT_OFF, 90);
     assert_int_equal(2, a.n_holes);
     assert_int_equal(100, a.holes[0].until_ms);
     assert_string_equal("3.0/5-16disk 3.0/16-17off ", missing(&a, NULL, 0));
-    account_free(&a);
+    index_account_free(&a);
 }
 
 static void forgets_holes_that_are_old(void **state)
 {
     const struct index_run runs[] = {{3, 0, 1, 10}, {3, 0, 30, 40}};
-    struct account a;
+    struct index_account a;
 
     (void)state;
-    account_init(&a, 3, 0);
+    index_account_init(&a, 3, 0);
     add_hole(&a, 3, 10, 30, ACCOUNT_DISK, 100);
     add_hole(&a, 4, 1, 2, ACCOUNT_OFF, 200);
-    account_add_gap(&a, &(struct account_gap){1, 2, 5, 150});
-    assert_false(account_expire(&a, 100));
-    assert_true(account_expire(&a, 101));
+    index_account_add_gap(&a, &(struct index_account_gap){1, 2, 5, 150});
+    assert_false(index_account_expire(&a, 100));
+    assert_true(index_account_expire(&a, 101));
     assert_string_equal("4.0/1-2off ", missing(&a, runs, 2));
     assert_int_equal(1, a.n_gaps);
-    assert_true(account_expire(&a, 201));
+    assert_true(index_account_expire(&a, 201));
     assert_int_equal(0, a.n_gaps);
     assert_string_equal("", missing(&a, runs, 2));
-    account_free(&a);
+    index_account_free(&a);
 }
 
 static void forgets_shards_of_which_nothing_is_left(void **state)
 {
     const struct index_run runs[] = {{4, 0, 1, 10}};
-    struct account a;
+    struct index_account a;
 
     (void)state;
-    account_init(&a, 3, 0);
+    index_account_init(&a, 3, 0);
     for (uint32_t epoch = 3; epoch <= 6; epoch++) {
-        account_note_epoch(&a, epoch, "f", 5);
-        account_note_shard(&a, epoch, 0, 1)->end = 10;
+        index_account_note_epoch(&a, epoch, "f", 5);
+        index_account_note_shard(&a, epoch, 0, 1)->end = 10;
     }
     add_hole(&a, 5, 3, 4, ACCOUNT_GONE, 100);
-    account_tidy(&a, 6, runs, 1);
+    index_account_tidy(&a, 6, runs, 1);
     assert_int_equal(3, a.n_shards);
-    assert_null(account_shard_of(&a, 3, 0));
-    assert_null(account_field_of(&a, 3));
-    assert_non_null(account_field_of(&a, 4));
-    account_free(&a);
+    assert_null(index_account_shard_of(&a, 3, 0));
+    assert_null(index_account_field_of(&a, 3));
+    assert_non_null(index_account_field_of(&a, 4));
+    index_account_free(&a);
 }
 
 static void doubts_epochs_of_which_shards_went_unnoted(void **state)
 {
     struct index_run there[] = {{3, 1, 1, 9}};
-    struct account a;
+    struct index_account a;
 
     (void)state;
-    account_init(&a, 3, 7);
-    account_note_epoch(&a, 3, "f", 7);
-    account_note_shard(&a, 3, 0, 1);
-    account_note_shard(&a, 3, 1, 1);
-    account_note_shard(&a, 3, 2, 1)->end = 5;
-    account_close(&a, 2, there, 0, 50); /* its own last segment stays */
+    index_account_init(&a, 3, 7);
+    index_account_note_epoch(&a, 3, "f", 7);
+    index_account_note_shard(&a, 3, 0, 1);
+    index_account_note_shard(&a, 3, 1, 1);
+    index_account_note_shard(&a, 3, 2, 1)->end = 5;
+    index_account_close(&a, 2, there, 0, 50); /* its own last segment stays */
     assert_int_equal(0, a.n_gaps);
-    account_close(&a, 4, there, 1, 50);
+    index_account_close(&a, 4, there, 1, 50);
     assert_int_equal(1, a.n_gaps);
     assert_int_equal(3, a.gaps[0].first);
     assert_int_equal(7, a.gaps[0].since_ms);
     assert_int_equal(50, a.gaps[0].until_ms);
-    account_close(&a, 4, there, 1, 60); /* once */
+    index_account_close(&a, 4, there, 1, 60); /* once */
     assert_int_equal(1, a.n_gaps);
     /* Without an index no shard is noted when it begins. */
-    account_note_epoch(&a, 4, NULL, 70);
+    index_account_note_epoch(&a, 4, NULL, 70);
     a.until = 4;
-    account_close(&a, 4, NULL, 0, 80); /* the next process sees all that there is */
+    index_account_close(&a, 4, NULL, 0,
+                        80);       /* the next process sees all that there is */
     assert_int_equal(1, a.n_gaps); /* 3.1 went, too, of the epoch that is in doubt */
     a.n_gaps = 0;
-    account_close(&a, 5, NULL, 0, 80);
+    index_account_close(&a, 5, NULL, 0, 80);
     assert_int_equal(1, a.n_gaps);
     assert_int_equal(4, a.gaps[0].last);
     a.n_gaps = 0;
     there[0].epoch = 4;
-    account_close(&a, 5, there, 1, 80);
+    index_account_close(&a, 5, there, 1, 80);
     assert_int_equal(0, a.n_gaps);
-    account_free(&a);
+    index_account_free(&a);
 }
 
 static void stays_small(void **state)
 {
-    struct account a;
+    struct index_account a;
     size_t n;
 
     (void)state;
-    account_init(&a, 1, 0);
+    index_account_init(&a, 1, 0);
     for (uint32_t i = 1; i <= 2 * ACCOUNT_LINES_MAX; i++) {
-        account_note_epoch(&a, i, i % 2 == 0 ? NULL : "f", 5);
-        account_note_shard(&a, i, 0, 1)->end = 10;
+        index_account_note_epoch(&a, i, i % 2 == 0 ? NULL : "f", 5);
+        index_account_note_shard(&a, i, 0, 1)->end = 10;
         add_hole(&a, i, 3, 4, ACCOUNT_GONE, 100);
     }
     assert_int_equal(ACCOUNT_LINES_MAX, a.n_epochs);
@@ -325,32 +327,37 @@ static void stays_small(void **state)
     assert_int_equal(ACCOUNT_GAPS_MAX, a.n_gaps);
     assert_int_equal(1, a.gaps[0].first);
     assert_int_equal(ACCOUNT_LINES_MAX, a.gaps[ACCOUNT_GAPS_MAX - 1].last);
-    free(account_text(&a, &n));
+    free(index_account_text(&a, &n));
     assert_true(n < ACCOUNT_BYTES_MAX);
-    account_free(&a);
+    index_account_free(&a);
 }
 
 static void knows_why_a_file_is_missing(void **state)
 {
-    struct account a;
+    struct index_account a;
 
     (void)state;
-    account_init(&a, 1, 0);
-    account_note_epoch(&a, 1, "f", 10);
-    account_note_epoch(&a, 2, NULL, 20);
-    account_note_epoch(&a, 3, NULL, 30);
-    account_note_epoch(&a, 3, "f", 35);
-    account_note_epoch(&a, 3, "f", 36);
-    assert_int_equal(ACCOUNT_UNREAD, account_why(&a, &(struct index_run){1, 0, 5, 6}));
-    assert_int_equal(ACCOUNT_OFF, account_why(&a, &(struct index_run){2, 0, 5, 6}));
-    assert_int_equal(ACCOUNT_OFF, account_why(&a, &(struct index_run){3, 0, 1, 6}));
-    assert_int_equal(ACCOUNT_GONE, account_why(&a, &(struct index_run){3, 0, 7, 9}));
-    assert_int_equal(ACCOUNT_GONE, account_why(&a, &(struct index_run){4, 0, 1, 9}));
+    index_account_init(&a, 1, 0);
+    index_account_note_epoch(&a, 1, "f", 10);
+    index_account_note_epoch(&a, 2, NULL, 20);
+    index_account_note_epoch(&a, 3, NULL, 30);
+    index_account_note_epoch(&a, 3, "f", 35);
+    index_account_note_epoch(&a, 3, "f", 36);
+    assert_int_equal(ACCOUNT_UNREAD,
+                     index_account_why(&a, &(struct index_run){1, 0, 5, 6}));
+    assert_int_equal(ACCOUNT_OFF,
+                     index_account_why(&a, &(struct index_run){2, 0, 5, 6}));
+    assert_int_equal(ACCOUNT_OFF,
+                     index_account_why(&a, &(struct index_run){3, 0, 1, 6}));
+    assert_int_equal(ACCOUNT_GONE,
+                     index_account_why(&a, &(struct index_run){3, 0, 7, 9}));
+    assert_int_equal(ACCOUNT_GONE,
+                     index_account_why(&a, &(struct index_run){4, 0, 1, 9}));
     assert_int_equal(4, a.n_epochs);
-    assert_int_equal(20, account_since(&a, 2));
-    assert_int_equal(30, account_end(&a, 2));
-    assert_int_equal(0, account_end(&a, 3));
-    account_free(&a);
+    assert_int_equal(20, index_account_since(&a, 2));
+    assert_int_equal(30, index_account_end(&a, 2));
+    assert_int_equal(0, index_account_end(&a, 3));
+    index_account_free(&a);
 }
 
 int main(void)
