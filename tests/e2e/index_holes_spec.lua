@@ -56,7 +56,9 @@ describe("events that no index file has", function()
   end
 
   local function send(name, path)
-    assert.equal(202, s:post(path or "/v1/events/batch", batch(name)).status)
+    h.wait_for("room in the spool", function()
+      return s:post(path or "/v1/events/batch", batch(name)).status == 202
+    end)
   end
 
   ---Sends batches NAME1, NAME2, ... until the events of the first one left the spool; how

@@ -13,6 +13,7 @@
 #include "server/index/internal.h"
 
 #define LOOK_NS 100000000ull /* between two looks at the spool */
+#define END_NS 500000000ull  /* of writing at the end, before what can be left out is */
 #define TURN_NS 200000000ull /* of reading, before the other work is looked at */
 
 static void on_wake(void *arg)
@@ -99,6 +100,7 @@ static void follow(struct indexer *x)
 static void *run(void *arg)
 {
     struct indexer *x = arg;
+    uint64_t began;
 
     (void)pthread_setname_np(pthread_self(), "index");
     while (!latch_wait(&x->stopped, clock_mono_ns() + LOOK_NS)) {
@@ -108,14 +110,18 @@ static void *run(void *arg)
         indexer_account_again(x);
         index_trim(x);
     }
-    index_read(x, clock_mono_ns() + TURN_NS);
+    began = clock_mono_ns();
+    index_read(x, began + TURN_NS);
     for (uint32_t i = 0; i < x->n_readers; i++) {
         if (x->readers[i].builder != NULL) {
             index_put(x, &x->readers[i]);
         }
     }
     index_try_again(x, true);
-    indexer_account_end(x);
+    /* A slow disk must not hold up the end; without this an epoch may be in doubt. */
+    if (clock_mono_ns() - began < END_NS) {
+        indexer_account_end(x);
+    }
     latch_open(&x->ended);
     return NULL;
 }
