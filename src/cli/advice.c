@@ -43,8 +43,7 @@ static const struct {
     {"certificate", "renew the certificate's files: sluice sees it by itself"},
     {"descriptors",
      "raise LimitNOFILE and restart, or lower max_connections and reload"},
-    {"sync_fails", "look for errors of the disk (dmesg, smartctl); the log has "
-                   "event=segment"},
+    {"sync_fails", "look for errors of the disk (dmesg, smartctl), and replace it"},
     {"connections_refused",
      "raise max_connections or LimitNOFILE, or find who opens so "
      "many (ss -tn)"},
