@@ -149,7 +149,8 @@ static bool name_unindexed(struct ledger *g, struct err *e)
     return true;
 }
 
-/* One bad stream must not hide what becomes of the others. */
+/* One bad stream must not hide what becomes of the others: not so where a destination is
+ * compared, which is asked for the events of all at once. */
 static void note_failed(struct ledger *g, const char *name, const char *why)
 {
     cJSON *o = cJSON_CreateObject();
@@ -170,7 +171,10 @@ static bool all_streams(struct ledger *g, struct err *e)
 
     for (int i = 0; i < n; i++) {
         if (ok && index_lists_has(g->dir, list[i]->d_name)) {
-            if (!one_stream(g, list[i]->d_name, e)) {
+            bool is_read = one_stream(g, list[i]->d_name, e);
+
+            ok = is_read || (g->url == NULL && g->topic.sink == NULL);
+            if (ok && !is_read) {
                 note_failed(g, list[i]->d_name, e->text);
             }
             n_read++;

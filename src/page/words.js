@@ -128,9 +128,12 @@ function event_news(status, before) {
     tell("bad", "spool", `${number(faults.damaged_blocks)} damaged blocks were found, with ${
       events(faults.damaged_events)}: the bytes are in spool/damaged`);
   }
-  if (grown("hook_errors") > 0) {
-    tell("bad", "refusals", `Hooks raised an error ${number(grown("hook_errors"))} times in the last `
-      + `minute, ${number(faults.hook_errors)} times since the start`);
+  const raised = status.hook_errors || [];
+  if (grown("hook_errors") > 0 || raised.length > 0) {
+    tell(grown("hook_errors") > 0 ? "bad" : "", "refusals", "Hooks raised an error "
+      + (grown("hook_errors") > 0 ? `${number(grown("hook_errors"))} times in the last minute, ` : "")
+      + `${number(faults.hook_errors || 0)} times since the start`
+      + (raised.length > 0 ? `, most by ${raised[0].hook} of ${shown(raised[0].route, 160)}` : ""));
   }
   const codes = (status.refusing || {}).codes || [];
   for (const c of codes.filter((x) => x.route !== "none" && x.recent >= MANY

@@ -120,8 +120,8 @@ describe("the way from a refusal to its line", function()
   end)
 
   way("leads there also when the events became dead letters, or were stored", function()
-    assert.matches("Hooks raised an error %d+ times since the start, most by on_event of POST /",
-      page:text "#more")
+    page:becomes("#more", "Hooks raised an error .*%d+ times since the start, most by on_event"
+      .. " of POST /")
     for _, route in ipairs { "POST /dead", "POST /kept" } do
       open("policy_error", route)
       assert.matches("its hook raised an error · 1 event$", page:text "#detail .quiet")
