@@ -267,12 +267,17 @@ describe("a sink that can't start", function()
   end)
 
   ---Damages the record of where sink a begins to read its stream; returns its offset.
+  -- The record of a journal's beginning that follows byte `from`.
+  local function damage(path, from)
+    local bytes = h.read(path)
+    assert.equal(2, bytes:byte(from + 5), "RECORD_START")
+    h.write(path, bytes:sub(1, from + 14) .. "\255" .. bytes:sub(from + 16))
+  end
   local function damage_start(path)
     local bytes = h.read(path)
     -- The length of the first record is that of its payload.
     local second = 12 + bytes:byte(1) + 256 * bytes:byte(2)
-    assert.equal(2, bytes:byte(second + 5), "RECORD_START")
-    h.write(path, bytes:sub(1, second + 14) .. "\255" .. bytes:sub(second + 16))
+    damage(path, second)
     return second
   end
 
@@ -298,19 +303,32 @@ describe("a sink that can't start", function()
     end)
   end
 
-  it("delivers its backlog when the last record of its journal said where it begins",
-  function()
-    s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
-    block "a"
-    post(6)
-    wait_numbers("b", 1, 6)
-    s:stop "SIGKILL"
-    unblock "a"
-    damage_start(s.data .. "/spool/sinks/a.journal")
-    s:start()
-    post(3)
-    wait_numbers("a", 1, 9)
-  end)
+  -- Two records say where it begins: that of the stream, and that of its first shard.
+  for _, last in ipairs { "stream", "shard" } do
+    it("delivers its backlog when the last record of its journal said where it begins in its "
+      .. last, function()
+      s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
+      block "a"
+      post(6)
+      wait_numbers("b", 1, 6)
+      s:stop "SIGKILL"
+      unblock "a"
+      local path = s.data .. "/spool/sinks/a.journal"
+      local bytes = h.read(path)
+      local from = 12 + bytes:byte(1)
+      if last == "stream" then
+        bytes = bytes:sub(1, from + 12 + bytes:byte(from + 1))
+      else
+        from = from + 12 + bytes:byte(from + 1)
+      end
+      assert.equal(#bytes, from + 12 + bytes:byte(from + 1))
+      h.write(path, bytes)
+      damage(path, from)
+      s:start()
+      post(3)
+      wait_numbers("a", 1, 9)
+    end)
+  end
 
   it("begins at the oldest event when its journal is gone", function()
     s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
