@@ -88,6 +88,7 @@ describe("the way from a refusal to its line", function()
       end
       f()
       page:ask("key", "Escape")
+      page:ask("until", "!document.getElementById('detail').open")
       assert.same({}, page:ask("said").complaints)
     end)
   end
@@ -187,6 +188,8 @@ describe("the way from a refusal to its line", function()
   end)
 
   way("goes by keyboard alone, and back to the row although its figures changed", function()
+    -- The dialog of before gives the focus back once it is closed.
+    page:ask("until", "document.activeElement.textContent === 'far_down'")
     page:run [[
       [...document.querySelectorAll("#refusals .link")].find((e) =>
         e.textContent === "was_moved").focus(); ]]
