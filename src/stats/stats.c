@@ -387,13 +387,13 @@ static void see(const struct series *s, stats_seen_fn *seen, void *arg)
         atomic_load_explicit(&s->past_histogram, memory_order_relaxed);
 
     for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
-        seen(arg,
-             &(struct stats_series){
-                 s->name, s->labels,
-                 atomic_load_explicit(&c->value, memory_order_relaxed), c->histogram});
+        seen(arg, &(struct stats_series){
+                      s->name, s->labels,
+                      atomic_load_explicit(&c->value, memory_order_relaxed),
+                      c->histogram, s->total});
     }
     if (past > 0 || h != NULL) {
-        seen(arg, &(struct stats_series){s->name, s->labels, past, h});
+        seen(arg, &(struct stats_series){s->name, s->labels, past, h, s->total});
     }
 }
 

@@ -101,12 +101,12 @@ struct stats_series {
     const char *name, *labels;
     uint64_t value;
     const struct stats_histogram *histogram; /* NULL: it is none */
+    bool total; /* a sum of series that are long gone: one for each family and result */
 };
 typedef void stats_seen_fn(void *arg, const struct stats_series *x);
 
 /* seen is called with each series, in no order, also with those that no scrape shows; for
- * pages that add up by themselves. Series that are long gone are there as one for each family
- * and result, whose labels begin with total="". */
+ * pages that add up by themselves. The labels of a total are total="" and the result. */
 void stats_each(stats_seen_fn *seen, void *arg);
 
 /* ---- histogram.c ---- */

@@ -124,10 +124,16 @@ static void see_received(struct refusing *r, const struct stats_series *x)
     }
 }
 
-static struct pair *pair_of(struct refusing *r, struct str route, struct str code)
+static uint32_t *place_of(struct refusing *r, struct str route, struct str code)
 {
     const uint64_t hash = str_hash(str_hash(STR_HASH, route), code);
-    uint32_t *place = &r->places[(hash ^ hash >> 32) % PLACES];
+
+    return &r->places[(hash ^ hash >> 32) % PLACES];
+}
+
+static struct pair *pair_of(struct refusing *r, struct str route, struct str code)
+{
+    uint32_t *place = place_of(r, route, code);
     struct pair *p;
 
     for (uint32_t i = *place; i != 0; i = p->next) {
@@ -184,7 +190,7 @@ static void see_result(struct refusing *r, const struct stats_series *x)
 
 static void see(void *arg, const struct stats_series *x)
 {
-    if (x->value == 0) {
+    if (x->value == 0 || x->total) { /* a total grows by what was counted long before */
         return;
     }
     if (strcmp(x->name, "sluice_received_events_total") == 0) {
@@ -192,6 +198,16 @@ static void see(void *arg, const struct stats_series *x)
     } else if (strcmp(x->name, "sluice_events_total") == 0) {
         see_result(arg, x);
     }
+}
+
+static uint64_t sum_of(const uint32_t *list, int n)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < n; i++) {
+        sum += list[i];
+    }
+    return sum;
 }
 
 /* The places of the times since the last look begin at 0; from: of that look, 0: none. */
@@ -265,6 +281,59 @@ static void follow(struct pair *p, const struct count *of, uint64_t now_ns)
     }
 }
 
+/* Its series are gone, and the last hour has nothing of it. */
+static bool is_over(const struct count *c)
+{
+    return c->seen == 0 && sum_of(c->minutes, MINUTES) == 0;
+}
+
+static void forget_routes(struct refusing *r)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < r->n_routes; i++) {
+        if (is_over(&r->routes[i].received)) {
+            free(r->routes[i].pair);
+        } else {
+            r->routes[n++] = r->routes[i];
+        }
+    }
+    r->n_routes = n;
+}
+
+static void forget_pairs(struct refusing *r)
+{
+    uint32_t n = 0, *place;
+
+    memset(r->places, 0, sizeof r->places);
+    for (uint32_t i = 0; i < r->n_pairs; i++) {
+        struct pair *p = r->pairs[i];
+
+        if (is_over(&p->refused)) {
+            free(p->key);
+            free(p);
+            continue;
+        }
+        place =
+            place_of(r, (struct str){p->key, p->code - 1}, str_of(p->key + p->code));
+        p->next = *place;
+        r->pairs[n++] = p;
+        *place = n;
+    }
+    r->n_pairs = n;
+}
+
+/* Reloads rename routes: those that are full make room for others. */
+static void make_room(struct refusing *r)
+{
+    if (r->n_routes == ROUTES_MAX) {
+        forget_routes(r);
+    }
+    if (r->n_pairs == PAIRS_MAX) {
+        forget_pairs(r);
+    }
+}
+
 void refusing_look(struct refusing *r, uint64_t now_ns)
 {
     uint64_t state = r->state_of(r->arg);
@@ -289,22 +358,13 @@ void refusing_look(struct refusing *r, uint64_t now_ns)
         take(&r->pairs[i]->refused, r->look_ns, now_ns, other);
         follow(r->pairs[i], base_of(r, &all, r->pairs[i]), now_ns);
     }
+    make_room(r);
     r->state_ns = other ? now_ns : r->state_ns;
     r->state = state;
     r->look_ns = now_ns;
 }
 
 /* ---- what it has seen ---- */
-
-static uint64_t sum_of(const uint32_t *list, int n)
-{
-    uint64_t sum = 0;
-
-    for (int i = 0; i < n; i++) {
-        sum += list[i];
-    }
-    return sum;
-}
 
 struct listed {
     const struct pair *pair;

@@ -41,15 +41,9 @@ struct totals {
     struct refusal_list raised;                  /* errors of hooks */
 };
 
-/* Of series that are long gone only sums are known. */
-static bool is_total(const struct stats_series *x)
-{
-    return strncmp(x->labels, "total=", 6) == 0;
-}
-
 static void add(struct refusal_list *l, const struct stats_series *x)
 {
-    if (is_total(x)) {
+    if (x->total) { /* of series that are long gone only sums are known */
         return;
     }
     if (l->n == l->room) {

@@ -192,6 +192,83 @@ static void shares_outside_of_all_routes_are_of_all(void **state)
     refusing_free(r);
 }
 
+/* A route that leaves the policy. */
+static void count_and_go(const char *route, uint64_t received, uint64_t rejected)
+{
+    struct stats_owner part = {0}, *before = stats_own(&part);
+    const struct route_cells c = cells_of(route);
+
+    (void)stats_own(before);
+    stats_add(c.received, received);
+    stats_add(c.rejected, rejected);
+    stats_disown(&part);
+}
+
+/* More series go than the registry remembers: of those before only sums are left. */
+static void go_for_long(void)
+{
+    for (int i = 0; i < 20000; i++) {
+        struct stats_owner part = {0}, *before = stats_own(&part);
+        char label[32];
+
+        (void)snprintf(label, sizeof label, "other=\"%d\"", i);
+        stats_add(stats_counter("sluice_others_total", "h", label), 1);
+        (void)stats_own(before);
+        stats_disown(&part);
+    }
+}
+
+static void events_of_routes_that_are_long_gone_are_not_received_again(void **state)
+{
+    const struct route_cells none = cells_of("none");
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+
+    refusing_look(r, S);
+    count_and_go("POST /gone", 1000000, 0);
+    refusing_look(r, 2 * S);
+    refusing_look(r, 7200 * S);
+    go_for_long();
+    stats_add(none.received, 10);
+    stats_add(none.refused, 10);
+    refusing_look(r, 7210 * S);
+    assert_true(figure(r, 7210 * S, "none", "x", "hour") == 10);
+    assert_true(figure(r, 7210 * S, "none", "x", "hour_received") == 10);
+    assert_true(figure(r, 7210 * S, "none", "x", "since_seconds") == 0);
+    refusing_look(r, 7211 * S);
+    assert_true(figure(r, 7211 * S, "none", "x", "since_seconds") == 1);
+    refusing_free(r);
+}
+
+/* Reloads name others, again and again. */
+static void routes_that_are_long_gone_make_room(void **state)
+{
+    const struct route_cells stays = cells_of("POST /stays");
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+    char route[32];
+
+    refusing_look(r, S);
+    stats_add(stays.received, 5);
+    stats_add(stays.rejected, 5);
+    refusing_look(r, 2 * S);
+    for (int i = 0; i < 2000; i++) {
+        (void)snprintf(route, sizeof route, "POST /renamed/%d", i);
+        count_and_go(route, 10, 1);
+    }
+    refusing_look(r, 3 * S);
+    count_and_go("POST /late", 10, 1);
+    refusing_look(r, 4 * S);
+    assert_true(figure(r, 4 * S, "POST /late", "x", "hour") == -1); /* it is full */
+    go_for_long();
+    refusing_look(r, 7200 * S);
+    count_and_go("POST /new", 10, 1);
+    stats_add(stays.rejected, 2);
+    refusing_look(r, 7210 * S);
+    assert_true(figure(r, 7210 * S, "POST /new", "x", "hour") == 1);
+    assert_true(figure(r, 7210 * S, "POST /new", "x", "hour_received") == 10);
+    assert_true(figure(r, 7210 * S, "POST /stays", "x", "hour") == 2);
+    refusing_free(r);
+}
+
 /* The largest are listed; of too many the rest is counted. */
 static void memory_is_bounded(void **state)
 {
@@ -241,6 +318,8 @@ int main(void)
         cmocka_unit_test(another_policy_makes_what_was_before_no_news),
         cmocka_unit_test(neighbours_in_a_refused_batch_have_a_name),
         cmocka_unit_test(shares_outside_of_all_routes_are_of_all),
+        cmocka_unit_test(events_of_routes_that_are_long_gone_are_not_received_again),
+        cmocka_unit_test(routes_that_are_long_gone_make_room),
         cmocka_unit_test(memory_is_bounded),
     };
 
