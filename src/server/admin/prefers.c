@@ -40,7 +40,7 @@ static bool begins(struct str s, const char *z)
     return s.n >= strlen(z) && strncasecmp(s.p, z, strlen(z)) == 0;
 }
 
-/* Whether a parameter is a weight; *q is it then, 0 to 1. */
+/* Whether a parameter is a weight; *q is it then, 0 to 1; 0: no number. */
 static bool is_weight(struct str p, double *q)
 {
     char number[8] = "";
@@ -50,6 +50,7 @@ static bool is_weight(struct str p, double *q)
     }
     memcpy(number, p.p + 2, p.n - 2);
     *q = atof(number);
+    *q = *q > 0 ? fmin(*q, 1) : 0; /* also "nan" */
     return true;
 }
 

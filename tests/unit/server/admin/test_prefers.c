@@ -124,6 +124,11 @@ static void gzip_is_for_those_that_take_it(void **state)
         {"gzip;q=0, identity;q=0", PREFERS_NONE},
         {"*;q=0", PREFERS_NONE},
         {"br, *;q=0", PREFERS_NONE},
+        {"identity;q=nan, gzip", PREFERS_GZIP},
+        {"gzip;q=nan, identity", PREFERS_IDENTITY},
+        {"gzip;q=9, identity;q=1", PREFERS_GZIP},
+        {"gzip;q=1, identity;q=9", PREFERS_GZIP},
+        {"gzip;q=-1, *", PREFERS_IDENTITY},
         {",;,;=,q=;q", PREFERS_IDENTITY}};
 
     (void)state;
