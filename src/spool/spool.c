@@ -280,9 +280,11 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf, struct e
 
     if (id >= 0) {
         atomic_store(&s->streams[id]->max_bytes, conf->max_bytes);
+        (void)pthread_mutex_lock(&s->lock); /* a reclaim hides what it frees */
         atomic_store(&s->streams[id]->ended, false);
         atomic_store(&s->streams[id]->freed, false);
         stats_hide(&s->streams[id]->series, false);
+        (void)pthread_mutex_unlock(&s->lock);
         atomic_store(&s->streams[id]->synced, conf->synced);
         if (conf->delivered) {
             atomic_store(&s->streams[id]->delivered, true);
