@@ -29,8 +29,8 @@ enum series_kind { COUNTER, GAUGE, HISTOGRAM, AGE };
 /* On a cache line of its own: threads do not meet. */
 struct cell {
     _Alignas(LINE_BYTES) stats_cell value;
-    struct stats_histogram *histogram; /* NULL: it is none */
-    stats_read_fn *read;               /* NULL: the cell has the value */
+    struct stats_histogram *histogram; /* NULL: the value is a number */
+    stats_read_fn *read;               /* gives the value; NULL: it is in the cell */
     const void *arg;
     struct series *of;
     struct cell *_Atomic next; /* of the series */
@@ -42,14 +42,14 @@ struct series {
     char *name, *help, *labels;
     enum series_kind kind;
     enum stats_unit unit; /* of the histogram */
-    bool asked;           /* its cells have no values: they are asked for them */
-    bool total;           /* of a family's series that are forgotten; never shown */
+    bool asked;           /* its cells have a function in place of a value */
+    bool total;           /* sum of a family's series that are forgotten; never shown */
     size_t at, bytes;     /* in the registry's list; of memory */
     atomic_uint n_shown;  /* cells whose owner is there, and not hidden */
     struct cell *_Atomic cells;
     stats_cell past;
     struct stats_histogram *_Atomic past_histogram; /* NULL: nothing */
-    struct series *older, *newer; /* of those without a maker that are remembered */
+    struct series *older, *newer; /* in the list of remembered series without a maker */
 };
 
 struct registry {
@@ -57,8 +57,8 @@ struct registry {
     struct series **list;
     struct series **places; /* room of them: the first series of each hash's place */
     size_t n, room;         /* room: a power of two */
-    unsigned n_looking;   /* that read the series without the lock: nothing is freed */
-    struct cell *leaving; /* cells whose owner is gone, until nobody looks */
+    unsigned n_looking;     /* readers without the lock: nothing is freed meanwhile */
+    struct cell *leaving;   /* cells whose owner is gone, until the last reader ends */
     struct farewell *farewells;
     /* Series without a maker that are remembered: */
     struct series *oldest, *newest;
