@@ -202,21 +202,32 @@ describe("a scrape", function()
     return tonumber(h.read("/proc/" .. s.real_pid .. "/status"):match "VmRSS:%s*(%d+)")
   end
 
-  local function supervisor_cpu() -- of its thread, in clock ticks
-    local stat = h.read(("/proc/%d/task/%d/stat"):format(s.real_pid, s.real_pid))
-    local user, system = stat:match "%) %u %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%d+) (%d+)"
-    return tonumber(user) + tonumber(system)
+  -- Of the supervisor's thread and of all workers, in clock ticks.
+  local function cpu()
+    local supervisor, workers, n = nil, 0, 0
+    for task in h.shell(("ls /proc/%d/task"):format(s.real_pid)):gmatch "%d+" do
+      local stat = h.read(("/proc/%d/task/%s/stat"):format(s.real_pid, task)) or ""
+      local name, user, system = stat:match
+        "%((.*)%) %u %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%d+) (%d+)"
+      local ticks = (tonumber(user) or 0) + (tonumber(system) or 0)
+      if tonumber(task) == tonumber(s.real_pid) then supervisor = ticks end
+      if name and name:find "^worker" then workers, n = workers + ticks, n + 1 end
+    end
+    assert.is_true(n > 0)
+    return supervisor, workers
   end
 
   it("costs workers nothing, and little when it is packed", function()
     large()
     local size
     for _, headers in ipairs { {}, { ["Accept-Encoding"] = "gzip" } } do
-      local before = supervisor_cpu()
+      local before, workers_before = cpu()
       local a
       for _ = 1, 20 do a = ask(headers) end
+      local after, workers = cpu()
       print(("# scrape: %d bytes %s in %.1f ms of the admin thread's processor time"):format(
-        #a.body, a.headers["content-encoding"] or "plain", (supervisor_cpu() - before) / 2))
+        #a.body, a.headers["content-encoding"] or "plain", (after - before) / 2))
+      assert.is_true((workers - workers_before) * 4 < after - before, workers - workers_before)
       size = size or #a.body
       if headers["Accept-Encoding"] then assert.is_true(#a.body * 8 < size) end
     end
