@@ -191,7 +191,8 @@ bool state_preload(lua_State *L, struct err *e)
         "paths",        "postbacks",       "words_listen",   "listeners",
         "auth",         "words_auth",      "words_tls",      "certificates",
         "tokens",       "addresses",       "agents",         "files",
-        "dropped",      "client_certs",    "limits",         "amounts"};
+        "dropped",      "client_certs",    "limits",         "amounts",
+        "lists"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
