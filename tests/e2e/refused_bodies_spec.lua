@@ -177,8 +177,8 @@ describe("a route's own body for refusals", function()
     local c = h.connect(s.port, 30)
     c:send("POST /hec HTTP/1.1\r\nHost: x\r\nAuthorization: t\r\n"
       .. "Origin: https://shop.example\r\nContent-Length: 7\r\n\r\n{\"a\"")
-    h.wait_for("the request's head", function()
-      return s:metric("sluice_connections_open") >= 1
+    h.wait_for("the request to begin", function()
+      return s:metric("sluice_body_buffer_bytes") > 0
     end)
     s:signal "SIGTERM"
     s:logged "event=drain"

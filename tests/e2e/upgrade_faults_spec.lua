@@ -1,25 +1,18 @@
 -- Upgrades that fail, or that change what is listened to.
 local faults = require "faults"
 local h = require "harness"
-local poll = require "posix.poll"
 local signal = require "posix.signal"
 local socket = require "posix.sys.socket"
 local unistd = require "posix.unistd"
 local upgrades = require "upgrades"
 
-local alive, upgrade = upgrades.alive, upgrades.attempt
+local alive, post, upgrade = upgrades.alive, upgrades.post, upgrades.attempt
 
 local function answers(path)
   local fd = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)
   local ok = socket.connect(fd, { family = socket.AF_UNIX, path = path })
   unistd.close(fd)
   return ok ~= nil
-end
-
-local function post(c)
-  c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    .. "Content-Length: 7\r\n\r\n{\"a\":1}")
-  return h.answer(c)
 end
 
 describe("an upgrade", function()
@@ -271,12 +264,7 @@ describe("an upgrade that hangs", function()
   it("ends at SIGTERM, also while the new process does not serve", function()
     local x = upgrades.slow_sink()
     s = h.server { policy = h.policy {} .. x.policy }
-    local c = x:take(s) -- the old one waits for it
-    s:signal("SIGUSR2")
-    local new = new_pid()
-    signal.kill(new, signal.SIGSTOP)
-    x.answer(c)
-    s:logged("event=sink sink=archive status=stopped")
+    local new, c = upgrades.stop_new(s, x)
     s:signal("SIGTERM")
     assert.equal(0, h.reap(s.pid, 20))
     s.pid = nil
@@ -288,12 +276,7 @@ describe("an upgrade that hangs", function()
   it("ends the new process for a SIGTERM that came before it served", function()
     local x = upgrades.slow_sink()
     s = h.server { policy = h.policy {} .. x.policy }
-    local c = x:take(s)
-    s:signal("SIGUSR2")
-    local new = new_pid()
-    signal.kill(new, signal.SIGSTOP)
-    x.answer(c)
-    s:logged("event=sink sink=archive status=stopped")
+    local new, c = upgrades.stop_new(s, x)
     s:signal("SIGTERM")
     h.sleep(0.3) -- the old one takes it
     signal.kill(new, signal.SIGCONT)
@@ -310,12 +293,7 @@ describe("an upgrade that hangs", function()
     s = h.server { policy = h.policy {} .. x.policy }
     upgrades.upgrade(s)
     s.log_from = #h.read(s.log)
-    local c = x:take(s)
-    s:signal("SIGUSR2")
-    local new = new_pid()
-    signal.kill(new, signal.SIGSTOP)
-    x.answer(c)
-    s:logged("event=sink sink=archive status=stopped")
+    local new, c = upgrades.stop_new(s, x)
     h.write(s.path, h.read(s.path) .. "\n-- another\n")
     s:signal("SIGHUP")
     signal.kill(new, signal.SIGCONT)
@@ -329,37 +307,34 @@ describe("an upgrade that hangs", function()
 
   it("ends when the old process is killed before it has told its sockets", function()
     s = h.server { policy = h.policy {} }
-    local old = s.real_pid
+    local old, port = s.real_pid, s.port
+    s.log_from = #h.read(s.log)
     s:signal("SIGUSR2")
     local new = tonumber(s:logged("event=upgrade status=starts pid=(%d+)"))
     signal.kill(old, signal.SIGSTOP)
-    -- On a busy machine the old one may have told them by then.
-    local told = s:text():find("event=upgrade status=ready", 1, true) ~= nil
     h.sleep(1) -- the new one is ready, and waits
     signal.kill(old, signal.SIGKILL)
     h.reap(s.pid)
     s.pid = nil
-    if told then
-      s:logged("event=upgrade status=alone")
+    local function is_alone() return s:text():find("event=upgrade status=alone", 1, true) end
+    h.wait_for("the new process's end", function() return is_alone() or not alive(new) end)
+    if is_alone() then -- on a busy machine the old one may have told them by then
+      s.pid = new
       s:ready()
       s.pid = nil
+      assert.equal(port, s.port)
       signal.kill(new, signal.SIGKILL)
+      h.wait_for("the new process's end", function() return not alive(new) end)
     end
-    h.wait_for("the new process's end", function() return not alive(new) end)
-    assert.equal(told, s:text():find("event=upgrade status=alone", 1, true) ~= nil)
   end)
 
   it("is taken back when the new process does nothing any more", function()
     local x = upgrades.slow_sink()
     s = h.server { policy = h.policy {} .. x.policy }
-    local c = x:take(s) -- the old one waits for it
     local begun = h.connect(s.port)
     begun:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n")
-    s:signal("SIGUSR2")
-    local new = new_pid()
-    signal.kill(new, signal.SIGSTOP)
     s.log_from = #h.read(s.log)
-    x.answer(c)
+    local new, c = upgrades.stop_new(s, x)
     s:ready()
     assert.is_truthy(s:text():find("event=upgrade status=failed [^\n]*it has done nothing"))
     assert.is_false(alive(new))
@@ -412,139 +387,5 @@ describe("an upgrade that hangs", function()
     assert.is_false(alive(new))
     c:close()
     x:close()
-  end)
-end)
-
--- As systemd starts a service with a socket: descriptor 3, and words in the environment.
-local PASSES = [[
-import os, socket, sys
-s = socket.create_server(("127.0.0.1", 0))
-os.dup2(s.fileno(), 3)
-os.set_inheritable(3, True)
-os.environ.update(LISTEN_FDS="1", LISTEN_FDNAMES="in", LISTEN_PID=str(os.getpid()))
-os.execvp(sys.argv[1], sys.argv[1:])
-]]
-
--- A service manager that writes who says what: one line a message.
-local WITNESS = [[
-import socket, struct, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-s.bind(sys.argv[1])
-while True:
-    text, words, _, _ = s.recvmsg(4096, 1024)
-    pid = struct.unpack("3i", words[0][2][:12])[0]
-    print(pid, text.decode().replace("\n", " "), flush=True)
-]]
-
-describe("an upgrade under a service manager", function()
-  it("keeps a socket that was passed, and a proxy in the middle of its header", function()
-    local s = h.server { wrap = { "python3", "-c", PASSES }, policy = h.policy {} .. [[
-      listen "systemd:in" { proxy_protocol = true, trusted = { "127.0.0.0/8" } }
-    ]] }
-    local port = tonumber(s:text():match("listen=127%.0%.0%.1:%d+,127%.0%.0%.1:(%d+)"))
-    local begun, kept = h.connect(port), h.connect(port)
-    begun:send("PROXY TCP4 10.1.2.3 ")
-    kept:send("PROXY TCP4 10.1.2.4 10.0.0.1 1000 80\r\n")
-    assert.equal(202, post(kept).status)
-    for _ = 1, 2 do
-      upgrades.upgrade(s)
-      assert.equal(202, post(kept).status)
-      local new = h.connect(port)
-      new:send("PROXY TCP4 10.1.2.5 10.0.0.1 1000 80\r\n")
-      assert.equal(202, post(new).status)
-      new:close()
-    end
-    begun:send("10.0.0.1 1000 80\r\n")
-    assert.equal(202, post(begun).status)
-    begun:close()
-    kept:close()
-    assert.equal(0, s:stop())
-    s:close()
-  end)
-
-  local s, dir, witness, x, main
-  local function watched()
-    dir = h.folder()
-    witness = h.spawn({ "python3", "-c", WITNESS, dir .. "/notify" }, dir .. "/witness")
-    h.wait_for("the witness", function() return unistd.access(dir .. "/notify") end)
-    x = upgrades.slow_sink()
-    s = h.server { dir = dir, policy = h.policy {} .. x.policy, wrap = { "env",
-      "NOTIFY_SOCKET=" .. dir .. "/notify", "WATCHDOG_USEC=400000" } }
-    main = s.pid
-  end
-
-  local function ended()
-    s:signal("SIGTERM")
-    h.wait_for("the end", function() return not alive(s.real_pid) end)
-    h.kill(witness)
-    x:close()
-    s:close()
-  end
-
-  local function told(pattern) return select(2, h.read(dir .. "/witness"):gsub(pattern, "")) end
-
-  -- systemd passes over what a process says that is not the service's main process.
-  it("is told of the new process before that one says anything", function()
-    watched()
-    s:signal("SIGUSR2")
-    s.real_pid = tonumber(s:logged("event=upgrade status=starts pid=(%d+)"))
-    assert.equal(0, h.reap(s.pid))
-    s.pid = nil
-    h.wait_for("the new process", function() return told(s.real_pid .. " READY=1") == 1 end)
-    local ready = 0
-    for pid, text in h.read(dir .. "/witness"):gmatch("(%d+) ([^\n]*)") do
-      assert.equal(main, tonumber(pid), text)
-      main = tonumber(text:match("MAINPID=(%d+)")) or main
-      ready = ready + (text:find("READY=1", 1, true) and 1 or 0)
-    end
-    assert.equal(s.real_pid, main)
-    assert.equal(2, ready)
-    ended()
-  end)
-
-  it("hears of the old process until the new one serves, which may take a while", function()
-    watched()
-    local c = x:take(s) -- the old one waits for it
-    s:signal("SIGUSR2")
-    s.real_pid = tonumber(s:logged("event=upgrade status=ready pid=(%d+)"))
-    signal.kill(s.real_pid, signal.SIGSTOP)
-    x.answer(c)
-    s:logged("event=sink sink=archive status=stopped")
-    local ping = main .. " WATCHDOG=1"
-    local before = told(ping)
-    h.wait_for("pings", function() return told(ping) >= before + 5 end, 4)
-    signal.kill(s.real_pid, signal.SIGCONT)
-    assert.equal(0, h.reap(s.pid))
-    s.pid = nil
-    h.wait_for("the new process", function() return told(s.real_pid .. " READY=1") == 1 end)
-    c:close()
-    ended()
-  end)
-
-  it("names the new process, which pings from then on, and ends the old one", function()
-    dir = h.folder()
-    local fd = assert(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, 0))
-    assert(socket.bind(fd, { family = socket.AF_UNIX, path = dir .. "/notify" }))
-    local function heard(pattern)
-      h.wait_for(pattern, function()
-        local text = (poll.rpoll(fd, 0) or 0) > 0 and socket.recv(fd, 4096)
-        return text and text:match(pattern)
-      end)
-    end
-    s = h.server { dir = dir, policy = h.policy {}, wrap = { "env",
-      "NOTIFY_SOCKET=" .. dir .. "/notify", "WATCHDOG_USEC=400000" } }
-    s:signal("SIGUSR2")
-    s.real_pid = tonumber(s:logged("event=upgrade status=starts pid=(%d+)"))
-    heard("^MAINPID=" .. s.real_pid .. "$")
-    assert.equal(0, h.reap(s.pid))
-    s.pid = nil
-    while (poll.rpoll(fd, 0) or 0) > 0 do socket.recv(fd, 4096) end
-    heard("^WATCHDOG=1$")
-    s:signal("SIGTERM")
-    heard("^STOPPING=1")
-    h.wait_for("the end", function() return not alive(s.real_pid) end)
-    unistd.close(fd)
-    s:close()
   end)
 end)

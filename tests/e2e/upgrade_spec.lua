@@ -5,7 +5,7 @@ local h = require "harness"
 local signal = require "posix.signal"
 local upgrades = require "upgrades"
 
-local alive, upgrade = upgrades.alive, upgrades.upgrade
+local alive, get, upgrade = upgrades.alive, upgrades.post, upgrades.upgrade
 
 local function log_size(s) return #(h.read(s.log) or "") end
 
@@ -13,12 +13,6 @@ local function refused_upgrade(s)
   s.log_from = log_size(s)
   s:signal("SIGUSR2")
   return s:logged("event=upgrade status=failed [^\n]*")
-end
-
-local function get(c)
-  c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    .. "Content-Length: 7\r\n\r\n{\"a\":1}")
-  return h.answer(c)
 end
 
 describe("an upgrade", function()

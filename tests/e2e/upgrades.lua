@@ -1,5 +1,6 @@
 -- What the specs of upgrades share.
 local h = require "harness"
+local signal = require "posix.signal"
 local socket = require "socket"
 
 local M = {}
@@ -23,6 +24,13 @@ end
 function M.alive(pid)
   local stat = h.read("/proc/" .. pid .. "/stat")
   return stat ~= nil and not stat:find(") Z ", 1, true)
+end
+
+---Sends an event on a connection that stays; the answer.
+function M.post(c)
+  c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    .. "Content-Length: 7\r\n\r\n{\"a\":1}")
+  return h.answer(c)
 end
 
 local Slow = {}
@@ -58,6 +66,18 @@ end
 function Slow.answer(c) c:send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") end
 
 function Slow:close() self.listener:close() end
+
+---Begins an upgrade whose new process stands still: the old one waits for x, a slow sink, and
+---has left its own sinks at the return. Returns the new process's pid and x's connection.
+function M.stop_new(s, x)
+  local c = x:take(s)
+  s:signal("SIGUSR2")
+  local new = tonumber(s:logged("event=upgrade status=ready pid=(%d+)"))
+  signal.kill(new, signal.SIGSTOP)
+  x.answer(c)
+  s:logged("event=sink sink=archive status=stopped")
+  return new, c
+end
 
 ---Begins a reload that goes on until f:rules() is called: of a policy with a sink more,
 ---whose journal hangs. The server has been started with f:wrap(), and its policy's file is
