@@ -84,8 +84,24 @@ void access_file_look(struct access_file *f)
     f->unmoved = 0;
 }
 
-/* path.keep goes, the others move up by one; a link to the file stays. A name that can't be
- * moved stays: the lines matter more than the size of the file. */
+/* path.1 … path.n move up by one: up to the first name that is free, else path.keep goes.
+ * So a file that can't be moved for long pushes no older one out at each try. */
+static uint32_t n_moving(const struct access_file *f, const char *place)
+{
+    char name[PATH_MAX + 16];
+    struct stat st;
+
+    for (uint32_t i = 1; i < f->keep; i++) {
+        (void)snprintf(name, sizeof name, "%s.%u", place, i);
+        if (lstat(name, &st) != 0 && errno == ENOENT) {
+            return i;
+        }
+    }
+    return f->keep;
+}
+
+/* A link to the file stays. A name that can't be moved stays: the lines matter more than the
+ * size of the file. */
 static void rotate(struct access_file *f)
 {
     char place[PATH_MAX], from[PATH_MAX + 16], to[PATH_MAX + 16];
@@ -94,7 +110,7 @@ static void rotate(struct access_file *f)
         access_file_reopen(f); /* somebody has removed it */
         return;
     }
-    for (uint32_t i = f->keep; i > 0; i--) {
+    for (uint32_t i = n_moving(f, place); i > 0; i--) {
         if (i == 1) {
             (void)snprintf(from, sizeof from, "%s", place);
         } else {

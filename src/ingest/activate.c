@@ -118,7 +118,10 @@ static void set_listeners(struct ingest *in, const struct plan *plan, bool anew)
     }
 }
 
-/* The body that the route has for it. */
+_Static_assert((size_t)REFUSED_BODY_BYTES <= (size_t)HTTP_REFUSAL_BYTES,
+               "no->text has room for it");
+
+/* The body that the route has for it, and whole lines. */
 static void own_refusal(const struct refused_body *own, const char *extra,
                         struct http_refusal *no)
 {
@@ -131,7 +134,7 @@ static void own_refusal(const struct refused_body *own, const char *extra,
         type = own->type_line;
     }
     (void)snprintf(no->lines, HTTP_LINES_BYTES, "%s%s", type,
-                   strlen(extra) + TYPE_LINE_BYTES < HTTP_LINES_BYTES ? extra : "");
+                   strlen(type) + strlen(extra) < HTTP_LINES_BYTES ? extra : "");
 }
 
 /* A page of another origin can read the reason of a refusal only with its route's

@@ -275,9 +275,9 @@ void snapshot_add_table(struct policy *p, const struct table *t)
     p->n_tables++;
 }
 
-/* Its place, names of columns, the key's from 0, whether it may be cut; or nil and the problems, or nil and why
- * there is no file. All states of a snapshot share the files that its first load has
- * read. */
+/* Its place, names of columns, the key's from 0, whether it may be cut; or nil and the
+ * problems, or nil and why there is no file. All states of a snapshot share the files that
+ * its first load has read. */
 static int give_table(lua_State *L, struct table *made)
 {
     struct policy *p = state_here(L)->policy;

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "access/access.h"
@@ -22,6 +24,16 @@
 #include "base/err.h"
 
 static char dir[64], path[80];
+static bool busy; /* the log itself is a mount point */
+
+int rename(const char *from, const char *to)
+{
+    if (busy && strcmp(from, path) == 0) {
+        errno = EBUSY;
+        return -1;
+    }
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
 
 static int set_up(void **state)
 {
@@ -237,6 +249,33 @@ static void a_file_that_cannot_be_renamed_says_so_and_takes_lines(void **state)
     access_file_close(&f);
 }
 
+static void a_file_that_cannot_be_renamed_for_long_pushes_no_older_one_out(void **state)
+{
+    struct access_file f;
+    struct err e;
+
+    (void)state;
+    assert_true(access_file_open(&f, path, 10, 3, &e));
+    put(&f, "one-----\n");
+    put(&f, "two-----\n");
+    put(&f, "three---\n");
+    put(&f, "four----\n");
+    busy = true;
+    for (int i = 0; i < 5; i++) {
+        put(&f, "five----\n");
+        assert_int_equal(EBUSY, f.unmoved);
+        access_file_look(&f);
+    }
+    assert_string_equal("three---\n", text_of(".2"));
+    assert_string_equal("two-----\n", text_of(".3"));
+    busy = false;
+    put(&f, "six-----\n");
+    access_file_close(&f);
+    assert_string_equal("six-----\n", text_of(""));
+    assert_int_equal(6 * 9, strlen(text_of(".1")));
+    assert_string_equal("three---\n", text_of(".2"));
+}
+
 /* Standard output that leads to a file: the name is the whole machine's. */
 static void a_file_by_a_name_of_the_system_keeps_it(void **state)
 {
@@ -391,6 +430,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_link_to_the_file_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_file_that_cannot_be_renamed_says_so_and_takes_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_file_that_cannot_be_renamed_for_long_pushes_no_older_one_out, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(a_file_by_a_name_of_the_system_keeps_it, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_line, set_up,
