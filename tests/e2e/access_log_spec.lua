@@ -129,6 +129,19 @@ describe("the access log", function()
     assert.is_nil(read(s.data .. "/c.log"):find("good=1", 1, true))
   end)
 
+  it("says that the file can't be renamed, and goes on in it", function()
+    h.shell(("mkdir '%s/d.log.1'"):format(s.data))
+    local a = reload [[access_log { path = "d.log", max_size = "64KiB", keep = 1 }]]
+    assert.equal(200, a.status)
+    local long = "/v1/events?" .. ("x"):rep(4000)
+    h.wait_for("a file of its size", function()
+      s:post(long, '[{"id":"a"}]')
+      return s:text():find "status=not_rotated bytes=%d+ why=\"[^\n]*d.log: Is a directory"
+    end)
+    s:post("/v1/events?after=1", '[{"id":"a"}]')
+    line("after=1", s.data .. "/d.log")
+  end)
+
   it("drops and counts the lines that no disk takes; clients get their answers", function()
     -- A reload in the sandbox may not use it; a new process may.
     h.write(s.path, POLICY:format 'access_log { path = "/dev/full" }')
