@@ -1,37 +1,14 @@
 #include "plan/refused_body.h"
 
 #include <stdio.h>
-#include <string.h>
 
-#include "base/text.h"
+#include "plan/sheet.h"
 
-enum { MESSAGE_MAX = 512, CODE_MAX = 64 };
-
-struct sheet {
-    char *out; /* NULL: bytes are counted */
-    size_t n;
-    enum text_for to;
-};
+enum { CODE_MAX = 64 };
 
 const struct refused_body *refused_body_of(const struct route *route)
 {
     return route == NULL || route->answer == NULL ? NULL : route->answer->refused_body;
-}
-
-static void put(struct sheet *t, struct str s)
-{
-    if (t->out != NULL && s.n > 0) {
-        memcpy(t->out + t->n, s.p, s.n);
-    }
-    t->n += s.n;
-}
-
-static void put_text(struct sheet *t, struct str s, size_t max)
-{
-    char text[6 * MESSAGE_MAX];
-
-    s.n = text_cut(s, max);
-    put(t, (struct str){text, text_write(t->to, s, text, sizeof text)});
 }
 
 /* The code itself goes before its status. */
@@ -57,19 +34,20 @@ static struct str code_of(const struct refused_body *f,
 static void put_value(struct sheet *t, const struct refused_body *f,
                       const struct refused_reason *why, enum fill_kind kind)
 {
+    enum text_for to = f->plain ? TEXT_LINE : TEXT_JSON;
     char digits[12];
 
     switch (kind) {
     case FILL_STATUS:
         (void)snprintf(digits, sizeof digits, "%d", why->status);
-        put(t, str_of(digits));
+        sheet_put(t, str_of(digits));
         break;
     case FILL_CODE:
-        put_text(t, code_of(f, why), CODE_MAX);
+        sheet_put_text(t, to, code_of(f, why), CODE_MAX);
         break;
     case FILL_MESSAGE:
-        put_text(t, str_of(why->message == NULL ? why->code : why->message),
-                 MESSAGE_MAX);
+        sheet_put_text(t, to, str_of(why->message == NULL ? why->code : why->message),
+                       SHEET_TEXT_MAX);
         break;
     case FILL_FIELD:
     case FILL_INDEX:
@@ -84,10 +62,10 @@ static void put_value(struct sheet *t, const struct refused_body *f,
 size_t refused_body_write(const struct refused_body *f,
                           const struct refused_reason *why, char *out)
 {
-    struct sheet t = {out, 0, f->plain ? TEXT_LINE : TEXT_JSON};
+    struct sheet t = {out, 0};
 
     for (uint32_t i = 0; i < f->fill.n; i++) {
-        put(&t, f->fill.parts[i].text);
+        sheet_put(&t, f->fill.parts[i].text);
         put_value(&t, f, why, f->fill.parts[i].kind);
     }
     return t.n;

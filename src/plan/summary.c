@@ -2,24 +2,10 @@
 
 #include <string.h>
 
-#include "base/text.h"
 #include "decode/walk.h"
+#include "plan/sheet.h"
 
-enum { NUMBER_BYTES = 20, MESSAGE_MAX = 512 };
-
-/* out NULL: bytes are counted, not written. */
-struct sheet {
-    char *out;
-    size_t n;
-};
-
-static void put(struct sheet *t, struct str s)
-{
-    if (t->out != NULL && s.n > 0) {
-        memcpy(t->out + t->n, s.p, s.n);
-    }
-    t->n += s.n;
-}
+enum { NUMBER_BYTES = 20 };
 
 static void put_u64(struct sheet *t, uint64_t v)
 {
@@ -30,17 +16,13 @@ static void put_u64(struct sheet *t, uint64_t v)
         digits[sizeof digits - ++n] = (char)('0' + v % 10);
         v /= 10;
     } while (v != 0);
-    put(t, (struct str){digits + sizeof digits - n, n});
+    sheet_put(t, (struct str){digits + sizeof digits - n, n});
 }
 
 /* Between quotes of JSON. */
 static void put_escaped(struct sheet *t, const char *z)
 {
-    struct str s = str_of(z);
-    char text[6 * MESSAGE_MAX];
-
-    s.n = text_cut(s, MESSAGE_MAX);
-    put(t, (struct str){text, text_write(TEXT_JSON, s, text, sizeof text)});
+    sheet_put_text(t, TEXT_JSON, str_of(z), SHEET_TEXT_MAX);
 }
 
 /* A top-level value of the event as it is stored; of one that was refused, what of it is
@@ -81,12 +63,12 @@ static void put_value(struct sheet *t, const struct event_batch *b,
     switch (m.kind) {
     case SLOT_STRING:
     case SLOT_ESCAPED:
-        put(t, (struct str){m.value.p + 1, m.value.n - 2});
+        sheet_put(t, (struct str){m.value.p + 1, m.value.n - 2});
         break;
     case SLOT_NUMBER:
     case SLOT_TRUE:
     case SLOT_FALSE:
-        put(t, m.value);
+        sheet_put(t, m.value);
         break;
     case SLOT_ABSENT:
     case SLOT_NULL:
@@ -115,7 +97,7 @@ static void put_item(struct sheet *t, const struct answer_plan *a,
     for (uint32_t i = 0; i < f->n; i++) {
         const struct fill_part *part = &f->parts[i];
 
-        put(t, part->text);
+        sheet_put(t, part->text);
         switch (part->kind) {
         case FILL_FIELD:
             if (part->path.n > 0) {
@@ -147,7 +129,7 @@ static void put_items(struct sheet *t, const struct answer_plan *a,
                       const struct event_batch *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
-        put(t, (struct str){",", i > 0});
+        sheet_put(t, (struct str){",", i > 0});
         put_item(t, a, b, &b->events[i]);
     }
 }
@@ -178,13 +160,13 @@ static size_t summarise(const struct answer_plan *a, const struct event_batch *b
     uint64_t dead = a->item.n > 0 ? 0 : o->dead, refused = o->rejected + dead;
 
     if (refused == 0 && a->accepted.p != NULL) {
-        put(&t, a->accepted);
+        sheet_put(&t, a->accepted);
         return t.n;
     }
     for (uint32_t i = 0; i < a->summary.n; i++) {
         const struct fill_part *part = &a->summary.parts[i];
 
-        put(&t, part->text);
+        sheet_put(&t, part->text);
         switch (part->kind) {
         case FILL_ACCEPTED:
             put_u64(&t, o->accepted - dead);
@@ -193,7 +175,7 @@ static size_t summarise(const struct answer_plan *a, const struct event_batch *b
             put_u64(&t, refused);
             break;
         case FILL_ERRORS:
-            put(&t, refused > 0 ? STR("true") : STR("false"));
+            sheet_put(&t, refused > 0 ? STR("true") : STR("false"));
             break;
         case FILL_MESSAGE:
             put_message(&t, b);
