@@ -23,7 +23,7 @@ struct tap {
     char query[QUERY_MAX];
     size_t n;
     uint64_t count, seen; /* count 0: no end */
-    bool terminal;
+    bool terminal, stranger;
     unsigned char last; /* byte of the terminal's text */
     char *line;         /* that has not come whole yet */
     size_t n_line, room;
@@ -171,7 +171,8 @@ static bool on_bytes(void *arg, const char *p, size_t n)
         memcpy(t->line + t->n_line, p, k);
         t->n_line += k;
         if (t->n_line > LINE_MOST) {
-            return false; /* no sluice writes that */
+            t->stranger = true; /* no sluice writes that */
+            return false;
         }
         if (end != NULL) {
             if (!on_line(t, t->line, t->n_line)) {
@@ -199,7 +200,11 @@ static int watch(struct tap *t)
     }
     switch (ask_stream(a, path, on_bytes, t, &e)) {
     case ASK_ENOUGH:
-        code = EXIT_OK;
+        code = t->stranger ? EXIT_SETUP : EXIT_OK;
+        if (t->stranger) {
+            (void)ask_stranger(a, &e);
+            show_error(e.text);
+        }
         break;
     case ASK_REFUSED:
         code = EXIT_POLICY;

@@ -207,7 +207,8 @@ route "POST /raises" { body = "event", stream = "other", on_event = function() e
         "The last load of the policy was refused.*a restart would fail",
         "event=policy generation=2 status=refused", "sluice_policy_reloads_total" },
       hook_raises = { "hooks raised an error %d+ times just now, %d+ times since the start, most "
-        .. "by on_event of POST /raises", "Hooks raised an error %d+ times in the last minute",
+        .. "by on_event of POST /raises", "Hooks raised an error %d+ times in the last minute, "
+        .. "%d+ times since the start, most by on_event of POST /raises",
         "event=policy status=raised", "sluice_policy_errors_total" },
     } do
       assert.is_truthy(what[word], word)
@@ -271,8 +272,10 @@ while True:
     if body == b"hang":
         held.append(c)
         continue
-    c.sendall(body)
+    try: c.sendall(body)
+    except OSError: pass # it has read enough
     c.close()
+    print(path, flush=True)
 ]]
 
 describe("what is no server, or an odd one,", function()
@@ -312,8 +315,12 @@ describe("what is no server, or an odd one,", function()
       assert.equal("3 " .. args, code .. " " .. args, out)
       assert.matches("what answers at 127.0.0.1:%d+ is no sluice", out)
     end
+    says(http(("x"):rep(5 * 1048576)))
+    local out, code = ask "tap"
+    assert.equal(3, code)
+    assert.matches("^sluice: what answers at 127.0.0.1:%d+ is no sluice", out)
     says "SSH-2.0-OpenSSH_9.2\r\n"
-    local out, code = ask "status"
+    out, code = ask "status"
     assert.equal(3, code)
     assert.matches("does not answer with HTTP", out)
   end)
@@ -357,9 +364,13 @@ describe("what is no server, or an odd one,", function()
     end
     process(1)
     local out = dir .. "/taken"
+    local function asked(path) return select(2, h.read(dir .. "/port"):gsub("\n" .. path, "")) end
+    local looked = { asked "/status", asked "/metrics" }
     local status_pid = h.spawn({ h.binary, "status", "--during", "3s", "--admin",
       "127.0.0.1:" .. port }, out)
-    h.sleep(1.5)
+    h.wait_for("the first look", function()
+      return asked "/status" > looked[1] and asked "/metrics" > looked[2]
+    end)
     process(2)
     assert.equal(1, h.reap(status_pid))
     assert.matches("hooks raised an error 10 times just now, 10 times since the start",
