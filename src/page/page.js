@@ -1,6 +1,6 @@
 // page: asks /page.json each second and shows it. Every text of the server goes in as
 // text, never as markup: it may hold what clients sent.
-import { bytes, events, gist, millis, number, short, span, trial_words, verdict } from "./words.js";
+import { bytes, events, full_percent, gist, millis, number, short, span, trial_words, verdict } from "./words.js";
 import { keyed_in, make, meter, set_text, table_in } from "./parts.js";
 import { plot_in } from "./plot.js";
 import { LATE_MS, known, look } from "./server.js";
@@ -61,20 +61,8 @@ function show_plots() {
   }
 }
 
-// Statuses of the last minute, the oldest first.
-const minute = [];
-const MINUTE_MS = 60000;
-
-function minute_ago(status) {
-  const at = performance.now();
-  if (minute.length > 0 && minute[0].status.pid !== status.pid) minute.length = 0;
-  minute.push({ at, status: { pid: status.pid, faults: status.faults } });
-  while (minute.length > 1 && at - minute[0].at > MINUTE_MS) minute.shift();
-  return minute[0].status;
-}
-
 function show_verdict(status) {
-  const v = verdict(status, minute_ago(status));
+  const v = verdict(status, known.minute_ago);
   v.more.push(...news(status));
   by_id("verdict").dataset.state = v.state;
   first = v.first;
@@ -183,16 +171,16 @@ function show_stages(data) {
 }
 
 const gauges = keyed_in(by_id("spool-body"), (s) => s.name, (s) => make("div", { class: "gauge" },
-  make("b", {}, s.name), meter(s.bytes / s.max_bytes, `${percent(s.bytes / s.max_bytes)} used`),
+  make("b", {}, s.name), meter(s.share, `${percent(s.share)} used`),
   make("span", { class: "quiet" }, `${bytes(s.bytes)} of ${bytes(s.max_bytes)}`)));
 
 function show_spool(status) {
   const free = status.spool.disk_free_bytes;
   set_text(by_id("spool-disk"), free === undefined ? "" : `${bytes(free)} free of ${
     bytes(status.spool.disk_bytes)} on the disk`);
-  const full = (s) => Number(s.bytes / s.max_bytes >= 0.8);
-  gauges(status.streams.map(({ name, bytes: n, max_bytes }) => ({ name, bytes: n, max_bytes }))
-    .sort((a, b) => full(b) - full(a)));
+  const full = (s) => Number(s.share >= 0.8);
+  gauges(status.streams.map((s) => ({ name: s.name, bytes: s.bytes, max_bytes: s.max_bytes,
+    share: full_percent(s) / 100 })).sort((a, b) => full(b) - full(a)));
 }
 
 const TRIAL = [["Requests", "requests", number], ["Events", "events", number],

@@ -31,11 +31,12 @@ export function meter(share, label) {
   return bar;
 }
 
-// A list whose entries are kept by key, and made again when their values change. Returns
-// the function that shows one.
+// A list whose entries are kept by key, and made again when their values change. The focus
+// stays at the entry with its key. Returns the function that shows one.
 export function keyed_in(el, key, entry) {
   let made = new Map();
   return (list) => {
+    const [held] = [...made].find(([, x]) => x.e.contains(document.activeElement)) || [];
     made = new Map(list.map((x) => {
       const text = JSON.stringify(x), old = made.get(key(x));
       return [key(x), old && old.text === text ? old : { text, e: entry(x) }];
@@ -43,6 +44,10 @@ export function keyed_in(el, key, entry) {
     const now = [...made.values()].map((x) => x.e);
     if (now.length !== el.children.length || now.some((e, i) => e !== el.children[i])) {
       el.replaceChildren(...now);
+      const same = made.get(held);
+      if (same && !same.e.contains(document.activeElement)) {
+        same.e.querySelector("a, button").focus({ preventScroll: true });
+      }
     }
   };
 }

@@ -29,10 +29,10 @@ export function set_token(text) { token = kept(text); }
 // ---- questions ----
 
 // rows: of the plots; columns: their names; marks: what happened, by a key; version: of the
-// server that gave this page.
+// server that gave this page; minute_ago: { faults } of up to a minute ago.
 export const known = { latest: null, latest_at: 0, rows: [], columns: [], seq: 0, took_ms: 0,
-  marks: new Map(), version: "", started: "", restarts: 0 };
-let began = "", clock_offset = 0, raised_ms = -Infinity;
+  marks: new Map(), version: "", started: "", restarts: 0, minute_ago: null };
+let began = "", clock_offset = 0;
 
 // Paths are relative: a proxy may add one in front.
 export async function ask(path) {
@@ -111,11 +111,16 @@ function mark_changes(data) {
   known.marks = new Map(list.slice(-MARKS));
 }
 
-// Whether hooks raised an error in the last minute, as far as the page saw.
-function note_raised(data, before) {
-  const n = (status) => (status.hook_errors || []).reduce((sum, x) => sum + x.errors, 0);
-  if (before && n(data.status) > n(before)) raised_ms = data.now_ms;
-  data.status.raises = data.now_ms - raised_ms < 60000;
+// Faults of the last minute, the oldest first. Another process counts from 0, also where it
+// has the same number, as in a container.
+let minute = [];
+const MINUTE_MS = 60000;
+
+function note_faults(status, other) {
+  const at = performance.now();
+  minute = [...(other ? [] : minute), { at, faults: status.faults }];
+  while (minute.length > 1 && at - minute[0].at > MINUTE_MS) minute.shift();
+  known.minute_ago = minute[0];
 }
 
 // ---- answers ----
@@ -134,7 +139,7 @@ function take(data) {
     return false;
   }
   const names = known.columns, before = known.latest && known.latest.status;
-  note_raised(data, other ? null : before);
+  note_faults(data.status, other);
   known.columns = data.columns;
   if (set || !(other || next)) known.rows = [];
   if (set) known.marks = new Map();

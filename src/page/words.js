@@ -53,8 +53,9 @@ const named = (list) => list.map((x) => x.name).join(", ");
 const given_up = (sink) => sink.lost + sink.skipped;
 
 // What is wrong, with the bounds of "sluice status" (cli/facts.c, cli/condition.c), which are
-// those of the alerts: page and command never contradict each other. before: a status of up
-// to a minute ago, so that counts that grow are told apart from old ones; null: none.
+// those of the alerts. The command tells more: what /metrics alone counts (cli/counted.c).
+// before: { faults } of up to a minute ago, so that counts that grow are told apart from old
+// ones; null: none.
 const LATE_MS = 60000, FULL = 80, DISK_FULL = 0.9, CERTIFICATE_S = 14 * 86400;
 const MUCH = 0.04, MANY = 20;
 const percent_of = (share) => `${Math.round(share * 100)} %`;
@@ -97,15 +98,19 @@ function server_news(status) {
   return list;
 }
 
+// Clients see that the room in a stream's segments ends, an alert what they take on the disk:
+// whichever is more, as cli/condition.c has it.
+export const full_percent = (s) => Math.max(s.used_percent || 0,
+  s.max_bytes > 0 ? 100 * s.bytes / s.max_bytes : 0);
+
 function spool_news(status) {
   const list = [], tell = (state, of, text) => list.push({ state, of, text });
   const spool = status.spool || {};
-  const full = (s) => Math.max(s.used_percent || 0, s.max_bytes > 0 ? 100 * s.bytes / s.max_bytes : 0);
-  const fullest = [...(status.streams || [])].sort((a, b) => full(b) - full(a))[0];
+  const fullest = [...(status.streams || [])].sort((a, b) => full_percent(b) - full_percent(a))[0];
   if (spool.writable === false) {
     tell("bad", "spool", "The spool cannot be written: clients get 503 and must send again");
-  } else if (fullest && full(fullest) >= FULL) {
-    tell("bad", "spool", `The stream ${fullest.name} is ${Math.round(full(fullest))} % full`);
+  } else if (fullest && full_percent(fullest) >= FULL) {
+    tell("bad", "spool", `The stream ${fullest.name} is ${Math.round(full_percent(fullest))} % full`);
   } else if (spool.used_percent >= FULL) {
     tell("bad", "spool", `The spool is ${spool.used_percent} % full`);
   }

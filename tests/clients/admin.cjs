@@ -11,6 +11,9 @@ main(async () => {
   said.overflow = [await shot("light", 1280, 900, "light"), await shot("dark", 1280, 900, "dark"),
     await shot("narrow", 360, 740, "light")];
   await shot("light", 1280, 900, "light");
+  // A sink that tries again takes something for a moment.
+  await until("document.getElementById('verdict').dataset.state === 'warn' && document.getElementById('live')"
+    + ".textContent === 'live' && document.querySelector('#sinks tbody th').textContent === 'warehouse'");
   said.lost = await run("return document.getElementById('lost').textContent");
   said.state = await run("return document.getElementById('verdict').dataset.state");
   said.live = await run("return document.getElementById('live').textContent");

@@ -27,6 +27,8 @@ proxy(url).then((p) => {
     data.now_ms += ms;
     for (const r of data.rows) r[0] += ms;
   };
+  // So many questions more than answers that were shown since: one may be under way.
+  const count = async () => p.asked - Number(await run("return document.documentElement.dataset.looks"));
   const in_order = (list) => list === null || list.every((t, i) => i === 0 || t > list[i - 1]);
   const wait = (ms) => new Promise((f) => setTimeout(f, ms));
 
@@ -46,19 +48,31 @@ proxy(url).then((p) => {
         d.first = d.seq - d.rows.length;
       });
       const after = await times();
-      const out = { more: await text("#more"), order: in_order(after),
+      const out = { more: await text("#more"), raised: "", order: in_order(after),
         kept: after === null || before.every((t) => after.includes(t)),
         least: await run("return window.plots ? Math.min(...plots['plot-rate'].data.slice(1).flat()) : 0") };
+      // And one with the same number.
+      let epoch = 1, errors = 9;
+      await changed((d) => {
+        d.status.faults.hook_errors = errors;
+        d.status.spool.epoch += epoch;
+      });
+      epoch = 2;
+      errors = 2;
+      await looks(2);
+      errors = 5;
+      await looks(2);
+      out.raised = await text("#more");
       await changed(null);
       return out;
     },
     async clocks() {
       const out = {};
       for (const [name, ms] of [["forward", HOUR], ["back", -HOUR], ["little", -3000]]) {
-        const from = p.asked;
+        const from = await count();
         await changed(shift(ms));
         const list = await times();
-        out[name] = { order: in_order(list), asked: p.asked - from <= 4,
+        out[name] = { order: in_order(list), asked: await count() - from <= 2,
           long: list === null || list[list.length - 1] - list[0] < 1900 };
       }
       await changed(null);
@@ -87,10 +101,10 @@ proxy(url).then((p) => {
         }
         d.seq = seq;
       };
-      const from = p.asked;
+      const from = await count();
       await hide(false);
       await looks(1);
-      const out = { hidden, burst: p.asked - from, order: in_order(await times()) };
+      const out = { hidden, burst: await count() - from, order: in_order(await times()) };
       await run("delete document.hidden");
       await changed(null);
       return out;
@@ -123,7 +137,7 @@ proxy(url).then((p) => {
         out[name] = (await text("#live")).replace(/ No (answer|figures) since [\d:]+[^.]*\./, "");
       }
       p.answer = null;
-      await looks(2);
+      await until("document.getElementById('live').textContent === 'live'");
       out.well = await text("#live");
       return out;
     },
@@ -179,11 +193,13 @@ proxy(url).then((p) => {
         d.status.refusals_more = 9500;
         d.status.sinks = Array.from({ length: 64 }, (_, i) => ({ ...d.status.sinks[0], name: `sink-${i}`,
           left_events: n + i, delivered: n * i }));
-        d.status.streams = Array.from({ length: 64 }, (_, i) => ({ name: `stream-${i}`, bytes: n * i, max_bytes: 1e6 }));
+        d.status.streams = Array.from({ length: 64 }, (_, i) => ({ name: `stream-${i}`, bytes: n * i, max_bytes: 1e6,
+          used_percent: i === 7 ? 85 : 1 }));
       };
       await changed(fill);
       await shot("many", 1280, 900, "light");
       const out = { rows: await run("return document.querySelectorAll('#refusals tbody tr').length") };
+      out.full = await run("return document.querySelector('#spool-body .meter').ariaLabel");
       // The focus and the filter stay while figures change.
       await run("document.querySelectorAll('#refusals .link')[5].focus(); window.held = document.activeElement.dataset.key");
       await looks(2);
@@ -210,7 +226,7 @@ proxy(url).then((p) => {
       const cpu = async () => (await call("Performance.getMetrics")).metrics.find((m) => m.name === "TaskDuration").value;
       await call("Performance.enable");
       const began = await cpu(), ticks = Number(process.env.SLUICE_PAGE_TICKS || 60);
-      await looks(ticks);
+      for (let i = 0; i < ticks; i += 20) await looks(Math.min(20, ticks - i));
       out.tick_ms = Math.round(1000 * (await cpu() - began) / ticks);
       const after = await size();
       out.grew = [Math.round((after[0] - before[0]) / 1024), after[1] - before[1]];
@@ -233,10 +249,23 @@ proxy(url).then((p) => {
         + "{ childList: true, characterData: true, subtree: true })");
       await looks(4);
       const quiet = await run("return told");
+      // A link whose words change each second, and one after it.
+      p.change = (d) => {
+        n++;
+        Object.assign(d.status.sinks[0], { holding: false, left_events: 1000, linger_ms: 0,
+          oldest_ms: 61000 + 1000 * n, dead: 7 });
+      };
+      await until("[...document.querySelectorAll('#more a')].some((e) => / behind$/.test(e.textContent))");
+      const focus = [];
+      for (const part of [" behind", "became dead letters"]) {
+        await run(`[...document.querySelectorAll('#more a')].find((e) => e.textContent.includes("${part}")).focus()`);
+        await looks(2);
+        focus.push(await run(`return document.activeElement.textContent.includes("${part}")`));
+      }
       p.answer = (res) => res.writeHead(500).end();
       await looks(2);
       p.answer = null;
-      const out = { quiet, stale: await text("#said"),
+      const out = { quiet, focus, stale: await text("#said"),
         live: await run("return document.querySelectorAll('[aria-live], [role=status]').length") };
       await changed(null);
       return out;
@@ -286,13 +315,15 @@ proxy(url).then((p) => {
       const code = await text("#detail-title");
       await run("document.querySelector('#detail .empty button').click()");
       await enter(token);
-      const out = { before: await run("return document.getElementById('to-line') !== null") };
+      await until("document.getElementById('to-line') !== null");
+      const out = { before: true };
       p.no_token = true;
       await until("document.getElementById('token').open");
       out.why = await text("#token-why");
       p.no_token = false;
       await enter(token);
-      out.back = await text("#detail-title") === code && await run("return document.getElementById('detail').open");
+      await until("document.getElementById('detail').open");
+      out.back = await text("#detail-title") === code;
       await key("Escape");
       out.keys = await run("return Object.keys(sessionStorage)");
       p.far = false;

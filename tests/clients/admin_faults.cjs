@@ -50,7 +50,7 @@ main(async () => {
     await until("document.getElementById('token-why').textContent !== '' && "
       + "document.getElementById('token').open");
     said.answers.push(await text("#token-why"));
-    said.still = await text("#live");
+    said.still = (await text("#live")).split(",")[0];
   }
   // Given up after one was taken: it is not used.
   await tab_to("#token-text");

@@ -33,7 +33,7 @@ describe("the live page for everybody", function()
     assert.equal("canary", cjson.decode(s:reload().body).status)
     send()
     page = browser.open(s.admin, s.dir)
-    page:ask("run", h.read "tests/clients/judged.js")
+    page:judge()
     page:becomes("#sinks-body", "takes nothing")
   end)
 
@@ -42,15 +42,7 @@ describe("the live page for everybody", function()
     if s then s:close() end
   end)
 
-  local function everybody(title, f)
-    it(title, function()
-      if not page then
-        pending "no chromium or no node: apt-get install chromium nodejs"
-        return
-      end
-      f()
-    end)
-  end
+  local everybody = browser.it(it, pending)
 
   local NONE = { ["forced-colors"] = "", ["prefers-color-scheme"] = "light",
     ["prefers-reduced-motion"] = "" }
@@ -63,9 +55,9 @@ describe("the live page for everybody", function()
 
   local function open_detail(code)
     page:run(("judged.click('%s')"):format(code))
-    page:ask("until", "document.getElementById('detail').open")
-    page:run "document.getElementById('to-line').click()"
-    page:ask("until", "document.querySelector('#lines pre')")
+    page:waits "document.getElementById('detail').open"
+    page:to_line()
+    page:waits "document.querySelector('#lines pre')"
   end
 
   everybody("has texts of a contrast of 4.5 or more, in each state, light and dark", function()
@@ -83,12 +75,13 @@ describe("the live page for everybody", function()
         document.getElementById("lines").prepend(p); ]]
       assert.same({}, page:run "return judged.contrast()", scheme .. ", note")
       page:shot("access_line_" .. scheme, 1280, 900, scheme)
-      page:ask("key", "Escape")
+      page:leave()
       page:run [[
         document.getElementById("token-why").textContent = "wrong";
         document.getElementById("token").showModal(); ]]
       assert.same({}, page:run "return judged.contrast()", scheme .. ", token")
       page:ask("key", "Escape")
+      page:waits "!document.getElementById('token').open"
     end
   end)
 
@@ -101,13 +94,13 @@ describe("the live page for everybody", function()
     end)
     open_detail "first"
     assert.is_true(page:run "return judged.line_apart()")
-    page:ask("key", "Escape")
+    page:leave()
     media(NONE)
   end)
 
   everybody("moves nothing for people who do not want it", function()
     media { ["prefers-reduced-motion"] = "reduce" }
-    assert.equal(0, page:run "return judged.moving()")
+    page:waits "judged.moving() === 0"
     media(NONE)
   end)
 
@@ -118,7 +111,7 @@ describe("the live page for everybody", function()
       open_detail "first"
       assert.equal(0, page:shot(name .. "_line", size[1], size[2], "dark"))
       assert.is_true(page:run "return judged.reached()")
-      page:ask("key", "Escape")
+      page:leave()
       -- No word is cut: what is wider than its box can be scrolled.
       assert.same({}, page:run "return judged.cut()")
     end
@@ -171,8 +164,8 @@ describe("the live page for everybody", function()
     page:ask("call", "Page.reload")
     page:becomes("#said", "^Nothing is lost")
     page:looks(2)
-    page:run(h.read "tests/clients/judged.js")
-    assert.matches("^Nothing is lost.*The sink warehouse%-2 takes nothing", page:text "#said")
+    page:judge()
+    page:becomes("#said", "^Nothing is lost.*The sink warehouse%-2 takes nothing")
     -- Each second answer fails: said once, and not ten times.
     page:run "judged.flap()"
     page:looks(10)
@@ -186,7 +179,7 @@ describe("the live page for everybody", function()
     page:ask("call", "Page.reload", { ignoreCache = true })
     page:ask("until",
       "document.querySelectorAll('.plot svg').length === 4 && typeof uPlot === 'undefined'")
-    page:ask("run", h.read "tests/clients/judged.js")
+    page:judge()
     page:looks(3)
     page:becomes("#marks", "started")
     for _, scheme in ipairs { "light", "dark" } do

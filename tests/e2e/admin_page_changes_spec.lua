@@ -40,7 +40,7 @@ describe("the live page of a server that changes", function()
     -- At the same ports after a restart.
     s.args = { "--listen", "127.0.0.1:" .. s.port, "--admin", "127.0.0.1:" .. s.admin }
     page = browser.open(s.admin, s.dir)
-    page:run(h.read "tests/clients/judged.js")
+    page:judge()
   end
 
   local function send(n, amount)
@@ -66,28 +66,12 @@ describe("the live page of a server that changes", function()
     assert.is_true(r.least >= 0 and r.most < 200, cjson.encode(r))
   end
 
-  local function check_complaints()
-    local list = {}
-    for _, c in ipairs(page:ask("said").complaints) do
-      -- A server that is gone is a complaint of the browser itself.
-      if not c:find "^Failed to load resource" then list[#list + 1] = c end
-    end
-    assert.same({}, list)
-  end
+  after_each(function()
+    if page then page:close() page = nil end
+    if s then s:close() s = nil end
+  end)
 
-  local function changes(title, f)
-    it(title, function()
-      if not browser.there() then
-        pending "no chromium or no node: apt-get install chromium nodejs"
-        return
-      end
-      finally(function()
-        if page then page:close() page = nil end
-        if s then s:close() s = nil end
-      end)
-      f()
-    end)
-  end
+  local changes = browser.it(it, pending)
 
   changes("goes on over an upgrade, and says that it was one", function()
     open(policy())
@@ -110,7 +94,7 @@ describe("the live page of a server that changes", function()
     page:becomes("#marks", "took the place.*took the place")
     page:looks(2)
     check_rows(2, last)
-    check_complaints()
+    assert.same({}, page:complaints(true))
   end)
 
   changes("says that an upgrade failed, and why, while the old process serves", function()
@@ -122,10 +106,10 @@ describe("the live page of a server that changes", function()
     page:becomes("#more",
       "An upgrade failed, the old process serves: .+its own lines tell why")
     page:becomes("#marks", "An upgrade failed")
-    assert.equal("warn", page:run "return document.getElementById('verdict').dataset.state")
+    page:waits "document.getElementById('verdict').dataset.state === 'warn'"
     page:shot("upgrade_failed")
     check_rows(0)
-    check_complaints()
+    assert.same({}, page:complaints(true))
   end)
 
   changes("says since when a killed server does not answer, and goes on when it is back",
@@ -141,10 +125,7 @@ describe("the live page of a server that changes", function()
       page:text "#lost")
     assert.matches("^The figures are stale", page:text "#said")
     page:shot("killed")
-    local asked = page:run "return document.documentElement.dataset.looks"
-    page:looks(2)
-    assert.is_true(tonumber(asked) + 2 <= tonumber(page:run
-      "return document.documentElement.dataset.looks"))
+    page:looks(2) -- it goes on to ask
     s:start()
     page:becomes("#live", "^live$")
     page:becomes("#marks", ("Process %d started%%. Process %d ended without a drain")
@@ -153,11 +134,11 @@ describe("the live page of a server that changes", function()
     page:looks(2)
     check_rows(1, last)
     page:shot("restarted")
-    check_complaints()
+    assert.same({}, page:complaints(true))
   end)
 
   changes("says that a process that was stopped was stopped", function()
-    open(policy { top = 'server { drain = "3s" }', sink = "slow" })
+    open(policy { top = 'server { drain = "60s" }', sink = "slow" })
     page:looks(1)
     -- A request whose body never ends keeps the drain.
     local c = h.connect(s.port)
@@ -166,13 +147,13 @@ describe("the live page of a server that changes", function()
     h.wait_for("the request", function() return s:metric "sluice_connections_open" > 0 end)
     s:signal "SIGTERM"
     page:becomes("#more", "The server stops")
+    c:close()
     h.reap(s.pid)
     s.pid = nil
     page:becomes("#live", "^stale")
     s:start()
     page:becomes("#marks", "Process %d+ started%. Process %d+ was stopped")
-    c:close()
-    check_complaints()
+    assert.same({}, page:complaints(true))
   end)
 
   changes("keeps what is open when a reload takes its route and its sink away", function()
@@ -202,7 +183,7 @@ describe("the live page of a server that changes", function()
     page:becomes("#sinks-body", "second")
     page:looks(2)
     check_rows(0, last)
-    check_complaints()
+    assert.same({}, page:complaints(true))
   end)
 
   changes("says that a reload was refused, and that a restart would fail", function()
@@ -216,7 +197,7 @@ describe("the live page of a server that changes", function()
     h.wait_for("the reason to leave the page", function()
       return not page:text("#more"):find("was refused", 1, true)
     end)
-    check_complaints()
+    assert.same({}, page:complaints(true))
   end)
 
   changes("says of what needs a new process that an upgrade does it", function()
@@ -227,7 +208,7 @@ describe("the live page of a server that changes", function()
       .. " .+sluice upgrade")
     upgrades.upgrade(s)
     page:becomes("#marks", "took the place")
-    check_complaints()
+    assert.same({}, page:complaints(true))
   end)
 
   changes("shows a canary's figures while it runs, and that its rule rolled it back", function()
@@ -243,7 +224,7 @@ end }]] }, "canary")
     page:becomes("#more", "A canary runs: generation 2")
     -- Each worker splits its own: 10 are not always 5 and 5.
     local function requests(n)
-      page:ask("until", ("[...document.querySelectorAll('#trial tbody tr:first-child td')]"
+      page:waits(("[...document.querySelectorAll('#trial tbody tr:first-child td')]"
         .. ".reduce((n, e) => n + Number(e.textContent), 0) === %d"):format(n))
     end
     send(10)
@@ -251,12 +232,15 @@ end }]] }, "canary")
     -- A narrow screen stays where it was scrolled to, and a selection is kept.
     page:shot("canary_runs", 320, 640)
     page:run [[
-      const w = document.querySelector("#trial .wide"); w.scrollLeft = 40;
+      const w = document.querySelector("#trial .wide");
+      w.scrollLeft = 40; // as far as its width lets it
+      window.at = w.scrollLeft;
       getSelection().selectAllChildren(document.querySelector("#trial code")); ]]
     send(4)
     requests(14)
-    assert.same({ "sluice promote", "sluice promote" }, page:run [[
-      return [getSelection().toString(), document.querySelector("#trial code").textContent]; ]])
+    assert.same({ "sluice promote", "sluice promote", true, true }, page:run [[
+      return [getSelection().toString(), document.querySelector("#trial code").textContent,
+        at > 0, at === document.querySelector("#trial .wide").scrollLeft]; ]])
     for _ = 1, 100 do s:post("/v1/events", '{"id":"e2"}') end
     local why = "roll_back_if: it refuses more"
     page:becomes("#trial h3", "^Canary of generation 2: rolled back – " .. why)
@@ -265,7 +249,7 @@ end }]] }, "canary")
     assert.matches("it ended at", page:text "#trial")
     assert.is_nil(page:text("#trial"):find("sluice promote", 1, true))
     page:shot("canary_rolled_back")
-    check_complaints()
+    assert.same({}, page:complaints(true))
   end)
 
   changes("says of a canary that it was promoted, and of one that it was ended by hand", function()
@@ -286,6 +270,6 @@ end }]] }, "canary")
     -- An operator's own word is no warning.
     assert.is_nil(page:text("#more"):find("was rolled back", 1, true))
     page:shot("canary_by_hand")
-    check_complaints()
+    assert.same({}, page:complaints(true))
   end)
 end)

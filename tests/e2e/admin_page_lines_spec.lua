@@ -71,7 +71,7 @@ describe("the way from a refusal to its line", function()
       s:post("/" .. name, '{"id":"a","amount":1}')
     end
     page = browser.open(s.admin, s.dir)
-    page:run(h.read "tests/clients/judged.js")
+    page:judge()
     page:becomes("#refusals-body", "was_moved")
   end)
 
@@ -80,31 +80,25 @@ describe("the way from a refusal to its line", function()
     if s then s:close() end
   end)
 
+  local test = browser.it(it, pending)
   local function way(title, f)
-    it(title, function()
-      if not page then
-        pending "no chromium or no node: apt-get install chromium nodejs"
-        return
-      end
+    test(title, function()
       f()
-      page:ask("key", "Escape")
-      page:ask("until", "!document.getElementById('detail').open")
-      assert.same({}, page:ask("said").complaints)
+      page:leave()
+      assert.same({}, page:complaints())
     end)
   end
 
   -- The first click.
   local function open(code, route)
-    page:ask("until", "!document.getElementById('detail').open")
     page:run(("judged.click('%s', '%s')"):format(code, route))
-    page:ask("until", "document.getElementById('detail').open")
+    page:waits "document.getElementById('detail').open"
     assert.equal(code, page:text "#detail-title")
   end
 
   -- The second one: { "file.lua:line", text of the line, what is said of it }.
   local function line()
-    page:run "document.getElementById('to-line').click()"
-    page:ask("until", "document.querySelector('#lines > *')")
+    page:to_line()
     return { page:text("#lines h3"):match "[^/]*$" or "",
       (page:run "return (document.querySelector('#lines .here') || {}).innerText || ''")
         :gsub("^%d+%s*", ""), page:text "#lines .note" }
@@ -128,7 +122,7 @@ describe("the way from a refusal to its line", function()
       assert.matches("its hook raised an error · 1 event$", page:text "#detail .quiet")
       assert.same({ "checks.lua:4", "return e.amount + e.nothing.at.all", "" }, line())
       page:shot("raised_dead")
-      page:ask("key", "Escape")
+      page:leave()
     end
   end)
 
@@ -188,8 +182,6 @@ describe("the way from a refusal to its line", function()
   end)
 
   way("goes by keyboard alone, and back to the row although its figures changed", function()
-    -- The dialog of before gives the focus back once it is closed.
-    page:ask("until", "document.activeElement.textContent === 'far_down'")
     page:run [[
       [...document.querySelectorAll("#refusals .link")].find((e) =>
         e.textContent === "was_moved").focus(); ]]
@@ -197,15 +189,14 @@ describe("the way from a refusal to its line", function()
     page:becomes("#detail-title", "was_moved")
     page:run "document.getElementById('to-line').focus()"
     page:ask("key", "Enter")
-    page:ask("until", "document.querySelector('#lines pre')")
+    page:waits "document.querySelector('#lines pre')"
     assert.same({ "PRE", true }, page:run [[
       const e = document.activeElement;
       return [e.tagName, e.ariaLabel.includes(", line ")]; ]])
     for _ = 1, 3 do s:post("/moved", '{"id":"a"}') end
     page:becomes("#refusals-body", "was_movedPOST /moved4224")
-    page:ask("key", "Escape")
-    page:ask("until", "!document.getElementById('detail').open")
-    page:ask("until", "document.activeElement.textContent === 'was_moved'")
+    page:leave()
+    page:waits "document.activeElement.textContent === 'was_moved'"
     -- What opens now has the figures of now.
     page:ask("key", "Enter")
     page:becomes("#detail .quiet", "4 events")
@@ -229,7 +220,7 @@ describe("the way from a refusal to its line", function()
     -- A page that has not seen it is told that it is gone.
     page:ask("call", "Page.reload")
     page:becomes("#refusals-body", "by_the_canary")
-    page:run(h.read "tests/clients/judged.js")
+    page:judge()
     open("by_the_canary", "POST /moved")
     assert.matches("^Policy 2 refused the event, and the server does not have it any more%. "
       .. "This is policy 1: its lines may be others%.$", line()[3])
@@ -246,7 +237,7 @@ describe("the way from a refusal to its line", function()
         .. "its lines may be others." }, line())
     page:shot("line_changed")
     -- Loaded again without a change: nothing to be said of its lines.
-    page:ask("key", "Escape")
+    page:leave()
     s:post("/moved", '{"id":"a"}')
     h.wait_for("a sample of policy 3", function()
       s:post("/moved", '{"id":"a"}')

@@ -1,3 +1,4 @@
+local browser = require "browser"
 local cjson = require "cjson"
 local h = require "harness"
 
@@ -124,16 +125,9 @@ describe("the live page", function()
     assert.is_true(d.streams[1].bytes > 0)
   end)
 
-  it("answers in Chromium, with the keyboard, and leads to the policy's lines", function()
-    if h.shell("command -v chromium") == "" or h.shell("command -v node") == "" then
-      pending "no chromium or no node: apt-get install chromium nodejs"
-      return
-    end
-    local out = s.dir .. "/client"
-    local shots = os.getenv("SLUICE_SHOTS") or s.dir
-    assert.equal(0, h.reap(h.spawn({ "node", "tests/clients/admin.cjs",
-      at_admin(), shots }, out), 90), h.read(out))
-    local said = cjson.decode(h.read(out))
+  local test = browser.it(it, pending)
+  test("answers in Chromium, with the keyboard, and leads to the policy's lines", function()
+    local said, shots = browser.client(s, "admin.cjs", 90)
     -- Nothing of it came from elsewhere, and no text of a client became markup.
     assert.same({ {}, {}, 0 }, { said.complaints, said.asked, said.foreign })
     assert.same({ 0, 0, 0 }, said.overflow)
@@ -192,6 +186,8 @@ describe("the live page", function()
       return { refusing = { recent_seconds = 300, codes = { { route = "POST /e", code = "bad",
         recent = recent, recent_received = received } } } }
     end
+    local RAISED = { { route = "POST /e", hook = "on_event", errors = 6 },
+      { route = "POST /f", hook = "on_request", errors = 1 } }
     local rows = {
       { sink { oldest_ms = 60000 }, "good" },
       { sink { oldest_ms = 60001 }, "warn", "The sink bus is 60 s behind" },
@@ -227,6 +223,19 @@ describe("the live page", function()
         "Hooks raised an error 3 times in the last minute, 7",
         { faults = { hook_errors = 4 } } },
       { { faults = { hook_errors = 7 } }, "good", nil, { faults = { hook_errors = 7 } } },
+      -- Which one, and since when: of the past too, in one line.
+      { { faults = { hook_errors = 7 }, hook_errors = RAISED }, "bad", "^Hooks raised an error "
+        .. "3 times in the last minute, 7 times since the start, most by on_event of POST /e$",
+        { faults = { hook_errors = 4 } } },
+      { { faults = { hook_errors = 7 }, hook_errors = RAISED }, "good", "^Hooks raised an error "
+        .. "7 times since the start, most by on_event of POST /e$",
+        { faults = { hook_errors = 7 } } },
+      { { generation = 1, trial = { kind = "canary", generation = 2, result = "running" } },
+        "good", "^A canary runs: generation 2$" },
+      { { upgrade = { under_way = true, failed = 1, why = "no binary" } }, "good",
+        "^An upgrade is under way" },
+      { { spool = { writable = false, used_percent = 100 } }, "bad",
+        "^The spool cannot be written: clients get 503" },
       { { faults = { store_failures = 2 } }, "bad", "2 events could not be written to the disk",
         { faults = { store_failures = 0 } } },
       { { faults = { damaged_blocks = 2, damaged_events = 5 } }, "bad", "2 damaged blocks" },
@@ -239,6 +248,7 @@ describe("the live page", function()
     for i, row in ipairs(rows) do
       assert.equal(i .. " " .. row[2], i .. " " .. said[i].state)
       if row[3] then
+        assert.equal(1, #said[i].more, i) -- each fault is told once
         assert.matches(row[3], said[i].more[1])
       else
         assert.same({}, said[i].more)
@@ -248,12 +258,9 @@ describe("the live page", function()
 end)
 
 describe("the live page of another machine", function()
-  it("takes the token by keyboard, shows a canary, and says when the server is silent",
+  local test = browser.it(it, pending)
+  test("takes the token by keyboard, shows a canary, and says when the server is silent",
   function()
-    if h.shell("command -v chromium") == "" or h.shell("command -v node") == "" then
-      pending "no chromium or no node: apt-get install chromium nodejs"
-      return
-    end
     local s = h.server { policy = POLICY }
     finally(function() s:close() end)
     local function send()
@@ -266,13 +273,8 @@ canary { share = "50%", during = "1h" }
 ]])
     assert.equal("canary", cjson.decode(s:reload().body).status)
     send()
-    local out = s.dir .. "/client"
-    local shots = os.getenv("SLUICE_SHOTS") or s.dir
     local token = "token-of-the-live-page"
-    assert.equal(0, h.reap(h.spawn({ "node", "tests/clients/admin_faults.cjs",
-      "http://127.0.0.1:" .. s.admin, shots, token, tostring(s.real_pid) }, out), 120),
-      h.read(out))
-    local said = cjson.decode(h.read(out))
+    local said = browser.client(s, "admin_faults.cjs", 120, token, tostring(s.real_pid))
     assert.same({ {}, {}, {}, 1 }, { said.complaints, said.asked, said.leaks, said.most })
     assert.same({ 0, 0, 0 }, said.overflow)
     assert.equal("", said.before)

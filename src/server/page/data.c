@@ -122,7 +122,7 @@ static void add_fields(cJSON *to, const struct schema *schema)
     }
 }
 
-/* Where the routes, their hooks and their schemas' fields stand in the live policy. */
+/* Where the routes, their hooks and their schemas' fields stand in that policy. */
 static cJSON *routes(const struct plan *plan)
 {
     cJSON *list = cJSON_CreateArray();
