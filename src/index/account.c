@@ -211,15 +211,32 @@ void index_account_add_gap(struct index_account *a, const struct index_account_g
     last->until_ms = g->until_ms > last->until_ms ? g->until_ms : last->until_ms;
 }
 
+/* The hole that h goes on; NULL: it begins one. */
+static struct index_account_hole *continued(const struct index_account *a,
+                                            const struct index_account_hole *h)
+{
+    for (uint32_t i = a->n_holes; i-- > 0;) {
+        struct index_account_hole *o = &a->holes[i];
+
+        if (same_shard(&o->at, h->at.epoch, h->at.worker) && o->why == h->why &&
+            o->at.end == h->at.first) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
 void index_account_add_hole(struct index_account *a, const struct index_account_hole *h)
 {
-    struct index_account_hole *last =
-        a->n_holes == 0 ? NULL : &a->holes[a->n_holes - 1];
+    struct index_account_hole *before = continued(a, h);
 
-    if (last != NULL && same_shard(&last->at, h->at.epoch, h->at.worker) &&
-        last->why == h->why && last->at.end == h->at.first) {
-        last->at.end = h->at.end;
-        last->until_ms = h->until_ms > last->until_ms ? h->until_ms : last->until_ms;
+    /* Workers take turns: the one before may stand further up. */
+    if (before != NULL) {
+        before->at.end = h->at.end;
+        before->since_ms =
+            h->since_ms < before->since_ms ? h->since_ms : before->since_ms;
+        before->until_ms =
+            h->until_ms > before->until_ms ? h->until_ms : before->until_ms;
         return;
     }
     if (a->n_holes == ACCOUNT_LINES_MAX) {
@@ -308,9 +325,14 @@ static void tell(const struct missing *m, struct index_run rest)
 {
     while (rest.first < rest.end) {
         uint64_t from, end;
-        const struct index_account_hole *h = hole_at(m->a, &rest, &from);
+        const struct index_account_hole *next = hole_at(m->a, &rest, &from);
         struct index_run part = {rest.epoch, rest.worker, rest.first, from};
+        struct index_account_hole h; /* fn may add holes, which moves them */
+        const bool any = next != NULL;
 
+        if (any) {
+            h = *next;
+        }
         if (part.first < m->from) {
             part.first = m->from;
         }
@@ -318,10 +340,10 @@ static void tell(const struct missing *m, struct index_run rest)
             m->fn(m->arg, &part, NULL);
         }
         rest.first = from;
-        if (h != NULL) {
-            end = h->at.end < rest.end ? h->at.end : rest.end;
+        if (any) {
+            end = h.at.end < rest.end ? h.at.end : rest.end;
             rest.first = end;
-            m->fn(m->arg, &(struct index_run){rest.epoch, rest.worker, from, end}, h);
+            m->fn(m->arg, &(struct index_run){rest.epoch, rest.worker, from, end}, &h);
         }
     }
 }

@@ -2,13 +2,14 @@
  * account - which events of a stream its index is to have, and which it is known not to
  * have. The file index/ACCOUNT: lines of text, the last one a checksum of those before.
  *
- *   index_account_init | index_account_parse -> index_account_note_*, index_account_add_hole, ... -> account_text
- *                                -> index_account_free
+ *   index_account_init | index_account_read
+ *     -> index_account_note_*, index_account_add_hole, ... -> index_account_write
+ *     -> index_account_free
  *
  * An index file says what it has; only this says what no file has: events of a time when
  * the index was off, files that the disk did not take, files that are gone. Each shard
  * begins with sequence 1, so what is neither in a file nor in a segment nor before `from`
- * is missing. Pure; one thread.
+ * is missing. Pure, but for account_file.c; one thread.
  */
 #pragma once
 
@@ -101,6 +102,7 @@ struct index_account_shard *index_account_note_shard(struct index_account *a,
                                                      uint32_t epoch, uint32_t worker,
                                                      uint64_t from);
 
+/* A hole that begins where one of its shard and reason ends makes that one longer. */
 void index_account_add_hole(struct index_account *a,
                             const struct index_account_hole *h);
 void index_account_add_gap(struct index_account *a, const struct index_account_gap *g);
@@ -116,9 +118,9 @@ bool index_account_expire(struct index_account *a, int64_t ms);
 void index_account_tidy(struct index_account *a, uint32_t epoch,
                         const struct index_run *runs, uint32_t n);
 
-/* Before index_account_missing: adds a gap for each epoch of which shards went before anybody
- * noted their end, as under a policy without the stream. last: the last epoch whose
- * process may have removed some. segments: what the spool has, sorted. */
+/* Before index_account_missing: adds a gap for each epoch of which shards went before a
+ * process noted their end, as under a policy without the stream. last: the last epoch
+ * whose process may have removed some. segments: what the spool has, sorted. */
 void index_account_close(struct index_account *a, uint32_t last,
                          const struct index_run *segments, uint32_t n, int64_t now_ms);
 
@@ -133,8 +135,8 @@ int64_t index_account_end(const struct index_account *a, uint32_t epoch);
 void index_runs_sort(struct index_run *runs, uint32_t n);
 
 /* Calls fn with each range that none of the n runs (sorted) has and that is to be there:
- * h tells why it is not; NULL: no hole tells. a NULL: ranges between two runs of a
- * shard. fn may add holes. */
+ * h, valid during the call, tells why it is not; NULL: no hole tells. a NULL: ranges
+ * between two runs of a shard. fn may add holes. */
 typedef void index_account_part_fn(void *arg, const struct index_run *part,
                                    const struct index_account_hole *h);
 void index_account_missing(const struct index_account *a, const struct index_run *runs,
@@ -169,5 +171,6 @@ enum index_account_read {
     ACCOUNT_NONE, /* there is no file */
     ACCOUNT_BAD   /* *e: the disk does not give it, or it is damaged */
 };
+/* Unless it is ACCOUNT_READ, *a is empty. Blocks while the disk does. */
 enum index_account_read index_account_read(struct index_account *a, const char *path,
                                            struct err *e) MUST_USE;

@@ -77,8 +77,9 @@ static bool mark_path(char out[PATH_MAX], const char *path)
 void index_account_mark(const char *path, uint32_t epoch, int64_t now_ms)
 {
     char mark[PATH_MAX], line[64];
+    /* A line that a full disk has cut stays a line of its own. */
     const int n =
-        snprintf(line, sizeof line, "%" PRIu32 " %" PRId64 "\n", epoch, now_ms);
+        snprintf(line, sizeof line, "\n%" PRIu32 " %" PRId64 "\n", epoch, now_ms);
     struct err e;
     int fd = -1;
 

@@ -12,7 +12,11 @@
 
 #define TITLE "sluice index account 1"
 
-enum { CRC_LINE_BYTES = 13 }; /* "crc 0a1b2c3d\n" */
+enum {
+    CRC_LINE_BYTES = 13, /* "crc 0a1b2c3d\n" */
+    /* That are ever written; each costs the time of a look at those before it. */
+    LINES_MAX = 3 * ACCOUNT_LINES_MAX + ACCOUNT_GAPS_MAX + 3
+};
 
 static const char *const WHYS[ACCOUNT_WHYS] = {[ACCOUNT_OFF] = "off",
                                                [ACCOUNT_UNREAD] = "unread",
@@ -234,8 +238,12 @@ static bool take_line(struct index_account *a, const char *line)
 static bool take_lines(struct index_account *a, char *text, struct err *e)
 {
     char *rest, *line = strtok_r(text, "\n", &rest); /* the title */
+    uint32_t n = 0;
 
     while (line != NULL && (line = strtok_r(NULL, "\n", &rest)) != NULL) {
+        if (n++ == LINES_MAX) {
+            return err_set(e, "it has more than %d lines", LINES_MAX);
+        }
         if (!take_line(a, line)) {
             return err_set(e, "\"%.60s\" is no line of an index's account", line);
         }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/crc32c.h"
 #include "base/err.h"
@@ -171,6 +172,36 @@ static void takes_no_line_that_is_none(void **state)
     }
 }
 
+static bool takes_lines(size_t n_lines)
+{
+    static const char head[] = "sluice index account 1\nuuid x\nbegin 1 5\nuntil 1 5\n";
+    static const char line[] = "gap 1 1 5 5\n";
+    const size_t n = strlen(head) + n_lines * strlen(line);
+    char *text = malloc(n + 16);
+    struct index_account a;
+    struct err e;
+    bool ok;
+
+    (void)strcpy(text, head);
+    for (size_t i = 0; i < n_lines; i++) {
+        memcpy(text + strlen(head) + i * strlen(line), line, strlen(line));
+    }
+    (void)snprintf(text + n, 16, "crc %08x\n", crc32c(0, text, n));
+    ok = index_account_parse(&a, text, n + 13, &e);
+    assert_true(ok || strstr(e.text, "lines") != NULL);
+    index_account_free(&a);
+    free(text);
+    return ok;
+}
+
+static void takes_no_more_lines_than_are_written(void **state)
+{
+    (void)state;
+    assert_true(takes_lines(3 * ACCOUNT_LINES_MAX + ACCOUNT_GAPS_MAX));
+    assert_false(takes_lines(3 * ACCOUNT_LINES_MAX + ACCOUNT_GAPS_MAX + 1));
+    assert_false(takes_lines(500000));
+}
+
 static void misses_what_no_run_has(void **state)
 {
     const struct index_run runs[] = {
@@ -230,6 +261,65 @@ static void joins_holes_that_follow(void **state)
     assert_int_equal(100, a.holes[0].until_ms);
     assert_string_equal("3.0/5-16disk 3.0/16-17off ", missing(&a, NULL, 0));
     index_account_free(&a);
+}
+
+static void joins_holes_of_workers_that_take_turns(void **state)
+{
+    struct index_account a;
+
+    (void)state;
+    index_account_init(&a, 3, 0);
+    for (uint64_t i = 0; i < 2ull * ACCOUNT_LINES_MAX; i++) {
+        for (uint32_t worker = 0; worker < 2; worker++) {
+            const int64_t ms = 1000 + (int64_t)i;
+
+            index_account_add_hole(
+                &a,
+                &(struct index_account_hole){
+                    {3, worker, 1 + i * 10, 11 + i * 10}, ms, ms + 5, ACCOUNT_DISK});
+        }
+    }
+    assert_int_equal(2, a.n_holes);
+    assert_int_equal(0, a.n_gaps);
+    assert_int_equal(1000, a.holes[1].since_ms);
+    assert_int_equal(1004 + 2 * ACCOUNT_LINES_MAX, a.holes[1].until_ms);
+    assert_string_equal("3.0/1-81921disk 3.1/1-81921disk ", missing(&a, NULL, 0));
+    index_account_free(&a);
+}
+
+/* Adds a hole for each part that none tells, as the indexer does. */
+static void on_part_note(void *arg, const struct index_run *part,
+                         const struct index_account_hole *h)
+{
+    if (part->epoch == 3) {
+        on_part(NULL, part, h);
+    }
+    if (h == NULL) {
+        index_account_add_hole(
+            arg, &(struct index_account_hole){*part, 0, 100, ACCOUNT_GONE});
+    }
+}
+
+/* The list of holes moves then: it grows, or gives its first one away. */
+static void tells_holes_while_others_are_added(void **state)
+{
+    (void)state;
+    for (uint32_t n = 2; n <= ACCOUNT_LINES_MAX; n++) {
+        struct index_account a;
+
+        if (n > 40 && n < ACCOUNT_LINES_MAX) {
+            continue;
+        }
+        index_account_init(&a, 3, 0);
+        index_account_note_shard(&a, 3, 0, 1)->end = 31;
+        for (uint32_t i = 0; i < n; i++) {
+            add_hole(&a, i == 1 ? 3 : 100 + i, 10, i == 1 ? 20 : 30, ACCOUNT_DISK, 100);
+        }
+        told[0] = '\0';
+        index_account_missing(&a, NULL, 0, on_part_note, &a);
+        assert_string_equal("3.0/1-10 3.0/10-20disk 3.0/20-31 ", told);
+        index_account_free(&a);
+    }
 }
 
 static void forgets_holes_that_are_old(void **state)
@@ -332,6 +422,34 @@ static void stays_small(void **state)
     index_account_free(&a);
 }
 
+/* A full disk cuts a mark, and the next process writes its own after it. */
+static void reads_marks_after_one_that_is_cut(void **state)
+{
+    char dir[] = "/tmp/sluice-test-XXXXXX", path[64], mark[64];
+    struct index_account a;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/index/ACCOUNT", dir);
+    (void)snprintf(mark, sizeof mark, "%s/index.unrecorded", dir);
+    index_account_init(&a, 3, 0);
+    index_account_mark(path, 3, 50); /* it is in the account */
+    index_account_mark(path, 4, 70);
+    assert_int_equal(0, truncate(mark, 8)); /* "\n3 50\n\n4" */
+    index_account_mark(path, 5, 90);
+    index_account_read_marks(&a, path, 100);
+    assert_int_equal(1, a.n_gaps);
+    assert_int_equal(5, a.gaps[0].first);
+    assert_int_equal(5, a.gaps[0].last);
+    assert_int_equal(90, a.gaps[0].since_ms);
+    assert_int_equal(100, a.gaps[0].until_ms);
+    index_account_unmark(path);
+    index_account_read_marks(&a, path, 100);
+    assert_int_equal(1, a.n_gaps);
+    assert_int_equal(0, rmdir(dir));
+    index_account_free(&a);
+}
+
 static void knows_why_a_file_is_missing(void **state)
 {
     struct index_account a;
@@ -366,13 +484,17 @@ int main(void)
         cmocka_unit_test(comes_back_from_its_text),
         cmocka_unit_test(is_not_believed_when_damaged_or_cut),
         cmocka_unit_test(takes_no_line_that_is_none),
+        cmocka_unit_test(takes_no_more_lines_than_are_written),
         cmocka_unit_test(misses_what_no_run_has),
         cmocka_unit_test(tells_the_parts_of_holes),
         cmocka_unit_test(joins_holes_that_follow),
+        cmocka_unit_test(joins_holes_of_workers_that_take_turns),
+        cmocka_unit_test(tells_holes_while_others_are_added),
         cmocka_unit_test(forgets_holes_that_are_old),
         cmocka_unit_test(forgets_shards_of_which_nothing_is_left),
         cmocka_unit_test(doubts_epochs_of_which_shards_went_unnoted),
         cmocka_unit_test(stays_small),
+        cmocka_unit_test(reads_marks_after_one_that_is_cut),
         cmocka_unit_test(knows_why_a_file_is_missing),
     };
 
