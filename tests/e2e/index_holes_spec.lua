@@ -363,6 +363,42 @@ describe("events that no index file has", function()
     assert.equal(3, (code "nobody"))
   end)
 
+  it("may be any of the first process with an index, if it could note nothing", function()
+    start(OFF)
+    s:stop()
+    f:rules "on=write do=EACCES path=/index/"
+    restart(ON)
+    s:logged("event=index_not_noted stream=events")
+    send "a"
+    s:stop "SIGKILL"
+    assert.equal(3, (code "nobody"))
+    f:rules()
+    s:start()
+    local c, out = code "nobody"
+    assert.matches("hole: stream=events epochs=2%.%.2 events=unknown since=%S+ until=", out)
+    assert.equal(3, c)
+    assert.equal(0, code "a-7")
+  end)
+
+  it("are none of a sync that failed before the first event of a process", function()
+    start(ON)
+    s:stop()
+    h.write(s.path, (policy(ON):gsub('ack = "written"', 'ack = "synced"')))
+    s:start()
+    f:rules "on=sync do=EIO path=/spool/events/"
+    assert.not_equal(202, s:post("/v1/events", '{"event_id":"refused"}').status)
+    f:rules()
+    pass "b"
+    local c, out = code "nobody"
+    assert.equal(1, c, out)
+    assert.same({}, looked().holes)
+    assert.equal(0, code "b1-7")
+    s:stop()
+    s:start()
+    c, out = code "nobody"
+    assert.equal(1, c, out)
+  end)
+
   it("may be any, where the account of them is damaged", function()
     start(ON)
     send "a"

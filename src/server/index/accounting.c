@@ -53,6 +53,7 @@ static bool read_account(struct indexer *x, uint32_t epoch, int64_t now_ms)
     }
     if (r != ACCOUNT_READ) {
         index_account_init(a, epoch, now_ms);
+        a->until = 0; /* none of the marks is in it; indexer_account_begin ends it */
     }
     if (r == ACCOUNT_BAD) {
         set_aside(x, e.text);
@@ -73,8 +74,8 @@ void indexer_account_write(struct indexer *x)
 
     path_of(path, x->dir);
     x->account_tried_ns = now;
-    x->index_account_waits = !index_account_write(&x->account, path, &e);
-    if (!x->index_account_waits) {
+    x->account_waits = !index_account_write(&x->account, path, &e);
+    if (!x->account_waits) {
         index_account_unmark(path);
         return;
     }
@@ -90,7 +91,7 @@ void indexer_account_write(struct indexer *x)
 
 void indexer_account_again(struct indexer *x)
 {
-    if (x->index_account_waits && clock_mono_ns() - x->account_tried_ns >= AGAIN_NS) {
+    if (x->account_waits && clock_mono_ns() - x->account_tried_ns >= AGAIN_NS) {
         indexer_account_write(x);
     }
 }
@@ -248,5 +249,5 @@ void indexer_account_dropped(struct indexer *x, const struct index_pending *p)
         .why = ACCOUNT_DISK};
 
     index_account_add_hole(&x->account, &h);
-    x->index_account_waits = true;
+    x->account_waits = true;
 }

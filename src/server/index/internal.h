@@ -75,7 +75,7 @@ struct indexer {
     struct ids *ids;
     char field[INDEX_FIELD_MAX]; /* of ids */
     struct index_account account;
-    bool index_account_waits; /* the disk has not taken it */
+    bool account_waits; /* the disk has not taken it */
     uint64_t account_tried_ns, account_told_ns;
     uint64_t field_hash; /* plan_key_hash of it */
     struct keyclock clock;

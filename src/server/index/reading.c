@@ -76,6 +76,15 @@ static void find_shards(struct indexer *x)
     }
 }
 
+static void begin_builder(struct indexer *x, struct index_reader *r)
+{
+    r->builder = index_builder_new(r->next);
+    r->block_of = NULL;
+    if (r->epoch == spool_epoch(x->spool)) {
+        indexer_account_shard(x, r);
+    }
+}
+
 /* A builder that takes the event r->next. */
 static void make_room(struct indexer *x, struct index_reader *r,
                       const struct spool_block *b)
@@ -85,11 +94,7 @@ static void make_room(struct indexer *x, struct index_reader *r,
         index_put(x, r);
     }
     if (r->builder == NULL) {
-        r->builder = index_builder_new(r->next);
-        r->block_of = NULL;
-        if (r->epoch == spool_epoch(x->spool)) {
-            indexer_account_shard(x, r);
-        }
+        begin_builder(x, r);
     }
     if (r->block_of != r->builder) {
         index_block(r->builder, b->wall_ms, b->policy8);
@@ -165,11 +170,18 @@ static void take_block(struct indexer *x, struct index_reader *r,
 
 static void lose(struct indexer *x, struct index_reader *r, uint64_t n, bool promised)
 {
-    if (r->builder != NULL && n < INDEX_FILE_EVENTS &&
-        index_has_room(r->builder, (uint32_t)n) && index_end(r->builder) == r->next) {
-        index_lose(r->builder, n, promised);
-    } else if (r->builder != NULL) {
+    const bool few = n < INDEX_FILE_EVENTS;
+
+    if (r->builder != NULL && !(few && index_has_room(r->builder, (uint32_t)n) &&
+                                index_end(r->builder) == r->next)) {
         index_put(x, r);
+    }
+    /* No client counts on them: without a file that passes them they would be missed. */
+    if (r->builder == NULL && few && !promised) {
+        begin_builder(x, r);
+    }
+    if (r->builder != NULL) {
+        index_lose(r->builder, n, promised);
     }
     r->next += n;
 }
