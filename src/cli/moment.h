@@ -13,16 +13,17 @@ enum { MOMENT_TEXT = 40 };
 static inline const char *moment_text(char out[MOMENT_TEXT], int64_t ms,
                                       uint32_t step_ms)
 {
-    const time_t s = (time_t)(ms / 1000);
+    const int64_t part = (ms % 1000 + 1000) % 1000; /* also before 1970 */
+    const time_t s = (time_t)(ms / 1000 - (ms % 1000 < 0));
     struct tm t;
-    char day[24];
+    char day[32]; /* of any 64 bits, as a file may have them */
 
     (void)gmtime_r(&s, &t);
     (void)strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &t);
     if (step_ms >= 1000) {
         (void)snprintf(out, MOMENT_TEXT, "%sZ", day);
     } else {
-        (void)snprintf(out, MOMENT_TEXT, "%s.%03dZ", day, (int)(ms % 1000));
+        (void)snprintf(out, MOMENT_TEXT, "%s.%03dZ", day, (int)part);
     }
     return out;
 }
