@@ -24,8 +24,8 @@ static const struct {
 };
 
 static const char UNRECORDED[] =
-    "nobody noted what these processes stored: the disk did not take index/ACCOUNT, or "
-    "it was damaged, or their events left while no policy had the stream";
+    "no record says what these processes stored: the disk did not take index/ACCOUNT, "
+    "or it was damaged, or their events left while no policy had the stream";
 
 struct collecting {
     const struct index_account *account; /* NULL: there is none */
