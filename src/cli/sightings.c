@@ -321,9 +321,10 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
 static void on_read(void *arg, const struct spool_segment_info *i)
 {
     struct search *s = arg;
-    const struct segment_seen *g = segment_of(s, i);
+    struct segment_seen *g = segment_of(s, i);
 
     if (g != NULL && g->wanted) {
+        g->read = g->read && !i->reused;
         s->out->looked[g->stream].n_unknown += i->lost;
         s->out->looked[g->stream].n_unread += i->error != 0;
     }

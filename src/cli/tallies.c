@@ -101,21 +101,29 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
                                                            .end = UINT64_MAX};
 }
 
-static bool on_wanted(void *arg, const struct spool_segment_info *i)
+static struct segment_listed *segment_of(const struct tallying *y,
+                                         const struct spool_segment_info *i)
 {
-    struct tallying *y = arg;
-
     for (uint32_t k = 0; strcmp(i->stream, y->t->stream) == 0 && k < y->n_segments;
          k++) {
         struct segment_listed *g = &y->segments[k];
 
         if (g->epoch == i->epoch && g->worker == i->worker && g->number == i->number &&
             g->first == i->first) {
-            g->read = g->wanted;
-            return g->wanted;
+            return g;
         }
     }
-    return false;
+    return NULL; /* a new one */
+}
+
+static bool on_wanted(void *arg, const struct spool_segment_info *i)
+{
+    struct segment_listed *g = segment_of(arg, i);
+
+    if (g != NULL) {
+        g->read = g->wanted;
+    }
+    return g != NULL && g->wanted;
 }
 
 /* Event k of the block as a part of a row, which begins where the one before ended. */
@@ -176,7 +184,11 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
 static void on_read(void *arg, const struct spool_segment_info *i)
 {
     struct tallying *y = arg;
+    struct segment_listed *g = segment_of(y, i);
 
+    if (g != NULL && i->reused) {
+        g->read = false;
+    }
     y->t->n_unread +=
         i->first != 0 && strcmp(i->stream, y->t->stream) == 0 && i->error != 0;
 }

@@ -137,11 +137,22 @@ static void inspect_segment(struct inspect *in, int fd, const struct page *p,
     i->status = i->error != 0 ? i->status : i->first == 0 ? "prepared" : "used";
 }
 
+/* Whether a server has taken the file into use again since its page was read: then it
+ * may have written over blocks that were to be read. */
+static bool used_again(int fd, const struct page *p)
+{
+    unsigned char bytes[PAGE_BYTES];
+    struct page now;
+
+    return blocks_read(fd, bytes, sizeof bytes, 0) == 0 && page_decode(bytes, &now) &&
+           now.salt != p->salt;
+}
+
 static void inspect_file(struct inspect *in, const char *path, const char *stream,
                          uint32_t epoch, uint32_t worker)
 {
     struct spool_segment_info i = {.stream = stream, .epoch = epoch, .worker = worker};
-    struct page p, now;
+    struct page p;
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -154,12 +165,9 @@ static void inspect_file(struct inspect *in, const char *path, const char *strea
         tell_last(in);
         i.status = "unreadable";
     } else if (read_page(in, fd, path, &i, &p)) {
-        struct spool_segment_info before = i;
-
         inspect_segment(in, fd, &p, &i);
-        /* A server may have taken the file into use again. */
-        if (i.n_damaged > before.n_damaged && read_page(in, fd, path, &before, &now) &&
-            now.salt != p.salt) {
+        i.reused = i.bytes > 0 && used_again(fd, &p);
+        if (i.reused) {
             i.n_damaged = i.lost = 0;
         }
     } else {

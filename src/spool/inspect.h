@@ -24,6 +24,7 @@ struct spool_segment_info {
     uint64_t n_damaged; /* places where blocks or the page were and are not any more */
     uint64_t lost;      /* events in them, as far as it can be told */
     int error;          /* unreadable: the errno */
+    bool reused; /* the file got new events while it was read: some were not read */
 };
 
 /* Whether it is a segment of which nothing, or not all, could be read. */

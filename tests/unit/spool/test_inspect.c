@@ -1,0 +1,121 @@
+/* Reading a spool without its lock: a segment that is used again meanwhile is told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "spool/format.h"
+#include "spool/inspect.h"
+#include "spool/spool.h"
+
+#include "fixture.h"
+
+struct look {
+    bool reuse; /* while the first block is read */
+    uint64_t n_blocks, n_events, n_damaged;
+    uint32_t n_segments;
+    bool reused;
+};
+
+/* As the housekeeper does it; the blocks of before are then written over. */
+static void reuse_segment(void)
+{
+    static const char zeros[4 * PAGE_BYTES];
+    unsigned char bytes[PAGE_BYTES];
+    char path[128];
+    struct page p;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000001.seg", dir);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(sizeof bytes, pread(fd, bytes, sizeof bytes, 0));
+    assert_true(page_decode(bytes, &p));
+    p.salt++;
+    p.number = 9;
+    p.first = 0;
+    page_encode(&p, bytes);
+    assert_int_equal(sizeof bytes, pwrite(fd, bytes, sizeof bytes, 0));
+    assert_int_equal(sizeof zeros, pwrite(fd, zeros, sizeof zeros, PAGE_BYTES));
+    (void)close(fd);
+}
+
+static bool on_block(void *arg, const struct spool_segment_info *i,
+                     const struct spool_block *b)
+{
+    struct look *l = arg;
+
+    (void)i;
+    (void)b;
+    if (l->n_blocks++ == 0 && l->reuse) {
+        reuse_segment();
+    }
+    return true;
+}
+
+static void on_segment(void *arg, const struct spool_segment_info *i)
+{
+    struct look *l = arg;
+
+    if (i->first != 0) {
+        l->n_segments++;
+        l->n_events += i->events;
+        l->n_damaged += i->n_damaged;
+        l->reused |= i->reused;
+    }
+}
+
+static struct look look(bool reuse)
+{
+    struct look l = {.reuse = reuse};
+    const struct spool_visitor v = {
+        .segment = on_segment, .block = on_block, .arg = &l};
+    struct err e;
+
+    assert_true(spool_visit(dir, &v, &e));
+    return l;
+}
+
+static void tells_a_segment_that_is_used_again(void **state)
+{
+    struct spool *s = open_spool();
+    const int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct look l;
+    uint64_t last;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
+    }
+    spool_writer_close(w);
+    spool_close(s);
+    l = look(false);
+    assert_int_equal(1, l.n_segments);
+    assert_int_equal(3, l.n_events);
+    assert_false(l.reused);
+    l = look(true);
+    assert_int_equal(1, l.n_segments);
+    assert_int_equal(0, l.n_damaged);
+    assert_true(l.reused);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(tells_a_segment_that_is_used_again, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests_name("inspect", tests, NULL, NULL);
+}
