@@ -116,18 +116,20 @@ static bool list_streams(struct search *s, struct err *e)
 {
     DIR *dir = opendir(s->want->dir);
     struct dirent *d;
+    int rc;
 
     if (dir == NULL) {
         return err_errno(e, errno, "%s", s->want->dir);
     }
-    while ((d = readdir(dir)) != NULL) {
+    while (errno = 0, (d = readdir(dir)) != NULL) {
         if (d->d_name[0] != '.' && is_wanted(s, d->d_name) &&
             index_lists_has(s->want->dir, d->d_name)) {
             (void)stream_of(s, d->d_name);
         }
     }
+    rc = errno;
     (void)closedir(dir);
-    return true;
+    return rc == 0 || err_errno(e, rc, "%s", s->want->dir);
 }
 
 /* ---- the index ---- */
