@@ -138,15 +138,36 @@ static bool take_back(struct access_file *f, size_t done, int error, struct err 
     return err_errno(e, error, "can't write the access log %s", f->path);
 }
 
+static bool is_due(const struct access_file *f, size_t n)
+{
+    return f->fd >= 0 && f->regular && f->max_bytes > 0 && f->bytes > 0 &&
+           f->bytes + n > f->max_bytes && f->unmoved == 0;
+}
+
+/* Another process may have renamed or cut the file since the last look, such as the one
+ * that this one hands over to: the file that has its name now is another, with little in it,
+ * and renaming that pushes an older one out. */
+static void make_room(struct access_file *f, size_t n)
+{
+    struct err e;
+
+    if (is_due(f, n)) {
+        access_file_look(f);
+        if (f->fd < 0) {
+            (void)open_it(f, &e); /* or with the write */
+        }
+        if (is_due(f, n)) {
+            rotate(f);
+        }
+    }
+}
+
 bool access_file_write(struct access_file *f, const char *lines, size_t n,
                        struct err *e)
 {
     size_t done = 0;
 
-    if (f->fd >= 0 && f->regular && f->max_bytes > 0 && f->bytes > 0 &&
-        f->bytes + n > f->max_bytes && f->unmoved == 0) {
-        rotate(f);
-    }
+    make_room(f, n);
     if (f->fd < 0 && !open_it(f, e)) {
         return false;
     }

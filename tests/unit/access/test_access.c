@@ -182,6 +182,26 @@ static void a_file_that_was_moved_or_removed_is_made_again(void **state)
     access_file_close(&f);
 }
 
+/* Two processes have it during an upgrade. */
+static void a_file_that_another_process_has_renamed_is_not_renamed_again(void **state)
+{
+    struct access_file old, new;
+    struct err e;
+
+    (void)state;
+    assert_true(access_file_open(&old, path, 30, 1, &e));
+    put(&old, "one-----\n");
+    put(&old, "two-----\n");
+    put(&old, "three---\n");
+    assert_true(access_file_open(&new, path, 30, 1, &e));
+    put(&new, "four----\n");
+    put(&old, "five----\n");
+    access_file_close(&old);
+    access_file_close(&new);
+    assert_string_equal("four----\nfive----\n", text_of(""));
+    assert_string_equal("one-----\ntwo-----\nthree---\n", text_of(".1"));
+}
+
 /* As logrotate's copytruncate does. */
 static void a_file_that_was_cut_has_its_size_to_itself_again(void **state)
 {
@@ -425,6 +445,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_moved_or_removed_is_made_again,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_file_that_another_process_has_renamed_is_not_renamed_again, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(
             a_file_that_was_cut_has_its_size_to_itself_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_link_to_the_file_stays, set_up, tear_down),
