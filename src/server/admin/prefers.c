@@ -40,15 +40,23 @@ static bool begins(struct str s, const char *z)
     return s.n >= strlen(z) && strncasecmp(s.p, z, strlen(z)) == 0;
 }
 
-/* Whether a parameter is a weight; *q is it then, 0 to 1; 0: no number. */
+static struct str unquoted(struct str s)
+{
+    bool quoted = s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"';
+
+    return quoted ? (struct str){s.p + 1, s.n - 2} : s;
+}
+
+/* Whether a parameter is a weight; *q is it then, 0 to 1; 0: no number. Digits beyond those
+ * that a weight may have decide nothing. */
 static bool is_weight(struct str p, double *q)
 {
-    char number[8] = "";
+    char number[24] = "";
 
-    if (!begins(p, "q=") || p.n - 2 >= sizeof number) {
+    if (!begins(p, "q=")) {
         return false;
     }
-    memcpy(number, p.p + 2, p.n - 2);
+    memcpy(number, p.p + 2, p.n - 2 < sizeof number ? p.n - 2 : sizeof number - 1);
     *q = atof(number);
     *q = *q > 0 ? fmin(*q, 1) : 0; /* also "nan" */
     return true;
@@ -59,6 +67,11 @@ struct need {
     const char *name, *value; /* "version=" */
     bool given;               /* false: it may be missing */
 };
+
+static struct str type_of(struct str range)
+{
+    return next(&range, ';');
+}
 
 /* The weight of one range, 0 to 1, if it is the type; otherwise, or with another value of a
  * parameter, 0. */
@@ -80,7 +93,8 @@ static double weight(struct str range, struct str type, const struct need *needs
             if (!begins(p, needs[i].name)) {
                 continue;
             }
-            if (!equals((struct str){p.p + k, p.n - k}, str_of(needs[i].value))) {
+            if (!equals(unquoted((struct str){p.p + k, p.n - k}),
+                        str_of(needs[i].value))) {
                 return 0;
             }
             has |= 1u << i;
@@ -93,7 +107,8 @@ static double weight(struct str range, struct str type, const struct need *needs
     return q;
 }
 
-/* The highest weights of the three forms. */
+/* The highest weights of the three forms. Plain text is also what a client gets that takes
+ * any. */
 struct forms {
     double protobuf, open, plain;
 };
@@ -105,6 +120,8 @@ static struct forms forms_of(const struct http_view *v)
         {"encoding=", "delimited", true}};
     static const struct need version = {"version=", "1.0.0", false};
     struct forms f = {0, 0, 0};
+    double any = 0;
+    bool named = false;
 
     for (uint32_t i = 0; i < v->n_headers; i++) {
         struct str rest = v->headers[i].value;
@@ -120,9 +137,13 @@ static struct forms forms_of(const struct http_view *v)
                                         messages, 2));
             f.open = fmax(f.open, weight(range, STR("application/openmetrics-text"),
                                          &version, 1));
+            named |= equals(type_of(range), STR("text/plain"));
             f.plain = fmax(f.plain, weight(range, STR("text/plain"), NULL, 0));
+            any = fmax(any, weight(range, STR("text/*"), NULL, 0));
+            any = fmax(any, weight(range, STR("*/*"), NULL, 0));
         }
     }
+    f.plain = named ? f.plain : any;
     return f;
 }
 

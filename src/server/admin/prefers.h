@@ -14,7 +14,7 @@ struct http_view;
 bool prefers_protobuf(const struct http_view *v) MUST_USE;
 
 /* Whether Accept names application/openmetrics-text of version 1.0.0, or of none, and gives
- * it no less weight than text/plain. */
+ * it no less weight than text/plain, or than what stands for it: text and any type. */
 bool prefers_openmetrics(const struct http_view *v) MUST_USE;
 
 /* The coding of an answer, by Accept-Encoding; gzip if a client gives it no less weight than

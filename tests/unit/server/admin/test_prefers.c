@@ -44,6 +44,13 @@ static void openmetrics_is_for_those_that_ask_for_it(void **state)
     assert_false(open("application/openmetrics-text;q=0"));
     assert_false(open("application/openmetrics-text;q=0.4,text/plain"));
     assert_false(open("application/openmetrics-texts"));
+    assert_true(open("application/openmetrics-text;version=\"1.0.0\""));
+    assert_false(open("application/openmetrics-text;version=\"1.0.0"));
+    assert_false(open("application/openmetrics-text;q=0.5, */*;q=0.9"));
+    assert_false(open("application/openmetrics-text;q=0.5, text/*"));
+    assert_true(open("application/openmetrics-text;q=0.5, text/plain;q=0.1, */*"));
+    assert_true(open("application/openmetrics-text, */*"));
+    assert_false(open("application/openmetrics-text;q=0.00000000, text/plain;q=0.1"));
     assert_false(open(",;,;=,q=;version="));
 }
 
@@ -117,6 +124,10 @@ static void gzip_is_for_those_that_take_it(void **state)
         {"gzip;q=0", PREFERS_IDENTITY},
         {"gzip;q=0.000", PREFERS_IDENTITY},
         {"gzip;Q=0", PREFERS_IDENTITY},
+        {"gzip;q=0.00000", PREFERS_IDENTITY},
+        {"gzip;q=0.000000", PREFERS_IDENTITY},
+        {"gzip;q=0.000000000000000000000000000000", PREFERS_IDENTITY},
+        {"gzip;q=0.9000000000000000000000000000000, identity;q=0.8", PREFERS_GZIP},
         {"gzip;q=0, *", PREFERS_IDENTITY},
         {"gzip;q=0.5, identity", PREFERS_IDENTITY},
         {"gzips", PREFERS_IDENTITY},
