@@ -18,12 +18,13 @@ enum {
 
 static const double ACCEPT_PAUSE_S = 0.1;
 
-static const char AWAY[] =
-    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
-    "Content-Type: application/json\r\nContent-Length: 123\r\n"
-    "Connection: close\r\n\r\n"
-    "{\"error\":\"Service Unavailable\",\"code\":\"too_many_connections\","
-    "\"detail\":\"too many connections are open; connect again later\"}";
+#define AWAY_BODY                                                                      \
+    "{\"error\":\"Service Unavailable\",\"code\":\"too_many_connections\","            \
+    "\"detail\":\"too many connections are open; connect again later\"}"
+
+static const char AWAY[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
+                           "Content-Type: application/json\r\nContent-Length: 123\r\n"
+                           "Connection: close\r\n\r\n" AWAY_BODY;
 
 /* In what the client speaks. */
 static void send_away(const struct listener *l, int fd)
@@ -35,11 +36,15 @@ static void send_away(const struct listener *l, int fd)
     }
 }
 
-static void tell(struct http_server *s)
+static void tell(struct listener *l)
 {
+    struct http_server *s = l->server;
     char lines[HTTP_LINES_BYTES] = "";
-    struct http_refusal no = {
-        .status = 503, .code = "too_many_connections", .lines = lines};
+    struct http_refusal no = {.status = 503,
+                              .code = "too_many_connections",
+                              .lines = lines,
+                              .n = l->options.tls.door == NULL ? sizeof AWAY_BODY - 1
+                                                               : 0};
 
     s->ops->on_refusal(s->arg, NULL, NULL, &no);
 }
@@ -53,7 +58,7 @@ static void turn_away(struct listener *l, int fd, enum obstacle why)
     int max = s->limits.max_descriptor;
 
     accept_count(l, why);
-    tell(s);
+    tell(l);
     send_away(l, fd);
     if (s->n_away < AWAY_MAX && (max <= 0 || fd <= max + max / AWAY_SHARE)) {
         struct conn *c = server_enter(l, fd);
@@ -81,9 +86,7 @@ void accept_count(struct listener *l, enum obstacle why)
 
 void accept_turn_away(struct conn *c)
 {
-    struct http_server *s = c->server;
-
-    tell(s);
+    tell(c->at);
     send_away(c->at, c->fd);
     c->closing = true;
     conn_linger(c);

@@ -104,9 +104,9 @@ struct http_refusal {
     const char *code, *detail; /* as the answer has them; detail may be NULL */
     char *lines; /* HTTP_LINES_BYTES with the NUL, for whole lines; "" at first. A
                     Content-Type comes first */
-    char *text;  /* HTTP_REFUSAL_BYTES for another body; NULL: none can be given */
-    size_t n;    /* of its bytes, if has_text */
-    bool has_text;
+    char *text;  /* HTTP_REFUSAL_BYTES: the body, or another in its place; NULL: it has
+                    been sent */
+    size_t n;    /* of its bytes */
 };
 
 struct http_ops {

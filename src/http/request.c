@@ -209,6 +209,7 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
         .status = status, .code = code, .detail = detail, .lines = lines, .text = text};
     struct http_view v;
     bool known = r != NULL || parse_in_request(c->parse);
+    bool told = r != NULL && r->told;
 
     if (r != NULL && r->answered) {
         c->closing = true;
@@ -216,14 +217,13 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
     }
     if (r == NULL) {
         r = enqueue(c);
-    } else if (r->told) {
-        r->told = false;
-        s->ops->on_abort(s->arg, r);
     }
+    r->told = false;
+    no.n = http_error_text(status, code, detail, limit, text, sizeof text);
     r->close = r->close || s->in_head != r || !worth_discarding(r);
     s->ops->on_refusal(s->arg, r, known && request_view(c, &v) ? &v : NULL, &no);
-    if (!no.has_text) {
-        no.n = http_error_text(status, code, detail, limit, text, sizeof text);
+    if (told) {
+        s->ops->on_abort(s->arg, r);
     }
     (void)snprintf(more, sizeof more, "%s%s", lines, http_error_lines(status));
     http_answer(r, status, more, (struct str){text, no.n});

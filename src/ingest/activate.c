@@ -130,40 +130,44 @@ static void own_refusal(const struct refused_body *own, const char *extra,
     if (UNLIKELY(own != NULL) && no->text != NULL) {
         no->n = refused_body_write(
             own, &(struct refused_reason){no->status, no->code, no->detail}, no->text);
-        no->has_text = true;
         type = own->type_line;
     }
     (void)snprintf(no->lines, HTTP_LINES_BYTES, "%s%s", type,
                    strlen(type) + strlen(extra) < HTTP_LINES_BYTES ? extra : "");
 }
 
-/* A page of another origin can read the reason of a refusal only with its route's
- * header lines. */
+/* A page of another origin can read the reason of a refusal only with its route's header
+ * lines. A request that was taken is refused by the policy that took it. */
 static void on_refusal(void *arg, struct http_request *r, const struct http_view *v,
                        struct http_refusal *no)
 {
     struct ingest *in = arg;
     struct request_mark mark = {0};
     const struct request_state *state = NULL;
+    const struct binding *b = in->current;
     struct account *a = in->m.nowhere;
     char allow[160];
+    bool taken = false;
 
-    if (v != NULL) {
-        struct policy_request req = admission_request(in, v);
-        const struct route *route = plan_route(in->current->plan, v->listener,
-                                               v->method, v->path, allow, sizeof allow);
-
-        if (route == NULL) {
-            answer_head_other(in->current->plan, allow, &req, in->extra);
-        } else {
-            answer_head_common(route, &req, in->extra);
-        }
-        a = route == NULL ? a : in->current->accounts[route->index];
-        own_refusal(refused_body_of(route), in->extra, no);
-    }
     if (r != NULL) {
         state = http_user(r);
         mark = state->mark;
+        taken = state->binding != NULL;
+        b = taken ? state->binding : b;
+    }
+    if (v != NULL) {
+        struct policy_request req = admission_request(in, v);
+        const struct route *route = taken ? state->route
+                                          : plan_route(b->plan, v->listener, v->method,
+                                                       v->path, allow, sizeof allow);
+
+        if (route == NULL) {
+            answer_head_other(b->plan, allow, &req, in->extra);
+        } else {
+            answer_head_common(route, &req, in->extra);
+        }
+        a = route == NULL ? a : b->accounts[route->index];
+        own_refusal(refused_body_of(route), in->extra, no);
     }
     if (v != NULL) {
         mark.method = (uint8_t)method_of(v->method);
@@ -177,6 +181,7 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
                    &(struct access_said){.status = no->status,
                                          .code = no->code,
                                          .refused = 1,
+                                         .bytes_out = no->n,
                                          .client = r == NULL ? (struct str){"", 0}
                                                              : http_peer(r)});
     }

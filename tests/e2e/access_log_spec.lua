@@ -88,6 +88,26 @@ describe("the access log", function()
     for l in read():gmatch "[^\n]+" do assert.is_string(cjson.decode(l).route) end
   end)
 
+  it("has the bytes of each answer's body, also where http refuses by itself", function()
+    local BIG = "x: " .. ("y"):rep(40000) .. "\r\n"
+    local sent = {}
+    for i, head in ipairs { "POST /load?n=1 HTTP/1.1\r\nContent-Length: 99999999\r\n",
+        "POST /load?n=2 HTTP/1.1\r\n", "POST /load?n=3 HTTP/2.0\r\n", "GET /no?n=4 HTTP/1.1\r\n",
+        "POST /load?n=5 HTTP/1.1\r\nExpect: nothing\r\nContent-Length: 1\r\n",
+        "POST /load?n=6 HTTP/1.1\r\n" .. BIG,
+        "POST /load?n=7 HTTP/1.1\r\nContent-Encoding: lzma\r\nContent-Length: 1\r\n" } do
+      local a = s:raw(head .. "Host: a\r\nConnection: close\r\n\r\n")
+      sent[i] = { a.status, #a.body }
+      assert.is_true(#a.body > 50)
+    end
+    local told = {}
+    for i = 1, #sent do
+      local x = cjson.decode(line("n=" .. i .. '"'))
+      told[i] = { x.status, x.bytes_out }
+    end
+    assert.same(sent, told)
+  end)
+
   it("goes on in another file after SIGUSR1, and after the file was removed", function()
     assert(os.rename(path, path .. ".moved"))
     for _ = 1, 100 do signal.kill(s.pid, signal.SIGUSR1) end

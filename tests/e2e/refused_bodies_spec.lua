@@ -173,6 +173,35 @@ describe("a route's own body for refusals", function()
     assert.matches("kept and will be delivered", told(a).text)
   end)
 
+  -- http refuses it by itself, after the policy that took it has gone.
+  it("is that of the policy which took the request, also when the body is too large", function()
+    local NAME = 'route="POST /hec",code="too_large",status="413"'
+    for _, change in ipairs { { '"text":"{$message}"', '"other":"{$message}"' },
+        { '["/hec"] = {}', '["/moved"] = {}' } } do
+      h.write(s.path, policy "1s")
+      assert.equal(200, s:reload().status)
+      local before = s:metric("sluice_refusals_total", NAME) or 0
+      local c = h.connect(s.port, 30)
+      c:send("POST /hec HTTP/1.1\r\nHost: x\r\nAuthorization: t\r\n"
+        .. "Origin: https://shop.example\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n \r\n")
+      h.wait_for("the request to begin", function()
+        return s:metric("sluice_body_buffer_bytes") > 0
+      end)
+      h.write(s.path, (policy("1s"):gsub(change[1]:gsub("%p", "%%%0"), change[2])))
+      assert.equal(200, s:reload().status)
+      c:send(("8000\r\n" .. (" "):rep(0x8000) .. "\r\n"):rep(3) .. "0\r\n\r\n")
+      local a = h.answer(c)
+      c:close()
+      assert.same({ 413, 6 }, { a.status, told(a).code })
+      assert.matches("larger than the allowed", told(a).text)
+      if change[2]:find "other" then -- the route, and its series, stay
+        assert.equal(before + 1, s:metric("sluice_refusals_total", NAME))
+      end
+    end
+    h.write(s.path, policy "1s")
+    assert.equal(200, s:reload().status)
+  end)
+
   it("is given while sluice ends with a request under way", function()
     local c = h.connect(s.port, 30)
     c:send("POST /hec HTTP/1.1\r\nHost: x\r\nAuthorization: t\r\n"
