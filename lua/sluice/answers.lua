@@ -40,14 +40,22 @@ local function parts_of(text)
   return list
 end
 
--- numeric: {$code} is a number.
-local function with(parts, value, numeric)
+-- numeric: {$code} is a number. others: samples in place of the usual ones.
+local function with(parts, value, numeric, others)
   local texts = {}
   for i, p in ipairs(parts) do
     local text = p.path or p.kind == "message" or p.kind == "code" and not numeric
-    texts[i] = p.text .. (text and value or SAMPLES[p.kind] or "")
+    texts[i] = p.text .. (text and value or others and others[p.kind] or SAMPLES[p.kind] or "")
   end
   return table.concat(texts)
+end
+
+-- How {x} or {$x} of the first text stands in a policy.
+local function first_text(parts)
+  for _, p in ipairs(parts) do
+    if p.path then return "{" .. p.path .. "}" end
+    if p.kind == "message" or p.kind == "code" then return "{$" .. p.kind .. "}" end
+  end
 end
 
 -- "{$x}" of a body of many events, or of an item of it; nil: the list is right.
@@ -117,6 +125,12 @@ function Loader:answer_items(s, o, a)
     self:answer_item(s, a, "item_refused", OF_REFUSED)
 end
 
+-- Whether parts are JSON with any number of items.
+local function is_list(self, parts)
+  return self.host.is_json(with(parts, "x", nil, { items = "" }))
+    and self.host.is_json(with(parts, "x", nil, { items = '{"x":0},{"x":0}' }))
+end
+
 function Loader:answer_body(s, o, a)
   local parts = is_json_type(a.type) and parts_of(a.body) or nil
   local sums = has_kind(parts)
@@ -137,8 +151,12 @@ function Loader:answer_body(s, o, a)
       .. "a route of one event, such as body = \"event\""):format(parts[1].path))
   elseif parts and not self.host.is_json(with(parts, "x")) and
       self.host.is_json(with(parts, "0")) then
-    self:problem(s, { "answer", "body" }, "value", ("a field stands between quotes: "
-      .. "\"{%s}\""):format(parts[1].path))
+    self:problem(s, { "answer", "body" }, "value", ("a %s stands between quotes: \"%s\"")
+      :format(sums and "message" or "field", first_text(parts)))
+  elseif has_kind(parts, "items") and self.host.is_json(with(parts, "x"))
+      and not is_list(self, parts) then
+    self:problem(s, { "answer", "body" }, "value",
+      "{$items} has none, one or many of them: it needs a list of its own, [{$items}]")
   elseif a.body ~= "" and not a.type and
       not self.host.is_json(parts and with(parts, "x") or a.body) then
     self:problem(s, { "answer", "body" }, "value",
@@ -172,6 +190,13 @@ function Loader:answer_accepted(s, a, sums)
   return text
 end
 
+local function has_negative(codes)
+  local list = codes or {}
+  local found = list.other ~= nil and list.other:sub(1, 1) == "-"
+  for _, c in ipairs(list) do found = found or c.word:sub(1, 1) == "-" end
+  return found
+end
+
 -- Why parts are no text of a refusal; nil: they are. numeric: {$code} is a number.
 local function wrong_refused(parts, a, numeric, host)
   local times = {}
@@ -195,8 +220,11 @@ local function wrong_refused(parts, a, numeric, host)
           .. " between quotes"
         or not a.type and "is no JSON; say its type, such as type = \"text/plain\""
         or "is no JSON"
+    elseif numeric and text ~= "" and
+        not host.is_json(with(parts, "x", true, { code = "-1" })) and has_negative(a.codes) then
+      return "is no JSON where {$code} is below 0"
     end
-  elseif #parts > 1 and not a.type:lower():find("^text/plain") then
+  elseif #parts > 1 and not a.type:lower():find("^text/plain%s*%f[;%z]") then
     return ("has {$…}, whose text can hold a client's bytes: it needs JSON or "
       .. "type = \"text/plain\", not %s"):format(values.show(a.type))
   end

@@ -172,7 +172,7 @@ end
 function checks.codes(v)
   if type(v) ~= "table" or next(v) == nil then
     return nil, ("%s is not a table { invalid_json = 6, [503] = 9, other = 8 }")
-      :format(M.show(v))
+      :format(type(v) == "table" and "an empty table" or M.show(v))
   end
   local keys, list = {}, {}
   for k in pairs(v) do keys[#keys + 1] = k end
