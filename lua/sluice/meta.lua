@@ -27,7 +27,7 @@ function access_log(options) end
 ---@field owner? string Owner of a Unix socket's file: "user", "user:group" or ":group". By default the user and group that sluice runs as.
 ---@field proxy_protocol? boolean Whether each connection begins with a PROXY header, version 1 or 2. It needs trusted; sluice closes a connection from elsewhere, or without the header. (default: false)
 ---@field tls? sluice.admin.tls TLS 1.2 and 1.3 for this listener. By default it takes plain HTTP. The first certificate also serves clients that send no host, or one that no certificate has; further ones follow as a list: { cert = …, key = … }.
----@field token? string Secret that POST and DELETE need from another machine, as "Authorization: Bearer TOKEN": env "SLUICE_ADMIN_TOKEN". By default none, and sluice refuses them.
+---@field token? string Secret that POST and DELETE need from another machine, as "Authorization: Bearer TOKEN" or "Sluice-Token: TOKEN": env "SLUICE_ADMIN_TOKEN". By default none, and sluice refuses them.
 ---@field trusted? string[] Networks of the proxies that may say whose request they pass on: { "10.0.0.0/8", "2001:db8::/32" }; "unix" stands for each process that can connect to a Unix socket. By default none.
 
 ---TLS 1.2 and 1.3 for this listener. By default it takes plain HTTP. The first certificate also serves clients that send no host, or one that no certificate has; further ones follow as a list: { cert = …, key = … }.

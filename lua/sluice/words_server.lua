@@ -123,8 +123,8 @@ M.admin = {
         .. "connect. --admin of sluice run replaces it. A change needs a restart." },
     token = { type = "string",
       help = "Secret that POST and DELETE need from another machine, as \"Authorization: "
-        .. "Bearer TOKEN\": env \"SLUICE_ADMIN_TOKEN\". By default none, and sluice refuses "
-        .. "them." },
+        .. "Bearer TOKEN\" or \"Sluice-Token: TOKEN\": env \"SLUICE_ADMIN_TOKEN\". By default "
+        .. "none, and sluice refuses them." },
     hosts = { type = "list",
       help = "Names with a dot by which clients call this listener, as in their Host header. "
         .. "Addresses and names without a dot need none. By default sluice refuses such "

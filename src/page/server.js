@@ -34,18 +34,22 @@ export const known = { latest: null, latest_at: 0, rows: [], columns: [], seq: 0
   marks: new Map(), version: "", started: "", restarts: 0, minute_ago: null };
 let began = "", clock_offset = 0;
 
-// Paths are relative: a proxy may add one in front.
+// Paths are relative: a proxy may add one in front. The address of the page may hold a password
+// for that proxy, which a browser sends by itself and refuses in the address of a question. It
+// goes as Authorization: so the token has a header of its own.
 export async function ask(path) {
   const asked_at = performance.now();
-  const answer = await fetch(path, { cache: "no-store", credentials: "same-origin",
-    signal: AbortSignal.timeout(LATE_MS),
-    headers: token ? { Authorization: `Bearer ${token}` } : {} }).catch((e) => {
+  const answer = await fetch(new URL(path, location.origin + location.pathname), {
+    cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(LATE_MS),
+    headers: token ? { "Sluice-Token": token } : {} }).catch((e) => {
     throw e.name === "TimeoutError" ? e : new Error("the server can't be reached");
   });
   if (!answer.ok) {
     const why = await answer.json().catch(() => null);
-    throw Object.assign(new Error((why && why.detail) || `the server answered ${answer.status}`),
-      { status: answer.status });
+    const told = (why && why.detail) || (answer.status === 401 || answer.status === 407
+      ? `a proxy in front asks for a password (${answer.status}): load this page again`
+      : `the server answered ${answer.status}`);
+    throw Object.assign(new Error(told), { status: answer.status });
   }
   const data = await answer.json().catch((e) => {
     throw e.name === "TimeoutError" ? e : new Error("the answer is cut, or no JSON: a proxy "

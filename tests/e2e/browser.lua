@@ -38,13 +38,14 @@ function M.client(s, script, seconds, ...)
   return cjson.decode(text), shots
 end
 
----Opens the page of the admin listener at that port; headers: what each request has.
+---Opens the page of the admin listener at that port, or at a URL without its last slash;
+---headers: what each request has.
 function M.open(port, dir, headers)
   local profile = dir .. "/browser"
   h.shell("mkdir -p " .. profile)
   local out = profile .. "/out"
-  local argv = { "node", "tests/clients/driven.cjs", "http://127.0.0.1:" .. port,
-    profile }
+  local argv = { "node", "tests/clients/driven.cjs",
+    tonumber(port) and "http://127.0.0.1:" .. port or port, profile }
   if headers then argv[#argv + 1] = cjson.encode(headers) end
   local p = setmetatable({ pid = h.spawn(argv, out), dir = profile }, Page)
   local at = h.wait_for("the browser", function()

@@ -39,21 +39,30 @@ static bool shows_events(const struct http_view *v)
 }
 
 /* In a time that does not tell how much of it is right. */
+static bool is_token(struct str token, struct str given)
+{
+    unsigned differs = 0;
+
+    if (token.n == 0 || given.n != token.n) {
+        return false;
+    }
+    for (size_t i = 0; i < token.n; i++) {
+        differs |= (unsigned char)given.p[i] ^ (unsigned char)token.p[i];
+    }
+    return differs == 0;
+}
+
+/* A proxy with a password of its own needs Authorization for that: the token may have a
+ * header of its own. */
 static bool has_token(const struct admin_plan *a, const struct http_view *v)
 {
     static const char scheme[] = "bearer ";
     struct str given = header(v, STR("authorization"));
     size_t n = sizeof scheme - 1;
-    unsigned differs = 0;
+    bool bearer = given.n >= n && strncasecmp(given.p, scheme, n) == 0 &&
+                  is_token(a->token, (struct str){given.p + n, given.n - n});
 
-    if (a->token.n == 0 || given.n != n + a->token.n ||
-        strncasecmp(given.p, scheme, n) != 0) {
-        return false;
-    }
-    for (size_t i = 0; i < a->token.n; i++) {
-        differs |= (unsigned char)given.p[n + i] ^ (unsigned char)a->token.p[i];
-    }
-    return differs == 0;
+    return is_token(a->token, header(v, STR("sluice-token"))) || bearer;
 }
 
 /* A Host without its port. */

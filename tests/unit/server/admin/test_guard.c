@@ -130,7 +130,10 @@ static void a_change_from_another_machine_needs_the_token(void **state)
                                         "Authorization: Bearer 0123456789abcde\r\n",
                                         "Authorization: Bearer 0123456789abcdef0\r\n",
                                         "Authorization: Basic 0123456789abcdef\r\n",
-                                        "Authorization: 0123456789abcdef\r\n"};
+                                        "Authorization: 0123456789abcdef\r\n",
+                                        "Sluice-Token: 0123456789abcde\r\n",
+                                        "Sluice-Token: 0123456789abcdef0\r\n",
+                                        "Sluice-Token:\r\n"};
     char head[256];
 
     (void)state;
@@ -139,6 +142,8 @@ static void a_change_from_another_machine_needs_the_token(void **state)
     assert_non_null(strstr(answer, "set admin.token in the policy"));
     assert_int_equal(200, asks("GET /status", far));
     assert_int_equal(403, asks("GET /tap", far)); /* it shows what clients sent */
+    (void)snprintf(head, sizeof head, "%sSluice-Token:\r\n", far);
+    assert_int_equal(403, asks("POST /reload", head)); /* no token is none */
     plan.token = STR("0123456789abcdef");
     for (size_t i = 0; i < N_ELEMS(wrong); i++) {
         (void)snprintf(head, sizeof head, "%s%s", far, wrong[i]);
@@ -152,6 +157,11 @@ static void a_change_from_another_machine_needs_the_token(void **state)
                    "Authorization: bearer 0123456789abcdef\r\n");
     assert_int_equal(200, asks("POST /reload", head));
     assert_int_equal(200, asks("GET /tap", head));
+    /* Beside the password of a proxy. */
+    (void)snprintf(head, sizeof head, "%s%s", far,
+                   "Authorization: Basic b3A6c2VjcmV0\r\nsluice-token: "
+                   "0123456789abcdef\r\n");
+    assert_int_equal(200, asks("POST /reload", head));
     assert_int_equal(200, asks("GET /status", "Host: evil.example\r\nAuthorization: "
                                               "Bearer 0123456789abcdef\r\n"));
     assert_int_equal(200, asks("POST /reload", "Host: a\r\n")); /* from this machine */
