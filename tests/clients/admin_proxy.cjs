@@ -24,7 +24,7 @@ module.exports = (url) => new Promise((go) => {
     }
     const path = req.url.slice("/sluice".length), headers = { ...req.headers };
     delete headers.host;
-    if (p.no_token) delete headers.authorization;
+    if (p.no_token) delete headers["sluice-token"];
     if (p.far) headers["x-forwarded-for"] = "192.0.2.9";
     const figures = path.startsWith("/page.json");
     if (figures) {
