@@ -14,6 +14,30 @@ passed=0 failed=0 skipped=0
 logs=$(mktemp -d)
 trap 'wait; rm -rf "$logs"' EXIT
 
+# Notes what the machine's processors did until now: what bounds the run, their work or
+# what waits, is asked of the parts (see said_of_parts).
+now() { # name of the part that ends here
+  echo "$1 $(date +%s) $(nproc) $(getconf CLK_TCK) $(head -1 /proc/stat)" >>"$logs/parts"
+}
+
+said_of_parts() {
+  awk '{
+    idle = $9 + $10
+    if (NR > 1) {
+      wall = $2 - at
+      printf "# time: %-12s %4d s, the processors idle for %2d %%\n", $1, wall,
+        wall ? 100 * (idle - before) / (wall * $3 * $4) : 0
+    }
+    else { first = $2; first_idle = idle }
+    at = $2; before = idle
+  }
+  END {
+    printf "# time: %-12s %4d s, the processors idle for %2d %%\n", "all", at - first,
+      100 * (before - first_idle) / ((at - first) * $3 * $4 + 1)
+  }' "$logs/parts"
+}
+now start
+
 case $mode in
 full)
   sh conf/setup.sh test || exit 1
@@ -122,59 +146,65 @@ unit() { # folder of the build
   units_said "$1"
 }
 
-# One spec file of a build; what it says, its exit code and its seconds lie in
-# $logs/NAME.*. Whatever a sanitizer reports of any process is a failure. TSan does
+# One spec file of a build; what it says, its exit code and its seconds, also those of the
+# processor, lie in $logs/NAME.*. Whatever a sanitizer reports of any process is a failure. TSan does
 # not look into libraries that are built without it.
 cat >"$logs/spec.sh" <<'X'
-out=$1/$(echo "$3" | tr / _)
+logs=$1 dir=${2%%:*} file=${2#*:}
+out=$logs/$(echo "$2" | tr / _)
+# The sanitizers' builds run in the background.
+[ "$dir" = build ] ||
+  until [ -s "$logs/builds.ended" ] || [ -s "$logs/later.ended" ]; do sleep 0.2; done
 began=$(date +%s)
 rm -f "$out".report.*
 export ASAN_OPTIONS="log_path=$out.report:verify_asan_link_order=0"
 export UBSAN_OPTIONS="log_path=$out.report:print_stacktrace=1"
 export TSAN_OPTIONS="log_path=$out.report:ignore_noninstrumented_modules=1"
-SLUICE_BUILD=$2 timeout 900 busted "$3" >"$out.tap" 2>&1
+SLUICE_BUILD=$dir timeout 900 busted "$file" >"$out.tap" 2>&1
 echo $? >"$out.code"
 for r in "$out".report.*; do
   [ -f "$r" ] || continue
-  echo "not ok - $3: a sanitizer reports"
+  echo "not ok - $file: a sanitizer reports"
   sed 's/^/# /; 40q' "$r"
 done >>"$out.tap"
-echo $(($(date +%s) - began)) >"$out.seconds"
+# Without what was reaped by no process of its own, such as a service that was left.
+echo "$(($(date +%s) - began)) s, $(times | awk 'NR == 2 {
+  split($1 "m" $2, t, "[ms]+")
+  printf "%d", t[1] * 60 + t[2] + t[3] * 60 + t[4]
+}') s of processor" >"$out.seconds"
 X
 
-show() { # folder of the build, file that has run
-  out=$logs/$(echo "$2" | tr / _)
-  echo "== $2 ($1, $(cat "$out.seconds") s)"
-  judge "$2" "$out.tap" "$(cat "$out.code")"
+show() { # FOLDER:FILE that has run
+  out=$logs/$(echo "$1" | tr / _)
+  echo "== ${1#*:} (${1%%:*}, $(cat "$out.seconds"))"
+  judge "${1#*:}" "$out.tap" "$(cat "$out.code")"
 }
 
-specs() { # folder of the build, files: one after the other, nothing beside them
-  dir=$1
-  shift
+specs() { # FOLDER:FILE of builds and their specs: one after the other
   for f in "$@"; do
-    sh "$logs/spec.sh" "$logs" "$dir" "$f"
-    show "$dir" "$f"
+    sh "$logs/spec.sh" "$logs" "$f"
+    show "$f"
   done
 }
 
-beside() { # folder of the build, files: two at a time
-  dir=$1
-  shift
-  printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
+beside() { # FOLDER:FILE of builds and their specs: three at a time
+  printf '%s\n' "$@" | xargs -P "${SLUICE_LANES:-3}" -n 1 sh "$logs/spec.sh" "$logs"
   for f in "$@"; do
-    show "$dir" "$f"
+    show "$f"
   done
 }
 
 # Specs that compare times or rates of one run with those of another have the
 # machine for themselves, and so has the one that starts two dozen ClickHouse servers;
-# all others run two at a time, for they mostly wait. Those that take longest begin,
-# so that none of them is the last one alone.
+# all others run three at a time, for they mostly wait: the processors are busy then, and
+# not more than that. Those that take longest begin, so that none of them is the last one.
 alone="clickhouse_faults hostile_clients reload breaker hedge memory"
-long="powerloss kafka_faults ledger_kafka dedup_persist clock hang clickhouse_table
-  allocations isolation clickhouse changer poison kafka_tls http_sink kafka_breaker faults
-  launcher fault_fuzz upgrade_faults canary supervisor retire resend dead_replay crash
-  admin_page kafka4 disk alerts"
+long="admin_page_changes powerloss admin_page_attacks held kafka_faults ledger_kafka
+  dedup_persist questions clock hang allocations tap_ends resend isolation launcher
+  clickhouse_table changer kafka_breaker http_sink poison kafka_tls upgrade_faults faults
+  clickhouse fault_fuzz canary retire dead_replay supervisor admin_page_access crash
+  admin_page status handed_ids dedup admin_page_cost alerts_causes kafka4 clients series
+  kafka_copies disk endpoints alerts"
 among() { # file, names: whether its name is one of them
   name=$(basename "$1" _spec.lua)
   # shellcheck disable=SC2086
@@ -203,31 +233,30 @@ printf '%s\n' "$@" | xargs -P 2 -I{} sh -c "sh tests/fuzz/run.sh build-fuzz {} \
   $seconds >'$logs/fuzz-{}.said' 2>&1; echo \$? >'$logs/fuzz-{}.ended'"
 X
 
+now setup
 build build all -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON
+now build
 check "layers" luajit tests/lint/layers.lua
 check "headers" luajit tests/lint/headers.lua
 check "names" sh tests/lint/names.sh build/libsluice_core.a
 check "luacheck" luacheck -q lua conf bench tests
 [ "$mode" = quick ] || check "clang-format" sh tests/lint/format.sh
 check "mutants" sh tests/mutate.sh --check
+now checks
 unit build
-beside build tests/spec/*_spec.lua tests/policy/*_spec.lua
+now units
+all=''
+for f in tests/spec/*_spec.lua tests/policy/*_spec.lua; do
+  all="$all build:$f"
+done
+# shellcheck disable=SC2086
+beside $all
+now specs
 
 if [ "$mode" = quick ]; then
-  specs build tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua \
-    tests/e2e/metrics_spec.lua
+  specs build:tests/e2e/http_spec.lua build:tests/e2e/bad_input_spec.lua \
+    build:tests/e2e/metrics_spec.lua
 else
-  first='' others=''
-  for name in $long; do
-    first="$first tests/e2e/${name}_spec.lua"
-  done
-  for f in tests/e2e/*_spec.lua; do
-    if among "$f" "$alone"; then
-      specs build "$f"
-    elif ! among "$f" "$long"; then
-      others="$others $f"
-    fi
-  done
   fuzz="agents bulk chunked cidr decode encoding forwarded hmac http index jwt keys mmdb
     multipart proxy query request segment shapes signed"
   cat >"$logs/later.sh" <<'X'
@@ -240,8 +269,8 @@ step() { # name, command: what it says is in $logs/NAME.said
   echo $? >"$logs/$name.ended"
 }
 builds() {
-  sh "$logs/build.sh" build-asan "$logs/ninja-asan" all -DSLUICE_TESTS=ON \
-    -DSLUICE_SANITIZE=address,undefined &&
+  sh "$logs/build.sh" build-asan "$logs/ninja-asan" "sluice kit units tests/tools/all" \
+    -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=address,undefined &&
     sh "$logs/build.sh" build-tsan "$logs/ninja-tsan" "sluice tests/tools/all" \
       -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=thread &&
     CC=clang CXX=clang++ sh "$logs/build.sh" build-fuzz "$logs/ninja-fuzz" tests/fuzz/all \
@@ -256,13 +285,25 @@ step fuzz sh "$logs/fuzz.sh" "$logs" "$@"
 X
   # shellcheck disable=SC2086
   behind later sh "$logs/later.sh" "$logs" $fuzz
+  all=''
+  for name in $long; do
+    all="$all build:tests/e2e/${name}_spec.lua"
+  done
+  for f in tests/e2e/*_spec.lua; do
+    if among "$f" "$alone"; then
+      specs "build:$f"
+    elif ! among "$f" "$long"; then
+      all="$all build:$f"
+    fi
+  done
+  for name in clickhouse kafka dedup archive policy bad_input http routes; do
+    all="$all build-asan:tests/e2e/${name}_spec.lua"
+  done
+  now alone
   # shellcheck disable=SC2086
-  beside build $first $others
+  beside $all build-tsan:tests/e2e/http_spec.lua
+  now beside
   ended builds || { echo "0 passed, 1 failed"; exit 1; }
-  beside build-asan tests/e2e/clickhouse_spec.lua tests/e2e/kafka_spec.lua \
-    tests/e2e/dedup_spec.lua tests/e2e/archive_spec.lua tests/e2e/policy_spec.lua \
-    tests/e2e/bad_input_spec.lua tests/e2e/http_spec.lua tests/e2e/routes_spec.lua
-  specs build-tsan tests/e2e/http_spec.lua
   check "clang-tidy" ended tidy
   ended units
   units_said build-asan
@@ -273,7 +314,9 @@ X
   if [ "$(id -u)" -eq 0 ]; then
     check "docker/Dockerfile, in chroots" ended image
   fi
+  now background
 fi
+said_of_parts
 
 [ $skipped -gt 0 ] && tail=", $skipped skipped" || tail=
 echo "$passed passed, $failed failed$tail"
