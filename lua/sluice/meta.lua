@@ -715,7 +715,7 @@ function bearer(keys) end
 ---@field ca? string|string[] Subject of the authority, one of the listener's ca, that the certificate's chain ends at: "CN=senders", or a list of which one is enough. By default any.
 ---@field fingerprint? string|string[] SHA-256 of the certificate in hex, with or without colons, as openssl x509 -noout -fingerprint -sha256 prints it, or a list of which one is enough.
 ---@field keys? string Name of a keys "NAME" { } that has a row for the certificate, which is req.key then. Its file may serve no other method, because a certificate is no secret.
----@field subject? string|string[] Subject of the certificate as req.tls.subject has it, "CN=app7,O=Example", or a list of which one is enough. A * stands for any text inside of one value: "CN=shop*,O=Example". A subject of more than 250 bytes never fits.
+---@field subject? string|string[] Subject of the certificate as req.tls.subject has it, "CN=app7,O=Example", or a list of which one is enough. A * stands for any text inside of one value: "CN=shop*,O=Example". A subject of more than 251 bytes never fits.
 
 ---The certificate of a client that connects over TLS. The listener must ask for it: tls = { client = "optional", ca = … }. Each option that is given must fit; without options any certificate that the listener's ca has signed is enough.
 ---@param options sluice.auth.client_cert

@@ -105,7 +105,7 @@ M.auth = {
       subject = { type = "texts",
         help = "Subject of the certificate as req.tls.subject has it, \"CN=app7,O=Example\", or a "
           .. "list of which one is enough. A * stands for any text inside of one value: "
-          .. "\"CN=shop*,O=Example\". A subject of more than 250 bytes never fits." },
+          .. "\"CN=shop*,O=Example\". A subject of more than 251 bytes never fits." },
       fingerprint = { type = "texts",
         help = "SHA-256 of the certificate in hex, with or without colons, as openssl x509 -noout "
           .. "-fingerprint -sha256 prints it, or a list of which one is enough." },

@@ -5,23 +5,25 @@ local h = require "harness"
 local M = {}
 
 ---Makes dir/name.pem and dir/name.key. Returns the path without its ending.
----@param o? table hosts ("DNS:a.example,…"), by (another one's path), days, rsa, ca
+---@param o? table hosts ("DNS:a.example,…"), by (another one's path), days, rsa,
+---subject ("/O=Example/CN=app")
 function M.make(dir, name, o)
   o = o or {}
   local path = dir .. "/" .. name
   local kind = o.rsa and "-newkey rsa:2048" or "-newkey ec -pkeyopt ec_paramgen_curve:P-256"
   local ext = o.hosts and (" -addext 'subjectAltName=%s'"):format(o.hosts) or ""
+  local subject = o.subject or "/CN=" .. name
   local signed = o.by and (" -CA '%s.pem' -CAkey '%s.key'"):format(o.by, o.by) or ""
   if o.by then -- openssl 3.0 signs with another's key by x509 alone
-    local out = h.shell(("{ openssl req %s -nodes -keyout '%s.key' -out '%s.csr' -subj '/CN=%s'%s "
+    local out = h.shell(("{ openssl req %s -nodes -keyout '%s.key' -out '%s.csr' -subj '%s'%s "
       .. "&& openssl x509 -req -in '%s.csr'%s -CAcreateserial -copy_extensions copy -out '%s.pem' "
       .. "-days %d; }")
-      :format(kind, path, path, name, ext, path, signed, path, o.days or 365))
+      :format(kind, path, path, subject, ext, path, signed, path, o.days or 365))
     assert(h.read(path .. ".pem"), out)
     return path
   end
   local out = h.shell(("openssl req -x509 %s -nodes -keyout '%s.key' -out '%s.pem' "
-    .. "-days %d -subj '/CN=%s'%s"):format(kind, path, path, o.days or 365, name, ext))
+    .. "-days %d -subj '%s'%s"):format(kind, path, path, o.days or 365, subject, ext))
   assert(h.read(path .. ".pem"), out)
   return path
 end

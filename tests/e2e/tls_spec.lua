@@ -22,6 +22,9 @@ keys "machines" { file = "machines.csv", disabled = "off" }
 route "POST /cert" { body = "event", stream = "events",
   auth = any_of { client_cert { ca = "CN=ca", subject = "CN=app*" },
     client_cert { keys = "machines" } } }
+keys "named" { file = "named.csv" }
+route "POST /named" { body = "event", stream = "events",
+  auth = client_cert { keys = "named", by = "subject" } }
 ]]):format(o.tls or "")
 end
 
@@ -30,6 +33,23 @@ local function has(text, part)
     error(("%q is not in:\n%s"):format(part, text), 2)
   end
 end
+
+-- Bytes of a subject: whether a row by it can be found.
+local LONG = { [247] = true, [251] = true, [252] = false, [255] = false, [256] = false,
+  [300] = false }
+
+-- A subject of n bytes as RFC 2253 writes it, with its last name first; and for openssl.
+-- That of fewer bytes is the start of that of more.
+local function subject_of(n)
+  local names = {}
+  for i = 1, 5 do
+    names[i] = "OU=" .. ("x"):rep(i < 5 and 56 or n - 4 * 60 - 3)
+  end
+  local text = table.concat(names, ",")
+  return text, "/" .. table.concat({ names[5], names[4], names[3], names[2], names[1] }, "/")
+end
+
+local OK = '{"status":"accepted","accepted":1}' -- " 202" is in each Date, too
 
 -- For printf: a request that ends its connection.
 local LAST = "GET /x HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n"
@@ -70,6 +90,17 @@ describe("TLS", function()
     end
     certificates.make(dir, "blog", { by = ca })
     h.write(dir .. "/machines.csv", table.concat(rows, "\n") .. "\n")
+    rows = { "sha256,machine" }
+    for n in pairs(LONG) do
+      local text, names = subject_of(n)
+      certificates.make(dir, "long" .. n, { by = ca, subject = names })
+      rows[#rows + 1] = h.shell(("printf %%s '%s' | sha256sum"):format(text)):match("^%x+")
+        .. "," .. n
+    end
+    -- What is left of a subject that was cut.
+    rows[#rows + 1] = h.shell(("printf %%s '%s' | sha256sum"):format(
+      subject_of(300):sub(1, 254))):match("^%x+") .. ",cut"
+    h.write(dir .. "/named.csv", table.concat(rows, "\n") .. "\n")
     s = h.server { dir = dir, policy = policy() }
     port = tonumber(s:text():match("listen=[%d.]+:%d+,127%.0%.0%.1:(%d+)"))
   end)
@@ -130,7 +161,7 @@ describe("TLS", function()
   end)
 
   it("lets a client into a route by its certificate, and tells others why not", function()
-    for name, expected in pairs { app7 = " 202", meter1 = " 202",
+    for name, expected in pairs { app7 = OK, meter1 = OK,
       meter2 = "disabled_certificate", blog = "unknown_certificate" } do
       has(curl(("-i --cert '%s/%s.pem' --key '%s/%s.key'"):format(dir, name, dir, name), "/cert"),
         expected)
@@ -143,6 +174,17 @@ describe("TLS", function()
       assert.equal(1, s:metric("sluice_auth_refused_total",
         ('route="POST /cert",reason="%s"'):format(reason)))
     end
+  end)
+
+  it("finds no row by a subject of more than 251 bytes, which may be another's start", function()
+    for n, found in pairs(LONG) do
+      local out = curl(("-i --cert '%s/long%d.pem' --key '%s/long%d.key'"):format(dir, n, dir, n),
+        "/named")
+      has(out, found and OK or "unknown_certificate")
+    end
+    -- The row of the whole text is there, and that of each shorter one.
+    assert.equal(4, s:metric("sluice_auth_refused_total",
+      'route="POST /named",reason="unknown"'))
   end)
 
   it("resumes a session at any worker and after a reload", function()
