@@ -69,6 +69,39 @@ describe("a file sink", function()
     assert.equal("another's\n", h.read(s.data .. "/archive/" .. name))
   end)
 
+  it("leaves a finished file alone that has the name of its next one", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local name = ("events-%s-00000001.ndjson"):format(
+      h.read(s.data .. "/spool/UUID"):match("%x%x%x%x%x%x%x%x"))
+    h.write(s.data .. "/archive/" .. name, "another's\n")
+    local line = post(s)
+    delivered(s, 1)
+    assert.equal(0, s:stop())
+    assert.equal("another's\n", h.read(s.data .. "/archive/" .. name))
+    assert.equal(line .. "\n", h.read(s.data .. "/archive/" .. name:gsub("1%.nd", "2.nd")))
+  end)
+
+  it("says that a file's name is taken by then, lets it grow, and replaces no other", function()
+    s = h.server { policy = h.policy { workers = 1, file = [[rotate = { bytes = "1KiB" }]] } }
+    local line = post(s)
+    delivered(s, 1)
+    local part = h.shell(("ls '%s'/archive/*.part"):format(s.data)):match "[^\n]+"
+    local final = part:gsub("%.part$", "")
+    h.write(final, "another's\n")
+    local large = ([[{"x":"%s"}]]):format(("x"):rep(1100)) -- the file has its size with it
+    assert.equal(202, s:post("/v1/events", large).status)
+    s:logged("level=warn event=archive sink=archive file=[^\n]*%.part status=not_finished "
+      .. "why=[^\n]*another program made a file of that name; move it away")
+    local last = post(s)
+    delivered(s, 3)
+    assert.equal(1, select(2, s:text():gsub("status=not_finished", "")))
+    assert.equal("another's\n", h.read(final))
+    assert(os.rename(final, s.data .. "/moved"))
+    assert.equal(0, s:stop())
+    assert.equal(table.concat({ line, large, last, "" }, "\n"), h.read(final))
+    assert.is_nil(h.read(part))
+  end)
+
   it("uses no number again when a consumer takes every file", function()
     s = h.server { policy = h.policy { workers = 1,
       file = [[rotate = { age = "1s" }]] } }

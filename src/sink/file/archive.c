@@ -103,6 +103,7 @@ void archive_end_file(struct archive *a)
     a->renamed = false;
     a->unsynced = false;
     a->doubtful = false;
+    a->told = false;
 }
 
 /* Whether the .part still has its name, and its bytes: it may have been taken away,

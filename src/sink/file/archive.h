@@ -53,6 +53,7 @@ struct archive {
     bool mentioned;        /* the journal may know of frames in it */
     bool named;            /* its name outlives a power cut */
     bool renamed;          /* it has its final name, which may not outlive one yet */
+    bool told;             /* the log says that it can't be finished */
     /* The FILE records of the file in hand, in order: where each left it. */
     struct archive_step {
         uint64_t length;

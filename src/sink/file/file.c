@@ -134,6 +134,21 @@ static bool seal(struct sink *s, struct archive *a, struct err *e)
     return true;
 }
 
+/* What is in the file counts whether it ends now or later: a failure is tried again, and
+ * told once for each file, which grows meanwhile. */
+static void seal_or_tell(struct sink *s, struct archive *a)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!seal(s, a, &e) && !a->told) {
+        a->told = true;
+        log_write(LOG_WARN, "archive",
+                  "sink=%s file=%s.part status=not_finished why=%s", s->conf.plan->name,
+                  a->name, log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
 static bool old_enough(const struct sink *s, const struct archive *a)
 {
     return a->name[0] != '\0' && archive_age_ms(a) >= s->conf.plan->rotate_age_ms;
@@ -142,14 +157,12 @@ static bool old_enough(const struct sink *s, const struct archive *a)
 static void on_age(struct ev_loop *loop, ev_timer *t, int events)
 {
     struct sink *s = OUTER(t, struct sink, age);
-    struct err e;
 
     (void)loop;
     (void)events;
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
-        /* A failure is tried again at the next look. */
         if (old_enough(s, s->archives[i])) {
-            (void)seal(s, s->archives[i], &e);
+            seal_or_tell(s, s->archives[i]);
         }
     }
     leave_folders(s, false);
@@ -183,11 +196,8 @@ static bool write_batch(struct sink *s, const struct batch *b, struct err *e)
     (void)snprintf(s->place, sizeof s->place, "file=%s before_byte=%" PRIu64, a->name,
                    a->length);
     stats_add(s->bytes, frame.n);
-    /* The batch is settled whatever becomes of this: the next one tries again. */
     if (a->length >= plan->rotate_bytes) {
-        struct err later;
-
-        (void)seal(s, a, &later);
+        seal_or_tell(s, a);
     }
     return true;
 }

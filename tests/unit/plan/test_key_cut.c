@@ -114,8 +114,7 @@ static void a_row_that_is_cut_before_it_is_judged_is_unreadable(void **state)
     static const struct {
         const char *rest;
         enum key_state whole;
-    } cases[] = {
-        {",yes", KEY_DISABLED}, {"1970-01-01,", KEY_EXPIRED}, {",", KEY_GOOD}};
+    } cases[] = {{",yes", KEY_DISABLED}, {"1970-01-01,", KEY_EXPIRED}, {",", KEY_GOOD}};
     const struct key_plan k = {.expires = 1, .disabled = 2, .label = -1};
 
     (void)state;
