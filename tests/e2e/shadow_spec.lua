@@ -119,6 +119,31 @@ describe("a shadow", function()
     assert.equal(0, s:stop())
   end)
 
+  it("counts each event of a body that one of the two refuses as a whole", function()
+    local function shapes(single, list)
+      return policy("", ([[route "POST /one" { body = %q, stream = "more" }
+        route "POST /two" { body = %q, stream = "more" } ]]):format(single, list))
+    end
+    s = h.server { policy = shapes("event", "batch") }
+    load([[shadow { during = "1h", sample = 9 }
+]] .. shapes("batch", "event"))
+    local list = [=[[{"n":1},{"n":2},{"n":3}]]=]
+    local a = s:post("/one", list)
+    assert.is_true(a.status == 400 or a.status == 422, a.body)
+    local code = cjson.decode(a.body).code
+    assert.same(expected { refused_accepted = 3 }, trial().differ)
+    assert.equal(202, s:post("/two", list).status)
+    local t = trial()
+    assert.same(expected { refused_accepted = 3, accepted_refused = 3 }, t.differ)
+    assert.same({ [code] = 3 }, t.accepted_refused)
+    assert.same({ "refused_accepted", code, "POST /one", [[{"n":1}]] }, { t.samples[1].kind,
+      t.samples[1].code, t.samples[1].route, t.samples[1].event })
+    assert.same({ "accepted_refused", "POST /two", [[{"n":3}]] }, { t.samples[6].kind,
+      t.samples[6].route, t.samples[6].event })
+    assert.equal(0, s:stop())
+    assert.equal(3, #s:lines "other")
+  end)
+
   it("sees its share only, and is over in time", function()
     s = h.server { policy = LIVE }
     load(policy(NEW, [[shadow { share = "50%", during = "5s" }]]))
