@@ -205,6 +205,17 @@ describe("a second Kafka cluster", function()
     assert.is_true(hedges > 0 and hedges <= 20)
     assert.equal(hedges, kafka.count(b.brokers, "events", 4))
     assert.equal(200, kafka.count(a.brokers, "events", 4))
+    -- Of one large batch, too, only some go. Quick ones before it give it a share.
+    for i = 201, 300 do s:post("/v1/events", ([[{"n":%d}]]):format(i)) end
+    delivered(s, 300)
+    local list = {}
+    for i = 1, 400 do list[i] = ([[{"n":%d}]]):format(300 + i) end
+    a:say("rtt 1 300")
+    s:post("/v1/events/batch", "[" .. table.concat(list, ",") .. "]")
+    delivered(s, 700)
+    local more = s:metric("sluice_hedges_total")
+    assert.is_true(more > hedges and more <= 70, more)
+    assert.equal(more, kafka.count(b.brokers, "events", 4))
   end)
 
   it("does not stand in for the first: while that is left alone an answer of "
