@@ -1,6 +1,7 @@
 -- How far a sink is behind, told and acted on.
 local cjson = require "cjson"
 local h = require "harness"
+local numbered = require "numbered"
 local receiver = require "receiver"
 
 local function policy(url, sinks)
@@ -175,4 +176,45 @@ route "POST /v1/old" { body = "event", stream = "old" }
     assert.equal(0, s:stop())
     assert.is_true(segments() > 0)
   end)
+end)
+
+describe("a stream that a sink no longer has", function()
+  local s
+  after_each(function() s:close() end)
+
+  local function with(both)
+    return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+file "a" { dir = "a", linger = "1ms" }
+file "b" { dir = "b", linger = "1ms" }
+stream "more" { sinks = { %s "b" } }
+stream "own" { sinks = { "a" } }
+route "POST /v1/more" { body = "event", stream = "more" }
+]]):format(both and '"a",' or "")
+  end
+
+  for _, how in ipairs { "in one process", "after kill -9", "by a start" } do
+    it("begins at what comes when the sink gets it back " .. how, function()
+      s = h.server { policy = with(true) }
+      local function post(n)
+        assert.equal(202, s:post("/v1/more", ([[{"n":%d}]]):format(n)).status)
+        s:deliver(20)
+      end
+      post(1)
+      numbered.reload(s, with(false))
+      s:logged("sink=a stream=more status=retired", 20)
+      post(2)
+      if how ~= "in one process" then
+        s:stop "SIGKILL"
+        if how == "by a start" then h.write(s.path, with(true)) end
+        s:start()
+      end
+      numbered.reload(s, with(true))
+      post(3)
+      assert.equal(0, s:stop())
+      assert.same({ [[{"n":1}]], [[{"n":3}]] }, s:lines "a")
+      assert.same({ [[{"n":1}]], [[{"n":2}]], [[{"n":3}]] }, s:lines "b")
+    end)
+  end
 end)
