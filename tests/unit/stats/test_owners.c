@@ -167,6 +167,40 @@ static void sums_have_what_is_long_gone(void **state)
     assert_int_equal(recorded + MANY, sum_of("many_seconds").in_histograms);
 }
 
+struct total {
+    const char *name;
+    char labels[160];
+};
+
+static void find_total(void *arg, const struct stats_series *x)
+{
+    struct total *t = arg;
+
+    if (x->total && strcmp(x->name, t->name) == 0) {
+        (void)snprintf(t->labels, sizeof t->labels, "%s", x->labels);
+    }
+}
+
+/* The result is read out of its labels: a name of a route holds no word of them. */
+static void a_sum_of_what_is_gone_names_the_result(void **state)
+{
+    struct stats_owner part = {0}, *before = stats_own(&part);
+    struct total t = {"fates_total", ""};
+
+    (void)state;
+    stats_add(
+        stats_counter("fates_total", "Fates.",
+                      "route=\"POST /,result=\\\"x\",result=\"rejected\",code=\"c\""),
+        1);
+    (void)stats_own(before);
+    stats_disown(&part);
+    assert_int_equal(1, sum_of("fates_total").n);
+    many_come_and_go();
+    assert_int_equal(1, sum_of("fates_total").n);
+    stats_each(find_total, &t);
+    assert_string_equal("total=\"\",result=\"rejected\"", t.labels);
+}
+
 static void a_hidden_part_counts_on(void **state)
 {
     static char text[1 << 20];
@@ -331,6 +365,54 @@ static void looks_are_safe_while_parts_go(void **state)
     assert_true(bytes > 0);
 }
 
+/* ---- the same in one thread: a part goes with the first line of a scrape ---- */
+
+struct scrape {
+    struct stats_owner *part;
+    bool gone, told;
+    char text[1 << 20];
+};
+
+static void on_part_gone(void *arg)
+{
+    struct scrape *x = arg;
+
+    x->gone = true;
+}
+
+static void write_and_go(void *arg, const char *text, size_t n)
+{
+    struct scrape *x = arg;
+
+    if (!x->told) {
+        x->told = true;
+        stats_disown_asked(x->part, on_part_gone, x);
+    }
+    assert_false(x->gone); /* what the scrape may still ask lives */
+    (void)strncat(x->text, text, n);
+}
+
+static void
+a_part_that_goes_meanwhile_is_asked_till_the_end_and_waits_for_nothing(void **state)
+{
+    static struct scrape x;
+    static const int value = 5;
+    struct stats_owner part = {0}, other = {0}, *before = stats_own(&part);
+
+    (void)state;
+    stats_set(stats_gauge("zz_waiting", "Waiting.", ""), 7);
+    stats_asked_gauge("zz_asked", "Asked.", "", one, &value);
+    (void)stats_own(&other);
+    stats_set(stats_gauge("zz_waiting", "Waiting.", ""), 2);
+    (void)stats_own(before);
+    x.part = &part;
+    stats_write(STATS_TEXT, write_and_go, &x);
+    assert_true(x.gone);
+    assert_non_null(strstr(x.text, "\nzz_waiting 2\n"));
+    assert_null(strstr(x.text, "zz_asked"));
+    stats_disown(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,7 +420,10 @@ int main(void)
         cmocka_unit_test(a_part_that_is_made_anew_costs_no_memory),
         cmocka_unit_test(a_count_that_is_shown_never_goes_back),
         cmocka_unit_test(sums_have_what_is_long_gone),
+        cmocka_unit_test(a_sum_of_what_is_gone_names_the_result),
         cmocka_unit_test(a_hidden_part_counts_on),
+        cmocka_unit_test(
+            a_part_that_goes_meanwhile_is_asked_till_the_end_and_waits_for_nothing),
         cmocka_unit_test(looks_are_safe_while_parts_go),
         cmocka_unit_test(writes_histograms_while_others_are_made),
         cmocka_unit_test(makes_many_series_in_a_time_that_grows_with_their_number)};
