@@ -122,7 +122,10 @@ describe("a scrape in protobuf", function()
     end
     assert.equal(trace, x.exemplars[1][2])
     assert.is_true(x.exemplars[1][3] <= x.exemplars[1][4])
-    assert.is_true(math.abs(x.exemplars[1][5] - os.time()) < 600)
+    local open = h.request(s.admin, "GET", "/metrics", nil,
+      { Accept = "application/openmetrics-text" }).body
+    assert.equal(x.exemplars[1][5], open:match(trace .. '"} %S+ (%S+)\n'))
+    assert.is_true(math.abs(tonumber(x.exemplars[1][5]) - os.time()) < 600)
     -- Only that one is native.
     assert.is_nil(family("sluice_stage_seconds").metrics[1].histogram.schema)
   end)

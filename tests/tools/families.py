@@ -58,8 +58,9 @@ def bucket(data, exemplars):
     part = dict(fields(data))
     if 3 in part:
         exemplar = dict(fields(part[3]))
+        time = dict(fields(exemplar[3]))
         exemplars.append([*label(exemplar[1]), exemplar[2], part[2],
-                          dict(fields(exemplar[3]))[1]])
+                          "%.3f" % (time[1] + time.get(2, 0) / 1e9)])
     return [part[2] if part[2] != float("inf") else "+Inf", part.get(1, 0)]
 
 
