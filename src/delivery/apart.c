@@ -169,9 +169,7 @@ static int64_t changed_ms(int fd)
 {
     struct stat st;
 
-    return fstat(fd, &st) != 0
-               ? INT64_MAX
-               : (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 + 1;
+    return fstat(fd, &st) != 0 ? INT64_MAX : places_changed_ms(&st);
 }
 
 /* A record that is torn is the last one, and the journal still has it. */

@@ -87,6 +87,11 @@ void places_adopt(const char *journal_path, const char *was)
     }
 }
 
+int64_t places_changed_ms(const struct stat *st)
+{
+    return ((int64_t)st->st_mtim.tv_sec + 2) * 1000 + st->st_mtim.tv_nsec / 1000000;
+}
+
 int64_t places_cut_ms(const char *journal_path)
 {
     char path[PATH_MAX];
@@ -96,7 +101,7 @@ int64_t places_cut_ms(const char *journal_path)
     if (stat(path, &st) != 0) {
         return errno == ENOENT || errno == ENOTDIR ? 0 : INT64_MAX;
     }
-    return (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 + 1;
+    return places_changed_ms(&st);
 }
 
 /* ---- notes ---- */
@@ -227,6 +232,7 @@ void places_sync(struct places *p)
     struct err e;
     bool ok;
 
+    p->untold = p->untold && !mark_cut(p);
     if (p->synced || p->apart.path[0] == '\0') {
         return;
     }

@@ -29,6 +29,7 @@
 #include "stats/stats.h"
 
 struct err;
+struct stat;
 
 enum { PLACES_BYTES = 32 << 20, PLACES_TEXT_MAX = 1024 };
 
@@ -68,6 +69,9 @@ void places_adopt(const char *journal_path, const char *was);
 /* The last time (wall clock, ms) at which records of events apart were dropped or not
  * taken, by the path of the journal; 0: never; INT64_MAX: the disk does not say. */
 int64_t places_cut_ms(const char *journal_path);
+/* No event that was accepted later was there when the file was changed: up to 2 s more than
+ * the file system says, which keeps whole seconds, or a time that is some ms old. */
+int64_t places_changed_ms(const struct stat *st);
 
 /* Opens no file yet. */
 void places_init(struct places *p, const char *journal_path, stats_cell *unrecorded);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "delivery/places.h"
 #include "journal/journal.h"
@@ -137,6 +138,40 @@ static void what_the_disk_does_not_take_leaves_a_mark(void **state)
     assert_int_equal(0, rmdir(at(PLACES_APART_TAIL)));
 }
 
+static void a_mark_is_tried_again_before_the_journal_forgets(void **state)
+{
+    struct places p;
+
+    (void)state;
+    begin(&p);
+    assert_int_equal(0, mkdir(at(PLACES_APART_TAIL), 0700));
+    assert_int_equal(0, mkdir(at(PLACES_CUT_TAIL), 0700));
+    note(&p, RECORD_DEAD, 1);
+    assert_int_equal(0, rmdir(at(PLACES_CUT_TAIL)));
+    assert_int_equal(0, rmdir(at(PLACES_APART_TAIL)));
+    places_sync(&p); /* there is room again, and nothing to sync */
+    assert_true(places_cut_ms(journal) > 0);
+    places_fini(&p);
+}
+
+static void a_mark_covers_what_was_accepted_just_before(void **state)
+{
+    struct places p;
+
+    (void)state;
+    begin(&p);
+    assert_int_equal(0, mkdir(at(PLACES_APART_TAIL), 0700));
+    for (int i = 0; i < 50; i++) {
+        const int64_t accepted_ms = clock_wall_ms();
+
+        note(&p, RECORD_DEAD, 1);
+        /* Also where the file system keeps whole seconds. */
+        assert_true(places_cut_ms(journal) / 1000 > accepted_ms / 1000);
+    }
+    places_fini(&p);
+    assert_int_equal(0, rmdir(at(PLACES_APART_TAIL)));
+}
+
 static void all_go_with_the_sink(void **state)
 {
     char other[128];
@@ -167,6 +202,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_is_dropped_where_no_mark_can_be_made,
                                         folder_set_up, folder_tear_down),
         cmocka_unit_test_setup_teardown(what_the_disk_does_not_take_leaves_a_mark,
+                                        folder_set_up, folder_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_mark_is_tried_again_before_the_journal_forgets, folder_set_up,
+            folder_tear_down),
+        cmocka_unit_test_setup_teardown(a_mark_covers_what_was_accepted_just_before,
                                         folder_set_up, folder_tear_down),
         cmocka_unit_test_setup_teardown(all_go_with_the_sink, folder_set_up,
                                         folder_tear_down),
