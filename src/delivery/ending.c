@@ -154,7 +154,7 @@ static bool pass_gaps(struct subscription *o, const struct cursor *c, struct jou
                            .n_ranges = 1};
 
         /* First, because the journal calls them done. */
-        subscription_note(o, RECORD_SKIP, PLACES_NOT_ITS_OWN, &gone);
+        subscription_note_first(o, PLACES_NOT_ITS_OWN, &gone);
         if (!journal_append(j, &r, e)) {
             return false;
         }

@@ -73,6 +73,15 @@ void subscription_note(struct subscription *o, enum record_type type, uint64_t v
     }
 }
 
+void subscription_note_first(struct subscription *o, uint64_t value,
+                             const struct batch_range *range)
+{
+    subscription_note(o, RECORD_SKIP, value, range);
+    if (o->places != NULL) {
+        places_sync(o->places);
+    }
+}
+
 static struct subscription_reader *find_reader(struct subscription *o, uint32_t epoch,
                                                uint32_t worker)
 {
@@ -105,26 +114,29 @@ static void tell_passed(struct subscription *o, const struct batch_range *gone)
 }
 
 /* Where the sink begins in a shard that it has not met: a stream new to it begins at
- * its end, if the policy says from = "now"; otherwise at its first event. */
-static bool begin(struct subscription *o, const struct spool_shard_id *id,
-                  struct journal *j, struct err *e)
+ * its end, if the policy says from = "now" (skip); otherwise at its first event. */
+static uint64_t begin_at(const struct spool_shard_id *id, bool skip)
 {
-    bool skip = !o->known && !o->conf.from_oldest, passed;
-    struct batch_range r = {.epoch = id->epoch,
-                            .worker = id->worker,
-                            .first = skip ? id->next : id->first},
-                       gone;
-
     if (id->first == 0) {
         /* The disk does not tell its events yet: all of them came before now. */
-        r.first = skip ? SHARD_PASSED : 0;
+        return skip ? SHARD_PASSED : 0;
     }
+    return skip ? id->next : id->first;
+}
 
-    gone = (struct batch_range){r.epoch, r.worker, 1, r.first > 1 ? r.first - 1 : 0};
-    passed = o->known && gone.n > 0;
+static bool begin(struct subscription *o, const struct spool_shard_id *id, bool skip,
+                  struct journal *j, struct err *e)
+{
+    const struct batch_range r = {.epoch = id->epoch,
+                                  .worker = id->worker,
+                                  .first = begin_at(id, skip)},
+                             gone = {r.epoch, r.worker, 1,
+                                     r.first > 1 ? r.first - 1 : 0};
+    const bool passed = o->known && gone.n > 0;
+
     if (passed) {
         /* One that may not skip may have had them: its journal has been mended. */
-        subscription_note(o, RECORD_SKIP, o->conf.skip ? 0 : PLACES_UNSURE, &gone);
+        subscription_note_first(o, o->conf.skip ? 0 : PLACES_UNSURE, &gone);
     }
     /* Also at its first event: if the shard goes with the disk, it is known to be missing. */
     if (!note_start(o, j, &r, e)) {
@@ -212,8 +224,10 @@ static bool is_listed(void *arg, uint32_t epoch, uint32_t worker)
 }
 
 /* What it has never seen: events before its beginning, and shards that have gone by now.
- * Before the journal knows the stream, so that no crash leaves it unsaid. */
-static void meet(struct subscription *o, const struct spool_shard_id *ids, uint32_t n)
+ * On stable storage before the journal has any of it, so that no crash and no reader finds
+ * the beginning without it. skip: as in begin_at. */
+static void meet(struct subscription *o, const struct spool_shard_id *ids, uint32_t n,
+                 bool skip)
 {
     struct batch_range ranges[RECORD_RANGES_MAX];
     const int64_t now = clock_wall_ms();
@@ -229,12 +243,14 @@ static void meet(struct subscription *o, const struct spool_shard_id *ids, uint3
             const struct cursor *c =
                 ack_tracker_find(&o->acks, ids[at].epoch, ids[at].worker);
 
-            ranges[k++] = (struct batch_range){ids[at].epoch, ids[at].worker,
-                                               c == NULL ? 1 : c->next, 1};
+            ranges[k++] =
+                (struct batch_range){ids[at].epoch, ids[at].worker,
+                                     c == NULL ? begin_at(&ids[at], skip) : c->next, 1};
         }
         places_note(o->places, RECORD_START, str_of(o->name), STR(""), now, o->epoch,
                     ranges, k);
     } while (at < n);
+    places_sync(o->places);
     o->met = true;
 }
 
@@ -254,17 +270,23 @@ static bool is_planned(const struct subscription *o, const struct cursor *c)
  * before. Where it was done with all, these are no events. */
 static void note_lost(struct subscription *o, const struct cursor *c)
 {
-    const uint64_t how = is_planned(o, c) ? PLACES_UNSURE : 1;
+    const uint64_t how = is_planned(o, c) ? PLACES_UNSURE : 1,
+                   owed = subscription_end(o, c->epoch, c->worker),
+                   last = owed < SHARD_PASSED ? owed : SHARD_PASSED;
     struct batch_range r = {c->epoch, c->worker, c->next, 0};
 
     for (uint32_t i = 0; i <= c->n_ahead; i++) {
-        const uint64_t end = i < c->n_ahead ? c->ahead[i].first : SHARD_PASSED;
+        const uint64_t end = i < c->n_ahead ? c->ahead[i].first : last;
 
         r.n = end > r.first ? end - r.first : 0;
         if (r.n > 0) {
             subscription_note(o, RECORD_SKIP, how, &r);
         }
-        r.first = i < c->n_ahead ? c->ahead[i].end : end;
+        r.first = i < c->n_ahead ? c->ahead[i].end : r.first + r.n;
+    }
+    if (r.first < SHARD_PASSED) { /* the stream led elsewhere by then */
+        r.n = SHARD_PASSED - r.first;
+        subscription_note(o, RECORD_SKIP, PLACES_NOT_ITS_OWN, &r);
     }
 }
 
@@ -293,6 +315,7 @@ static void forget_gone(struct subscription *o, const struct spool_shard_id *ids
 bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
 {
     static const uint32_t few = 64;
+    const bool skip = !o->known && !o->conf.from_oldest;
     struct spool_shard_id small[64], *ids = small;
     uint32_t n;
     bool ok = true;
@@ -305,6 +328,7 @@ bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
         n = spool_shards(o->consumer, ids, n);
     }
     forget_gone(o, ids, n);
+    meet(o, ids, n, skip);
     o->n_unknown = 0;
     for (uint32_t i = 0; i < n && ok; i++) {
         const struct cursor *c;
@@ -322,30 +346,40 @@ bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
             continue;
         }
         if (c == NULL) {
-            ok = begin(o, &ids[i], j, e);
+            ok = begin(o, &ids[i], skip, j, e);
             c = ack_tracker_find(&o->acks, ids[i].epoch, ids[i].worker);
         }
         if (ok) {
             add_reader(o, &ids[i], c->next);
         }
     }
-    if (ok) {
-        meet(o, ids, n);
-    }
     if (ok && !o->known) {
         ok = note_start(o, j, NULL, e);
         o->known = ok;
     }
+    o->met &= o->known; /* another try may begin somewhere else */
     if (ids != small) {
         free(ids);
     }
     return ok;
 }
 
+/* The caller frees it. */
+static struct spool_shard_id *list_shards(const struct subscription *o, uint32_t *n)
+{
+    const uint32_t all = spool_shards(o->consumer, NULL, 0),
+                   room = all < SHARDS_MAX ? all : SHARDS_MAX;
+    struct spool_shard_id *ids = mem_alloc((room + 1) * sizeof *ids);
+
+    *n = spool_shards(o->consumer, ids, room);
+    *n = *n < room ? *n : room;
+    return ids;
+}
+
 void subscription_mark(struct subscription *o, const struct subscription *before)
 {
     struct spool_shard_id *ids;
-    uint32_t n;
+    uint32_t n = 0;
 
     o->unnoted = true;
     if (before != NULL && before->unnoted) {
@@ -356,17 +390,10 @@ void subscription_mark(struct subscription *o, const struct subscription *before
         }
         return;
     }
-    n = o->conf.from_oldest ? 0 : spool_shards(o->consumer, NULL, 0);
-    n = n < SHARDS_MAX ? n : SHARDS_MAX;
-    ids = mem_alloc((n + 1) * sizeof *ids);
-    if (n > 0) {
-        uint32_t found = spool_shards(o->consumer, ids, n);
-
-        n = found < n ? found : n;
-    }
+    ids = o->conf.from_oldest ? NULL : list_shards(o, &n);
     for (uint32_t i = 0; i < n; i++) {
         ack_tracker_start(&o->begins, ids[i].epoch, ids[i].worker,
-                          ids[i].first == 0 ? SHARD_PASSED : ids[i].next);
+                          begin_at(&ids[i], true));
     }
     free(ids);
 }
@@ -374,21 +401,30 @@ void subscription_mark(struct subscription *o, const struct subscription *before
 bool subscription_adopt(struct subscription *o, const struct subscription *before,
                         struct journal *j, struct err *e)
 {
+    struct spool_shard_id *ids;
+    bool ok = true;
+    uint32_t n;
+
     if (before == NULL || !before->unnoted || o->known) {
         return true;
     }
     ack_tracker_fini(&o->acks);
     for (uint32_t i = 0; i < before->begins.n; i++) {
         const struct cursor *c = &before->begins.shards[i];
-        struct batch_range r = {
-            .epoch = c->epoch, .worker = c->worker, .first = c->next};
 
-        if (r.first > 1 && !note_start(o, j, &r, e)) {
-            return false;
-        }
         ack_tracker_start(&o->acks, c->epoch, c->worker, c->next);
     }
-    o->known = o->looked = note_start(o, j, NULL, e);
+    ids = list_shards(o, &n);
+    meet(o, ids, n, false); /* it reads all of the shards that have come since */
+    free(ids);
+    for (uint32_t i = 0; ok && i < o->acks.n; i++) {
+        const struct cursor *c = &o->acks.shards[i];
+        const struct batch_range r = {
+            .epoch = c->epoch, .worker = c->worker, .first = c->next};
+
+        ok = r.first <= 1 || note_start(o, j, &r, e);
+    }
+    o->known = o->looked = o->met = ok && note_start(o, j, NULL, e);
     return o->known;
 }
 

@@ -80,6 +80,10 @@ struct subscription {
 /* Of events that no batch has: for people, beside the journal. */
 void subscription_note(struct subscription *o, enum record_type type, uint64_t value,
                        const struct batch_range *range);
+/* The same of a RECORD_SKIP that the journal will not have, and on stable storage: before
+ * the journal calls these events done. */
+void subscription_note_first(struct subscription *o, uint64_t value,
+                             const struct batch_range *range);
 
 /* Registers with the spool; conf->name is copied. */
 void subscription_open(struct subscription *o, struct spool *spool,

@@ -11,7 +11,7 @@ local function policy(r, o)
 http "hook" { url = %q, batch = { target = 3, min = 1, linger = "5ms" }, %s }
 ]]):format(r.url, o.more or "")
   return ([[
-server { listen = "127.0.0.1:0", workers = 1 }
+server { listen = "127.0.0.1:0", workers = 1, max_body = "1MiB" }
 admin { listen = "127.0.0.1:0" }
 %s %s
 file "archive" { dir = "archive", linger = "5ms" }
@@ -223,6 +223,49 @@ describe("the fate of an event whose sink was interrupted", function()
     local l, code = ledger()
     assert.same({ 1, 3, 1, 4 }, { code, l.sinks.hook.never_seen, l.sinks.hook.confirmed,
       l.sinks.archive.confirmed })
+  end)
+
+  -- A sink that has a journal, and is new to the stream.
+  local function late_hook()
+    local other = '\nstream "x" { sinks = { "hook" } }\n'
+      .. 'route "POST /x" { body = "event", stream = "x" }\n'
+    start { hook = false }
+    s:post("/b", batch("a", "b", "c"))
+    s:deliver()
+    s:stop()
+    h.write(s.path, (policy(r, { more = 'from = "now",' }):gsub('"hook", +"archive"',
+      '"archive"')) .. other)
+    s:start()
+    return policy(r, { more = 'from = "now",' }) .. other
+  end
+
+  it("is never_seen where the record of that is not there when a sink begins to read",
+  function()
+    local with = late_hook()
+    s:stop()
+    h.write(s.path, with)
+    f:rules "on=read do=EIO path=/hook.journal"
+    s:start()
+    s:logged "sink=hook status=holding why=.*Input/output error"
+    f:rules "on=write do=kill path=hook.apart times=1"
+    killed()
+    f:rules()
+    again()
+    assert.equal("never_seen", find("a").hook.state)
+    assert.equal(3, ledger().sinks.hook.never_seen)
+  end)
+
+  it("is never_seen after a power cut: the record is on the disk before the journal has a "
+    .. "beginning", function()
+    local with = late_hook()
+    h.write(s.path, with)
+    f:rules "on=sync do=kill path=hook.apart times=1"
+    pcall(s.reload, s)
+    killed()
+    f:rules()
+    local journal = h.read(s.data .. "/spool/sinks/hook.journal")
+    assert.is_nil(journal:find("events", 1, true))
+    assert.is_truthy(h.read(apart()):find("events", 1, true))
   end)
 
   it("is right at each step at which the server is killed", function()
