@@ -25,6 +25,8 @@ struct told {
     uint32_t met,
         met_last; /* the stream: in these epochs, first and last; 0: not noted */
     int64_t met_ms;
+    uint32_t ends_epoch; /* the stream leads elsewhere since then; 0: to the sink */
+    uint64_t end; /* it still gets the events of the event's shard before this one */
 };
 
 struct reading {
@@ -117,6 +119,17 @@ static void on_event(const struct record *r, const struct sighting *g, struct fa
     }
 }
 
+static void on_retire(const struct record *r, const struct sighting *g, struct told *t)
+{
+    t->end = t->ends_epoch == r->value ? t->end : 0;
+    t->ends_epoch = (uint32_t)r->value;
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        if (r->ranges[i].epoch == g->epoch && r->ranges[i].worker == g->worker) {
+            t->end = r->ranges[i].first;
+        }
+    }
+}
+
 static void on_record(void *arg, const struct record *r)
 {
     struct reading *d = arg;
@@ -124,6 +137,11 @@ static void on_record(void *arg, const struct record *r)
     for (uint32_t i = 0; i < d->n; i++) {
         if (str_eq(r->stream, str_of(d->events[i].stream))) {
             on_event(r, &d->events[i], &d->fates[i]);
+            if (r->type == RECORD_RETIRE) {
+                on_retire(r, &d->events[i], &d->told[i]);
+            } else if (r->type == RECORD_START && r->value != 0) {
+                d->told[i].ends_epoch = 0;
+            }
         }
     }
 }
@@ -225,6 +243,13 @@ static enum fate_kind silent(const struct told *t, const struct sighting *g, boo
                : FATE_CONFIRMED;
 }
 
+/* The event came when the stream led elsewhere: as long as it does, no sink waits for it. */
+static bool is_elsewhere(const struct told *t, const struct sighting *g)
+{
+    return t->ends_epoch != 0 && (g->epoch > t->ends_epoch ||
+                                  (g->epoch == t->ends_epoch && g->seq >= t->end));
+}
+
 /* Places say how the sink was done with an event, the journal says whether it is: events
  * that the journal has lost are sent again. */
 static void conclude(const struct told *t, const struct sighting *g, int64_t cut_ms,
@@ -242,6 +267,10 @@ static void conclude(const struct told *t, const struct sighting *g, int64_t cut
         if (t->apart.kind == f->kind) {
             take(f, &t->apart);
         }
+    } else if ((f->kind == FATE_UNMET || f->kind == FATE_PENDING) &&
+               is_elsewhere(t, g)) {
+        f->kind = FATE_BEFORE;
+        f->exact = true;
     } else if (f->kind == FATE_CONFIRMED || gone) {
         if (last->kind != FATE_UNMET) {
             take(f, last);

@@ -25,7 +25,8 @@ enum fate_kind {
     FATE_PLANNED,   /* in a batch with an identity; it may have been sent */
     FATE_CONFIRMED, /* the sink has it; not exact: or it began to read after it */
     FATE_DEAD,
-    FATE_BEFORE,  /* never seen: the sink began to read after it */
+    FATE_BEFORE,  /* never seen: the sink began to read after it, or the stream led
+                     elsewhere */
     FATE_SKIPPED, /* passed over, because the sink was too far behind */
     FATE_LOST,    /* its bytes were gone before the sink read them */
     FATE_SETTLED  /* the sink is done with it; records of what is dead, skipped or lost

@@ -102,12 +102,24 @@ static void on_start(struct settling *g, const struct record *r)
         ack_tracker_init(&s->acks);
         g->n_steps = 0;
         s->known = false;
+        s->ends_epoch = 0;
         return;
     }
     s->known = true;
     if (r->n_ranges > 0) {
         ack_tracker_start(&s->acks, r->ranges[0].epoch, r->ranges[0].worker,
                           r->ranges[0].first);
+    }
+}
+
+static void on_retire(struct settled *s, const struct record *r)
+{
+    if (s->ends_epoch != r->value) {
+        s->ends.n = 0;
+    }
+    s->ends_epoch = (uint32_t)r->value;
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        settled_add(&s->ends, &r->ranges[i], 0, r->ranges[i].first, 0);
     }
 }
 
@@ -122,6 +134,8 @@ static void on_record(void *arg, const struct record *r)
     on_apart(g->s, r, INT64_MAX);
     if (r->type == RECORD_START) {
         on_start(g, r);
+    } else if (r->type == RECORD_RETIRE) {
+        on_retire(g->s, r);
     } else if (r->type == RECORD_FILE || r->type == RECORD_SEAL) {
         on_file(g, r);
     } else if (r->type == RECORD_DONE || r->type == RECORD_DEAD ||
@@ -207,6 +221,7 @@ static void conclude(struct settled *s)
         settled_subtract(&s->taken, sets[i]);
     }
     settled_sort(&s->read);
+    settled_sort(&s->ends);
     settled_fit(&s->taken); /* there may be 80 sinks */
 }
 
@@ -258,19 +273,49 @@ static void count_done(const struct settled *s, const struct settled_run *r,
     }
 }
 
+/* Events that the sink is not done with. Those that came while the stream led elsewhere it
+ * does not get. */
+static void count_rest(const struct settled *s, uint32_t epoch, uint32_t worker,
+                       uint64_t first, uint64_t end, struct settled_counts *c)
+{
+    const uint64_t n = end > first ? end - first : 0,
+                   owed = s->ends_epoch == 0 || epoch < s->ends_epoch ? n
+                          : epoch > s->ends_epoch
+                              ? 0
+                              : settled_in(&s->ends, epoch, worker, first, end);
+
+    c->pending += owed;
+    c->apart[SETTLED_BEFORE] += n - owed;
+}
+
+/* Of a shard of which the journal says nothing. */
+static void count_unmet(const struct settled *s, const struct settled_run *r,
+                        int64_t wall_ms, bool gone, struct settled_counts *c)
+{
+    struct settled_counts rest = {0};
+
+    count_rest(s, r->epoch, r->worker, r->first, r->end, &rest);
+    if (gone && rest.pending > 0) {
+        const struct settled_run owed = {r->epoch, r->worker, r->first,
+                                         r->first + rest.pending, 0};
+
+        rest.pending = 0;
+        count_done(s, &owed, true, wall_ms, c);
+    }
+    c->pending += rest.pending;
+    c->apart[SETTLED_BEFORE] += rest.apart[SETTLED_BEFORE];
+}
+
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
                    uint64_t seq, uint32_t n, int64_t wall_ms, bool gone,
                    struct settled_counts *c)
 {
     const struct cursor *at = ack_tracker_find(&s->acks, epoch, worker);
     struct settled_run r = {epoch, worker, seq, seq + n, 0};
-    uint64_t done = 0;
+    uint64_t next = seq;
 
     if (at == NULL) {
-        if (gone) {
-            count_done(s, &r, true, wall_ms, c);
-        }
-        c->pending += gone ? 0 : n;
+        count_unmet(s, &r, wall_ms, gone, c);
         return;
     }
     for (uint32_t i = 0; i <= at->n_ahead; i++) {
@@ -280,11 +325,12 @@ void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
         r.first = first > seq ? first : seq;
         r.end = end < seq + n ? end : seq + n;
         if (r.first < r.end) {
+            count_rest(s, epoch, worker, next, r.first, c);
             count_done(s, &r, false, wall_ms, c);
-            done += r.end - r.first;
+            next = r.end;
         }
     }
-    c->pending += n - done;
+    count_rest(s, epoch, worker, next, seq + n, c);
 }
 
 void settled_free(struct settled *s)
@@ -296,5 +342,6 @@ void settled_free(struct settled *s)
     free(s->taken.runs);
     free(s->unsure.runs);
     free(s->read.runs);
+    free(s->ends.runs);
     memset(s, 0, sizeof *s);
 }

@@ -45,6 +45,8 @@ struct settled {
     int64_t cut_ms; /* some of those that were accepted before are not among them;
                        0: all are */
     struct settled_set read; /* shards that it met, the last time */
+    struct settled_set ends; /* events of ends_epoch that it still gets */
+    uint32_t ends_epoch;     /* the stream leads elsewhere since then; 0: to it */
     uint32_t met,
         met_last; /* the stream: in these epochs, first and last; 0: not noted */
 };

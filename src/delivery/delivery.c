@@ -268,6 +268,7 @@ static bool open_left(struct delivery *d, const struct delivery_conf *c,
 {
     char name[sizeof o->name];
     struct delivery_stream st = {.name = name, .from_oldest = true};
+    struct err ignored;
 
     memcpy(name, o->name, sizeof name);
     st.id = spool_stream_left(d->spool, o->name, e);
@@ -277,10 +278,12 @@ static bool open_left(struct delivery *d, const struct delivery_conf *c,
     subscription_open(o, d->spool, &st, d->name, on_wake, d);
     o->places = &d->places;
     if (!subscription_ending_as(o, subscription_before(c, o))) {
-        subscription_ending_old(o, spool_epoch(d->spool));
+        subscription_ending_old(o, spool_epoch(d->spool), d->journal);
     } else if (c->removed) {
         subscription_retire(o, d->spool, d->journal);
     }
+    /* Shards that have gone leave the journal with its rewrite. The pump looks again. */
+    (void)!subscription_look(o, d->journal, &ignored);
     return true;
 }
 

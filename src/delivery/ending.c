@@ -67,7 +67,8 @@ void subscription_emit_ending(const struct subscription *o, struct journal_draft
     }
 }
 
-void subscription_retire(struct subscription *o, struct spool *spool, struct journal *j)
+/* j NULL: it can't be used. */
+static void note_ending(const struct subscription *o, struct journal *j)
 {
     struct batch_range ranges[RECORD_RANGES_MAX];
     char quoted[ERR_TEXT_MAX + 16];
@@ -76,14 +77,6 @@ void subscription_retire(struct subscription *o, struct spool *spool, struct jou
     uint32_t at = 0;
     bool ok = j != NULL || err_set(&e, "its journal can't be used");
 
-    if (o->ending) {
-        return;
-    }
-    o->n_ends = spool_ends(spool, o->conf.id, NULL, 0);
-    o->ends = mem_realloc(o->ends, (o->n_ends + 1) * sizeof *o->ends);
-    o->n_ends = spool_ends(spool, o->conf.id, o->ends, o->n_ends);
-    o->ends_epoch = spool_epoch(spool);
-    o->ending = true;
     do {
         at += bound_records(o, at, ranges, &r);
         ok = ok && journal_append(j, &r, &e);
@@ -92,6 +85,19 @@ void subscription_retire(struct subscription *o, struct spool *spool, struct jou
         log_write(LOG_WARN, "sink", "stream=%s status=retiring why=%s", o->name,
                   log_quote(quoted, sizeof quoted, e.text));
     }
+}
+
+void subscription_retire(struct subscription *o, struct spool *spool, struct journal *j)
+{
+    if (o->ending) {
+        return;
+    }
+    o->n_ends = spool_ends(spool, o->conf.id, NULL, 0);
+    o->ends = mem_realloc(o->ends, (o->n_ends + 1) * sizeof *o->ends);
+    o->n_ends = spool_ends(spool, o->conf.id, o->ends, o->n_ends);
+    o->ends_epoch = spool_epoch(spool);
+    o->ending = true;
+    note_ending(o, j);
     tell(o);
 }
 
@@ -109,12 +115,13 @@ void subscription_ending(struct subscription *o, const struct record *r)
     }
 }
 
-void subscription_ending_old(struct subscription *o, uint32_t epoch)
+void subscription_ending_old(struct subscription *o, uint32_t epoch, struct journal *j)
 {
     if (!o->ending) {
         o->ending = true;
         o->ends_epoch = epoch;
         o->n_ends = 0;
+        note_ending(o, j); /* a sink without its plan never writes it again */
     }
     tell(o);
 }

@@ -171,8 +171,9 @@ void subscription_retire(struct subscription *o, struct spool *spool,
                          struct journal *j);
 /* The journal's replay, record by record. */
 void subscription_ending(struct subscription *o, const struct record *r);
-/* As if all of this process were after the ends: left by an earlier one. */
-void subscription_ending_old(struct subscription *o, uint32_t epoch);
+/* As if all of this process were after the ends: left by an earlier one. The journal is
+ * told as above. */
+void subscription_ending_old(struct subscription *o, uint32_t epoch, struct journal *j);
 /* As the one before has the stream, with its ends or still without; false: it does not
  * have it. */
 bool subscription_ending_as(struct subscription *o,

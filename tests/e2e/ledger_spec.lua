@@ -240,6 +240,30 @@ route "POST /b" { body = "batch", stream = "events" }
     end
   end)
 
+  it("blames no loss on a sink for what came after the stream left it", function()
+    local with = { sinks = '"bus", ',
+      top = 'kafka "bus" { brokers = "127.0.0.1:1", topic = "events" }\n' }
+    s = h.server { policy = policy(with) }
+    s:post("/b", batch(1, 10))
+    becomes("bus", { pending = 10 })
+    s:stop()
+    s:start()
+    s:post("/b", batch(11, 20))
+    becomes("bus", { pending = 20 })
+    reload {}
+    s:post("/b", batch(21, 40))
+    becomes("archive", { confirmed = 40 })
+    becomes("bus", { pending = 20, never_seen = 20 })
+    s:stop()
+    h.shell(("rm -r '%s'/spool/events/2.*"):format(s.data))
+    s:start()
+    becomes("bus", { pending = 10, lost = 10, never_seen = 20, confirmed = 0 })
+    reload(with) -- that they led elsewhere only its places know from here on
+    becomes("bus", { pending = 10, lost = 10, never_seen = 20, confirmed = 0 })
+    assert.same({ "pending", "lost", "never_seen" },
+      { find("e1").bus, find("e11").bus, find("e21").bus })
+  end)
+
   it("counts what a sink has, and what it gave up while it could not deliver", function()
     local o = { top = hook "slow", sinks = 'slow = { when_full = "skip", max_lag = "4MiB" }, ' }
     s = h.server { policy = policy(o) }
@@ -323,6 +347,53 @@ route "POST /b" { body = "batch", stream = "events" }
     s:post("/b", batch(21, 25))
     becomes("other", { confirmed = 23, dead = 2, never_seen = 0 })
     assert.is_nil(ledger().sinks.out)
+  end)
+
+  it("calls nothing confirmed, and nothing lost, that came while a sink retires", function()
+    s = h.server { policy = policy { top = 'http "gone" { url = "http://127.0.0.1:1/x" }\n',
+      sinks = '"gone", ' } }
+    s:post("/b", batch(1, 10))
+    becomes("gone", { pending = 10 })
+    reload {}
+    s:stop()
+    s:start()
+    s:post("/b", batch(11, 20))
+    becomes("archive", { confirmed = 20 })
+    s:stop()
+    s:start()
+    h.wait_for("the shard to be gone", function()
+      return cjson.decode(h.shell(("%s find --id e11 --json '%s'"):format(h.binary, s.data)))
+        .events[1].certain == false
+    end)
+    local c = ledger().sinks.gone
+    assert.same({ 0, 10, 10, 0 }, { c.confirmed, c.pending, c.never_seen, c.lost })
+    assert.equal("never_seen", find("e11").gone)
+    assert.equal("planned", find("e1").gone)
+  end)
+
+  it("owes nothing new to a sink that left the policy and whose own is lost", function()
+    s = h.server { policy = policy { top = 'http "gone" { url = "http://127.0.0.1:1/x" }\n',
+      sinks = '"gone", ' } }
+    s:post("/b", batch(1, 10))
+    becomes("gone", { pending = 10 })
+    s:stop()
+    h.write(s.path, policy {})
+    h.shell(("rm '%s'/spool/sinks/*.policy"):format(s.data))
+    s:start()
+    s:logged "sink=gone status=holding why=.it is not in the policy"
+    s:post("/b", batch(11, 20))
+    becomes("archive", { confirmed = 20 })
+    for _ = 1, 2 do
+      becomes("gone", { pending = 10, never_seen = 10, confirmed = 0 })
+      s:stop()
+      s:start()
+    end
+    h.wait_for("the shard to be gone", function()
+      return cjson.decode(h.shell(("%s find --id e11 --json '%s'"):format(h.binary, s.data)))
+        .events[1].certain == false
+    end)
+    becomes("gone", { pending = 10, never_seen = 10, confirmed = 0 })
+    assert.equal("never_seen", find("e11").gone)
   end)
 
   it("says what a stream missed while it led elsewhere", function()

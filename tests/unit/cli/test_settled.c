@@ -289,6 +289,38 @@ static void what_was_lost_after_it_was_planned_nobody_knows(void **state)
     is(5, "confirmed");
 }
 
+static void what_came_while_the_stream_led_elsewhere_was_never_seen(void **state)
+{
+    struct settled_counts c;
+
+    (void)state;
+    note_in(EPOCH - 1, RECORD_START, EPOCH - 1, 1, 1);
+    begin();
+    put(RECORD_START, 0, "", 1, 0);
+    put(RECORD_RETIRE, EPOCH, "", 3, 0); /* it gets events 1 and 2 of this shard */
+    put(RECORD_DONE, 0, "", 1, 1);
+    is(1, "confirmed");
+    is(2, "pending");
+    is(3, "never_seen");
+    c = count_in(EPOCH, 1, 9);
+    assert_int_equal(1, c.confirmed);
+    assert_int_equal(1, c.pending);
+    assert_int_equal(7, c.apart[SETTLED_BEFORE]);
+    put(RECORD_DONE, 0, "", 5, 2); /* whatever it has taken, it has */
+    c = count_in(EPOCH, 1, 9);
+    assert_int_equal(3, c.confirmed);
+    assert_int_equal(5, c.apart[SETTLED_BEFORE]);
+    is(5, "confirmed");
+    is_in(EPOCH + 1, 1, "never_seen");
+    assert_int_equal(9, count_in(EPOCH + 1, 1, 9).apart[SETTLED_BEFORE]);
+    is_in(EPOCH - 1, 1, "confirmed");
+    put(RECORD_RETIRE, EPOCH - 1, "", 0, 0); /* no shard of that epoch leads to it */
+    is_in(EPOCH - 1, 1, "never_seen");
+    put(RECORD_RETIRE, 0, "", 0, 0); /* the stream leads to it again */
+    is_in(EPOCH - 1, 1, "confirmed");
+    is(3, "pending");
+}
+
 static void what_a_shard_took_with_it_is_lost(void **state)
 {
     (void)state;
@@ -321,6 +353,8 @@ int main(void)
             a_gap_while_the_stream_was_elsewhere_was_never_seen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_lost_after_it_was_planned_nobody_knows,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_came_while_the_stream_led_elsewhere_was_never_seen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_shard_took_with_it_is_lost, set_up,
                                         tear_down),
     };
