@@ -41,6 +41,8 @@ struct ledger {
     bool all, json;
     const char *url, *user, *table, *id, *time; /* of a table to be compared */
     struct ledger_topic topic;                  /* the same; sink NULL: none */
+    bool is_read;                               /* the stream in hand */
+    bool asked; /* and the destination for it: what fails then is the comparison */
     bool differs;
     cJSON *streams, *unindexed; /* names of streams that have no ledger */
     cJSON *failed;              /* streams that can't be compared, and why */
@@ -88,13 +90,15 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
     struct ledger_stream l;
     bool ok = ledger_read(g->dir, name, g->since_ms, g->until_ms, &l, e);
 
+    g->is_read = ok;
+    g->asked = false;
     g->differs |= ok && (ledger_unsure(&l) || ledger_unfed(&l));
     if (ok && (g->url != NULL || g->topic.sink != NULL)) {
         ledger_show_unsure(&l);
-        ok = ledger_has_ids(&l, e) &&
-             (g->url != NULL
-                  ? check_table(g, &l, e)
-                  : ledger_topic_check(&g->topic, g->dir, &l, &g->differs, e));
+        g->asked = ledger_has_ids(&l, e);
+        ok = g->asked && (g->url != NULL ? check_table(g, &l, e)
+                                         : ledger_topic_check(&g->topic, g->dir, &l,
+                                                              &g->differs, e));
         ledger_free(&l);
         return ok;
     }
@@ -149,8 +153,7 @@ static bool name_unindexed(struct ledger *g, struct err *e)
     return true;
 }
 
-/* One bad stream must not hide what becomes of the others: not so where a destination is
- * compared, which is asked for the events of all at once. */
+/* One stream that can't be read must not hide what becomes of the others. */
 static void note_failed(struct ledger *g, const char *name, const char *why)
 {
     cJSON *o = cJSON_CreateObject();
@@ -159,7 +162,8 @@ static void note_failed(struct ledger *g, const char *name, const char *why)
     (void)cJSON_AddStringToObject(o, "why", why);
     (void)cJSON_AddItemToArray(g->failed, o);
     if (!g->json) {
-        (void)printf("not compared: stream=%s can't be read: %s\n", name, why);
+        (void)printf("not compared: stream=%s %s: %s\n", name,
+                     g->is_read ? "has no ids" : "can't be read", why);
     }
 }
 
@@ -171,10 +175,11 @@ static bool all_streams(struct ledger *g, struct err *e)
 
     for (int i = 0; i < n; i++) {
         if (ok && index_lists_has(g->dir, list[i]->d_name)) {
-            bool is_read = one_stream(g, list[i]->d_name, e);
+            const bool compared = one_stream(g, list[i]->d_name, e);
 
-            ok = is_read || (g->url == NULL && g->topic.sink == NULL);
-            if (ok && !is_read) {
+            /* A destination that fails would fail, after its timeout, for each stream. */
+            ok = compared || !g->asked;
+            if (ok && !compared) {
                 note_failed(g, list[i]->d_name, e->text);
             }
             n_read++;

@@ -36,9 +36,13 @@ describe("the ledger of all streams", function()
       streams[i] = ([[stream %q { sinks = { "archive" }, index = "id" }
 route "POST /%s" { body = "batch", stream = %q }]]):format(name, name, name)
     end
+    streams[4] = ([[stream "idless" { sinks = { "archive" }, index = "wrong" }
+route "POST /idless" { body = "batch", stream = "idless" }]])
     s = h.server { dir = dir, data = dir .. "/data", policy = h.policy { workers = 1,
       top = table.concat(streams, "\n") } }
-    for _, name in ipairs { "one", "two", "three" } do s:post("/" .. name, batch(1, 10)) end
+    for _, name in ipairs { "one", "two", "three", "idless" } do
+      s:post("/" .. name, batch(1, 10))
+    end
     s:post("/v1/events", "{}")
     s:deliver()
     s:stop()
@@ -64,7 +68,7 @@ route "POST /%s" { body = "batch", stream = %q }]]):format(name, name, name)
     others "three/index: Not a directory"
     local v, code = json_of(s.data)
     assert.equal(3, code)
-    assert.same({ 2, 1, "three" }, { #v.streams, #v.failed, v.failed[1].stream })
+    assert.same({ 3, 1, "three" }, { #v.streams, #v.failed, v.failed[1].stream })
     assert.matches("Not a directory", v.failed[1].why)
     h.shell(("rm '%s' && mv '%s.kept' '%s'"):format(index, index, index))
     assert.equal(0, (select(2, ledger_of(s.data))))
@@ -78,6 +82,19 @@ route "POST /%s" { body = "batch", stream = %q }]]):format(name, name, name)
     assert.equal(1, code, out)
     assert.matches("stream=three [^\n]*unread_segments=1", out)
     f:rules()
+  end)
+
+  it("goes on after such a stream with a destination too, until that fails", function()
+    local index = s.data .. "/spool/one/index"
+    h.shell(("mv '%s' '%s.kept' && touch '%s'"):format(index, index, index))
+    local out, code = ledger_of(s.data, "--clickhouse http://127.0.0.1:1 --table t --time at")
+    h.shell(("rm '%s' && mv '%s.kept' '%s'"):format(index, index, index))
+    assert.equal(3, code, out)
+    assert.matches("not compared: stream=one can't be read: [^\n]*Not a directory", out)
+    assert.matches("not compared: stream=idless has no ids: stream \"idless\": none of the 10 ",
+      out)
+    assert.matches("sluice: ClickHouse: ", out, 1, true)
+    assert.is_nil(out:find("two", 1, true)) -- asked for three, it has failed
   end)
 
   it("is an error where a stream is named that can't be read", function()
