@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/boot.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -34,6 +35,7 @@ struct reading {
     uint32_t n;
     struct fate *fates; /* of this sink */
     struct told *told;
+    bool restarted; /* the machine, since the journal was begun */
 };
 
 static bool has(const struct batch_range *r, const struct sighting *g)
@@ -73,6 +75,7 @@ static void on_file(const struct record *r, const struct sighting *g, struct fat
         f->kind = FATE_CONFIRMED;
         f->exact = true;
         f->file_end = r->value;
+        f->unsynced = r->type == RECORD_FILE && !str_eq(r->id, STR(RECORD_FILE_SYNCED));
         memcpy(f->file, name, sizeof f->file);
     } else if (f->file[0] != '\0' && strcmp(name, f->file) == 0 &&
                (r->value < f->file_end ||
@@ -81,6 +84,9 @@ static void on_file(const struct record *r, const struct sighting *g, struct fat
         f->kind = FATE_PENDING;
         f->exact = false;
         f->file[0] = '\0';
+    } else if (f->file[0] != '\0' && strcmp(name, f->file) == 0) {
+        f->unsynced &=
+            r->type == RECORD_FILE && !str_eq(r->id, STR(RECORD_FILE_SYNCED));
     }
 }
 
@@ -134,6 +140,10 @@ static void on_record(void *arg, const struct record *r)
 {
     struct reading *d = arg;
 
+    if (r->type == RECORD_HEAD) {
+        d->restarted = r->time_ms != 0 && r->time_ms != boot_number();
+        return;
+    }
     for (uint32_t i = 0; i < d->n; i++) {
         if (str_eq(r->stream, str_of(d->events[i].stream))) {
             on_event(r, &d->events[i], &d->fates[i]);
@@ -271,6 +281,10 @@ static void conclude(const struct told *t, const struct sighting *g, int64_t cut
                is_elsewhere(t, g)) {
         f->kind = FATE_BEFORE;
         f->exact = true;
+    } else if (f->kind == FATE_CONFIRMED && f->unsynced) {
+        /* The next start looks whether the file still has it. */
+        f->kind = FATE_PENDING;
+        f->exact = false;
     } else if (f->kind == FATE_CONFIRMED || gone) {
         if (last->kind != FATE_UNMET) {
             take(f, last);
@@ -309,6 +323,7 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
         places_read(path, on_place, &d, &cut_ms, &e)) {
         f->n_sinks++;
         for (uint32_t i = 0; i < d.n; i++) {
+            d.fates[i].unsynced &= d.restarted;
             conclude(&d.told[i], &events[i], cut_ms, &d.fates[i]);
         }
     } else {

@@ -39,7 +39,8 @@ struct fate {
     bool exact;     /* a record names the event; else only where the sink is follows */
     uint64_t batch; /* PLANNED, or before: its number; 0: none */
     char file[256]; /* CONFIRMED by a file sink: its name, as its journal has it */
-    uint64_t file_end;               /* bytes of it with the event's batch in it */
+    uint64_t file_end; /* bytes of it with the event's batch in it */
+    bool unsynced;     /* they were in the page cache only when the journal said so */
     char place[PLACES_TEXT_MAX + 1]; /* where it is, or why it is dead; "": not
                                         recorded */
     int64_t time_ms;                 /* when that was noted; 0: not known */

@@ -86,7 +86,12 @@ static void print_fate(const char *sink, const struct fate *f)
     if (f->batch != 0) {
         (void)printf(" batch=%lu", (unsigned long)f->batch);
     }
-    if (f->kind == FATE_PLANNED) {
+    if (f->kind == FATE_PENDING && f->unsynced) {
+        (void)printf(
+            " file=%s before_byte=%lu (the machine has restarted, and the file "
+            "may have lost its end: the next start of sluice tells)",
+            f->file, (unsigned long)f->file_end);
+    } else if (f->kind == FATE_PLANNED) {
         (void)printf(" (it may have been sent; its result is not known yet)");
     } else if (f->kind == FATE_SETTLED) {
         (void)printf(" (the sink is done with it; whether it has it, or it is dead, "
@@ -207,6 +212,8 @@ static cJSON *fate_json(const char *sink, const struct fate *f)
     if (f->file[0] != '\0') {
         (void)cJSON_AddStringToObject(o, "file", f->file);
         put(o, "before_byte", (double)f->file_end);
+        (void)cJSON_AddBoolToObject(o, "unchecked",
+                                    f->kind == FATE_PENDING && f->unsynced);
     }
     return o;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/boot.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "delivery/places.h"
@@ -22,8 +23,10 @@ struct settling {
     struct step *steps; /* of the file that is named file */
     uint32_t n_steps, room;
     char file[512];
-    int64_t met_ms; /* of the last meeting */
-    bool again;     /* it was not the first */
+    uint64_t synced; /* bytes of it that are on stable storage */
+    bool restarted;  /* the machine, since the journal was begun */
+    int64_t met_ms;  /* of the last meeting */
+    bool again;      /* it was not the first */
 };
 
 static void add_all(struct settled_set *set, const struct record *r, int64_t time_ms)
@@ -83,6 +86,10 @@ static void on_file(struct settling *g, const struct record *r)
     if (strcmp(name, g->file) != 0) {
         ack_steps(g); /* the one before had come to its end */
         memcpy(g->file, name, sizeof name);
+        g->synced = 0;
+    }
+    if (seal || str_eq(r->id, STR(RECORD_FILE_SYNCED))) {
+        g->synced = r->value;
     }
     while (g->n_steps > 0 && (g->steps[g->n_steps - 1].length > r->value ||
                               (!seal && g->steps[g->n_steps - 1].length == r->value))) {
@@ -128,7 +135,10 @@ static void on_record(void *arg, const struct record *r)
 {
     struct settling *g = arg;
 
-    if (!str_eq(r->stream, g->stream)) {
+    if (r->type == RECORD_HEAD) {
+        g->restarted = r->time_ms != 0 && r->time_ms != boot_number();
+    }
+    if (r->type == RECORD_HEAD || !str_eq(r->stream, g->stream)) {
         return;
     }
     on_apart(g->s, r, INT64_MAX);
@@ -237,6 +247,9 @@ bool settled_read(const char *spool, const char *name, const char *stream,
     (void)snprintf(out->sink, sizeof out->sink, "%s", name);
     (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool, name);
     ok = journal_scan(path, on_record, &g, NULL, e);
+    while (g.restarted && g.n_steps > 0 && g.steps[g.n_steps - 1].length > g.synced) {
+        g.n_steps--; /* the next start looks whether the file still has them */
+    }
     ack_steps(&g);
     free(g.steps);
     ok = ok && places_read(path, on_place, &g, &out->cut_ms, e);

@@ -1,6 +1,7 @@
 /* A sink's journal written again, of the records that still count. */
 #include <string.h>
 
+#include "base/boot.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "delivery/internal.h"
@@ -25,6 +26,7 @@ static void on_emit(void *arg, struct journal_draft *draft)
     struct delivery *d = arg;
     struct record head = {.type = RECORD_HEAD,
                           .value = 1,
+                          .time_ms = boot_number(),
                           .id = str_of(d->name),
                           .stream = str_of(d->origin),
                           .name = str_of(spool_uuid(d->spool))};

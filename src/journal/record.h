@@ -18,7 +18,7 @@
 
 enum record_type {
     RECORD_HEAD = 1, /* name: the spool's uuid; value: format; id: the sink,
-                        stream: the name it first had */
+                        stream: the name it first had; time: boot_number() */
     RECORD_START,    /* ranges[0].first: where the shard's reading starts;
                         no range: the stream is known from here on;
                         value 1: it is forgotten; RECORD_START_LOST, without a
@@ -30,7 +30,8 @@ enum record_type {
     RECORD_DONE,     /* id: that intent; else: ranges */
     RECORD_DEAD,     /* id, value: offset in the dead-letter file, ranges */
     RECORD_FILE,     /* name, value: its length with these ranges in it,
-                        time: when the file was begun */
+                        time: when the file was begun; id RECORD_FILE_SYNCED: all of
+                        that is on stable storage */
     RECORD_SEAL,     /* name, value: final length */
     RECORD_SKIP,     /* ranges given up; value 1: lost, 0: skipped,
                         2: never promised to anybody */
@@ -42,6 +43,8 @@ enum record_type {
 };
 
 enum { RECORD_START_LOST = 2 };
+
+#define RECORD_FILE_SYNCED "synced"
 
 enum {
     RECORD_HEAD_BYTES = 12,

@@ -268,6 +268,41 @@ describe("the fate of an event whose sink was interrupted", function()
     assert.is_truthy(h.read(apart()):find("events", 1, true))
   end)
 
+  it("is pending in a file that a power cut may have made shorter, until the next start",
+  function()
+    if not h.shell("id -u"):match "^0" or not h.shell("unshare -m true && echo y"):match "y" then
+      pending "needs root and mount namespaces"
+      return
+    end
+    start()
+    s:post("/b", batch("a", "b", "c"))
+    deliver()
+    s:stop "SIGKILL"
+    local file = h.shell(("ls '%s'/archive/*.part"):format(s.data)):match "[^\n]+"
+    h.write(file, h.read(file):sub(1, 5))
+    local id = s.dir .. "/boot_id"
+    h.write(id, "00000000-0000-4000-8000-000000000000\n")
+    -- The machine has another number now, for that command.
+    local function restarted(command)
+      return h.shell(([[unshare -m sh -c 'mount --bind "%s" /proc/sys/kernel/random/boot_id &&
+        exec "$0" "$@"' %s %s]]):format(id, h.binary, command))
+    end
+    local out = restarted(("find --id a '%s'"):format(s.data))
+    assert.matches("sink=archive pending file=events%S+ before_byte=%d+ %(the machine has "
+      .. "restarted", out)
+    assert.matches("sink=hook confirmed", out)
+    local c = cjson.decode(restarted(("ledger --json '%s'"):format(s.data)):match "^[^\n]+")
+      .streams[1].sinks
+    assert.same({ 0, 3, 3 }, { c.archive.confirmed, c.archive.pending, c.hook.confirmed })
+    s:start()
+    deliver()
+    assert.equal(3, ledger().sinks.archive.confirmed)
+    assert.equal("confirmed", find("a").archive.state)
+    local _, n = h.read(h.shell(("ls '%s'/archive/*"):format(s.data)):match "[^\n]+")
+      :gsub("\n", "")
+    assert.equal(3, n)
+  end)
+
   it("is right at each step at which the server is killed", function()
     -- One run without a kill tells how many steps there are.
     local function run(n, m)

@@ -286,6 +286,7 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
     if (!journal_holds(a, j, e) || !put_in_place(a, how, frame, synced, j, e)) {
         return false;
     }
+    r.id = str_of(a->unsynced ? "" : RECORD_FILE_SYNCED);
     r.name = str_of(a->name);
     r.value = a->length + frame.n;
     r.time_ms = a->begun_ms;
@@ -386,6 +387,7 @@ static void emit_file(const struct archive *a, const struct archive_step *s,
 {
     struct record r = {.type = RECORD_FILE,
                        .time_ms = a->begun_ms,
+                       .id = str_of(a->unsynced ? "" : RECORD_FILE_SYNCED),
                        .stream = str_of(a->stream),
                        .name = str_of(a->name)};
 

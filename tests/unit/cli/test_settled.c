@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/boot.h"
 #include "base/err.h"
 #include "cli/fates.h"
 #include "cli/settled.h"
@@ -321,6 +322,52 @@ static void what_came_while_the_stream_led_elsewhere_was_never_seen(void **state
     is(3, "pending");
 }
 
+static void put_frame(uint64_t length, const char *synced, uint64_t first)
+{
+    const struct batch_range range = {.epoch = EPOCH, .first = first, .n = 1};
+    const struct record r = {.type = RECORD_FILE,
+                             .value = length,
+                             .id = str_of(synced),
+                             .stream = STR("st"),
+                             .name = STR("f.ndjson"),
+                             .ranges = &range,
+                             .n_ranges = 1};
+    struct err e;
+
+    assert_true(journal_append(journal, &r, &e));
+}
+
+static void put_head(int64_t boot)
+{
+    const struct record r = {.type = RECORD_HEAD, .value = 1, .time_ms = boot};
+    struct err e;
+
+    assert_true(journal_append(journal, &r, &e));
+}
+
+static void what_a_restart_may_have_taken_from_a_file_is_pending(void **state)
+{
+    (void)state;
+    begin();
+    put_head(boot_number() + 1);
+    put(RECORD_START, 0, "", 1, 0);
+    put_frame(10, "", 1);
+    put_frame(20, RECORD_FILE_SYNCED, 2);
+    put_frame(30, "", 3);
+    note(RECORD_DONE, 0, 3, 1);
+    is(1, "confirmed");
+    is(2, "confirmed");
+    is(3, "pending");
+    put_head(boot_number()); /* it has started since */
+    is(3, "confirmed");
+    put_head(boot_number() + 1);
+    is(3, "pending");
+    put(RECORD_SEAL, 30, "f.ndjson", 0, 0);
+    is(3, "confirmed");
+    put_head(0); /* of an earlier version */
+    is(3, "confirmed");
+}
+
 static void what_a_shard_took_with_it_is_lost(void **state)
 {
     (void)state;
@@ -355,6 +402,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             what_came_while_the_stream_led_elsewhere_was_never_seen, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_a_restart_may_have_taken_from_a_file_is_pending, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_shard_took_with_it_is_lost, set_up,
                                         tear_down),
     };
