@@ -222,3 +222,7 @@ void state_next_event(struct policy_state *s);
 
 /* A hook of the route in hand raised: logged, at most once a second. */
 void hooks_raised(struct policy_state *s, struct str why);
+
+/* The same of a sink's function. */
+void hooks_raised_for(struct policy_state *s, const char *sink, const char *function,
+                      struct str why);

@@ -262,5 +262,29 @@ describe("the metrics of sinks", function()
     s:post("/v1/events", "{}")
     h.wait_for("two failures", function() return metric "sink_function_errors_total" >= 2 end)
     assert.equal(0, metric("sink_function_errors_total", 'sink="good"'))
+    s:logged("event=policy status=raised sink=out function=batch%.adapt generation=1 errors=%d+ "
+      .. "why=[^\n]*p[%w]*%.lua:%d+: no")
+  end)
+
+  it("take no word for a batch's target, but count and tell it", function()
+    r = receiver.start()
+    local function adapts(to)
+      return ([[http "out" { url = %q, batch = { target = 7, max = 100, linger = "1ms",
+        adapt = function(stats) return %s end } }]]):format(r.url, to)
+    end
+    s = h.server { policy = policy(adapts "nil", '"out"') }
+    becomes(7, "batch_target")
+    local before = 0
+    for _, bad in ipairs { '"many"', "{}", "true", "0", "-1", "0/0", "1/0" } do
+      reload(policy(adapts(bad), '"out"'))
+      h.wait_for("a failure of " .. bad, function()
+        return metric "sink_function_errors_total" > before
+      end)
+      assert.equal(7, metric "batch_target", bad)
+      s:logged("sink=out function=batch%.adapt [^\n]*why=[^\n]*it returned [^\n]*expected a number")
+      before = metric "sink_function_errors_total"
+    end
+    reload(policy(adapts "12", '"out"'))
+    becomes(12, "batch_target")
   end)
 end)

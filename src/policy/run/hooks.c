@@ -13,11 +13,12 @@ enum { LOOPS_MAX = 16 /* times that the loop may fail in a request */ };
 
 #define TELL_EVERY_NS 1000000000ull
 
-void hooks_raised(struct policy_state *s, struct str why)
+/* where: "route=\"POST /v1/events\"". */
+static void raised(struct policy_state *s, const char *where, struct str why)
 {
     const struct plan *plan = s->policy->plan;
     uint64_t now = clock_mono_ns();
-    char text[200], quoted[240], name[1200], route[1300];
+    char text[200], quoted[240];
 
     s->untold++;
     s->raised++;
@@ -31,16 +32,32 @@ void hooks_raised(struct policy_state *s, struct str why)
         return;
     }
     (void)snprintf(text, sizeof text, "%.*s", (int)why.n, why.p);
-    (void)snprintf(name, sizeof name, "%s%s%s",
-                   s->context.route == NULL ? "" : s->context.route->method,
-                   s->context.route == NULL ? "none: a sink's" : " ",
-                   s->context.route == NULL ? "" : s->context.route->path);
-    log_write(LOG_ERROR, "policy",
-              "status=raised route=%s generation=%lu errors=%lu why=%s",
-              log_quote(route, sizeof route, name), (unsigned long)plan->generation,
-              (unsigned long)s->untold, log_quote(quoted, sizeof quoted, text));
+    log_write(LOG_ERROR, "policy", "status=raised %s generation=%lu errors=%lu why=%s",
+              where, (unsigned long)plan->generation, (unsigned long)s->untold,
+              log_quote(quoted, sizeof quoted, text));
     s->told_ns = now;
     s->untold = 0;
+}
+
+void hooks_raised(struct policy_state *s, struct str why)
+{
+    const struct route *route = s->context.route;
+    char name[1200], quoted[1300], where[1310];
+
+    (void)snprintf(name, sizeof name, "%s %s", route == NULL ? "" : route->method,
+                   route == NULL ? "" : route->path);
+    (void)snprintf(where, sizeof where, "route=%s",
+                   log_quote(quoted, sizeof quoted, name));
+    raised(s, where, why);
+}
+
+void hooks_raised_for(struct policy_state *s, const char *sink, const char *function,
+                      struct str why)
+{
+    char where[200];
+
+    (void)snprintf(where, sizeof where, "sink=%s function=%s", sink, function);
+    raised(s, where, why);
 }
 
 static void enter(struct policy_state *s, const struct route *route, int hook,

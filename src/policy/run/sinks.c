@@ -128,7 +128,8 @@ static void push_numbers(lua_State *L, const struct policy_number *list, uint32_
 /* One question to a function. */
 struct question {
     struct policy_state *s;
-    int function;     /* reference */
+    uint32_t sink;
+    enum policy_sink_hook hook;
     struct str event; /* .p NULL: numbers are given */
     const struct policy_number *list;
     uint32_t n;
@@ -136,12 +137,33 @@ struct question {
     struct str text; /* the result, if it is one; .p NULL */
 };
 
+static int function_of(const struct question *q)
+{
+    return q->s->sink_hooks[q->sink][q->hook];
+}
+
+/* Nil is the default target. A word or a table must not become the target 1. */
+static void check_target(lua_State *L)
+{
+    if (lua_isnil(L, -1)) {
+        return;
+    }
+    if (!lua_isnumber(L, -1)) {
+        (void)luaL_error(L, "it returned a %s, expected a number of events or nil",
+                         luaL_typename(L, -1));
+    }
+    if (!(lua_tonumber(L, -1) >= 1 && lua_tonumber(L, -1) < UINT32_MAX)) {
+        (void)luaL_error(L, "it returned %f, expected a number of events from 1 on",
+                         lua_tonumber(L, -1));
+    }
+}
+
 /* A full state raises anywhere here. */
 static int ask(lua_State *L)
 {
     struct question *q = lua_touserdata(L, 1);
 
-    lua_rawgeti(L, LUA_REGISTRYINDEX, q->function);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, function_of(q));
     if (q->event.p != NULL) {
         push_event(L, q->event);
     } else {
@@ -149,6 +171,9 @@ static int ask(lua_State *L)
     }
     state_bound(q->s, "the function", SINK_HOOK_MS);
     lua_call(L, 1, 1);
+    if (q->hook == POLICY_ADAPT) {
+        check_target(L);
+    }
     q->number =
         lua_isnumber(L, -1) ? lua_tonumber(L, -1) : (double)lua_toboolean(L, -1);
     if (lua_type(L, -1) == LUA_TSTRING) {
@@ -168,7 +193,13 @@ static bool answered(struct question *q)
     ok = state_protect(s, ask, q, &e);
     state_bound(s, NULL, 0);
     if (!ok) {
-        hooks_raised(s, str_of(e.text));
+        static const char *const words[POLICY_N_SINK_HOOKS] = {
+            [POLICY_TRIP] = "breaker.ready_to_trip",
+            [POLICY_ADAPT] = "batch.adapt",
+            [POLICY_TOPIC] = "topic_by"};
+
+        hooks_raised_for(s, s->policy->plan->sinks[q->sink].name, words[q->hook],
+                         str_of(e.text));
     }
     if (s->starved) {
         state_look_at_memory(s);
@@ -178,10 +209,9 @@ static bool answered(struct question *q)
 
 struct str policy_sink_topic(struct policy_state *s, uint32_t sink, struct str event)
 {
-    struct question q = {
-        .s = s, .function = s->sink_hooks[sink][POLICY_TOPIC], .event = event};
+    struct question q = {.s = s, .sink = sink, .hook = POLICY_TOPIC, .event = event};
 
-    if (q.function == LUA_NOREF || !answered(&q)) {
+    if (function_of(&q) == LUA_NOREF || !answered(&q)) {
         return (struct str){NULL, 0};
     }
     return q.text;
@@ -190,10 +220,9 @@ struct str policy_sink_topic(struct policy_state *s, uint32_t sink, struct str e
 bool policy_sink_call(struct policy_state *s, uint32_t sink, enum policy_sink_hook hook,
                       const struct policy_number *list, uint32_t n, double *result)
 {
-    struct question q = {
-        .s = s, .function = s->sink_hooks[sink][hook], .list = list, .n = n};
+    struct question q = {.s = s, .sink = sink, .hook = hook, .list = list, .n = n};
 
-    if (q.function == LUA_NOREF || !answered(&q) || !isfinite(q.number)) {
+    if (function_of(&q) == LUA_NOREF || !answered(&q) || !isfinite(q.number)) {
         return false;
     }
     *result = q.number;
