@@ -145,6 +145,28 @@ describe("an endpoint", function()
     assert.equal(0, s:stop())
   end)
 
+  it("that is not there is the reason for each batch, also of another stream", function()
+    s = h.server { policy = policy(([[clickhouse "out" { urls = { "http://127.0.0.1:%d" },
+      table = "d.t", batch = { linger = "5ms" }, breaker = { timeout = "30s" } }]]):format(
+      free_port()), [[stream "late" { sinks = { "out" } }
+      route "POST /v1/late" { body = "event", stream = "late" }]]) }
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    h.wait_for("an open breaker", function()
+      return s:text():find("event=breaker sink=out [^\n]*state=open")
+    end)
+    assert.equal(202, s:post("/v1/late", "{}").status)
+    local retries = s:metric("sluice_sink_retries_total", 'sink="out"')
+    h.wait_for("two tries of both", function()
+      return s:metric("sluice_sink_retries_total", 'sink="out"') >= retries + 2
+    end)
+    for _ = 1, 5 do
+      local status = s:get("/status").body
+      assert.matches('"why":%s*"Failed to connect to 127.0.0.1 port %d+', status)
+      assert.is_nil(status:find("no endpoint can be asked", 1, true))
+      h.sleep(0.1)
+    end
+  end)
+
   it("whose status the policy names has taken the batch", function()
     r:rule "status 304"
     s = h.server { policy = http(("%q"):format(r.url), "taken = { 304 }") }

@@ -93,6 +93,17 @@ void upload_end_attempt(struct upload_attempt *t)
     }
 }
 
+/* While breakers are open, and between two questions: the words of the last one. */
+static const char *why_unasked(const struct sink *s)
+{
+    for (uint32_t k = 0; k < s->n_endpoints; k++) {
+        if (s->endpoints[k]->failed[0] != '\0') {
+            return s->endpoints[k]->failed;
+        }
+    }
+    return "no endpoint can be asked now";
+}
+
 /* No endpoint takes it now: none is there, or the table can't hold it. */
 static void park_unsent(struct upload *u, int64_t wait_ms)
 {
@@ -111,7 +122,7 @@ static void park_unsent(struct upload *u, int64_t wait_ms)
     upload_park(u, s->none_passes ? SINK_SETUP : SINK_RETRY,
                 s->none_passes      ? s->why
                 : u->why[0] != '\0' ? u->why
-                                    : "no endpoint can be asked now",
+                                    : why_unasked(s),
                 wait_ms);
 }
 

@@ -23,8 +23,10 @@ static void on_asked(void *arg, const struct transfer_answer *a)
 {
     struct endpoint *p = arg;
     bool ok = p->sink->protocol->learn(p, a);
+    struct str words = ok ? (struct str){"", 0} : answer_words(a);
 
     p->asking = NULL;
+    (void)snprintf(p->failed, sizeof p->failed, "%.*s", (int)words.n, words.p);
     endpoint_done(p, p->asked, ok, a->ns);
     if (ok) {
         p->unsure = false;

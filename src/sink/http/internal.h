@@ -66,6 +66,7 @@ struct endpoint {
     bool brief;              /* it does not tell of the table's columns */
     char misfit[400];        /* why the table can't hold the rows; "": it can, or that
                                 is not known */
+    char failed[200];        /* why the last question failed; "": it was answered */
     int64_t asked_ms;        /* when it was asked last */
     int64_t after_ms;        /* not before then: it said so */
     struct transfer *asking; /* the protocol's question */
