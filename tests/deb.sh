@@ -151,6 +151,16 @@ echo "-- The operator's." >>"$root/etc/sluice/policy.lua"
 holds "reload" inside systemctl reload sluice
 until_holds "generation 2 is live" generation 2
 
+step "an access log begins without a restart"
+pid=$(main_pid)
+log=$root/var/log/sluice/access.log
+echo 'access_log { path = "/var/log/sluice/access.log" }' >>"$root/etc/sluice/policy.lua"
+holds "sluice upgrade" inside sluice upgrade --spool /var/lib/sluice/spool
+holds "another process serves" another_than "$pid"
+holds "an event is accepted" post
+until_holds "its line is there" grep -q 'path="/v1/events"' "$log"
+holds "it is sluice's" [ "$(inside stat -c '%U %a' /var/log/sluice/access.log)" = "sluice 640" ]
+
 step "upgrade under load"
 nsenter --target "$boot" --net "$build/tools/load" --port 8080 --connections 16 --batch 5 \
   --rate 200 --seconds 600 --acks "$dir/acks" >"$dir/load" &
@@ -219,6 +229,7 @@ step "purge"
 holds "apt-get purge" package apt-get purge -y sluice
 holds "it is said" grep -q "deleting /var/lib/sluice" "$dir/said"
 holds "the events are gone" [ ! -e "$root/var/lib/sluice" ]
+holds "the access log's folder is gone" [ ! -e "$root/var/log/sluice" ]
 holds "the policy is gone" [ ! -e "$root/etc/sluice" ]
 inside systemctl --quiet is-active sluice && fail "it runs"
 inside systemctl poweroff || true

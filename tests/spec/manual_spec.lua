@@ -170,4 +170,29 @@ route "POST /e" { body = "event", stream = "s" }]])
     end
     assert.is_true(n > 45)
   end)
+
+  it("has each command and option that the documents call", function()
+    local known, n = {}, 0
+    for _, name in ipairs(commands()) do known[name] = options_of(sluice(name .. " --help")) end
+    known.help = {}
+    for file in h.shell "ls README.md tests/README.md conf/sluice.service conf/*.md"
+      :gmatch "[^\n]+" do
+      local text = h.read(file)
+      -- In code: up to the end of its span or line, or to what the shell does next.
+      for command, rest in text:gmatch "[`/ ]sluice (%l+)([^`\n|;&#]*)" do
+        local before = known[command]
+        if before then
+          for option in (rest:match "^(.-) %-%- " or rest):gmatch " (%-%-%l[%l-]*)" do
+            n = n + 1
+            assert.truthy(before[option] ~= nil, ("%s: sluice %s has no %s"):format(file, command,
+              option))
+          end
+        end
+      end
+      for command in text:gmatch "`sluice (%l+)" do
+        assert.truthy(known[command], ("%s: there is no sluice %s"):format(file, command))
+      end
+    end
+    assert.is_true(n > 40, n)
+  end)
 end)

@@ -140,6 +140,8 @@ describe("the Debian package", function()
     local unit = h.read(root .. "/lib/systemd/system/sluice.service")
     assert.is_nil(unit:find("/usr/local", 1, true))
     assert.matches("\nExecStart=/usr/bin/sluice run ", unit)
+    -- For the access log of the documents, beside what ProtectSystem takes.
+    assert.matches("\nLogsDirectory=sluice\nLogsDirectoryMode=0750\n", unit)
     if missing "systemd-analyze" then return end
     local text = unit:gsub("/usr/bin/sluice", root .. "/usr/bin/sluice")
     h.write(dir .. "/sluice.service", text)
@@ -213,6 +215,20 @@ describe("the scripts of the Debian package", function()
     assert.equal("", h.shell("ls " .. dir .. "/var/lib " .. dir .. "/etc"):gsub("%S+:\n", "")
       :gsub("\n", ""))
     assert.equal(0, select(2, script "postrm purge")) -- dpkg may call it again
+  end)
+
+  it("delete the access log at a purge, not before, and no folder behind a link", function()
+    local logs = dir .. "/var/log/sluice"
+    h.shell("mkdir -p " .. logs)
+    h.write(logs .. "/access.log", "line\n")
+    script "postrm remove"
+    assert.equal("line\n", h.read(logs .. "/access.log"))
+    assert.equal(0, select(2, script "postrm purge"))
+    assert.equal("", h.shell("ls " .. dir .. "/var/log"))
+    h.shell(("cd %s && mkdir other && touch other/kept && ln -s $PWD/other %s"):format(dir, logs))
+    assert.equal(0, select(2, script "postrm purge"))
+    assert.equal("", h.shell("ls " .. dir .. "/var/log"))
+    assert.equal("kept\n", h.shell("ls " .. dir .. "/other"))
   end)
 
   it("delete no spool that a server still uses", function()
