@@ -1,5 +1,6 @@
 -- Repeats of a key: taken out over all workers, and answered only once their first is
 -- stored.
+local faults = require "faults"
 local h = require "harness"
 
 local function root() return h.shell("id -u"):match("^0") end
@@ -229,16 +230,13 @@ describe("dedup", function()
   end
 
   it("stores it once, and loses none of it, when the store fails in between", function()
-    if not root() then pending("needs root") return end
-    s = h.server { policy = policy { ack = "synced" } }
-    local got, v = twins(12, function() -- strace may take long to begin
-      h.wait_for("events", function()
-        return s:metric("sluice_stored_events_total", 'stream="events"') > 100
-      end)
-      local stop = s:inject("fdatasync:error=EIO:when=5")
-      s:logged("status=unwritable", 20)
-      stop()
-    end)
+    local dir = h.folder()
+    local f = faults.new(dir)
+    finally(function() f:close() end)
+    s = h.server { dir = dir, wrap = f:wrap(), policy = policy { ack = "synced" } }
+    f:rules "on=sync do=EIO path=/spool/events/ from=10 times=1"
+    local got, v = twins(3, function() s:logged "status=unwritable" end)
+    assert.equal(1, f:made())
     assert.is_true(got[1].full + got[2].full > 0)
     print(("# dedup, twins, a sync that fails: %d + %d acknowledged, %d + %d refused, "
       .. "%d stored, %d missing, %d twice"):format(got[1].acked, got[2].acked,
