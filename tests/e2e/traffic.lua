@@ -37,6 +37,13 @@ function M.load_wait(l, seconds)
   return t
 end
 
+---It sends no more, and has its answers.
+function M.load_end(l)
+  signal.kill(l.pid, signal.SIGINT)
+  return M.load_wait(l)
+end
+
+---It ends in the midst of its requests.
 function M.load_stop(l)
   signal.kill(l.pid, signal.SIGTERM)
   return M.load_wait(l)

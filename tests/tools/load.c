@@ -9,6 +9,7 @@
  * became of the others, and timed from then (no coordinated omission). FILE gets a
  * line "first n" for every 2xx. --patient: a lost
  * connection is opened again until the end; without it, that is an error.
+ * SIGTERM ends it at once; after SIGINT it sends no more, and waits for the answers.
  * --poison: every Nth event is one that a table refuses (event.h).
  * --events: ends after N events; B divides N. --small: events of 100 bytes.
  * --envelope: batches are {"sentAt":…,"batch":[…]}, not arrays.
@@ -58,7 +59,7 @@ static struct {
 static struct conn conns[CONNS_MAX];
 static FILE *acks; /* buffered: this process is not the one that is killed */
 static int epoll_fd;
-static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t stopping, ending;
 static uint32_t *latencies; /* microseconds */
 static size_t n_latencies;
 static uint64_t n_sent, n_2xx, n_503, n_other, n_broken, n_acked;
@@ -74,8 +75,11 @@ static uint64_t now_ns(void)
 
 static void on_signal(int s)
 {
-    (void)s;
-    stopping = 1;
+    if (s == SIGINT) {
+        ending = 1;
+    } else {
+        stopping = 1;
+    }
 }
 
 static void watch(struct conn *c, uint32_t events, int op)
@@ -324,6 +328,11 @@ static void run(void)
         struct conn *c = NULL;
         int n;
 
+        if (ending && now < end) {
+            end = now;
+            grace = end + 5000000000u;
+            over = true;
+        }
         if (over && (!any_busy() || now > grace || stopping)) {
             return;
         }

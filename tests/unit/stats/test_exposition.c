@@ -81,6 +81,8 @@ static void a_bucket_shows_the_trace_of_its_last_request(void **state)
 static void a_trace_is_shown_where_its_value_is_counted(void **state)
 {
     static const char trace[] = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const char *shown, *end;
+    unsigned seen = 0;
 
     (void)state;
     for (unsigned i = 0; i < 2000; i++) {
@@ -92,23 +94,35 @@ static void a_trace_is_shown_where_its_value_is_counted(void **state)
         stats_record(h, 900000 + i * 100);
         stats_exemplar(h, 900000 + i * 100, trace, 1767323045678);
     }
-    for (const char *at = scrape(STATS_OPENMETRICS);
-         (at = strstr(at, "\nplaced_seconds_bucket{")) != NULL;) {
+    /* By lines: sscanf and strstr measure the whole page, each time. */
+    shown = scrape(STATS_OPENMETRICS);
+    end = shown + strlen(shown);
+    for (const char *at = shown, *next;
+         (next = memchr(at, '\n', (size_t)(end - at))) != NULL; at = next + 1) {
         static double below;
         double bound, value;
         unsigned long count;
+        char line[256];
+        size_t length = (size_t)(next - at);
         int n = 0, got;
 
-        at++;
-        (void)sscanf(at, "placed_seconds_bucket{n=\"%*u\",le=\"%lf\"} %lu%n", &bound,
+        if (strncmp(at, "placed_seconds_bucket{", 22) != 0) {
+            continue;
+        }
+        assert_true(length < sizeof line);
+        memcpy(line, at, length);
+        line[length] = '\0';
+        (void)sscanf(line, "placed_seconds_bucket{n=\"%*u\",le=\"%lf\"} %lu%n", &bound,
                      &count, &n);
-        got = sscanf(at + n, " # {trace_id=\"%*[0-9a-f]\"} %lf ", &value);
+        got = sscanf(line + n, " # {trace_id=\"%*[0-9a-f]\"} %lf ", &value);
         if (n > 0 && got == 1) {
             assert_int_equal(1, count);
             assert_true(value > below && value <= bound);
+            seen++;
         }
         below = bound;
     }
+    assert_int_equal(2000, seen);
 }
 
 static void an_age_grows_by_itself(void **state)
