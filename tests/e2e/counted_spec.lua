@@ -1,6 +1,7 @@
 -- Each answer is counted once, with the route, the method and the status that the client
 -- saw: a hostile client compares what it was sent with what a scrape says.
 local certificates = require "certificates"
+local cjson = require "cjson"
 local h = require "harness"
 
 local POLICY = [[
@@ -172,6 +173,14 @@ describe("requests", function()
     return { status = tonumber(status) }
   end
 
+  ---What was received has one fate each, also where no event of a request is known.
+  local function each_has_a_fate()
+    h.wait_for("each event to have its fate", function()
+      local e = cjson.decode(s:get("/status").body).events
+      return e.received == e.stored + e.rejected + e.dropped + e.duplicate + e.dead + e.refused
+    end)
+  end
+
   for _, case in ipairs(CASES) do
     it("are counted once, with what the client saw: " .. case[1], function()
       local before = scrape()
@@ -201,6 +210,7 @@ describe("requests", function()
       assert.same(expected, difference(before, now))
       assert.same(totals(now), times)
       assert.same({}, bad)
+      each_has_a_fate()
     end)
   end
 

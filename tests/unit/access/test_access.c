@@ -338,6 +338,33 @@ static void a_full_disk_leaves_no_half_line(void **state)
     access_file_close(&f);
 }
 
+/* Half of a line can't be taken back behind which another process has written. */
+static void a_half_line_that_stays_ends_before_the_next_line(void **state)
+{
+    struct rlimit before, few;
+    struct access_file f;
+    struct err e;
+    FILE *other;
+
+    (void)state;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(0, getrlimit(RLIMIT_FSIZE, &before));
+    assert_true(access_file_open(&f, path, 0, 1, &e));
+    put(&f, "whole\n");
+    other = fopen(path, "a");
+    assert_non_null(other);
+    assert_true(fputs("other\n", other) >= 0);
+    assert_int_equal(0, fclose(other));
+    few = (struct rlimit){15, before.rlim_max};
+    assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &few));
+    assert_false(access_file_write(&f, "too long for it\n", 16, &e));
+    assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &before));
+    put(&f, "again\n");
+    put(&f, "last\n");
+    assert_string_equal("whole\nother\ntoo\nagain\nlast\n", text_of(""));
+    access_file_close(&f);
+}
+
 static void a_pipe_that_nobody_reads_is_no_wait(void **state)
 {
     struct access_conf c = {path, 0, 1};
@@ -460,6 +487,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_line, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_half_line_that_stays_ends_before_the_next_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_is_no_wait, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_or_a_device_keeps_its_name, set_up,

@@ -77,6 +77,18 @@ static void hostile_texts_stay_one_json_text(void **state)
     }
 }
 
+static void a_long_text_ends_with_a_whole_character(void **state)
+{
+    char longest[2000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof longest - 1; i++) {
+        longest[i] = i == 0 ? 'x' : (char)(i % 2 == 1 ? 0xC3 : 0xA9); /* é */
+    }
+    longest[sizeof longest - 1] = '\0';
+    assert_non_null(strstr(written(400, "c", longest), "\xC3\xA9\",\"code\":\"c\""));
+}
+
 /* The loader's bounds, all of them at once. */
 static void the_largest_body_has_room(void **state)
 {
@@ -111,6 +123,7 @@ int main(void)
         cmocka_unit_test(a_code_goes_before_its_status),
         cmocka_unit_test(a_reason_without_a_message_is_its_code),
         cmocka_unit_test(hostile_texts_stay_one_json_text),
+        cmocka_unit_test(a_long_text_ends_with_a_whole_character),
         cmocka_unit_test(the_largest_body_has_room),
         cmocka_unit_test(plain_text_is_one_line)};
 

@@ -114,6 +114,26 @@ static void shares_are_of_the_route_and_of_the_last_hour(void **state)
     refusing_free(r);
 }
 
+/* Each place of the ring is of one minute, whatever time has passed since. */
+static void a_minute_two_hours_ago_is_over(void **state)
+{
+    const struct route_cells c = cells_of("POST /minutes");
+
+    for (uint64_t minutes = 60; minutes <= 180; minutes++) {
+        struct refusing *r = refusing_new(*state, policy_now, NULL);
+
+        refusing_look(r, 7 * S);
+        stats_add(c.received, 1);
+        stats_add(c.rejected, 1);
+        refusing_look(r, 8 * S); /* counts since the process began */
+        assert_true(figure(r, 8 * S, "POST /minutes", "x", "hour") ==
+                    (double)(minutes - 59));
+        refusing_look(r, minutes * 60 * S);
+        assert_true(figure(r, minutes * 60 * S, "POST /minutes", "x", "hour") == -1);
+        refusing_free(r);
+    }
+}
+
 static void since_has_breaks_of_5_minutes_at_most(void **state)
 {
     const struct route_cells c = cells_of("POST /since");
@@ -314,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_are_of_the_route_and_of_the_last_hour),
+        cmocka_unit_test(a_minute_two_hours_ago_is_over),
         cmocka_unit_test(since_has_breaks_of_5_minutes_at_most),
         cmocka_unit_test(another_policy_makes_what_was_before_no_news),
         cmocka_unit_test(neighbours_in_a_refused_batch_have_a_name),
