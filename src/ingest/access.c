@@ -231,16 +231,17 @@ static const char *first_code(const struct event_batch *b, const struct outcome 
 }
 
 void access_outcome(struct ingest *in, const struct request_state *p,
-                    const struct outcome *o, size_t bytes)
+                    const struct outcome *o, size_t bytes, const char *unstored)
 {
-    uint32_t accepted = o->store ? o->accepted : 0;
+    uint32_t accepted = o->store && unstored == NULL ? o->accepted : 0;
 
     access_now(in, p, p->account, &p->mark,
-               &(struct access_said){.status = o->status,
-                                     .code = first_code(&in->batch, o),
-                                     .accepted = accepted,
-                                     .refused = in->batch.n - accepted,
-                                     .bytes_out = bytes});
+               &(struct access_said){
+                   .status = o->status,
+                   .code = unstored != NULL ? unstored : first_code(&in->batch, o),
+                   .accepted = accepted,
+                   .refused = in->batch.n - accepted,
+                   .bytes_out = bytes});
 }
 
 void access_keep_outcome(struct ingest *in, const struct request_state *p,

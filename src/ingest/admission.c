@@ -18,12 +18,17 @@
 static NOINLINE void tell_line(const struct answering *a, int status, const char *code,
                                size_t bytes)
 {
-    const struct access_said said = {
-        .status = status, .code = code, .refused = a->n_events, .bytes_out = bytes};
+    struct access_said said = {.status = status,
+                               .code = code,
+                               .refused = a->n_events + a->n_rejected,
+                               .bytes_out = bytes};
 
     if (a->w == NULL) {
         access_now(a->in, http_user(a->r), a->account, a->mark, &said);
     } else if (a->w->line != NULL) {
+        /* They are stored if the answer only says that they are not delivered yet. */
+        said.accepted = a->w->failed ? 0 : a->w->n_accepted;
+        said.refused = a->w->n_accepted + a->w->n_refused - said.accepted;
         access_late(a->in, a->w->line, a->account, a->mark, &said);
         a->w->line = NULL;
     }
@@ -66,8 +71,12 @@ static struct answering refusing(struct ingest *in, struct http_request *r, uint
 {
     const struct request_state *p = http_user(r);
 
-    return (struct answering){in,       r, NULL, p->account,
-                              &p->mark, n, NULL, refused_body_of(p->route)};
+    return (struct answering){.in = in,
+                              .r = r,
+                              .account = p->account,
+                              .mark = &p->mark,
+                              .n_events = n,
+                              .own = refused_body_of(p->route)};
 }
 
 /* 1..5 s, spread so that refused clients do not come back as one. */
@@ -109,10 +118,11 @@ const char *admission_unstored_code(enum store_result why)
 }
 
 void admission_unstored(struct ingest *in, struct http_request *r,
-                        enum store_result why, uint32_t n)
+                        enum store_result why, uint32_t n, uint32_t n_rejected)
 {
     struct answering a = refusing(in, r, n);
 
+    a.n_rejected = n_rejected;
     refuse(in, &a, 503, admission_retry_after(in),
            &(struct answer_error){.error = unstored[why].error,
                                   .code = unstored[why].code,
@@ -199,7 +209,7 @@ bool admission_progress(void *arg, struct http_request *r, const struct http_vie
     if (UNLIKELY(in->n_taps > 0)) {
         tell_unstored(in, p->account, why);
     }
-    admission_unstored(in, r, why, 1);
+    admission_unstored(in, r, why, 1, 0);
     return false;
 }
 
@@ -420,7 +430,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
             if (UNLIKELY(in->n_taps > 0)) {
                 tell_unstored(in, p->account, stored);
             }
-            admission_unstored(in, r, stored, 1);
+            admission_unstored(in, r, stored, 1, 0);
             return;
         }
     }

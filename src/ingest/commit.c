@@ -32,8 +32,13 @@ static void refuse_kept(struct ingest *in, struct waiter *w, uint32_t n_events,
     (void)snprintf(lines, sizeof lines, "%s%s%s",
                    w->refused_body == NULL ? "" : w->refused_body->type_line, headers,
                    common);
-    refuse_with(&(struct answering){in, w->req, w, w->account, &w->mark, n_events, NULL,
-                                    w->refused_body},
+    refuse_with(&(struct answering){.in = in,
+                                    .r = w->req,
+                                    .w = w,
+                                    .account = w->account,
+                                    .mark = &w->mark,
+                                    .n_events = n_events,
+                                    .own = w->refused_body},
                 status, lines, e);
 }
 
@@ -107,14 +112,14 @@ static void answer_kept(struct ingest *in, struct waiter *w)
                 (struct str){text + w->headers_bytes, w->answer_bytes});
     meters_answered(w->account, &w->mark, w->status);
     if (UNLIKELY(w->line != NULL)) {
-        access_late(in, w->line, w->account, &w->mark,
-                    &(struct access_said){.status = w->status,
-                                          .code = w->code,
-                                          .accepted = w->failed ? 0 : w->n_accepted,
-                                          .refused = w->failed
-                                                         ? w->n_accepted + w->n_refused
-                                                         : w->n_refused,
-                                          .bytes_out = w->answer_bytes});
+        access_late(
+            in, w->line, w->account, &w->mark,
+            &(struct access_said){.status = w->status,
+                                  .code = w->failed ? "storage_failed" : w->code,
+                                  .accepted = w->failed ? 0 : w->n_accepted,
+                                  .refused = w->failed ? w->n_accepted + w->n_refused
+                                                       : w->n_refused,
+                                  .bytes_out = w->answer_bytes});
         w->line = NULL;
     }
 }

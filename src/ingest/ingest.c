@@ -139,8 +139,10 @@ static const char *retry_after(const struct ingest *in, const struct outcome *o,
     return out;
 }
 
+/* unstored: NULL, or why no event of it is stored. */
 static void send_answer(struct ingest *in, struct http_request *r,
-                        const struct request_state *p, const struct outcome *o)
+                        const struct request_state *p, const struct outcome *o,
+                        const char *unstored)
 {
     char small[ANSWER_SMALL], lines[HEAD_BYTES], after[RETRY_BYTES];
     size_t bound = answer_bound(&in->batch, o);
@@ -152,7 +154,7 @@ static void send_answer(struct ingest *in, struct http_request *r,
                 (struct str){text, n});
     meters_answered(p->account, &p->mark, o->status);
     if (UNLIKELY(in->access.plan != NULL)) {
-        access_outcome(in, p, o, n);
+        access_outcome(in, p, o, n, unstored);
     }
     if (text != small) {
         free(text);
@@ -165,7 +167,7 @@ static void answer_now(struct ingest *in, struct http_request *r,
     const struct ends ends = ends_of(in, o);
 
     account_ends(p->account, &ends);
-    send_answer(in, r, p, o);
+    send_answer(in, r, p, o, NULL);
 }
 
 /* No room, or too many wait: 503, or what the route answers all the same. */
@@ -174,11 +176,11 @@ static void answer_unstored(struct ingest *in, struct http_request *r,
                             enum store_result why)
 {
     if (LIKELY(o->answer == NULL || !o->answer->same_unstored)) {
-        admission_unstored(in, r, why, in->batch.n - o->rejected);
+        admission_unstored(in, r, why, in->batch.n - o->rejected, o->rejected);
         return;
     }
     admission_count_unstored(p->account, why, o->status, in->batch.n - o->rejected);
-    send_answer(in, r, p, o);
+    send_answer(in, r, p, o, admission_unstored_code(why));
 }
 
 /* Lines and body, for when it is due: the route may be gone by then. */

@@ -236,8 +236,9 @@ void candidate_body(struct ingest *in, const struct request_state *p,
 
 /* ---- access.c: the line of a request that was decided as o says; see access.h ---- */
 
+/* unstored: NULL, or the code of the reason why no event of it is stored. */
 void access_outcome(struct ingest *in, const struct request_state *p,
-                    const struct outcome *o, size_t bytes);
+                    const struct outcome *o, size_t bytes, const char *unstored);
 /* The same for a request that waits: w->line and what it says. */
 void access_keep_outcome(struct ingest *in, const struct request_state *p,
                          const struct outcome *o, struct waiter *w);
@@ -274,6 +275,7 @@ struct answering {
     struct account *account;
     const struct request_mark *mark;
     uint32_t n_events;              /* that are refused with it */
+    uint32_t n_rejected;            /* others of it, which count by themselves */
     const struct policy *hook_of;   /* whose hook gave the code; NULL: sluice gave it */
     const struct refused_body *own; /* the route's; NULL: the usual one */
 };
@@ -288,7 +290,8 @@ void admission_refuse_whole(struct ingest *in, struct http_request *r,
 void admission_refuse_kept(struct ingest *in, struct http_request *r,
                            const struct refused *no);
 void admission_unstored(struct ingest *in, struct http_request *r,
-                        enum store_result why, uint32_t n); /* 503 */
+                        enum store_result why, uint32_t n,
+                        uint32_t n_rejected); /* 503; see answering */
 /* The same for a client that gets its route's answer all the same: counts the code. */
 const char *admission_unstored_code(enum store_result why); /* NULL of STORE_OK */
 void admission_count_unstored(struct account *a, enum store_result why, int status,

@@ -3,6 +3,7 @@ local cjson = require "cjson"
 local faults = require "faults"
 local h = require "harness"
 local signal = require "posix.signal"
+local socket = require "socket"
 local upgrades = require "upgrades"
 
 local POLICY = [[
@@ -220,5 +221,78 @@ describe("an access log whose disk hangs", function()
     local began = h.now()
     s:stop()
     assert.is_true(h.now() - began < 20)
+  end)
+end)
+
+describe("the access log of events that are not stored", function()
+  local s, f, dir, silent
+  setup(function()
+    dir = h.folder()
+    f = faults.new(dir)
+    silent = assert(socket.bind("127.0.0.1", 0))
+    s = h.server { data = dir, wrap = f:wrap(), policy = ([[
+server { listen = "127.0.0.1:0", workers = 1, max_body = "1MiB" }
+admin { listen = "127.0.0.1:0" }
+access_log { format = "json" }
+spool { segment = "4MiB" }
+null "kept" {}
+http "silent" { url = "http://127.0.0.1:%d/", timeout = "1m" }
+stream "events" { sinks = { "kept" } }
+stream "full" { sinks = { "silent" }, max_bytes = "16MiB" }
+stream "late" { sinks = { "silent" }, ack = "delivered", timeout = "100ms" }
+for _, name in ipairs { "events", "full", "late" } do
+  for path, answer in pairs { ["/"] = false, ["/same/"] = { unstored = "same" } } do
+    route("POST " .. path .. name) { body = "batch", stream = name, answer = answer or nil,
+      schema = schema { id = str {} } }
+  end
+end
+]]):format((select(2, silent:getsockname()))) }
+  end)
+  teardown(function()
+    s:close()
+    silent:close()
+  end)
+
+  -- Of two events that are accepted, and one that is not.
+  local function told(path, status)
+    local a = s:post(path, [=[[{"id":"a"},{"id":1},{"id":"b"}]]=])
+    assert.equal(status, a.status, a.body)
+    local found
+    h.wait_for("the line of " .. path, function()
+      for l in (h.read(dir .. "/access.log") or ""):gmatch "[^\n]+" do
+        local x = cjson.decode(l)
+        if x.path == path then found = { x.status, x.code, x.accepted, x.refused } end
+      end
+      return found
+    end)
+    return found
+  end
+
+  it("has all of a request whose block could not be written", function()
+    f:rules "on=write do=EIO path=/spool/"
+    assert.same({ 503, "storage_failed", 0, 3 }, told("/events?1", 503))
+    assert.same({ 202, "storage_failed", 0, 3 }, told("/same/events?1", 202))
+    f:rules()
+    h.wait_for("the disk", function() return s:post("/events", "[{}]").status == 202 end)
+    assert.same({ 202, "wrong_type", 2, 1 }, told("/events?2", 202))
+  end)
+
+  it("has all of a request without room", function()
+    local large = '[{"id":"' .. ("x"):rep(500000) .. '"}]'
+    h.wait_for("a full stream", function()
+      local a = s:post("/full", large)
+      return a.status == 503 and a.body:find "spool_full"
+    end)
+    h.wait_for("a stream without room for one small event", function()
+      assert.equal(202, s:post("/same/full", '[{"id":"a"}]').status)
+      return (s:metric("sluice_refusals_total",
+        'route="POST /same/full",code="spool_full",status="202"') or 0) > 0
+    end)
+    assert.same({ 503, "spool_full", 0, 1 }, told("/full?1", 503)) -- its body was not read
+    assert.same({ 202, "spool_full", 0, 3 }, told("/same/full?1", 202))
+  end)
+
+  it("has what is stored of a request whose events are not delivered in time", function()
+    assert.same({ 504, "delivery_timeout", 2, 1 }, told("/late?1", 504))
   end)
 end)
