@@ -59,7 +59,7 @@ static double age_of(const struct series *s)
 
 static double asked_of(const struct series *s)
 {
-    double v = 0;
+    double v = s->asked_past;
 
     for (const struct cell *c = first_cell(s); c != NULL; c = next_cell(c)) {
         v += c->read(c->arg);

@@ -52,6 +52,10 @@ static void forget(struct registry *r, struct series *s)
     char labels[160];
 
     gone_return(r, s);
+    if (s->asked) { /* no page adds them up */
+        series_drop(s);
+        return;
+    }
     total_labels(s->labels, labels, sizeof labels);
     add_past(series_get(&of, s->name, s->help, labels), load(&s->past),
              atomic_load_explicit(&s->past_histogram, memory_order_relaxed));
@@ -63,7 +67,7 @@ static void forget(struct registry *r, struct series *s)
 
 static bool has_past(const struct series *s)
 {
-    return load(&s->past) > 0 ||
+    return load(&s->past) > 0 || s->asked_past > 0 ||
            atomic_load_explicit(&s->past_histogram, memory_order_relaxed) != NULL;
 }
 
@@ -130,6 +134,7 @@ void gone_settle(struct registry *r)
         r->leaving = c->of_owner;
         unlink_cell(c);
         add_past(s, s->kind == COUNTER ? load(&c->value) : 0, histogram_of(c));
+        s->asked_past += c->last;
         free(c);
         if (atomic_load_explicit(&s->cells, memory_order_relaxed) != NULL) {
             continue;

@@ -32,6 +32,7 @@ struct cell {
     struct stats_histogram *histogram; /* NULL: the value is a number */
     stats_read_fn *read;               /* gives the value; NULL: it is in the cell */
     const void *arg;
+    double last; /* of an asked counter whose owner is gone */
     struct series *of;
     struct cell *_Atomic next; /* of the series */
     struct cell *of_owner;     /* the owner's next; once that is gone, the next to go */
@@ -49,6 +50,7 @@ struct series {
     struct cell *_Atomic cells;
     stats_cell past;
     struct stats_histogram *_Atomic past_histogram; /* NULL: nothing */
+    double asked_past; /* the same of an asked counter; nobody looks when it changes */
     struct series *older, *newer; /* in the list of remembered series without a maker */
 };
 

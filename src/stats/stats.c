@@ -209,10 +209,19 @@ static void tell(struct farewell *list)
     }
 }
 
+/* What it asks for may take locks. */
+static void take_last(struct stats_owner *by)
+{
+    for (struct cell *c = by->cells; c != NULL; c = c->of_owner) {
+        c->last = c->read != NULL && c->of->kind == COUNTER ? c->read(c->arg) : 0;
+    }
+}
+
 static void disown(struct stats_owner *by, struct farewell *f)
 {
     struct cell *c, *next;
 
+    take_last(by);
     lock();
     for (c = by->cells; c != NULL; c = next) {
         next = c->of_owner;

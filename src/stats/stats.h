@@ -50,8 +50,9 @@ typedef void stats_gone_fn(void *arg);
 void stats_disown_asked(struct stats_owner *by, stats_gone_fn *gone, void *arg);
 
 /* A series that is asked for its value when it is written out, by the thread that
- * writes; read must not block, arg lives as long as the owner. It has no past: one that is
- * made again begins as read says. */
+ * writes, and of a counter by the one that disowns it, without a lock; read must not block,
+ * arg lives as long as the owner. A counter that is made again goes on as others do: what
+ * read says is added to its past. */
 typedef double stats_read_fn(const void *arg);
 void stats_asked_counter(const char *name, const char *help, const char *labels,
                          stats_read_fn *read, const void *arg);

@@ -169,14 +169,24 @@ route "POST /%s" { body = "event", stream = "slow" }
   it("go on when a rollback brings them back", function()
     s = h.server { policy = names "one" }
     local NAME = 'sluice_received_events_total{route="POST /route_one"}'
-    for i = 1, 7 do s:post("/route_one", ('{"id":%d}'):format(i)) end
-    assert.equal(7, scrape(s)[NAME])
+    for i = 1, 7 do s:post("/route_one", ('{"id":%d,"k":"v"}'):format(i)) end
+    for _ = 1, 2 do s:post("/route_one", '{"id":1}') end
+    assert.equal(9, scrape(s)[NAME])
+    -- Those that a scrape asks for their value.
+    local OTHERS = { 'count_one_total{k="v"}', 'sluice_limit_refused_total{limit="limit_one"}',
+      'sluice_dedup_events_total{stream="stream_one",result="repeat"}' }
+    for i = 20, 23 do s:post("/route_one", ('{"id":%d,"limited":1}'):format(i)) end
+    local before = scrape(s)
+    assert.same({ 7, 3, 2 }, { before[OTHERS[1]], before[OTHERS[2]], before[OTHERS[3]] })
     load(names "two")
     goes "route_one"
+    for _, name in ipairs(OTHERS) do goes(name) end
     assert.equal(200, s:reload("?rollback").status)
-    assert.equal(7, scrape(s)[NAME])
-    s:post("/route_one", '{"id":8}')
-    assert.equal(8, scrape(s)[NAME])
+    assert.equal(13, scrape(s)[NAME])
+    s:post("/route_one", '{"id":8,"k":"v"}')
+    assert.equal(14, scrape(s)[NAME])
+    local now = scrape(s)
+    assert.same({ 8, 3, 2 }, { now[OTHERS[1]], now[OTHERS[2]], now[OTHERS[3]] })
     goes "route_two"
   end)
 

@@ -215,9 +215,9 @@ its classic buckets too. The alerts and the dashboard read the classic ones: set
 A series whose route, stream, sink, limit, counter or gauge left the policy goes from `/metrics`
 when no generation has the name any more and no request of it is under way. A series that a later
 policy names again goes on with its count if sluice still remembers it (1 MiB of series that
-went last), and otherwise begins at 0, as after a restart; `limit`, `dedup` and a policy's own
-metrics always begin at 0. `sluice_sink_dropped_events_total` stays until a restart. Sums in
-`/status` and on the page have all events since the start.
+went last), and otherwise begins at 0, as after a restart; a policy's own `gauge` always begins at
+0. `sluice_sink_dropped_events_total` stays until a restart. Sums in `/status` and on the page have
+all events since the start.
 
 `ninja -C build reference` makes this page from the source; a test compares. A policy
 adds its own metrics with `counter` and

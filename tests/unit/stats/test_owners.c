@@ -365,6 +365,52 @@ static void looks_are_safe_while_parts_go(void **state)
     assert_true(bytes > 0);
 }
 
+static void ask(struct stats_owner *part, const int *value)
+{
+    struct stats_owner *before = stats_own(part);
+
+    stats_asked_counter("again_total", "Again.", "", one, value);
+    stats_asked_gauge("again", "Again.", "", one, value);
+    (void)stats_own(before);
+}
+
+static void on_nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* A limit that a rollback brings back begins at 0. */
+static void a_counter_that_is_asked_goes_on(void **state)
+{
+    static char text[1 << 20];
+    static const int seven = 7, four = 4, three = 3;
+    struct stats_owner part = {0}, other = {0};
+
+    (void)state;
+    ask(&part, &seven);
+    ask(&other, &four);
+    stats_disown_asked(&part, on_nothing, NULL);
+    stats_write(STATS_TEXT, collect, text);
+    assert_non_null(strstr(text, "\nagain_total 11\n"));
+    assert_non_null(strstr(text, "\nagain 4\n"));
+    stats_disown_asked(&other, on_nothing, NULL);
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_null(strstr(text, "again"));
+    ask(&part, &three);
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_non_null(strstr(text, "\nagain_total 14\n"));
+    assert_non_null(strstr(text, "\nagain 3\n"));
+    stats_disown_asked(&part, on_nothing, NULL);
+    many_come_and_go(); /* too many to remember it */
+    ask(&part, &three);
+    text[0] = '\0';
+    stats_write(STATS_TEXT, collect, text);
+    assert_non_null(strstr(text, "\nagain_total 3\n"));
+    stats_disown_asked(&part, on_nothing, NULL);
+}
+
 /* ---- the same in one thread: a part goes with the first line of a scrape ---- */
 
 struct scrape {
@@ -420,6 +466,7 @@ int main(void)
         cmocka_unit_test(a_part_that_is_made_anew_costs_no_memory),
         cmocka_unit_test(a_count_that_is_shown_never_goes_back),
         cmocka_unit_test(sums_have_what_is_long_gone),
+        cmocka_unit_test(a_counter_that_is_asked_goes_on),
         cmocka_unit_test(a_sum_of_what_is_gone_names_the_result),
         cmocka_unit_test(a_hidden_part_counts_on),
         cmocka_unit_test(
