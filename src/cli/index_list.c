@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/read.h"
+#include "index/fields.h"
 #include "index/names.h"
 #include "index/reader.h"
 
@@ -58,22 +59,19 @@ static void add_field(struct index_list *l, const char *field)
     }
 }
 
-/* The path of the ids now; events that no file has are read by it. */
-static void read_field(struct index_list *l, const char *dir)
+/* The path of the ids now, and those of policies before: events that no file has are read
+ * by them. */
+static void read_fields(struct index_list *l, const char *dir)
 {
-    char path[PATH_MAX], field[sizeof l->fields[0]];
-    int fd;
+    struct index_fields *f = mem_alloc(sizeof *f);
+    char path[PATH_MAX];
 
     (void)snprintf(path, sizeof path, "%s/" INDEX_FIELD_FILE, dir);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t n = read_at(fd, field, sizeof field - 1, 0);
-
-        field[n < 0 ? 0 : n] = '\0';
-        field[strcspn(field, "\n")] = '\0';
-        add_field(l, field);
-        (void)close(fd);
+    index_fields_read(f, path);
+    for (uint32_t i = f->n; i-- > 0;) {
+        add_field(l, f->list[i].path);
     }
+    free(f);
 }
 
 static uint32_t read_epoch(const char *spool)
@@ -108,13 +106,14 @@ static void read_account(struct index_list *l, const char *dir)
         l->n_damaged += access(aside, F_OK) == 0;
         break;
     case ACCOUNT_BAD:
+    case ACCOUNT_UNREADABLE:
         l->n_damaged++;
         break;
     }
     if (!l->has_account) {
         l->account.begin = UINT32_MAX;
     }
-    index_account_read_marks(&l->account, path, 0);
+    index_account_read_marks(&l->account, path, UINT32_MAX, 0);
     l->has_account |= l->account.n_gaps > 0;
     for (uint32_t i = 0; i < l->account.n_epochs; i++) {
         add_field(l, l->account.epochs[i].field);
@@ -206,7 +205,7 @@ bool index_list_read(struct index_list *l, const char *spool, const char *stream
     uint32_t n = 0;
 
     (void)snprintf(dir, sizeof dir, "%s/%s/" INDEX_FOLDER, spool, stream);
-    read_field(l, dir);
+    read_fields(l, dir);
     if (!list_names(l, dir, e)) {
         return false;
     }

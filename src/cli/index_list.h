@@ -15,7 +15,7 @@
 struct err;
 struct index_file;
 
-enum { INDEX_LIST_FIELDS = 8 };
+enum { INDEX_LIST_FIELDS = 72 };
 
 struct index_list {
     /* Paths of the ids: the one of now, then those of files before; 0: no index. */

@@ -161,15 +161,16 @@ bool index_account_write(const struct index_account *a, const char *path,
 void index_account_mark(const char *path, uint32_t epoch, int64_t now_ms);
 /* The account is written: the marks are in it. */
 void index_account_unmark(const char *path);
-/* Adds a gap, until then, for each process that left a mark after the account was written
- * last. */
-void index_account_read_marks(struct index_account *a, const char *path,
+/* Adds a gap, until then, for each process before that epoch that left a mark after the
+ * account was written last. */
+void index_account_read_marks(struct index_account *a, const char *path, uint32_t epoch,
                               int64_t until_ms);
 
 enum index_account_read {
     ACCOUNT_READ = 0,
-    ACCOUNT_NONE, /* there is no file */
-    ACCOUNT_BAD   /* *e: the disk does not give it, or it is damaged */
+    ACCOUNT_NONE,      /* there is no file */
+    ACCOUNT_BAD,       /* *e: it is damaged */
+    ACCOUNT_UNREADABLE /* *e: the disk does not give it */
 };
 /* Unless it is ACCOUNT_READ, *a is empty. Blocks while the disk does. */
 enum index_account_read index_account_read(struct index_account *a, const char *path,

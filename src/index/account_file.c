@@ -42,25 +42,32 @@ bool index_account_write(const struct index_account *a, const char *path, struct
     return ok && folder_sync_of(path, e);
 }
 
-static bool read_text(struct index_account *a, int fd, const char *path, struct err *e)
+static enum index_account_read read_text(struct index_account *a, int fd,
+                                         const char *path, struct err *e)
 {
+    enum index_account_read r = ACCOUNT_READ;
     struct stat st;
     char *text;
     ssize_t n;
-    bool ok;
 
     if (fstat(fd, &st) != 0) {
-        return err_errno(e, errno, "%s", path);
+        (void)err_errno(e, errno, "%s", path);
+        return ACCOUNT_UNREADABLE;
     }
     if (st.st_size > ACCOUNT_BYTES_MAX) {
-        return err_set(e, "%s: it has more than %d bytes", path, ACCOUNT_BYTES_MAX);
+        (void)err_set(e, "%s: it has more than %d bytes", path, ACCOUNT_BYTES_MAX);
+        return ACCOUNT_BAD;
     }
     text = mem_alloc((size_t)st.st_size + 1);
     n = read_at(fd, text, (size_t)st.st_size, 0);
-    ok = n >= 0 ? index_account_parse(a, text, (size_t)n, e)
-                : err_errno(e, errno, "%s", path);
+    if (n < 0) {
+        (void)err_errno(e, errno, "%s", path);
+        r = ACCOUNT_UNREADABLE;
+    } else if (!index_account_parse(a, text, (size_t)n, e)) {
+        r = ACCOUNT_BAD;
+    }
     free(text);
-    return ok;
+    return r;
 }
 
 /* ---- marks ---- */
@@ -104,7 +111,7 @@ void index_account_unmark(const char *path)
     }
 }
 
-void index_account_read_marks(struct index_account *a, const char *path,
+void index_account_read_marks(struct index_account *a, const char *path, uint32_t epoch,
                               int64_t until_ms)
 {
     char mark[PATH_MAX], line[64];
@@ -113,7 +120,7 @@ void index_account_read_marks(struct index_account *a, const char *path,
 
     while (f != NULL && fgets(line, sizeof line, f) != NULL) {
         if (sscanf(line, "%" SCNu32 " %" SCNd64, &g.first, &g.since_ms) == 2 &&
-            g.first > a->until) {
+            g.first > a->until && g.first < epoch) {
             g.last = g.first;
             index_account_add_gap(a, &g);
         }
@@ -129,16 +136,16 @@ enum index_account_read index_account_read(struct index_account *a, const char *
                                            struct err *e)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool ok;
+    enum index_account_read r;
 
     index_account_init(a, 0, 0);
     if (fd < 0) {
         const int why = errno;
 
         (void)err_errno(e, why, "%s", path);
-        return why == ENOENT ? ACCOUNT_NONE : ACCOUNT_BAD;
+        return why == ENOENT ? ACCOUNT_NONE : ACCOUNT_UNREADABLE;
     }
-    ok = read_text(a, fd, path, e);
+    r = read_text(a, fd, path, e);
     (void)close(fd);
-    return ok ? ACCOUNT_READ : ACCOUNT_BAD;
+    return r;
 }

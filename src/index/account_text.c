@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "index/account.h"
+#include "index/fields.h"
 
 #define TITLE "sluice index account 1"
 
@@ -35,8 +36,8 @@ PRINTF(2, 3) static void put(struct out *o, const char *fmt, ...)
     va_list ap;
     int n;
 
-    if (o->room - o->n < 1024) {
-        o->room = 2 * o->room + 1024;
+    if (o->room - o->n < 2048) {
+        o->room = 2 * o->room + 2048;
         o->p = mem_realloc(o->p, o->room);
     }
     va_start(ap, fmt);
@@ -45,17 +46,12 @@ PRINTF(2, 3) static void put(struct out *o, const char *fmt, ...)
     o->n += n > 0 ? (size_t)n : 0;
 }
 
-/* A path may have any byte but NUL. */
 static void put_field(struct out *o, const char *field)
 {
-    for (const char *c = field; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == '%' || *c == 0x7f) {
-            put(o, "%%%02x", (unsigned)(unsigned char)*c);
-        } else {
-            put(o, "%c", *c);
-        }
-    }
-    put(o, "\n");
+    char escaped[INDEX_ESCAPED_MAX];
+
+    index_field_escape(escaped, field);
+    put(o, "%s\n", escaped);
 }
 
 char *index_account_text(const struct index_account *a, size_t *n)
@@ -108,32 +104,6 @@ static bool ends(const char *line, int at)
     return at > 0 && line[at] == '\0';
 }
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool take_field(const char *text, char out[INDEX_FIELD_MAX])
-{
-    size_t n = 0;
-
-    for (; *text != '\0' && n < INDEX_FIELD_MAX - 1; text++) {
-        if (*text == '%') {
-            const int high = hex(text[1]), low = high < 0 ? -1 : hex(text[2]);
-
-            if (low < 0 || high + low == 0) {
-                return false;
-            }
-            out[n++] = (char)(high * 16 + low);
-            text += 2;
-        } else {
-            out[n++] = *text;
-        }
-    }
-    out[n] = '\0';
-    return *text == '\0' && n > 0;
-}
-
 static bool take_epoch(struct index_account *a, const char *line)
 {
     struct index_account_epoch p = {.on = false};
@@ -149,7 +119,8 @@ static bool take_epoch(struct index_account *a, const char *line)
         index_account_note_epoch(a, p.epoch, NULL, p.since_ms);
         return true;
     }
-    if (strncmp(line + on, "on ", 3) != 0 || !take_field(line + on + 3, field)) {
+    if (strncmp(line + on, "on ", 3) != 0 ||
+        !index_field_unescape(field, line + on + 3)) {
         return false;
     }
     index_account_note_epoch(a, p.epoch, field, p.since_ms);

@@ -11,18 +11,6 @@
 #include "policy/load/load.h"
 #include "policy/run/run.h"
 
-static uint64_t hash_prefix(const char *hex)
-{
-    uint64_t v = 0;
-
-    for (int i = 0; i < 16 && hex[i] != '\0'; i++) {
-        char c = hex[i];
-
-        v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    return v;
-}
-
 /* Runs on the housekeeping thread: only wakes the worker. */
 static void on_synced(void *arg)
 {
@@ -43,7 +31,7 @@ struct binding *binding_new(struct ingest *in, struct policy *p,
     b->plan = policy_plan(p);
     atomic_init(&b->refs, 1);
     atomic_init(&b->bound, true);
-    b->policy8 = hash_prefix(b->plan->hash);
+    b->policy8 = plan_policy8(b->plan);
     tally_init(&b->tally);
     b->dead = -1;
     if (stream_ids == NULL) {

@@ -19,6 +19,18 @@ uint64_t plan_key_hash(const char *key)
     return key == NULL ? 0 : str_hash(STR_HASH, str_of(key)) | 1;
 }
 
+uint64_t plan_policy8(const struct plan *plan)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < 16 && plan->hash[i] != '\0'; i++) {
+        const char c = plan->hash[i];
+
+        v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    return v;
+}
+
 const char *plan_sink_word(enum sink_kind kind)
 {
     static const char *const words[SINK_KINDS] = {[SINK_KIND_NULL] = "null",

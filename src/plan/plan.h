@@ -476,6 +476,9 @@ struct plan {
 /* The hash, in a block's head, of the key whose places its entries note; NULL: 0. */
 uint64_t plan_key_hash(const char *key);
 
+/* The first 8 bytes of the plan's hash, as blocks have them. */
+uint64_t plan_policy8(const struct plan *plan);
+
 /* The policy's word for a kind of sink, and back. False: there is no such word. */
 const char *plan_sink_word(enum sink_kind kind);
 bool plan_sink_kind(struct str word, enum sink_kind *out) MUST_USE;

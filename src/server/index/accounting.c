@@ -35,35 +35,48 @@ static void set_aside(struct indexer *x, const char *why)
               log_quote(quoted, sizeof quoted, why));
 }
 
-/* True: there is none yet that holds. */
-static bool read_account(struct indexer *x, uint32_t epoch, int64_t now_ms)
+bool indexer_account_read(struct indexer *x, bool insist, struct err *e)
 {
+    const uint32_t epoch = spool_epoch(x->spool);
+    const int64_t now_ms = clock_wall_ms();
     struct index_account *a = &x->account;
     enum index_account_read r;
     char path[PATH_MAX], aside[PATH_MAX + 16];
-    struct err e;
 
     path_of(path, x->dir);
-    r = index_account_read(a, path, &e);
+    r = index_account_read(a, path, e);
+    if (r == ACCOUNT_UNREADABLE && !insist) {
+        return false;
+    }
     if (r == ACCOUNT_READ &&
         (a->until > epoch || strcmp(a->uuid, spool_uuid_of(x->spool, a->until)) != 0)) {
-        (void)err_set(&e, "%s: it is of another spool", path);
+        (void)err_set(e, "%s: it is of another spool", path);
         index_account_free(a);
         r = ACCOUNT_BAD;
     }
-    if (r != ACCOUNT_READ) {
+    x->fresh = r != ACCOUNT_READ;
+    if (x->fresh) {
         index_account_init(a, epoch, now_ms);
         a->until = 0; /* none of the marks is in it; indexer_account_begin ends it */
     }
-    if (r == ACCOUNT_BAD) {
-        set_aside(x, e.text);
+    if (r == ACCOUNT_BAD || r == ACCOUNT_UNREADABLE) {
+        set_aside(x, e->text);
     }
     (void)snprintf(aside, sizeof aside, "%s" INDEX_ASIDE, path);
-    if (r == ACCOUNT_BAD || (r == ACCOUNT_NONE && path_there(aside) != 0)) {
+    if (r == ACCOUNT_BAD || r == ACCOUNT_UNREADABLE ||
+        (r == ACCOUNT_NONE && path_there(aside) != 0)) {
         index_account_add_gap(a, &(struct index_account_gap){1, epoch, 0, now_ms});
     }
-    index_account_read_marks(a, path, now_ms);
-    return r != ACCOUNT_READ;
+    index_account_read_marks(a, path, epoch, now_ms);
+    return true;
+}
+
+void indexer_account_mark(const struct indexer *x)
+{
+    char path[PATH_MAX];
+
+    path_of(path, x->dir);
+    index_account_mark(path, spool_epoch(x->spool), clock_wall_ms());
 }
 
 void indexer_account_write(struct indexer *x)
@@ -129,9 +142,10 @@ static void note_shard(struct index_account *a, const struct spool_shard_id *id,
     s->end = id->live || id->next < s->end ? s->end : id->next;
 }
 
-static void look_at_shards(struct indexer *x, bool fresh, int64_t now_ms,
-                           struct runs *runs)
+static void look_at_shards(struct indexer *x, int64_t now_ms, struct runs *runs)
 {
+    /* Events that left while the folder could not be used are missed. */
+    const bool fresh = x->fresh && x->begin_told_ns == 0;
     const uint32_t n = spool_shards(x->consumer, NULL, 0);
     struct spool_shard_id *list = mem_alloc((n + 1) * sizeof *list);
     const uint32_t got = spool_shards(x->consumer, list, n);
@@ -195,10 +209,8 @@ void indexer_account_begin(struct indexer *x, const char *field)
     struct naming naming = {x, clock_wall_ms()};
     struct index_account *a = &x->account;
     struct runs runs = {.n = 0};
-    bool fresh;
 
-    fresh = read_account(x, epoch, naming.now_ms);
-    look_at_shards(x, fresh, naming.now_ms, &runs);
+    look_at_shards(x, naming.now_ms, &runs);
     index_account_missing(a, runs.list, runs.n, on_missing, &naming);
     index_account_note_epoch(a, epoch, field, naming.now_ms);
     a->until = epoch;
@@ -235,7 +247,7 @@ void indexer_account_end(struct indexer *x)
 
 void indexer_account_field(struct indexer *x)
 {
-    index_account_note_epoch(&x->account, spool_epoch(x->spool), x->field,
+    index_account_note_epoch(&x->account, spool_epoch(x->spool), x->path->field,
                              clock_wall_ms());
     indexer_account_write(x);
 }

@@ -14,7 +14,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/write.h"
 #include "index/names.h"
 #include "index/reader.h"
 #include "server/index/internal.h"
@@ -95,6 +94,8 @@ bool index_list(struct indexer *x, struct err *e)
     struct dirent *d;
     int rc;
 
+    x->n_files = 0;
+    x->n_bytes = 0;
     if (dir == NULL) {
         return err_errno(e, errno, "%s", x->dir);
     }
@@ -145,26 +146,18 @@ uint64_t index_covered_from(const struct indexer *x, uint32_t epoch, uint32_t wo
 
 /* ---- new ones ---- */
 
-void index_note_field(const struct indexer *x)
+bool index_note_fields(const struct indexer *x)
 {
-    char path[PATH_MAX], passing[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
+    char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
     struct err e;
-    int fd;
-    bool ok;
 
     (void)snprintf(path, sizeof path, "%s/" INDEX_FIELD_FILE, x->dir);
-    (void)snprintf(passing, sizeof passing, "%s.new", path);
-    fd = open(passing, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    ok = fd >= 0 && write_at(fd, x->field, strlen(x->field), 0) && fdatasync(fd) == 0 &&
-         rename(passing, path) == 0;
-    if (!ok) {
-        (void)err_errno(&e, errno, "%s", path);
-        log_write(LOG_WARN, "index_not_noted", "stream=%s why=%s", x->name,
-                  log_quote(quoted, sizeof quoted, e.text));
+    if (index_fields_write(&x->fields, path, &e)) {
+        return true;
     }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
+    log_write(LOG_WARN, "index_not_noted", "stream=%s why=%s", x->name,
+              log_quote(quoted, sizeof quoted, e.text));
+    return false;
 }
 
 static bool write_one(struct indexer *x, struct index_pending *p, struct err *e)
@@ -245,8 +238,7 @@ void index_put(struct indexer *x, struct index_reader *r)
                                 .epoch = r->epoch,
                                 .worker = r->worker,
                                 .first = index_first(r->builder)};
-    (void)snprintf(p->field, sizeof p->field, "%s",
-                   r->field != NULL ? r->field : x->field);
+    (void)snprintf(p->field, sizeof p->field, "%s", r->path->field);
     r->builder = NULL;
     r->n_bytes = 0;
     index_try_again(x, false);

@@ -29,8 +29,9 @@ struct print_rings;
 struct spool;
 
 struct indexer_settings {
-    const char *field;  /* path of the id */
-    int64_t keep_ms;    /* files whose newest event is older go */
+    uint64_t policy8;  /* whose settings these are: events that it stores have ids at */
+    const char *field; /* this path */
+    int64_t keep_ms;   /* files whose newest event is older go */
     uint64_t max_bytes; /* of all files; the oldest go */
 };
 
@@ -44,16 +45,17 @@ struct indexer_conf {
     struct indexer_settings settings;
 };
 
-/* Notes in the folder which events are not in the index (index/account.h). NULL and *e:
- * the folder can't be used, or there is no thread. */
+/* Notes in the folder which events are not in the index (index/account.h). A folder that
+ * can't be used now is tried again each second. NULL and *e: the field is no path, or
+ * there is no thread. */
 struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e) MUST_USE;
 
 /* The stream has an index no more, and its folder is still there: notes that the events
  * from now on, and those that no file has yet, are not in it. */
 void indexer_off(const struct indexer_conf *conf);
 
-/* Other settings, soon; what was read before is indexed as it was. False and *e: the
- * field is no path. */
+/* Other settings, soon; events that other policies store or stored are indexed by theirs.
+ * False and *e: the field is no path. */
 bool indexer_apply(struct indexer *x, const struct indexer_settings *s,
                    struct err *e) MUST_USE;
 

@@ -22,7 +22,8 @@ static void conf_of(struct indexer_conf *conf, const struct server *s,
                                   .dir = dir,
                                   .segment_bytes = plan->spool.segment_bytes,
                                   .prints = s->prints,
-                                  .settings = {.field = st->index_field,
+                                  .settings = {.policy8 = plan_policy8(plan),
+                                               .field = st->index_field,
                                                .keep_ms = st->index_keep_ms,
                                                .max_bytes = st->index_max_bytes}};
 }

@@ -1,9 +1,10 @@
 /* Ids out of the spool, into builders: one a shard. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/err.h"
 #include "base/mem.h"
+#include "plan/plan.h"
 #include "server/index/internal.h"
 
 enum { OPEN_SHARDS = 64 };
@@ -17,22 +18,6 @@ static struct index_reader *reader_of(struct indexer *x, uint32_t epoch,
         }
     }
     return NULL;
-}
-
-/* What an earlier process stored has the ids of its time. */
-static void take_field(const struct indexer *x, struct index_reader *r)
-{
-    const char *noted = index_account_field_of(&x->account, r->epoch);
-    struct err e;
-
-    if (r->epoch != spool_epoch(x->spool)) {
-        r->field = mem_strdup(noted == NULL ? x->field : noted);
-        r->ids = ids_new(r->field, &e);
-    }
-    if (r->ids == NULL) {
-        free(r->field);
-        r->field = NULL;
-    }
 }
 
 static void add_reader(struct indexer *x, const struct spool_shard_id *id)
@@ -49,7 +34,6 @@ static void add_reader(struct indexer *x, const struct spool_shard_id *id)
     r->cursor =
         spool_cursor_open(x->consumer, (struct spool_pos){id->epoch, id->worker, next});
     spool_cursor_release(r->cursor, next);
-    take_field(x, r);
 }
 
 /* Shards that have come. One that the disk does not tell (first 0) is kept, and looked
@@ -76,25 +60,77 @@ static void find_shards(struct indexer *x)
     }
 }
 
-static void begin_builder(struct indexer *x, struct index_reader *r)
+/* ---- which ids ---- */
+
+/* Of the policy that stored the block; or else of the last one of its process. */
+static struct index_path *path_of(struct indexer *x, const struct index_reader *r,
+                                  const struct spool_block *b)
+{
+    char field[INDEX_FIELD_MAX];
+    const char *known;
+
+    (void)pthread_mutex_lock(&x->lock);
+    known = index_fields_of(&x->fields, b->policy8);
+    if (known != NULL) {
+        (void)snprintf(field, sizeof field, "%s", known);
+    }
+    (void)pthread_mutex_unlock(&x->lock);
+    if (known != NULL) {
+        return index_path_get(x, field);
+    }
+    known = r->epoch == spool_epoch(x->spool)
+                ? NULL
+                : index_account_field_of(&x->account, r->epoch);
+    return known == NULL ? x->path : index_path_get(x, known);
+}
+
+/* Of prints; NULL: no policy has it. */
+static struct index_path *path_of_hash(struct indexer *x, uint64_t hash)
+{
+    struct index_fields *all;
+    struct index_path *p;
+
+    for (p = x->paths; p != NULL && p->hash != hash; p = p->next) {
+    }
+    if (p != NULL) {
+        return p;
+    }
+    all = mem_alloc(sizeof *all);
+    (void)pthread_mutex_lock(&x->lock);
+    *all = x->fields;
+    (void)pthread_mutex_unlock(&x->lock);
+    for (uint32_t i = 0; i < all->n && p == NULL; i++) {
+        p = plan_key_hash(all->list[i].path) == hash
+                ? index_path_get(x, all->list[i].path)
+                : NULL;
+    }
+    free(all);
+    return p;
+}
+
+/* ---- into builders ---- */
+
+static void begin_builder(struct indexer *x, struct index_reader *r,
+                          struct index_path *path)
 {
     r->builder = index_builder_new(r->next);
+    r->path = path;
     r->block_of = NULL;
     if (r->epoch == spool_epoch(x->spool)) {
         indexer_account_shard(x, r);
     }
 }
 
-/* A builder that takes the event r->next. */
+/* A builder that takes the event r->next, by its id at that path. */
 static void make_room(struct indexer *x, struct index_reader *r,
-                      const struct spool_block *b)
+                      struct index_path *path, const struct spool_block *b)
 {
-    if (r->builder != NULL &&
-        (!index_has_room(r->builder, 1) || index_end(r->builder) != r->next)) {
+    if (r->builder != NULL && (!index_has_room(r->builder, 1) ||
+                               index_end(r->builder) != r->next || r->path != path)) {
         index_put(x, r);
     }
     if (r->builder == NULL) {
-        begin_builder(x, r);
+        begin_builder(x, r, path);
     }
     if (r->block_of != r->builder) {
         index_block(r->builder, b->wall_ms, b->policy8);
@@ -104,14 +140,13 @@ static void make_room(struct indexer *x, struct index_reader *r,
 
 /* Events of b from r->next up to before `end`. */
 static void take_events(struct indexer *x, struct index_reader *r,
-                        const struct spool_block *b, uint64_t end)
+                        struct index_path *path, const struct spool_block *b,
+                        uint64_t end)
 {
-    struct ids *ids = r->ids != NULL ? r->ids : x->ids;
-
     for (; r->next < end; r->next++) {
-        struct str id = ids_get(ids, (uint32_t)(r->next - b->first));
+        struct str id = ids_get(path->ids, (uint32_t)(r->next - b->first));
 
-        make_room(x, r, b);
+        make_room(x, r, path, b);
         index_add(r->builder, id.p, id.n);
     }
 }
@@ -129,7 +164,8 @@ static void block_taken(struct indexer *x, struct index_reader *r,
 
 /* A block of which the worker has told the ids. */
 static void take_prints(struct indexer *x, struct index_reader *r,
-                        const struct spool_block *b, const uint64_t *prints)
+                        struct index_path *path, const struct spool_block *b,
+                        const uint64_t *prints)
 {
     uint32_t done = 0;
 
@@ -137,7 +173,7 @@ static void take_prints(struct indexer *x, struct index_reader *r,
     while (done < b->n) {
         uint32_t n = b->n - done;
 
-        make_room(x, r, b);
+        make_room(x, r, path, b);
         n = index_has_room(r->builder, n) ? n : 1;
         index_add_prints(r->builder, prints + done, n);
         r->next += n;
@@ -150,17 +186,17 @@ static void take_prints(struct indexer *x, struct index_reader *r,
 static void take_block(struct indexer *x, struct index_reader *r,
                        const struct spool_block *b)
 {
+    struct index_path *path = path_of(x, r, b);
     const uint64_t end = b->first + b->n;
 
-    ids_read_stored(r->ids != NULL ? r->ids : x->ids,
-                    (struct str){b->payload, b->payload_bytes}, b->n);
+    ids_read_stored(path->ids, (struct str){b->payload, b->payload_bytes}, b->n);
     r->block_of = NULL;
     while (r->next < end) {
         const uint64_t from = r->next;
         uint64_t stop = index_covered_from(x, r->epoch, r->worker, from);
 
         stop = stop < end ? stop : end;
-        take_events(x, r, b, stop);
+        take_events(x, r, path, b, stop);
         stats_add(x->n_events, stop - from);
         stats_add(x->n_read, stop - from);
         r->next = index_covered(x, r->epoch, r->worker, stop);
@@ -178,20 +214,12 @@ static void lose(struct indexer *x, struct index_reader *r, uint64_t n, bool pro
     }
     /* No client counts on them: without a file that passes them they would be missed. */
     if (r->builder == NULL && few && !promised) {
-        begin_builder(x, r);
+        begin_builder(x, r, r->path == NULL ? x->path : r->path);
     }
     if (r->builder != NULL) {
         index_lose(r->builder, n, promised);
     }
     r->next += n;
-}
-
-static void free_field(struct index_reader *r)
-{
-    ids_free(r->ids);
-    free(r->field);
-    r->ids = NULL;
-    r->field = NULL;
 }
 
 static void end_reader(struct indexer *x, struct index_reader *r)
@@ -202,12 +230,12 @@ static void end_reader(struct indexer *x, struct index_reader *r)
     spool_cursor_release(r->cursor, UINT64_MAX);
     spool_cursor_close(r->cursor);
     r->cursor = NULL;
-    free_field(r);
 }
 
-/* The next block as its worker has handed it over; NULL: it did not. Those before it were
- * read, or are lost. */
-static const struct print_block *handed(struct indexer *x, struct index_reader *r)
+/* The next block as its worker has handed it over, and the path of its ids; NULL: it did
+ * not. Those before it were read, or are lost. */
+static const struct print_block *handed(struct indexer *x, struct index_reader *r,
+                                        struct index_path **path)
 {
     const struct print_block *ids = NULL;
 
@@ -218,24 +246,27 @@ static const struct print_block *handed(struct indexer *x, struct index_reader *
            ids->at.first < r->next) {
         print_ring_take(r->ring);
     }
-    return ids != NULL && ids->at.first == r->next && ids->field == x->field_hash
-               ? ids
-               : NULL;
+    if (ids == NULL || ids->at.first != r->next) {
+        return NULL;
+    }
+    *path = path_of_hash(x, ids->field);
+    return *path == NULL ? NULL : ids;
 }
 
 static void read_shard(struct indexer *x, struct index_reader *r, uint64_t until_ns)
 {
     const struct print_block *ids;
+    struct index_path *path = NULL;
     struct spool_block b;
     uint64_t lost;
 
     while (r->cursor != NULL && clock_mono_ns() < until_ns) {
-        ids = handed(x, r);
+        ids = handed(x, r, &path);
         switch (spool_cursor_next_but(r->cursor, ids == NULL ? NULL : &ids->at, &b,
                                       &lost)) {
         case SPOOL_READ_OK:
             if (b.payload == NULL) {
-                take_prints(x, r, &b, ids->prints);
+                take_prints(x, r, path, &b, ids->prints);
                 print_ring_take(r->ring);
             } else {
                 take_block(x, r, &b);
@@ -271,7 +302,6 @@ void index_shut_readers(struct indexer *x)
         if (x->readers[i].cursor != NULL) {
             spool_cursor_close(x->readers[i].cursor);
         }
-        free_field(&x->readers[i]);
     }
     free(x->readers);
 }

@@ -437,14 +437,14 @@ static void reads_marks_after_one_that_is_cut(void **state)
     index_account_mark(path, 4, 70);
     assert_int_equal(0, truncate(mark, 8)); /* "\n3 50\n\n4" */
     index_account_mark(path, 5, 90);
-    index_account_read_marks(&a, path, 100);
+    index_account_read_marks(&a, path, UINT32_MAX, 100);
     assert_int_equal(1, a.n_gaps);
     assert_int_equal(5, a.gaps[0].first);
     assert_int_equal(5, a.gaps[0].last);
     assert_int_equal(90, a.gaps[0].since_ms);
     assert_int_equal(100, a.gaps[0].until_ms);
     index_account_unmark(path);
-    index_account_read_marks(&a, path, 100);
+    index_account_read_marks(&a, path, UINT32_MAX, 100);
     assert_int_equal(1, a.n_gaps);
     assert_int_equal(0, rmdir(dir));
     index_account_free(&a);
