@@ -152,9 +152,11 @@ void index_account_drop(struct index_account *a, uint32_t epoch, uint32_t worker
 {
     struct index_account_shard *s = index_account_shard_of(a, epoch, worker);
 
-    /* Of an earlier epoch nothing is missed that is not noted. */
-    if (s == NULL && epoch == a->until) {
+    /* Of a shard that is not noted the first events would be missed; it has ended, if it
+     * is not this process's. */
+    if (s == NULL && epoch >= a->begin && epoch <= a->until) {
         s = index_account_note_shard(a, epoch, worker, 1);
+        s->end = epoch == a->until ? 0 : end;
     }
     if (s != NULL) {
         s->from = end > s->from ? end : s->from;

@@ -422,6 +422,28 @@ static void stays_small(void **state)
     index_account_free(&a);
 }
 
+/* The process that wrote its files could not write the account. */
+static void misses_no_first_files_of_a_shard_that_was_not_noted(void **state)
+{
+    const struct index_run rest[] = {{2, 0, 11, 20}, {2, 0, 22, 30}};
+    struct index_account a;
+
+    (void)state;
+    index_account_init(&a, 1, 5);
+    a.until = 4;
+    index_account_drop(&a, 2, 0, 11);
+    assert_string_equal("2.0/20-22 ", missing(&a, rest, 2));
+    index_account_close(&a, 3, rest, 2, 50);
+    assert_int_equal(0, a.n_gaps);
+    index_account_drop(&a, 2, 0, 30);
+    assert_string_equal("", missing(&a, NULL, 0));
+    index_account_drop(&a, 4, 1, 5);
+    assert_int_equal(0, index_account_shard_of(&a, 4, 1)->end);
+    index_account_drop(&a, 5, 0, 9);
+    assert_null(index_account_shard_of(&a, 5, 0));
+    index_account_free(&a);
+}
+
 /* A full disk cuts a mark, and the next process writes its own after it. */
 static void reads_marks_after_one_that_is_cut(void **state)
 {
@@ -494,6 +516,7 @@ int main(void)
         cmocka_unit_test(forgets_shards_of_which_nothing_is_left),
         cmocka_unit_test(doubts_epochs_of_which_shards_went_unnoted),
         cmocka_unit_test(stays_small),
+        cmocka_unit_test(misses_no_first_files_of_a_shard_that_was_not_noted),
         cmocka_unit_test(reads_marks_after_one_that_is_cut),
         cmocka_unit_test(knows_why_a_file_is_missing),
     };
