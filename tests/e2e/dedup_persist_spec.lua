@@ -1,7 +1,6 @@
 -- What dedup remembers on disk: over stops, crashes, reloads, and disks that refuse.
+local faults = require "faults"
 local h = require "harness"
-
-local function root() return h.shell("id -u"):match("^0") end
 
 local function policy(o)
   o = o or {}
@@ -11,8 +10,26 @@ local function policy(o)
 end
 
 describe("dedup with persist", function()
-  local s
-  after_each(function() if s then s:close() s = nil end end)
+  local s, f
+  after_each(function()
+    if s then s:close() s = nil end
+    if f then f:close() f = nil end
+  end)
+
+  -- A server whose disk fails by rules.
+  local function failing(o)
+    o.dir = h.folder()
+    f = faults.new(o.dir)
+    o.wrap = f:wrap()
+    s = h.server(o)
+  end
+
+  -- The next start gets three errors where it reads a segment.
+  local function start_unread(segment)
+    f:rules("on=read do=EIO times=3 path=" .. segment:match "/spool/events/.*")
+    s:start()
+    s:logged("event=dedup_unread stream=events")
+  end
 
   local function post(id, more)
     return s:post("/v1/events", ('{"event_id":"%s"%s}'):format(id, more or ""))
@@ -115,12 +132,11 @@ describe("dedup with persist", function()
   end)
 
   it("does not remember an event whose write failed", function()
-    if not root() then pending("needs root") return end
-    s = h.server { policy = policy { workers = 1 } }
+    failing { policy = policy { workers = 1 } }
     post_all(1, 10)
-    local stop = s:inject("pwritev:error=EIO")
+    f:rules "on=write do=EIO path=/spool/events/"
     for i = 11, 20 do assert.equal(503, post("e" .. i).status) end
-    stop()
+    f:rules()
     s:stop("SIGKILL")
     s:start()
     post_all(1, 20)
@@ -216,15 +232,11 @@ describe("dedup with persist", function()
   end)
 
   it("refuses what it may have stored while the disk does not give the spool", function()
-    if not root() then pending("needs root") return end
-    s = h.server { policy = policy { workers = 1 } }
+    failing { policy = policy { workers = 1 } }
     post_all(1, 100)
     s:stop("SIGKILL")
     local segment = h.shell("find '" .. s.data .. "/spool/events' -name '*01.seg'"):match("%S+")
-    s.wrap = { "strace", "-f", "-qq", "-o", s.dir .. "/strace", "-P", segment, "-e",
-      "trace=pread64", "-e", "inject=pread64:error=EIO:when=1..3" }
-    s:start()
-    s:logged("event=dedup_unread stream=events")
+    start_unread(segment)
     local refused = 0
     h.wait_for("the keys to be read", function()
       local a = post("e1")
@@ -238,14 +250,12 @@ describe("dedup with persist", function()
     assert.equal(101, repeats())
     s:deliver()
     s:stop()
-    s.wrap = {}
     local _, all = stored()
     assert.equal(100, all)
   end)
 
   it("counts no repeat of a batch that it refuses, on the disk or in its own", function()
-    if not root() then pending("needs root") return end
-    s = h.server { policy = policy { workers = 1, top = [[
+    failing { policy = policy { workers = 1, top = [[
 route "POST /whole" { body = "batch", stream = "events", partial = false,
   schema = schema { event_id = str { required = true } } }
 ]] } }
@@ -259,10 +269,7 @@ route "POST /whole" { body = "batch", stream = "events", partial = false,
     s:stop("SIGKILL")
     local segment = h.shell("find '" .. s.data
       .. "/spool/events' -name '*01.seg' | sort | tail -1"):match("%S+")
-    s.wrap = { "strace", "-f", "-qq", "-o", s.dir .. "/strace", "-P", segment, "-e",
-      "trace=pread64", "-e", "inject=pread64:error=EIO:when=1..3" }
-    s:start()
-    s:logged("event=dedup_unread stream=events")
+    start_unread(segment)
     local refused, accepted = 0, 0
     h.wait_for("the keys to be read", function()
       local a = s:post("/v1/events/batch", '[{"event_id":"e1"},{"event_id":"e150"}]')
@@ -272,7 +279,6 @@ route "POST /whole" { body = "batch", stream = "events", partial = false,
     end)
     assert.is_true(refused > 0)
     assert.equal(2 * accepted, repeats())
-    s.wrap = {}
   end)
 
   it("forgets no key for good when it starts with a clock that is far ahead", function()

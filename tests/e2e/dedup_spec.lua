@@ -3,8 +3,6 @@
 local faults = require "faults"
 local h = require "harness"
 
-local function root() return h.shell("id -u"):match("^0") end
-
 local function policy(o)
   o = o or {}
   return h.policy { workers = o.workers or 2, ack = o.ack, top = o.top,
@@ -13,8 +11,19 @@ local function policy(o)
 end
 
 describe("dedup", function()
-  local s
-  after_each(function() if s then s:close() s = nil end end)
+  local s, f
+  after_each(function()
+    if s then s:close() s = nil end
+    if f then f:close() f = nil end
+  end)
+
+  -- A server whose disk fails by rules.
+  local function failing(o)
+    o.dir = h.folder()
+    f = faults.new(o.dir)
+    o.wrap = f:wrap()
+    s = h.server(o)
+  end
 
   local function post(id, more)
     return s:post("/v1/events", ('{"event_id":"%s"%s}'):format(id, more or ""))
@@ -98,17 +107,16 @@ describe("dedup", function()
 
   it("a request whose store fails may come again: none is lost, none is twice",
   function()
-    if not root() then pending("needs root") return end
-    s = h.server { policy = policy { ack = "synced", workers = 1 } }
+    failing { policy = policy { ack = "synced", workers = 1 } }
     assert.equal(202, post("before").status)
-    local stop = s:inject("fdatasync:error=EIO")
+    f:rules "on=sync do=EIO path=/spool/events/"
     local refused = 0
     for i = 1, 30 do
       local a = post("e" .. i % 10)
       refused = refused + (a.status == 503 and 1 or 0)
       assert.equal(503, a.status)
     end
-    stop()
+    f:rules()
     s:logged("status=writable", 20)
     local sent = 0
     for i = 0, 9 do
@@ -129,12 +137,11 @@ describe("dedup", function()
   end)
 
   it("a write that fails is no first time either", function()
-    if not root() then pending("needs root") return end
-    s = h.server { policy = policy { workers = 1 } }
+    failing { policy = policy { workers = 1 } }
     assert.equal(202, post("before").status)
-    local stop = s:inject("pwritev:error=EIO")
+    f:rules "on=write do=EIO path=/spool/events/"
     for i = 1, 10 do assert.equal(503, post("e" .. i).status) end
-    stop()
+    f:rules()
     for i = 1, 10 do
       h.wait_for("e" .. i .. " to be taken", function()
         return post("e" .. i).status == 202
@@ -230,10 +237,7 @@ describe("dedup", function()
   end
 
   it("stores it once, and loses none of it, when the store fails in between", function()
-    local dir = h.folder()
-    local f = faults.new(dir)
-    finally(function() f:close() end)
-    s = h.server { dir = dir, wrap = f:wrap(), policy = policy { ack = "synced" } }
+    failing { policy = policy { ack = "synced" } }
     f:rules "on=sync do=EIO path=/spool/events/ from=10 times=1"
     local got, v = twins(3, function() s:logged "status=unwritable" end)
     assert.equal(1, f:made())
