@@ -238,9 +238,14 @@ describe("dedup", function()
 
   it("stores it once, and loses none of it, when the store fails in between", function()
     failing { policy = policy { ack = "synced" } }
-    f:rules "on=sync do=EIO path=/spool/events/ from=10 times=1"
-    local got, v = twins(3, function() s:logged "status=unwritable" end)
-    assert.equal(1, f:made())
+    f:rules "on=sync do=EIO path=/spool/events/ from=10"
+    local got, v = twins(4, function()
+      s:logged "status=unwritable"
+      h.wait_for("refusals", function()
+        return (s:metric("sluice_requests_total", 'status="503"') or 0) > 0
+      end)
+      f:rules()
+    end)
     assert.is_true(got[1].full + got[2].full > 0)
     print(("# dedup, twins, a sync that fails: %d + %d acknowledged, %d + %d refused, "
       .. "%d stored, %d missing, %d twice"):format(got[1].acked, got[2].acked,
