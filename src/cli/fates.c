@@ -239,18 +239,22 @@ static const struct fate *last_of(const struct told *t)
                                                 : &t->apart;
 }
 
+static bool is_doubtful(const struct doubt *d, const struct sighting *g)
+{
+    return g->seq < doubt_end(d, g->stream, g->epoch, g->worker, g->wall_ms);
+}
+
 /* The sink is done with the event, and neither says how: it has it, unless it may not
  * have seen it, or a record of that may have been dropped. gone: the journal has forgotten
  * the event's shard. */
 static enum fate_kind silent(const struct told *t, const struct sighting *g, bool gone,
-                             int64_t cut_ms)
+                             const struct doubt *d)
 {
     const bool unmet = gone && g->epoch < t->met_last && !t->read;
 
     return t->before || (unmet && g->epoch < t->met) ? FATE_BEFORE
-           : t->unsure || unmet || (cut_ms != 0 && g->wall_ms <= cut_ms)
-               ? FATE_SETTLED
-               : FATE_CONFIRMED;
+           : t->unsure || unmet || is_doubtful(d, g) ? FATE_SETTLED
+                                                     : FATE_CONFIRMED;
 }
 
 /* The event came when the stream led elsewhere: as long as it does, no sink waits for it. */
@@ -262,8 +266,8 @@ static bool is_elsewhere(const struct told *t, const struct sighting *g)
 
 /* Places say how the sink was done with an event, the journal says whether it is: events
  * that the journal has lost are sent again. */
-static void conclude(const struct told *t, const struct sighting *g, int64_t cut_ms,
-                     struct fate *f)
+static void conclude(const struct told *t, const struct sighting *g,
+                     const struct doubt *doubt, struct fate *f)
 {
     const struct fate *last = last_of(t);
     const bool gone = f->kind == FATE_UNMET && !g->seen;
@@ -289,7 +293,7 @@ static void conclude(const struct told *t, const struct sighting *g, int64_t cut
         if (last->kind != FATE_UNMET) {
             take(f, last);
         } else if (f->file[0] == '\0') {
-            f->kind = silent(t, g, gone, cut_ms);
+            f->kind = silent(t, g, gone, doubt);
             f->exact = f->kind == FATE_BEFORE || (f->exact && f->kind != FATE_SETTLED);
         }
     }
@@ -308,8 +312,8 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
     struct reading d = {.events = events, .n = f->n_events};
     const int n = (int)(strlen(name) - strlen(TAIL));
     char path[PATH_MAX];
+    struct doubt doubt = {.n = 0};
     struct err e;
-    int64_t cut_ms;
 
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     f->sinks = mem_realloc(f->sinks, (f->n_sinks + 1) * sizeof *f->sinks);
@@ -320,15 +324,16 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
     memset(d.fates, 0, f->n_events * sizeof *d.fates);
     d.told = mem_zalloc((d.n + 1) * sizeof *d.told);
     if (journal_scan(path, on_record, &d, NULL, &e) &&
-        places_read(path, on_place, &d, &cut_ms, &e)) {
+        places_read(path, on_place, &d, &doubt, &e)) {
         f->n_sinks++;
         for (uint32_t i = 0; i < d.n; i++) {
             d.fates[i].unsynced &= d.restarted;
-            conclude(&d.told[i], &events[i], cut_ms, &d.fates[i]);
+            conclude(&d.told[i], &events[i], &doubt, &d.fates[i]);
         }
     } else {
         note_unread(f, name, e.text);
     }
+    doubt_free(&doubt);
     free(d.told);
 }
 

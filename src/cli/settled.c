@@ -245,6 +245,7 @@ bool settled_read(const char *spool, const char *name, const char *stream,
     memset(out, 0, sizeof *out);
     ack_tracker_init(&out->acks);
     (void)snprintf(out->sink, sizeof out->sink, "%s", name);
+    (void)snprintf(out->stream, sizeof out->stream, "%s", stream);
     (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool, name);
     ok = journal_scan(path, on_record, &g, NULL, e);
     while (g.restarted && g.n_steps > 0 && g.steps[g.n_steps - 1].length > g.synced) {
@@ -252,16 +253,17 @@ bool settled_read(const char *spool, const char *name, const char *stream,
     }
     ack_steps(&g);
     free(g.steps);
-    ok = ok && places_read(path, on_place, &g, &out->cut_ms, e);
+    ok = ok && places_read(path, on_place, &g, &out->doubt, e);
     conclude(out);
     return ok;
 }
 
 /* ---- counts ---- */
 
-/* Events that the sink is done with. forgotten: its journal says nothing of their shard. */
-static void count_done(const struct settled *s, const struct settled_run *r,
-                       bool forgotten, int64_t wall_ms, struct settled_counts *c)
+/* Events that are all in doubt, or none. forgotten: the journal says nothing of their
+ * shard. */
+static void count_alike(const struct settled *s, const struct settled_run *r,
+                        bool forgotten, bool doubtful, struct settled_counts *c)
 {
     const uint64_t taken = settled_in(&s->taken, r->epoch, r->worker, r->first, r->end);
     uint64_t rest = r->end - r->first - taken, k;
@@ -279,10 +281,27 @@ static void count_done(const struct settled *s, const struct settled_run *r,
         settled_in(&s->read, r->epoch, r->worker, 0, 1) == 0) {
         /* It was gone when the sink met the stream. */
         *(r->epoch < s->met ? &c->apart[SETTLED_BEFORE] : &c->settled) += rest;
-    } else if (s->cut_ms != 0 && wall_ms <= s->cut_ms) {
+    } else if (doubtful) {
         c->settled += rest;
     } else {
         c->confirmed += rest;
+    }
+}
+
+/* Events that the sink is done with. */
+static void count_done(const struct settled *s, const struct settled_run *r,
+                       bool forgotten, int64_t wall_ms, struct settled_counts *c)
+{
+    const uint64_t doubt =
+        doubt_end(&s->doubt, s->stream, r->epoch, r->worker, wall_ms);
+
+    if (doubt > r->first && doubt < r->end) {
+        count_alike(s, &(struct settled_run){r->epoch, r->worker, r->first, doubt, 0},
+                    forgotten, true, c);
+        count_alike(s, &(struct settled_run){r->epoch, r->worker, doubt, r->end, 0},
+                    forgotten, false, c);
+    } else {
+        count_alike(s, r, forgotten, doubt > r->first, c);
     }
 }
 
@@ -356,5 +375,6 @@ void settled_free(struct settled *s)
     free(s->unsure.runs);
     free(s->read.runs);
     free(s->ends.runs);
+    doubt_free(&s->doubt);
     memset(s, 0, sizeof *s);
 }

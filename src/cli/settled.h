@@ -11,6 +11,7 @@
 
 #include "base/attr.h"
 #include "delivery/ack_tracker.h"
+#include "delivery/doubt.h"
 
 struct err;
 
@@ -41,9 +42,9 @@ struct settled {
     struct settled_set apart[SETTLED_HOWS]; /* of these, those that it has not taken */
     struct settled_set taken;               /* those that a record says it has */
     struct settled_set
-        unsure;     /* before it met the stream once more: it may have had them */
-    int64_t cut_ms; /* some of those that were accepted before are not among them;
-                       0: all are */
+        unsure;         /* before it met the stream once more: it may have had them */
+    struct doubt doubt; /* some of these may be missing in the above */
+    char stream[72];
     struct settled_set read; /* shards that it met, the last time */
     struct settled_set ends; /* events of ends_epoch that it still gets */
     uint32_t ends_epoch;     /* the stream leads elsewhere since then; 0: to it */

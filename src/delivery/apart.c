@@ -57,6 +57,7 @@ struct unnoted {
 };
 
 struct mending {
+    struct places *places;
     struct unnoted *list; /* in order, once the journal is read */
     uint32_t n, room;
 };
@@ -104,6 +105,7 @@ static void on_noted(void *arg, const struct record *r)
 {
     struct mending *m = arg;
 
+    places_remember(m->places, r);
     for (uint32_t i = 0; m->n > 0 && is_apart(r) && i < r->n_ranges; i++) {
         const struct unnoted key = key_of(r, i);
         struct unnoted *u = bsearch(&key, m->list, m->n, sizeof key, by_place);
@@ -131,7 +133,7 @@ static void read_noted(struct mending *m, const char *path)
 
 void places_mend(struct places *p, const char *journal_path)
 {
-    struct mending m = {NULL, 0, 0};
+    struct mending m = {p, NULL, 0, 0};
     char old[PATH_MAX];
     struct err e;
 
@@ -204,8 +206,33 @@ static bool open_all(const char *journal_path, int fds[N_FILES], struct err *e)
     return ok;
 }
 
+void places_read_mark(int fd, struct doubt *gone)
+{
+    const int64_t ms = changed_ms(fd);
+
+    if (!doubt_read(gone, fd) && ms > gone->until_ms) {
+        gone->until_ms = ms;
+    }
+}
+
+/* The disk may not say whether there is a mark. */
+static void take_mark(const char *journal_path, struct doubt *gone)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    path_of(journal_path, PLACES_CUT_TAIL, path);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        places_read_mark(fd, gone);
+        (void)close(fd);
+    } else if (errno != ENOENT && errno != ENOTDIR) {
+        gone->until_ms = INT64_MAX;
+    }
+}
+
 bool places_read(const char *journal_path, journal_record_fn *fn, void *arg,
-                 int64_t *cut_ms, struct err *e)
+                 struct doubt *gone, struct err *e)
 {
     static const int order[N_FILES] = {APART_OLD, APART, HAS_OLD, HAS};
     int64_t damaged_ms = 0;
@@ -229,7 +256,7 @@ bool places_read(const char *journal_path, journal_record_fn *fn, void *arg,
             (void)close(fds[file]);
         }
     }
-    *cut_ms = places_cut_ms(journal_path);
-    *cut_ms = damaged_ms > *cut_ms ? damaged_ms : *cut_ms;
+    *gone = (struct doubt){.until_ms = damaged_ms};
+    take_mark(journal_path, gone);
     return ok;
 }

@@ -30,6 +30,7 @@ void places_init(struct places *p, const char *journal_path, stats_cell *unrecor
     file_init(&p->has, journal_path, PLACES_TAIL);
     file_init(&p->apart, journal_path, PLACES_APART_TAIL);
     p->untold = p->synced = false;
+    p->noted = (struct doubt){.n = 0};
     p->unrecorded = unrecorded;
     p->record = NULL;
 }
@@ -92,18 +93,6 @@ int64_t places_changed_ms(const struct stat *st)
     return ((int64_t)st->st_mtim.tv_sec + 2) * 1000 + st->st_mtim.tv_nsec / 1000000;
 }
 
-int64_t places_cut_ms(const char *journal_path)
-{
-    char path[PATH_MAX];
-    struct stat st;
-
-    beside(journal_path, PLACES_CUT_TAIL, path);
-    if (stat(path, &st) != 0) {
-        return errno == ENOENT || errno == ENOTDIR ? 0 : INT64_MAX;
-    }
-    return places_changed_ms(&st);
-}
-
 /* ---- notes ---- */
 
 static void shut(struct places_file *f)
@@ -120,6 +109,7 @@ void places_fini(struct places *p)
     shut(&p->apart);
     free(p->record);
     p->record = NULL;
+    doubt_free(&p->noted);
 }
 
 static bool ready(struct places_file *f, int create)
@@ -138,16 +128,32 @@ static bool ready(struct places_file *f, int create)
     return true;
 }
 
-/* Records of events apart are gone, or will be: the mark has this time. */
+/* What the mark says already stays. Without room for all of it, it is empty: all up to
+ * its time. */
+static bool write_mark(const struct places *p, int fd)
+{
+    const bool ok = doubt_write(&p->noted, fd);
+
+    return ftruncate(fd, ok ? lseek(fd, 0, SEEK_CUR) : 0) == 0 &&
+           futimens(fd, NULL) == 0 && fsync(fd) == 0;
+}
+
+/* Records of events apart are gone, or will be: the mark has this time, and what they may
+ * be of. */
 static bool mark_cut(struct places *p)
 {
     char path[sizeof p->apart.path + 4];
-    int fd;
     bool ok;
+    int fd;
 
     (void)snprintf(path, sizeof path, "%s.cut", p->apart.path);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-    ok = fd >= 0 && futimens(fd, NULL) == 0 && fsync(fd) == 0;
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd >= 0) {
+        places_read_mark(fd, &p->noted);
+    } else if (errno == ENOENT) {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    }
+    ok = fd >= 0 && lseek(fd, 0, SEEK_SET) == 0 && write_mark(p, fd);
     p->synced = false; /* its name */
     if (fd >= 0) {
         (void)close(fd);
@@ -194,6 +200,19 @@ static bool append(struct places_file *f, const void *record, size_t size)
     return false;
 }
 
+void places_remember(struct places *p, const struct record *r)
+{
+    if (r->type == RECORD_START) {
+        doubt_add(&p->noted, r->stream, (uint32_t)r->value, 0, 0);
+    }
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        const struct batch_range *b = &r->ranges[i];
+
+        doubt_add(&p->noted, r->stream, b->epoch, b->worker,
+                  r->type == RECORD_START ? b->first : b->first + b->n);
+    }
+}
+
 void places_note(struct places *p, enum record_type type, struct str stream,
                  struct str place, int64_t wall_ms, uint64_t value,
                  const struct batch_range *ranges, uint32_t n)
@@ -211,6 +230,9 @@ void places_note(struct places *p, enum record_type type, struct str stream,
         return;
     }
     p->synced = p->synced && f != &p->apart;
+    if (f == &p->apart) {
+        places_remember(p, &r);
+    }
     if (!ready(f, O_CREAT)) {
         not_taken(p, f);
     } else {

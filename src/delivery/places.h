@@ -12,8 +12,8 @@
  * or NAME.apart.1, in place of the one before.
  *
  * An event without a record counts as confirmed once its sink is done with it, so that
- * nothing may leave NAME.apart in silence: the time of NAME.apart.cut is when records of
- * it were last dropped or not taken. And the journal, when it is written again, forgets how
+ * nothing may leave NAME.apart in silence: NAME.apart.cut has the doubt about records that
+ * were dropped or not taken, and the time when that was last. And the journal, when it is written again, forgets how
  * events ended: before that, places_mend notes what a crash left unnoted, and places_sync
  * puts NAME.apart on stable storage. The delivery thread.
  */
@@ -25,6 +25,7 @@
 #include "base/attr.h"
 #include "base/str.h"
 #include "batch/batch.h"
+#include "delivery/doubt.h"
 #include "journal/journal.h"
 #include "stats/stats.h"
 
@@ -47,6 +48,7 @@ struct places {
     struct places_file has, apart;
     bool untold; /* NAME.apart.cut is not there yet, or older than what was not taken */
     bool synced; /* what is in NAME.apart outlives a power cut */
+    struct doubt noted;    /* all that NAME.apart and NAME.apart.1 have, or had */
     unsigned char *record; /* RECORD_BYTES_MAX */
     stats_cell *unrecorded;
 };
@@ -66,9 +68,6 @@ void places_remove(const char *journal_path);
  * moves. Leaves them to a sink that has a journal of that name. */
 void places_adopt(const char *journal_path, const char *was);
 
-/* The last time (wall clock, ms) at which records of events apart were dropped or not
- * taken, by the path of the journal; 0: never; INT64_MAX: the disk does not say. */
-int64_t places_cut_ms(const char *journal_path);
 /* No event that was accepted later was there when the file was changed: up to 2 s more than
  * the file system says, which keeps whole seconds, or a time that is some ms old. */
 int64_t places_changed_ms(const struct stat *st);
@@ -86,6 +85,8 @@ void places_note(struct places *p, enum record_type type, struct str stream,
                  struct str place, int64_t wall_ms, uint64_t value,
                  const struct batch_range *ranges, uint32_t n);
 
+/* A record that is apart, noted by an earlier process. */
+void places_remember(struct places *p, const struct record *r);
 /* Before the journal forgets how events ended. What can't be synced leaves the mark. */
 void places_sync(struct places *p);
 
@@ -97,8 +98,10 @@ void places_sync(struct places *p);
 void places_mend(struct places *p, const char *journal_path);
 
 /* Every whole record of the sink's places, also while it delivers: of what is apart, then
- * of what it has, the older ones first. *cut_ms as of places_cut_ms, or of records that are
- * damaged: what was accepted later is told apart. False and *e: what is apart can't be
- * read. Any thread. */
+ * of what it has, the older ones first. *gone, which the caller frees: the events of which
+ * records are gone or damaged may be among these. False and *e: what is apart can't be read.
+ * Any thread. */
 bool places_read(const char *journal_path, journal_record_fn *fn, void *arg,
-                 int64_t *cut_ms, struct err *e) MUST_USE;
+                 struct doubt *gone, struct err *e) MUST_USE;
+/* Adds what an open mark says, or all up to its time if it can't be read. */
+void places_read_mark(int fd, struct doubt *gone);

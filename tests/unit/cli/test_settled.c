@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/boot.h"
 #include "base/err.h"
@@ -25,7 +26,7 @@ static stats_cell unrecorded;
 static struct journal *journal;
 static struct places places;
 static char journal_path[128];
-static int64_t now_ms;
+static int64_t now_ms, wall_ms = 500; /* of events */
 
 static int set_up(void **state)
 {
@@ -93,7 +94,7 @@ static struct settled_counts count_in(uint32_t epoch, uint64_t first, uint32_t n
     struct err e;
 
     assert_true(settled_read(dir, "s", "st", &s, &e));
-    settled_count(&s, epoch, 0, first, n, 500, epoch != EPOCH, &c);
+    settled_count(&s, epoch, 0, first, n, wall_ms, epoch != EPOCH, &c);
     settled_free(&s);
     return c;
 }
@@ -103,7 +104,7 @@ static void is_in(uint32_t epoch, uint64_t seq, const char *word)
     const struct sighting g = {.stream = "st",
                                .epoch = epoch,
                                .seq = seq,
-                               .wall_ms = 500,
+                               .wall_ms = wall_ms,
                                .seen = epoch == EPOCH};
     struct settled_counts c = count_in(epoch, seq, 1);
     const char *counted = c.confirmed                ? "confirmed"
@@ -322,6 +323,45 @@ static void what_came_while_the_stream_led_elsewhere_was_never_seen(void **state
     is(3, "pending");
 }
 
+static void no_clock_ends_a_doubt(void **state)
+{
+    struct places p;
+
+    (void)state;
+    begin();
+    put(RECORD_START, 0, "", 1, 0);
+    note_in(EPOCH - 1, RECORD_DEAD, 0, 4, 1);
+    note(RECORD_DEAD, 0, 4, 1);
+    put(RECORD_DONE, 0, "", 1, 9);
+    is(4, "dead");
+    is(3, "confirmed");
+    /* Its records are gone with a disk that takes no more of them, at a time that comes
+     * after all events, whose clock was right. */
+    {
+        char apart[160];
+
+        places_fini(&places);
+        (void)snprintf(apart, sizeof apart, "%s/sinks/s.apart", dir);
+        places_init(&p, journal_path, &unrecorded);
+        places_mend(&p, journal_path);
+        assert_int_equal(0, unlink(apart));
+        assert_int_equal(0, mkdir(apart, 0700));
+        places_note(&p, RECORD_DEAD, STR("st"), STR("why"), now_ms, 0,
+                    &(struct batch_range){.epoch = EPOCH, .first = 5, .n = 1}, 1);
+        places_fini(&p);
+        assert_int_equal(0, rmdir(apart));
+        places_init(&places, journal_path, &unrecorded);
+    }
+    is_in(EPOCH - 1, 1, "settled");
+    is(4, "settled");
+    is(5, "settled");
+    is(6, "confirmed");  /* nothing beyond was noted ever */
+    wall_ms = INT64_MAX; /* accepted while the clock was ahead */
+    is(4, "settled");
+    is(6, "confirmed");
+    wall_ms = 500;
+}
+
 static void put_frame(uint64_t length, const char *synced, uint64_t first)
 {
     const struct batch_range range = {.epoch = EPOCH, .first = first, .n = 1};
@@ -402,6 +442,7 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             what_came_while_the_stream_led_elsewhere_was_never_seen, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_clock_ends_a_doubt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             what_a_restart_may_have_taken_from_a_file_is_pending, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_shard_took_with_it_is_lost, set_up,
