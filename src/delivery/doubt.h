@@ -25,7 +25,8 @@ struct doubt_shard {
 struct doubt {
     struct doubt_shard *list; /* of each stream: of its last epoch */
     uint32_t n, room;
-    int64_t until_ms; /* also what was accepted by then, where no more is known; 0: none */
+    int64_t
+        until_ms; /* also what was accepted by then, where no more is known; 0: none */
 };
 
 /* Events of the shard before end, and all of the stream's earlier epochs. */

@@ -249,14 +249,14 @@ void places_note(struct places *p, enum record_type type, struct str stream,
     p->untold = p->untold && !mark_cut(p);
 }
 
-void places_sync(struct places *p)
+bool places_sync(struct places *p)
 {
     struct err e;
     bool ok;
 
     p->untold = p->untold && !mark_cut(p);
     if (p->synced || p->apart.path[0] == '\0') {
-        return;
+        return !p->untold;
     }
     ok = ready(&p->apart, 0) ? fdatasync(p->apart.fd) == 0 : errno == ENOENT;
     p->synced = ok && folder_sync_of(p->apart.path, &e);
@@ -264,4 +264,5 @@ void places_sync(struct places *p)
         not_taken(p, &p->apart);
         p->untold = !mark_cut(p);
     }
+    return !p->untold;
 }

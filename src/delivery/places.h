@@ -87,8 +87,9 @@ void places_note(struct places *p, enum record_type type, struct str stream,
 
 /* A record that is apart, noted by an earlier process. */
 void places_remember(struct places *p, const struct record *r);
-/* Before the journal forgets how events ended. What can't be synced leaves the mark. */
-void places_sync(struct places *p);
+/* Before the journal forgets how events ended. What can't be synced leaves the mark. False:
+ * the disk takes neither, and only the journal knows. */
+bool places_sync(struct places *p);
 
 /* ---- apart.c: what is noted, read again ---- */
 

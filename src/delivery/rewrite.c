@@ -6,6 +6,9 @@
 #include "base/log.h"
 #include "delivery/internal.h"
 
+/* So long it is not written again if only it knows how some events ended. */
+enum { UNTOLD_MAX_BYTES = 64 << 20 };
+
 struct record pump_intent(const struct delivery *d, const struct batch *b)
 {
     const char *to = b->destination == NULL ? "" : b->destination;
@@ -58,9 +61,14 @@ static void on_emit(void *arg, struct journal_draft *draft)
  * old journal serves as long as its own writes hold. */
 bool pump_try_compact(struct delivery *d, struct err *e)
 {
+    const bool told = d->ops == &sink_absent || places_sync(&d->places) ||
+                      journal_in_trouble(d->journal) ||
+                      journal_bytes(d->journal) > UNTOLD_MAX_BYTES;
     char quoted[ERR_TEXT_MAX + 16];
 
-    if (pump_compact(d, e)) {
+    if (told ? pump_compact(d, e)
+             : err_set(e, "%s takes no record of events that are dead, skipped or lost",
+                       d->places.apart.path)) {
         return true;
     }
     if (journal_poisoned(d->journal)) {
@@ -79,7 +87,7 @@ bool pump_compact(struct delivery *d, struct err *e)
     if (d->ops == &sink_absent) {
         return true;
     }
-    places_sync(&d->places);
+    (void)places_sync(&d->places);
     if (!journal_rewrite(d->journal, on_emit, d, e)) {
         return false;
     }

@@ -78,7 +78,7 @@ void subscription_note_first(struct subscription *o, uint64_t value,
 {
     subscription_note(o, RECORD_SKIP, value, range);
     if (o->places != NULL) {
-        places_sync(o->places);
+        (void)places_sync(o->places);
     }
 }
 
@@ -250,7 +250,7 @@ static void meet(struct subscription *o, const struct spool_shard_id *ids, uint3
         places_note(o->places, RECORD_START, str_of(o->name), STR(""), now, o->epoch,
                     ranges, k);
     } while (at < n);
-    places_sync(o->places);
+    (void)places_sync(o->places);
     o->met = true;
 }
 

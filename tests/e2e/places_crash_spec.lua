@@ -163,6 +163,27 @@ describe("the fate of an event whose sink was interrupted", function()
     is_dead("bad", 3)
   end)
 
+  it("is dead as long as the disk takes no record of it: the journal does not forget it",
+  function()
+    r:rule "poison"
+    f:rules "on=create do=ENOSPC path=hook.apart"
+    start()
+    s:post("/b", batch("b", "bad", "c"))
+    deliver()
+    s:stop "SIGKILL"
+    for _ = 1, 2 do
+      s:start()
+      s:logged "event=journal_not_rewritten sink=hook why=.*hook.apart takes no record"
+      deliver()
+      s:stop "SIGKILL"
+      is_dead("bad", 2)
+    end
+    f:rules()
+    again()
+    assert.equal("dead", find("bad").hook.state)
+    assert.equal("confirmed", find("b").hook.state) -- its place is recorded
+  end)
+
   it("is known also of a stream that had no index then", function()
     one_dead { stream = "", top = 'http "down" { url = "http://127.0.0.1:1/x" }',
       sinks = '"down", ' }

@@ -192,22 +192,22 @@ static void it_is_synced_before_the_journal_forgets(void **state)
 
     (void)state;
     note(&p, RECORD_DONE, 1);
-    places_sync(&p);
+    (void)places_sync(&p);
     assert_int_equal(0, n_syncs); /* there is nothing apart */
     note(&p, RECORD_DEAD, 2);
-    places_sync(&p);
+    (void)places_sync(&p);
     assert_int_equal(1, n_syncs);
     note(&p, RECORD_DONE, 3);
-    places_sync(&p);
+    (void)places_sync(&p);
     assert_int_equal(1, n_syncs);
     places_fini(&p);
     places_init(&p, journal_path, &unrecorded); /* the process before may not have */
-    places_sync(&p);
+    (void)places_sync(&p);
     assert_int_equal(2, n_syncs);
     assert_int_equal(0, read_all());
     note(&p, RECORD_SKIP, 4);
     fail_syncs = 1;
-    places_sync(&p);
+    (void)places_sync(&p);
     assert_true(read_all() > 0);
     assert_int_equal(1, unrecorded);
     places_fini(&p);
