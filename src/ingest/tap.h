@@ -62,12 +62,15 @@ void tap_leave(struct tap *t); /* this worker does not know it any more */
 
 /* May the worker look at another event now? False: it counts as dropped. */
 bool tap_may_look(struct tap *t, uint32_t worker, double mono_ms) MUST_USE;
-/* Whether it may not, as far as is known without the time; then n events that it does not
- * even choose among are dropped. */
+/* Whether it may not, as far as is known without the time and without what the reader does
+ * meanwhile; then n events that it does not even choose among are dropped. */
 bool tap_is_spent(const struct tap *t, uint32_t worker, double mono_ms);
 void tap_drop(struct tap *t, uint32_t worker, uint32_t n);
 /* Whether this one of those that pass is of the share. */
 bool tap_samples(struct tap *t, uint32_t worker) MUST_USE;
+/* How many of the next n that pass are not, without a look at them; tap_samples is not asked
+ * about these. Below n: it is about to say true. */
+uint32_t tap_passes_over(struct tap *t, uint32_t worker, uint32_t n) MUST_USE;
 /* Where a line may be built, of at most TAP_LINE_MAX bytes; then the line, with its
  * newline, as it is to be read. */
 enum { TAP_LINE_MAX = TAP_EVENT_MAX + (20 << 10) };

@@ -18,6 +18,12 @@ route "POST /v1/events" { body = "event", stream = "events", schema = shape,
     if ev.n == 8 then error "a mistake" end
   end }
 route "GET /v1/pixel" { body = "query", stream = "events", schema = shape }
+route "POST /v1/list" { body = "batch", stream = "events", schema = shape,
+  on_event = function(ev)
+    if ev.n == 5 then return drop() end
+    if ev.n == 6 then return to "other" end
+    if ev.n == 8 then error "a mistake" end
+  end }
 route "POST /v1/batch" { body = "batch", stream = "events", schema = shape, partial = false }
 ]]
 
@@ -175,6 +181,43 @@ describe("a tap", function()
     table.sort(list, function(a, b) return a.index < b.index end)
     assert.equal("refused batch_refused", list[1].decision .. " " .. list[1].code)
     assert.equal("rejected wrong_type", list[2].decision .. " " .. list[2].code)
+  end)
+
+  it("shows of a stream what a hook sent there, and of the dead letters what failed", function()
+    local body = '[{"n":1},{"n":6},{"n":8},{"n":5},{"n":6}]'
+    local function seen(stream, n)
+      local list = {}
+      for _, x in ipairs((tap({ "--stream", stream }, n, function()
+        assert.equal(202, s:post("/v1/list", body).status)
+        s:post("/v1/list", body)
+      end))) do
+        list[#list + 1] = x.index .. " " .. x.decision .. " " .. table.concat(x.streams, " ")
+      end
+      return list
+    end
+    local rest = { "0 stored events", "1 stored other", "4 stored other", "2 dead dead" }
+    assert.same({ rest[1], rest[1] }, seen("events", 2))
+    assert.same({ rest[2], rest[3], rest[2], rest[3] }, seen("other", 4))
+    assert.same({ rest[4], rest[4] }, seen("dead", 2))
+  end)
+
+  it("shows its share of a route's events, by whole batches or beside another filter", function()
+    local body = {}
+    for i = 1, 100 do body[i] = ('{"n":%d}'):format(i + 100) end
+    body = "[" .. table.concat(body, ",") .. "]"
+    for _, filter in ipairs { {}, { "--stream", "events" } } do
+      local sent, options = 0, { "--sample", "10%", unpack(filter) }
+      tap(options, 200, function()
+        h.wait_for("the tap to end", function()
+          local _, lines = (h.read(s.dir .. "/tap.out") or ""):gsub('{"time"', "")
+          if lines >= 200 then return true end
+          s:post("/v1/batch", body)
+          sent = sent + 100
+          h.sleep(0.02)
+        end)
+      end)
+      assert.is_true(sent >= 1400 and sent <= 4000, "200 shown of " .. sent)
+    end
   end)
 
   it("tells what it did not show, and never makes a client wait for it", function()

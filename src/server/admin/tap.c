@@ -12,7 +12,9 @@
 #include "ingest/tap.h"
 #include "server/internal.h"
 
-static const double LOOK_S = .02;
+/* A reader is awake for each look that finds lines. Often only when a ring fills fast. */
+static const double LOOK_S = .05, LOOK_SOON_S = .02;
+enum { LOOK_SOON_BYTES = TAP_RING_BYTES / 4 };
 #define DROPPED_NS 1000000000ull
 #define BEAT_NS 5000000000ull
 
@@ -37,6 +39,7 @@ struct taps {
     ev_timer look;
     struct reader *first;
     uint32_t n;
+    size_t most; /* bytes of a ring at this look */
     char lines[TAP_RING_BYTES];
 };
 
@@ -162,6 +165,7 @@ static void leave(struct reader *x)
 
 static void send(struct reader *x, const char *p, size_t n, uint64_t now)
 {
+    x->taps->most = n > x->taps->most ? n : x->taps->most;
     if (n > 0 && stream_put(x->r, (struct str){p, n})) {
         x->sent_ns = now;
     }
@@ -209,6 +213,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
     struct reader **at = &t->first;
 
     (void)events;
+    t->most = 0;
     while (*at != NULL) {
         struct reader *x = *at;
 
@@ -227,6 +232,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
             at = &x->next;
         }
     }
+    w->repeat = t->most < LOOK_SOON_BYTES ? LOOK_S : LOOK_SOON_S;
     if (t->first == NULL) {
         ev_timer_stop(loop, w);
     }
