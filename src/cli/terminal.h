@@ -24,7 +24,8 @@ struct terminal_size {
 };
 struct terminal_size terminal_size(void);
 
-/* Writes it whole; false: the terminal has gone. */
+/* Writes it whole, and waits while the terminal takes nothing. False: the terminal has gone,
+ * or a signal ended the wait. */
 bool terminal_draw(const char *p, size_t n) MUST_USE;
 
 enum {

@@ -211,6 +211,9 @@ static bool wait_keys(struct top *t, int64_t every_ms)
 static int run(struct top *t, int64_t every_ms)
 {
     if (!terminal_begin()) {
+        if (terminal_signal() != 0) {
+            return 128 + terminal_signal(); /* it may take no text either */
+        }
         (void)fprintf(stderr, "sluice: the terminal can't be used\n");
         return EXIT_SETUP;
     }

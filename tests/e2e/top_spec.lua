@@ -221,6 +221,97 @@ describe("sluice top", function()
     s:start()
   end)
 
+  it("takes each of the keys that come at once, and no part of a key's bytes", function()
+    local t = top()
+    t:sees "%[all, by backlog%]"
+    t:key "r\27[Bsk"
+    t:sees "%[sinks, by rate%]"
+    t:key "\27OQ\27[3~\27[1;5Qp" -- F2, Delete: none of them is a Q
+    t:sees "%[policy, by rate%]"
+    t:key "aq"
+    assert.equal(0, reap(t))
+    t:close()
+  end)
+
+  ---Nothing is drawn any more: it waits for its terminal.
+  local function waits(t)
+    h.wait_for("it to draw nothing", function()
+      local before = #t:read()
+      h.sleep(0.3)
+      return #t:read() == before
+    end)
+  end
+
+  local function memory(t)
+    return tonumber(h.read(("/proc/%d/status"):format(t.pid)):match "VmRSS:%s+(%d+)")
+  end
+
+  it("waits while Ctrl-S stops its terminal, and draws the size and the view of now", function()
+    local t = top()
+    t:sees "%[all, by backlog%]"
+    t:key "\19"
+    waits(t)
+    local before = memory(t)
+    h.shell(("stty -F '%s' cols 60 rows 9"):format(stdlib.ptsname(t.fd)))
+    t:key "sk"
+    h.sleep(0.5)
+    assert.equal("", t:read():sub(t.seen):match "%[sinks" or "")
+    assert.is_true(memory(t) <= before + 1024)
+    t:key "\17"
+    t:sees "%[sinks, by rate%]"
+    h.wait_for("a frame of 9 rows", function()
+      local last = t:read():match ".*(\27%[H.-)\27%[J"
+      return last and select(2, last:gsub("\r\n", "")) == 8
+    end)
+    t:key "q"
+    assert.equal(0, reap(t))
+    assert.equal(t.before.lflag, t:flags())
+    t:close()
+  end)
+
+  it("ends by a signal while its terminal takes nothing", function()
+    for name, code in pairs { SIGTERM = 143, SIGHUP = 129, SIGINT = 0 } do
+      local t = top()
+      t:sees "%[all, by backlog%]"
+      t:key "\19"
+      waits(t)
+      signal.kill(t.pid, signal[name])
+      assert.equal(code, reap(t), name)
+      assert.equal(t.before.lflag, t:flags())
+      t:close()
+    end
+    -- Nobody reads, and nobody has pressed a key.
+    local t = top()
+    t:sees "%[all, by backlog%]"
+    local got
+    t.read = function() return t.text end
+    h.sleep(1) -- a frame of each 50 ms: more than a terminal keeps
+    signal.kill(t.pid, signal.SIGTERM)
+    h.wait_for("its end", function()
+      local pid, how, c = wait.wait(t.pid, wait.WNOHANG)
+      got = pid == t.pid and { how, c }
+      return got
+    end)
+    assert.same({ "exited", 143 }, got)
+    t:close()
+  end)
+
+  it("ends when a terminal that takes nothing goes", function()
+    local t = top()
+    t:sees "%[all, by backlog%]"
+    t:key "\19"
+    waits(t)
+    unistd.close(t.slave)
+    unistd.close(t.fd)
+    local code
+    h.wait_for("its end", function()
+      local got, how, c = wait.wait(t.pid, wait.WNOHANG)
+      if got == t.pid then code = how == "exited" and c or ("signal " .. c) end
+      return code
+    end)
+    assert.equal(129, code)
+  end)
+
   it("prints one screen where there is no terminal, or a dumb one", function()
     local out = h.shell(("%s top --every 50ms --spool '%s/spool'"):format(h.binary, s.data))
     assert.matches("^sluice ", out)
