@@ -60,6 +60,14 @@ static const struct {
      "the access log lacks ", " lines: ", "", false},
 };
 
+/* Of one counter, at most so many problems, and as many notes: a policy may have thousands
+ * of routes. One more says how many more there are. */
+enum { TOLD_MAX = 8 };
+
+struct told {
+    size_t problems, notes;
+};
+
 static bool is_counted(const struct series *x, size_t i)
 {
     return strcmp(x->name, counters[i].name) == 0 && x->value > 0 &&
@@ -67,26 +75,42 @@ static bool is_counted(const struct series *x, size_t i)
            (counters[i].not == NULL || strstr(x->labels, counters[i].not ) == NULL);
 }
 
-static void tell(struct findings *m, const struct series *x, size_t i)
+static void tell(struct findings *m, const struct series *x, size_t i,
+                 struct told *told)
 {
     const double now = findings_grown(m, x);
+    const bool problem = now > 0 && !counters[i].mild;
     char name[256] = "", count[SHOW_BYTES];
 
+    if ((problem ? told->problems++ : told->notes++) >= TOLD_MAX) {
+        return;
+    }
     if (counters[i].label != NULL) {
         (void)series_label(x, counters[i].label, name, sizeof name);
     }
-    (void)findings_tell(
-        now > 0 && !counters[i].mild ? m->problems : m->notes, counters[i].what,
-        name[0] == '\0' ? "server" : name, "%s%s%s%s%s (%s)", counters[i].begin,
-        show_count(count, now > 0 ? now : x->value), counters[i].middle, name,
-        counters[i].end, now > 0 ? "just now" : "since the start");
+    (void)findings_tell(problem ? m->problems : m->notes, counters[i].what,
+                        name[0] == '\0' ? "server" : name, "%s%s%s%s%s (%s)",
+                        counters[i].begin, show_count(count, now > 0 ? now : x->value),
+                        counters[i].middle, name, counters[i].end,
+                        now > 0 ? "just now" : "since the start");
 }
 
-static void breakers(struct findings *m, const struct series *x)
+/* The rest of n; series: the metric that has them all. */
+static void tell_more(cJSON *list, const char *what, const char *series, size_t n)
+{
+    if (n > TOLD_MAX) {
+        (void)findings_tell(list, what, "server",
+                            "%zu more like these: /metrics has %s", n - TOLD_MAX,
+                            series);
+    }
+}
+
+static void breaker(struct findings *m, const struct series *x, size_t *told)
 {
     char sink[128], endpoint[256];
 
-    if (strcmp(x->name, "sluice_breaker_state") == 0 && x->value == 2) {
+    if (strcmp(x->name, "sluice_breaker_state") == 0 && x->value == 2 &&
+        (*told)++ < TOLD_MAX) {
         (void)series_label(x, "sink", sink, sizeof sink);
         (void)series_label(x, "endpoint", endpoint, sizeof endpoint);
         (void)findings_tell(m->notes, "breaker", sink,
@@ -97,14 +121,21 @@ static void breakers(struct findings *m, const struct series *x)
 
 void counted_facts(struct findings *m)
 {
+    size_t open = 0;
+
     for (size_t i = 0; i < N_ELEMS(counters); i++) {
+        struct told told = {0, 0};
+
         for (size_t k = 0; k < m->now->n; k++) {
             if (is_counted(&m->now->list[k], i)) {
-                tell(m, &m->now->list[k], i);
+                tell(m, &m->now->list[k], i, &told);
             }
         }
+        tell_more(m->problems, counters[i].what, counters[i].name, told.problems);
+        tell_more(m->notes, counters[i].what, counters[i].name, told.notes);
     }
     for (size_t k = 0; k < m->now->n; k++) {
-        breakers(m, &m->now->list[k]);
+        breaker(m, &m->now->list[k], &open);
     }
+    tell_more(m->notes, "breaker", "sluice_breaker_state", open);
 }

@@ -9,5 +9,5 @@
 struct findings;
 
 /* Adds a problem for each fault that counts now, and a note for one that has counted since
- * the start. */
+ * the start; at most 8 of a counter, and one for the rest. */
 void counted_facts(struct findings *m);

@@ -612,6 +612,50 @@ static void what_counters_tell_is_told(void **state)
     }
 }
 
+/* n series of each of two counters, and n open breakers. */
+static char *many_series(int n, int value)
+{
+    char *text = malloc(300 * (size_t)n + 1), *p = text;
+
+    assert_non_null(text);
+    *p = '\0';
+    for (int i = 0; i < n; i++) {
+        p += snprintf(p, 300,
+                      "sluice_dedup_forgotten_total{stream=\"s%d\"} %d\n"
+                      "sluice_events_total{route=\"r%d\",result=\"dead\"} 7\n"
+                      "sluice_breaker_state{sink=\"k%d\",endpoint=\"e\"} 2\n",
+                      i, i < n / 2 ? 5 : value, i, i);
+    }
+    return text;
+}
+
+static void many_series_are_told_as_a_number(void **state)
+{
+    static const int sizes[] = {8, 9, 3000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int n = sizes[i], growing = n - n / 2;
+        char *before = many_series(n, 5), *now = many_series(n, 6), *json;
+        cJSON *f = facts_of("{\"sinks\":[]}", before, now);
+        char more[64];
+
+        json = cJSON_Print(f);
+        assert_false(facts_true(f, "ok"));
+        assert_in_range(cJSON_GetArraySize(cJSON_GetObjectItem(f, "problems")), 4, 9);
+        assert_in_range(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")), 20, 27);
+        (void)snprintf(more, sizeof more, "%d more like these: /metrics has ", n - 8);
+        assert_int_equal(strstr(json, more) != NULL, n > 8);
+        (void)snprintf(more, sizeof more, "%d more like these: /metrics has ",
+                       growing - 8);
+        assert_int_equal(strstr(json, more) != NULL, growing > 8);
+        cJSON_free(json);
+        cJSON_Delete(f);
+        free(before);
+        free(now);
+    }
+}
+
 /* A breaker is told by its state, and other ops, results and reasons are no faults. */
 static void what_is_daily_life_is_not_told(void **state)
 {
@@ -725,6 +769,7 @@ int main(void)
         cmocka_unit_test(a_canary_that_is_worse_is_told),
         cmocka_unit_test(a_certificate_and_descriptors_that_end_are_told),
         cmocka_unit_test(what_counters_tell_is_told),
+        cmocka_unit_test(many_series_are_told_as_a_number),
         cmocka_unit_test(a_counter_that_began_again_counts_from_0),
         cmocka_unit_test(each_problem_has_an_advice),
         cmocka_unit_test(what_is_daily_life_is_not_told),
