@@ -13,18 +13,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/attr.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/moment.h"
 #include "cli/redeliver.h"
 #include "cli/resend.h"
 #include "cli/show.h"
@@ -36,6 +38,19 @@ static int fail(const struct err *e)
 {
     show_error(e->text);
     return 1;
+}
+
+/* A file's name may have any bytes. */
+PRINTF(1, 2)
+static void say(const char *fmt, ...)
+{
+    char text[4400];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    show_error(text);
 }
 
 /* ---- list ---- */
@@ -65,13 +80,16 @@ static struct kind *kind_of(struct kind *list, uint32_t *n, const char *key)
     return &list[(*n)++];
 }
 
-static const char *show_time(double ms, char *out, size_t n)
+/* A file may have any number. */
+static const char *show_time(char out[MOMENT_TEXT], double ms)
 {
-    time_t t = (time_t)(ms / 1000);
-    struct tm tm;
+    static const double most = 9e18;
 
-    (void)strftime(out, n, "%FT%TZ", gmtime_r(&t, &tm));
-    return out;
+    return moment_text(out,
+                       (int64_t)(ms > most    ? most
+                                 : ms < -most ? -most
+                                              : ms),
+                       1000);
 }
 
 /* *some: there were letters, or lines that are none. */
@@ -79,6 +97,7 @@ static bool list_file(const char *path, bool *some, struct err *e)
 {
     static struct kind kinds[KINDS_MAX];
     struct letters *l = letters_open(path, e);
+    char file[4200];
     uint32_t n = 0;
     struct letter x;
     bool ok;
@@ -87,6 +106,7 @@ static bool list_file(const char *path, bool *some, struct err *e)
         /* A running server has given it another name, or it was purged. */
         return access(path, F_OK) != 0 && errno == ENOENT;
     }
+    (void)text_z(TEXT_LINE, str_of(path), file, sizeof file);
     while (letters_next(l, &x)) {
         char key[320];
         struct kind *k;
@@ -99,19 +119,18 @@ static bool list_file(const char *path, bool *some, struct err *e)
         k->n++;
     }
     for (uint32_t i = 0; i < n; i++) {
-        char a[40], b[40], text[sizeof kinds->text];
+        char a[MOMENT_TEXT], b[MOMENT_TEXT], text[sizeof kinds->text];
 
-        (void)printf("file=%s letters=%lu %s first=%s last=%s\n", path,
+        (void)printf("file=%s letters=%lu %s first=%s last=%s\n", file,
                      (unsigned long)kinds[i].n,
                      text_z(TEXT_LINE, str_of(kinds[i].text), text, sizeof text),
-                     show_time(kinds[i].first_ms, a, sizeof a),
-                     show_time(kinds[i].last_ms, b, sizeof b));
+                     show_time(a, kinds[i].first_ms), show_time(b, kinds[i].last_ms));
     }
     if (letters_refused(l) > 0) {
-        (void)printf("file=%s refusals=%lu\n", path, (unsigned long)letters_refused(l));
+        (void)printf("file=%s refusals=%lu\n", file, (unsigned long)letters_refused(l));
     }
     if (letters_bad(l) > letters_refused(l)) {
-        (void)printf("file=%s unreadable_lines=%lu\n", path,
+        (void)printf("file=%s unreadable_lines=%lu\n", file,
                      (unsigned long)(letters_bad(l) - letters_refused(l)));
     }
     *some = *some || n > 0 || letters_bad(l) > 0;
@@ -146,8 +165,7 @@ static int list(const char *dir)
     int code = 0;
 
     if (d == NULL && errno == ENOENT && is_not_made_yet(dir)) {
-        (void)fprintf(stderr,
-                      "sluice: no dead letters: the server has not made %s yet\n", dir);
+        say("no dead letters: the server has not made %s yet", dir);
         return 0;
     }
     if (d == NULL) {
@@ -171,10 +189,10 @@ static int list(const char *dir)
     }
     (void)closedir(d);
     if (!some && code == 0) {
-        (void)fprintf(stderr,
-                      "sluice: no dead letters in the files *.ndjson of %s; a server's "
-                      "lie in the folder dead of its data directory\n",
-                      dir);
+        say("no dead letters in the files *.ndjson of %s; a server's lie in the folder "
+            "dead "
+            "of its data directory",
+            dir);
     }
     return code;
 }
@@ -209,9 +227,9 @@ static int show(const char *path)
         return fail(&e);
     }
     while (letters_next(l, &x)) {
-        char when[40];
+        char when[MOMENT_TEXT];
 
-        (void)printf("%s ", show_time(x.time_ms, when, sizeof when));
+        (void)printf("%s ", show_time(when, x.time_ms));
         put(x.reason);
         (void)printf(" %.0f: ", x.code);
         put(x.why);
@@ -220,8 +238,8 @@ static int show(const char *path)
         (void)printf("\n");
     }
     if (letters_bad(l) > 0) {
-        (void)fprintf(stderr, "sluice: lines of %s that are no dead letters: %lu\n",
-                      path, (unsigned long)letters_bad(l));
+        say("lines of %s that are no dead letters: %lu", path,
+            (unsigned long)letters_bad(l));
     }
     ok = letters_ended(l, &e);
     letters_close(l);

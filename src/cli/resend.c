@@ -352,7 +352,8 @@ int resend_purge(const char *path, bool all)
         if (l != NULL && link(away, path) == 0) {
             (void)unlink(away);
         } else if (l != NULL) {
-            (void)fprintf(stderr, "sluice: the letters are in %s\n", away);
+            (void)err_set(&e, "the letters are in %s", away);
+            say(&e);
         }
     }
     letters_close(l);

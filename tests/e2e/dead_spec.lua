@@ -255,4 +255,30 @@ route "POST /v1/own" { body = "event", stream = "events",
     assert.matches(" letters=45 kinds=others first=[^\n]+\n$", out)
     h.remove(dir)
   end)
+
+  it("with any bytes and numbers in them and in their names are listed and shown", function()
+    local dir, list = h.folder(), {}
+    local odd = { "\194\155", "\\u001b[2J", "\127", '\\"', "\\n", "\\ud800", "x\255y", "%s%n" }
+    for _, time in ipairs { "1e300", "-1e300", "1e19", "-62135596800001", "0", '"x"', "null" } do
+      for _, x in ipairs(odd) do
+        list[#list + 1] = ('{"event":{"a":"%s"},"sink":"%s","stream":"e","reason":"%s",'):format(
+          x, x, x) .. ('"why":"%s","position":"%s","code":1e400,"time":%s}'):format(x, x, time)
+      end
+    end
+    local name = dir .. "/a\27]0;title\7\194\155\nb.ndjson"
+    h.write(name, table.concat(list, "\n") .. "\n")
+    local out = dead("list", "'" .. dir .. "'")
+    assert.matches("\nrc=0\n$", out)
+    assert.matches("last=1970%-01%-01T00:00:00Z", out)
+    assert.is_nil(out:gsub("\n", ""):find "%c")
+    assert.is_nil(out:find("\194\155", 1, true))
+    for line in out:gmatch "[^\n]+" do assert.matches("^[fr][ic]l?e?=", line) end
+    out = dead("show", "'" .. name .. "'")
+    assert.matches("\nrc=0\n$", out)
+    out = h.shell(([[script -qec "%s dead show %s/*.ndjson" /dev/null]]):format(h.binary, dir))
+    assert.matches("1970", out)
+    assert.is_nil(out:gsub("[\r\n]", ""):find "%c")
+    assert.is_nil(out:find("\194\155", 1, true))
+    h.remove(dir)
+  end)
 end)
