@@ -2,26 +2,25 @@
 
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/un.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/show.h"
+#include "cli/token.h"
 #include "server/admin/note.h"
 
 static const char DEFAULT_SPOOL[] = "data/spool";
 static const char DEFAULT_ADMIN[] =
     "127.0.0.1:9100"; /* as a policy without admin has */
 
-enum { TOKEN_MAX = 4096, CONNECT_MS = 5000, ANSWER_MAX = 64 << 20, SILENT_S = 20 };
+enum { CONNECT_MS = 5000, ANSWER_MAX = 64 << 20, SILENT_S = 20 };
 enum { PATIENCE_S = 15 }; /* then people are told that a request waits still */
 
 struct waiting {
@@ -81,6 +80,7 @@ static const char *nearby(const char *address, char out[NOTE_ADDRESS])
 static bool set_address(struct ask *a, const char *address, const char *how,
                         struct err *e)
 {
+    struct sockaddr_un socket;
     char buffer[NOTE_ADDRESS];
     bool https = strncmp(address, "https://", 8) == 0;
     bool http = strncmp(address, "http://", 7) == 0;
@@ -94,8 +94,12 @@ static bool set_address(struct ask *a, const char *address, const char *how,
         n--;
     }
     (void)snprintf(a->where, sizeof a->where, "%.200s%s", address, how);
-    if (strncmp(address, "unix:", 5) == 0 && address[5] == '/' &&
-        strlen(address) < NOTE_ADDRESS) {
+    if (strncmp(address, "unix:/", 6) == 0) {
+        if (strlen(address + 5) >= sizeof socket.sun_path) {
+            return err_set(e,
+                           "\"%.60s\" is too long: expected at most %zu bytes of path",
+                           address, sizeof socket.sun_path - 1);
+        }
         (void)snprintf(a->socket, sizeof a->socket, "%s", address + 5);
         (void)snprintf(a->url, sizeof a->url, "http://localhost");
         return true;
@@ -145,51 +149,6 @@ static bool find(struct ask *a, const struct ask_options *o, struct err *e)
     return set_address(a, DEFAULT_ADMIN, " (the default)", e);
 }
 
-/* ---- the token ---- */
-
-static bool add_token(struct ask *a, const char *token, size_t n, const char *from,
-                      struct err *e)
-{
-    char line[TOKEN_MAX + 32];
-
-    while (n > 0 && (token[n - 1] == '\n' || token[n - 1] == '\r')) {
-        n--;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if ((unsigned char)token[i] <= ' ' || token[i] == 127) {
-            n = 0;
-        }
-    }
-    if (n == 0 || n > TOKEN_MAX) {
-        return err_set(e, "%s has no token: expected one line without spaces", from);
-    }
-    (void)snprintf(line, sizeof line, "Authorization: Bearer %.*s", (int)n, token);
-    a->headers = curl_slist_append(a->headers, line);
-    return true;
-}
-
-static bool read_token(struct ask *a, const struct ask_options *o, struct err *e)
-{
-    const char *named = getenv("SLUICE_ADMIN_TOKEN");
-    char text[TOKEN_MAX + 4];
-    ssize_t n;
-    int fd;
-
-    if (o->token_file == NULL) {
-        return named == NULL || named[0] == '\0' ||
-               add_token(a, named, strlen(named), "SLUICE_ADMIN_TOKEN", e);
-    }
-    fd = open(o->token_file, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, text, sizeof text);
-    if (n < 0) {
-        (void)err_errno(e, errno, "%s", o->token_file);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return n >= 0 && add_token(a, text, (size_t)n, o->token_file, e);
-}
-
 /* ---- requests ---- */
 
 static size_t on_part(char *p, size_t size, size_t n, void *arg)
@@ -213,14 +172,18 @@ static size_t on_part(char *p, size_t size, size_t n, void *arg)
 struct ask *ask_open(const struct ask_options *o, struct err *e)
 {
     struct ask *a = mem_zalloc(sizeof *a);
+    char header[TOKEN_HEADER];
 
     a->room = 4096;
     a->text = mem_alloc(a->room);
     a->cacert = o->cacert;
     a->curl = curl_easy_init();
-    if (!find(a, o, e) || !read_token(a, o, e)) {
+    if (!find(a, o, e) || !token_read(header, o->token_file, e)) {
         ask_close(a);
         return NULL;
+    }
+    if (header[0] != '\0') {
+        a->headers = curl_slist_append(a->headers, header);
     }
     return a;
 }
@@ -318,6 +281,32 @@ static bool no_answer(const struct ask *a, CURLcode rc, long timeout_ms, struct 
     }
 }
 
+/* No error of sluice is HTML, as those of other servers and of proxies are. */
+static bool is_html(const struct ask *a, long status)
+{
+    return status >= 300 && a->text[strspn(a->text, " \t\r\n")] == '<';
+}
+
+/* status 0: it says nothing by it. */
+static bool stranger(const struct ask *a, long status, struct err *e)
+{
+    char said[48] = "";
+
+    if (status != 0) {
+        (void)snprintf(said, sizeof said, " (it says %ld in HTML)", status);
+    }
+    return err_set(
+        e,
+        "what answers at %s is no sluice%s: expected its admin listener; name "
+        "another address with --admin ADDRESS or --spool DIR",
+        a->where, said);
+}
+
+bool ask_stranger(const struct ask *a, struct err *e)
+{
+    return stranger(a, 0, e);
+}
+
 /* A server that loads large tables answers late, one that is stopped never. */
 static int on_progress(void *arg, curl_off_t dl, curl_off_t dl_now, curl_off_t ul,
                        curl_off_t ul_now)
@@ -362,7 +351,7 @@ bool ask_send(struct ask *a, const char *method, const char *path, long timeout_
     (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &answer->status);
     answer->text = a->text;
     answer->n = a->n;
-    return true;
+    return !is_html(a, answer->status) || stranger(a, answer->status, e);
 }
 
 bool ask_sink_path(char *out, size_t n, const char *name, const char *what,
@@ -436,13 +425,14 @@ enum ask_end ask_stream(struct ask *a, const char *path,
         return ASK_ENOUGH;
     }
     (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &answer.status);
-    if (answer.status >= 400) {
+    if (is_html(a, answer.status)) {
+        (void)stranger(a, answer.status, e);
+    } else if (answer.status >= 400) {
         answer.text = a->text;
         answer.n = a->n;
         (void)ask_refused(&answer, e);
         return ASK_REFUSED;
-    }
-    if (rc == CURLE_ABORTED_BY_CALLBACK) {
+    } else if (rc == CURLE_ABORTED_BY_CALLBACK) {
         (void)err_set(e, "the server at %s gave no sign of life for %d s", a->where,
                       SILENT_S);
     } else if (answer.status == 200) {
@@ -455,14 +445,6 @@ enum ask_end ask_stream(struct ask *a, const char *path,
         (void)no_answer(a, rc, SILENT_S * 1000L, e);
     }
     return ASK_ENDED;
-}
-
-bool ask_stranger(const struct ask *a, struct err *e)
-{
-    return err_set(e,
-                   "what answers at %s is no sluice: expected its admin listener; name "
-                   "another address with --admin ADDRESS or --spool DIR",
-                   a->where);
 }
 
 /* The server's own words: JSON with a detail, or a line. */
