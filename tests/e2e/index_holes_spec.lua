@@ -454,4 +454,21 @@ describe("events that no index file has", function()
     end, 60)
     assert.equal(0, code "a-7")
   end)
+
+  it("are of the time when they were stored, where each start has a clock behind", function()
+    local clock = h.folder() .. "/clock"
+    local wrap = h.own_clock(clock)
+    h.set_clock(clock, -30 * 86400000)
+    s = h.server { dir = h.folder(), wrap = wrap, policy = policy(ON) }
+    restart(OFF)
+    h.set_clock(clock, 0)
+    pass "b"
+    s:stop "SIGKILL"
+    h.set_clock(clock, -30 * 86400000)
+    restart(ON)
+    h.set_clock(clock, 0)
+    local c, out = code("b1-7", "--since 1h")
+    assert.equal(3, c, out)
+    assert.matches("hole: stream=events position=2%.0/1%.%.", out)
+  end)
 end)

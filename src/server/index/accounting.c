@@ -1,8 +1,10 @@
 /* What the index has to have, and has not: index/account.h, kept in the index's folder. */
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -14,6 +16,52 @@
 
 #define AGAIN_NS 1000000000ull /* between two tries of a disk that refused */
 #define TELL_NS 60000000000ull /* between two log lines of it */
+
+/* ---- the time ---- */
+
+static void see_shard(const char *path, int64_t *ms)
+{
+    DIR *dir = opendir(path);
+    struct dirent *d;
+    struct stat st;
+
+    while (dir != NULL && (d = readdir(dir)) != NULL) {
+        if (d->d_name[0] != '.' && fstatat(dirfd(dir), d->d_name, &st, 0) == 0) {
+            const int64_t at =
+                (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+
+            *ms = at > *ms ? at : *ms;
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+}
+
+/* Not before the last write to the stream's segments: a machine may start with a clock
+ * that is behind, and what earlier processes stored is not as old as that says. */
+static int64_t now_of(const struct indexer *x)
+{
+    const int n = (int)strlen(x->dir) - (int)strlen("/" INDEX_FOLDER);
+    char path[PATH_MAX];
+    DIR *dir;
+    struct dirent *d;
+    int64_t ms = clock_wall_ms();
+    unsigned epoch, worker;
+
+    (void)snprintf(path, sizeof path, "%.*s", n, x->dir);
+    dir = opendir(path);
+    while (dir != NULL && (d = readdir(dir)) != NULL) {
+        if (sscanf(d->d_name, "%u.%u", &epoch, &worker) == 2) {
+            (void)snprintf(path, sizeof path, "%.*s/%s", n, x->dir, d->d_name);
+            see_shard(path, &ms);
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    return ms;
+}
 
 /* ---- the file ---- */
 
@@ -38,7 +86,7 @@ static void set_aside(struct indexer *x, const char *why)
 bool indexer_account_read(struct indexer *x, bool insist, struct err *e)
 {
     const uint32_t epoch = spool_epoch(x->spool);
-    const int64_t now_ms = clock_wall_ms();
+    const int64_t now_ms = now_of(x);
     struct index_account *a = &x->account;
     enum index_account_read r;
     char path[PATH_MAX], aside[PATH_MAX + 16];
@@ -206,7 +254,7 @@ static void on_missing(void *arg, const struct index_run *part,
 void indexer_account_begin(struct indexer *x, const char *field)
 {
     const uint32_t epoch = spool_epoch(x->spool);
-    struct naming naming = {x, clock_wall_ms()};
+    struct naming naming = {x, now_of(x)};
     struct index_account *a = &x->account;
     struct runs runs = {.n = 0};
 
