@@ -36,6 +36,8 @@ static const struct {
      "sluice tap --refused shows events and reasons; the access log (always = "
      "\"refused\") names the clients"},
     {"load_refused", "mend the file until sluice check accepts it, then sluice reload"},
+    {"load_waits", "sluice upgrade takes the policy of the file; or put back what the "
+                   "running process can't change, then sluice reload"},
     {"canary_worse", "sluice rollback ends it, sluice promote makes it live"},
     {"canary_rolled_back",
      "put the policy that is live back into the file, or mend it, "

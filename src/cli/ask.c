@@ -1,6 +1,5 @@
 #include "cli/ask.h"
 
-#include <cjson/cJSON.h>
 #include <curl/curl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,7 +10,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "cli/show.h"
 #include "cli/token.h"
 #include "server/admin/note.h"
@@ -36,7 +34,9 @@ struct ask {
     char socket[NOTE_ADDRESS]; /* of Unix; "": none */
     char where[NOTE_ADDRESS + PATH_MAX + 64];
     const char *cacert;
-    bool named; /* by an argument */
+    const char *spool; /* whose note has the address; NULL: none */
+    bool named;        /* by an argument */
+    bool closed;       /* nothing listens there */
     char *text;
     size_t n, room;
 };
@@ -126,7 +126,20 @@ static bool set_noted(struct ask *a, const char *spool, struct err *e)
         return false;
     }
     (void)snprintf(how, sizeof how, " (noted in %s)", spool);
+    a->spool = spool;
     return set_address(a, note.address, how, e);
+}
+
+/* An upgrade may change the address: true if the note has another one by now. */
+static bool has_moved(struct ask *a)
+{
+    char before[sizeof a->where];
+    struct err e;
+
+    (void)snprintf(before, sizeof before, "%s", a->where);
+    a->closed = true;
+    return a->spool != NULL && set_noted(a, a->spool, &e) &&
+           strcmp(a->where, before) != 0;
 }
 
 static bool find(struct ask *a, const struct ask_options *o, struct err *e)
@@ -325,12 +338,11 @@ static int on_progress(void *arg, curl_off_t dl, curl_off_t dl_now, curl_off_t u
     return 0;
 }
 
-bool ask_send(struct ask *a, const char *method, const char *path, long timeout_ms,
-              struct ask_answer *answer, struct err *e)
+static CURLcode perform(struct ask *a, const char *method, const char *path,
+                        long timeout_ms)
 {
     struct waiting w = {clock_mono_ns(), timeout_ms, false};
     char url[2048];
-    CURLcode rc;
 
     (void)snprintf(url, sizeof url, "%s%s", a->url, path);
     prepare(a, method, url);
@@ -344,7 +356,24 @@ bool ask_send(struct ask *a, const char *method, const char *path, long timeout_
         (void)curl_easy_setopt(a->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
         (void)curl_easy_setopt(a->curl, CURLOPT_XFERINFODATA, &w);
     }
-    rc = curl_easy_perform(a->curl);
+    a->closed = false;
+    return curl_easy_perform(a->curl);
+}
+
+bool ask_closed(const struct ask *a)
+{
+    return a->closed;
+}
+
+bool ask_send(struct ask *a, const char *method, const char *path, long timeout_ms,
+              struct ask_answer *answer, struct err *e)
+{
+    CURLcode rc = perform(a, method, path, timeout_ms);
+
+    if (rc == CURLE_COULDNT_CONNECT && has_moved(a)) { /* it was not sent */
+        rc = perform(a, method, path, timeout_ms);
+        a->closed = rc == CURLE_COULDNT_CONNECT;
+    }
     if (rc != CURLE_OK) {
         return no_answer(a, rc, timeout_ms, e);
     }
@@ -445,29 +474,4 @@ enum ask_end ask_stream(struct ask *a, const char *path,
         (void)no_answer(a, rc, SILENT_S * 1000L, e);
     }
     return ASK_ENDED;
-}
-
-/* The server's own words: JSON with a detail, or a line. */
-bool ask_refused(const struct ask_answer *answer, struct err *e)
-{
-    cJSON *o = cJSON_ParseWithLength(answer->text, answer->n);
-    const cJSON *detail = cJSON_GetObjectItem(o, "detail");
-    char *plain = text_new(
-        TEXT_LINE, str_of(cJSON_IsString(detail) ? detail->valuestring : answer->text));
-
-    for (size_t n = strlen(plain); n > 0 && plain[n - 1] == ' '; n--) {
-        plain[n - 1] = '\0'; /* it was the end of a line */
-    }
-    if (answer->status == 404 && strstr(answer->text, "\"unknown_path\"") != NULL) {
-        (void)err_set(e,
-                      "the server does not know this order; is it an older version?");
-    } else {
-        (void)err_set(e, "the server refuses (%ld): %.300s%s", answer->status, plain,
-                      answer->status == 401 || answer->status == 403
-                          ? "; --token-file or SLUICE_ADMIN_TOKEN gives the token"
-                          : "");
-    }
-    free(plain);
-    cJSON_Delete(o);
-    return false;
 }

@@ -44,7 +44,8 @@ struct ask_answer {
     size_t n;
 };
 
-/* False and *e: no server answers, within timeout_ms. path: with its query. */
+/* False and *e: no server answers, within timeout_ms. path: with its query. A server that
+ * was found by its note is followed to the address that it has noted since. */
 bool ask_send(struct ask *a, const char *method, const char *path, long timeout_ms,
               struct ask_answer *answer, struct err *e) MUST_USE;
 
@@ -59,13 +60,18 @@ enum ask_end ask_stream(struct ask *a, const char *path,
                         bool (*fn)(void *arg, const char *p, size_t n), void *arg,
                         struct err *e) MUST_USE;
 
-/* Puts what is wrong with an answer of 400 or more into *e; returns false. */
-bool ask_refused(const struct ask_answer *answer, struct err *e);
-
 /* Puts into *e that no sluice gives such an answer; returns false. */
 bool ask_stranger(const struct ask *a, struct err *e);
+
+/* Whether the last request found that nothing listens there. */
+bool ask_closed(const struct ask *a);
 
 /* "127.0.0.1:9100 (noted in data/spool)": where it asks, and how it knows. */
 const char *ask_where(const struct ask *a);
 /* Tells people which server has obeyed, unless an argument has named it. */
 void ask_tell_where(const struct ask *a);
+
+/* ---- ask_refused.c: an answer that says no ---- */
+
+/* Puts what is wrong with an answer of 400 or more into *e; returns false. */
+bool ask_refused(const struct ask_answer *answer, struct err *e);

@@ -179,26 +179,36 @@ static void judge_ended(struct findings *m, const cJSON *trial, const cJSON *las
     }
 }
 
+/* Most are of a file that no process would take. */
+static void judge_refused(struct findings *m, const cJSON *last)
+{
+    bool restart = facts_true(last, "restart");
+    char when[48];
+
+    if (strcmp(facts_text(last, "status"), "refused") != 0) {
+        return;
+    }
+    (void)findings_tell(
+        m->problems, restart ? "load_waits" : "load_refused", "policy",
+        "the last load of the policy was refused%s: %s; generation %.0f stays live, "
+        "but a restart would %s",
+        ago(m, facts_number(last, "at_ms"), when), facts_text(last, "why"),
+        facts_number(m->status, "generation"),
+        restart ? "take the policy of the file" : "fail");
+}
+
 void condition_policy(struct findings *m)
 {
     const cJSON *list = cJSON_GetObjectItem(m->status, "generations");
     const cJSON *trial = cJSON_GetObjectItem(m->status, "trial");
     const cJSON *last = cJSON_GetArrayItem(list, 0);
     cJSON *o = cJSON_AddObjectToObject(m->facts, "policy");
-    char when[48];
 
     findings_copy(o, m->status, "generation");
     if (last != NULL) {
         (void)cJSON_AddItemToObject(o, "last", cJSON_Duplicate(last, true));
     }
-    if (strcmp(facts_text(last, "status"), "refused") == 0) {
-        (void)findings_tell(m->problems, "load_refused", "policy",
-                            "the last load of the policy was refused%s: %s; generation "
-                            "%.0f stays live, but a restart would fail",
-                            ago(m, facts_number(last, "at_ms"), when),
-                            facts_text(last, "why"),
-                            facts_number(m->status, "generation"));
-    }
+    judge_refused(m, last);
     if (trial == NULL) {
         return;
     }

@@ -22,7 +22,7 @@ bool sight_look(struct sight *s, struct ask *a, struct err *e)
 {
     struct ask_answer answer;
     cJSON *status;
-    double pid;
+    double pid, epoch;
 
     if (!get(s, a, "/status", &answer, e)) {
         return false;
@@ -44,11 +44,14 @@ bool sight_look(struct sight *s, struct ask *a, struct err *e)
     s->now_ns = clock_mono_ns();
     series_read(&s->now, answer.text);
     pid = facts_number(status, "pid");
-    if (pid != s->pid && s->before_ns != 0) {
-        series_free(&s->before); /* another process counts from 0 */
+    epoch = facts_number(cJSON_GetObjectItem(status, "spool"), "epoch");
+    if ((pid != s->pid || epoch != s->epoch) && s->before_ns != 0) {
+        series_free(&s->before); /* another process counts from 0; in a container it may
+                                  * have the same number */
         s->before_ns = 0;
     }
     s->pid = pid;
+    s->epoch = epoch;
     return true;
 }
 

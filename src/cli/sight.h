@@ -20,7 +20,7 @@ struct err;
 struct sight {
     struct series_list before, now;
     struct cJSON *status;
-    double pid; /* of the server's process that the last look has seen */
+    double pid, epoch; /* of the server's process that the last look has seen */
     uint64_t before_ns, now_ns;
     long wait_ms; /* for each answer; 0: 10 s */
 };

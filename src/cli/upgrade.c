@@ -23,6 +23,7 @@
 /* A policy with large tables loads for two minutes at most, and a drain has its time. */
 enum {
     UPGRADE_S = 900,
+    CLOSED_S = 10, /* the listener is handed on, and never closed between */
     ANSWER_MS = 10000,
     LOOK_MS = 50,
     UNASKED = EXIT_SETUP,
@@ -98,17 +99,38 @@ static int show_status(struct ask *at)
     return x.under_way ? UNDER_WAY : x.failed > 0;
 }
 
+/* The new process has another address, or none has the listener any more. */
+static int fail_closed(const struct ask *at)
+{
+    struct err e;
+
+    (void)err_set(&e,
+                  "nothing listens at %s for %d s now: if the new policy has another "
+                  "admin.listen, ask the new process there (sluice status --admin "
+                  "ADDRESS or --spool DIR); see the log of the server",
+                  ask_where(at), CLOSED_S);
+    return fail(UNASKED, &e);
+}
+
 /* While one process leaves and the other comes, nobody answers for a moment. */
 static int await(struct ask *at, const struct server_state *before)
 {
     const struct timespec pause = {0, LOOK_MS * 1000000L};
     uint64_t until_ns = clock_mono_ns() + UPGRADE_S * 1000000000ull;
+    uint64_t open_ns = clock_mono_ns(); /* last */
     struct server_state now = *before;
     struct err e;
 
     do {
+        bool answers;
+
         (void)nanosleep(&pause, NULL);
-        if (!look(at, &now, &e) || now.under_way) {
+        answers = look(at, &now, &e);
+        open_ns = ask_closed(at) ? open_ns : clock_mono_ns();
+        if (clock_mono_ns() - open_ns > CLOSED_S * 1000000000ull) {
+            return fail_closed(at);
+        }
+        if (!answers || now.under_way) {
             continue;
         }
         if (now.pid != before->pid) {

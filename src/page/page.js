@@ -264,6 +264,20 @@ function show() {
 const SLOW_MS = 1500;
 // Told as live again after that: a server that comes and goes is not told each second.
 const CALM_MS = 5000;
+// A server that is gone for longer may have another address.
+const GONE_MS = 15000;
+let answered_at = performance.now();
+
+// The page can't follow: its address is the old one.
+function moved() {
+  const last_load = known.latest && (known.latest.status.generations || [])[0];
+  if (last_load && last_load.restart && /\badmin\.listen\b/.test(last_load.why || "")) {
+    return "The policy's file has another admin.listen: open this page at that address";
+  }
+  return performance.now() - answered_at > GONE_MS
+    ? "If the server runs, it may have another address now: its log has it (event=ready admin=)" : "";
+}
+
 let timer = 0, asking = false, again = false, asked_at = 0, bad_at = -Infinity, generation = "";
 
 function say_live(why) {
@@ -271,12 +285,14 @@ function say_live(why) {
   // A proxy, or an error, is an answer.
   const since = known.latest ? `No ${/can't be reached|no answer for|does not answer/.test(why) ? "answer" : "figures"} since ${
     time(known.latest.now_ms)}` : "";
+  const where = why.includes("can't be reached") ? moved() : "";
+  if (!why) answered_at = performance.now();
   e.dataset.on = why ? "0" : "1";
-  set_text(e, why ? `stale: ${why}.${since ? ` ${since}.` : ""}` : known.took_ms > SLOW_MS
+  set_text(e, why ? `stale: ${[why, since, where].filter((x) => x).join(". ")}.` : known.took_ms > SLOW_MS
     ? `live, an answer takes ${span(known.took_ms)}` : "live");
   if (why) {
     bad_at = performance.now();
-    if (!(said.live || "").includes("stale")) announce("live", `The figures are stale: ${why}`);
+    if (!(said.live || "").includes("stale")) announce("live", `The figures are stale: ${why}${where ? `. ${where}` : ""}`);
     if (since) {
       by_id("verdict").dataset.state = "unknown";
       set_text(by_id("lost"), `${since}. Until then: ${first}`);

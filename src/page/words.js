@@ -75,7 +75,8 @@ function server_news(status) {
   }
   if (last.status === "refused") {
     tell("bad", "policy", `The last load of the policy was refused: ${shown(last.why || "", 240)}; `
-      + `generation ${status.generation} stays live, but a restart would fail`);
+      + `generation ${status.generation} stays live, but a restart would ${
+        last.restart ? "take the policy of the file" : "fail"}`);
   }
   if (trial && trial.kind === "canary" && trial.result === "rolled_back"
     && trial.why !== "by hand" && trial.generation === last.generation) {

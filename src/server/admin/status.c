@@ -45,6 +45,9 @@ static cJSON *generations(const struct server *s)
         if (g->why[0] != '\0') {
             (void)cJSON_AddStringToObject(o, "why", g->why);
         }
+        if (g->restart) {
+            (void)cJSON_AddBoolToObject(o, "restart", true);
+        }
         add_holders(o, s, g);
         (void)cJSON_AddItemToArray(list, o);
     }

@@ -209,6 +209,7 @@ void reload_refuse(struct reload *r, enum reload_result result, const char *why)
     }
     (void)snprintf(text, n + 256, "%.*s%s; still running generation %lu\n", (int)n, why,
                    denied, (unsigned long)s->live->number);
+    r->generation->restart = result == RELOAD_NEEDS_RESTART || denied[0] != '\0';
     generation_set(&s->generations, r->generation, GEN_REFUSED, why);
     rights_restore(s);
     reload_finish(r, result, "refused", text);

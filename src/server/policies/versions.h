@@ -43,6 +43,7 @@ struct generation {
     int64_t at_ms;             /* wall clock of the status */
     int64_t began_ms;          /* and of its load */
     const char *cause;         /* "start", "POST", "SIGHUP"; static */
+    bool restart;              /* refused, but a new process takes it */
     char why[256];             /* of its end, or of a refusal its first line */
     struct policy *policy;     /* a reference until it has ended; NULL before */
     struct binding **bindings; /* one a worker; NULL: let go */
