@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "server/admin/growth.h"
 
 static const struct {
     const char *what, *next;
@@ -45,24 +46,6 @@ static const struct {
     {"certificate", "renew the certificate's files: sluice sees it by itself"},
     {"descriptors",
      "raise LimitNOFILE and restart, or lower max_connections and reload"},
-    {"sync_fails", "look for errors of the disk (dmesg, smartctl), and replace it"},
-    {"connections_refused",
-     "raise max_connections or LimitNOFILE, or find who opens so "
-     "many (ss -tn)"},
-    {"connections_evicted", "find the clients that do not read their answers (ss -tn: "
-                            "Send-Q)"},
-    {"hook_stopped",
-     "the log names route and line (event=policy status=raised, \"ran too long\")"},
-    {"policy_dead", "sluice dead list"},
-    {"records_lost", "raise rate or max_record of on_refused, or give its stream room"},
-    {"dedup_forgets", "raise max_keys of dedup, or shorten its window"},
-    {"limit_forgets", "raise max_keys of the limit"},
-    {"function_fails",
-     "the log has sink, function, file, line and reason (event=policy status=raised)"},
-    {"kafka_resends", "look at the brokers' logs; sluice ledger --kafka finds copies"},
-    {"certificate_not_renewed",
-     "mend the files: the log has the reason (event=certificate status=failed)"},
-    {"access_log_drops", "look at the disk of the access log; sample less"},
     {"breaker", "mend that endpoint; sluice tries it again by itself"},
     {"upgrade_failed", "mend the reason, then sluice upgrade"},
 };
@@ -72,6 +55,11 @@ const char *advice_for(const char *what)
     for (size_t i = 0; i < N_ELEMS(all); i++) {
         if (strcmp(all[i].what, what) == 0) {
             return all[i].next;
+        }
+    }
+    for (size_t i = 0; growth_rule(i) != NULL; i++) {
+        if (strcmp(growth_rule(i)->what, what) == 0) {
+            return growth_rule(i)->next;
         }
     }
     return NULL;

@@ -4,61 +4,11 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/attr.h"
+#include "cli/facts.h"
 #include "cli/findings.h"
 #include "cli/series.h"
 #include "cli/show.h"
-
-/* A counter whose growth is a fault. pair: only series with it; not: only those without it.
- * label: the one that names what is at fault; NULL: nothing. The text is begin, the number,
- * middle, the name and end. mild: a note, also while it grows. */
-static const struct {
-    const char *name, *pair, *not, *label, *what, *begin, *middle, *end;
-    bool mild;
-} counters[] = {
-    {"sluice_spool_segments_total", "op=\"poisoned\"", NULL, "stream", "sync_fails",
-     "the disk failed to sync ", " segments of stream ", "", false},
-    {"sluice_connections_refused_total", "reason=\"limit\"", NULL, NULL,
-     "connections_refused", "",
-     " connections were refused: max_connections was reached", "", false},
-    {"sluice_connections_refused_total", "reason=\"descriptors\"", NULL, NULL,
-     "connections_refused", "",
-     " connections were refused: few file descriptors were left", "", false},
-    {"sluice_connections_refused_total", "reason=\"address\"", NULL, NULL,
-     "connections_refused", "",
-     " connections were refused: one address had more than the listener allows", "",
-     false},
-    {"sluice_connections_evicted_total", NULL, NULL, NULL, "connections_evicted", "",
-     " connections of clients that do not read were closed: the buffers were full", "",
-     false},
-    {"sluice_policy_interrupts_total", NULL, NULL, NULL, "hook_stopped",
-     "hooks used up their processor time and were stopped ", " times", "", false},
-    {"sluice_events_total", "result=\"dead\"", NULL, "route", "policy_dead", "",
-     " events of ", " became dead letters before a sink saw them", true},
-    {"sluice_refused_records_total", NULL, "result=\"stored\"", "stream",
-     "records_lost", "", " refusals were not kept in stream ", "", true},
-    {"sluice_dedup_forgotten_total", NULL, NULL, "stream", "dedup_forgets",
-     "dedup forgot ", " keys of stream ",
-     " too early: repeats of their events are stored", false},
-    {"sluice_dedup_damaged_total", NULL, NULL, "stream", "dedup_forgets",
-     "dedup found ", " damaged files or pages of keys of stream ",
-     ": repeats of those are stored", false},
-    {"sluice_limit_forgotten_total", NULL, NULL, "limit", "limit_forgets", "",
-     " keys were forgotten too early by limit ", ": their clients may send more",
-     false},
-    {"sluice_sink_function_errors_total", NULL, NULL, "sink", "function_fails", "",
-     " calls of a Lua function failed in sink ", ": its default is used", false},
-    {"sluice_kafka_fatal_errors_total", NULL, NULL, "sink", "kafka_resends", "",
-     " producers were replaced after a fatal error in sink ",
-     ": Kafka may have some events twice", false},
-    {"sluice_kafka_possible_copies_total", NULL, NULL, "sink", "kafka_resends", "",
-     " messages were sent again by sink ", ": Kafka may have some twice", false},
-    {"sluice_tls_renewals_total", "result=\"failed\"", NULL, "listener",
-     "certificate_not_renewed", "a changed certificate could not be used ",
-     " times for ", ": the one before stays", false},
-    {"sluice_access_log_dropped_total", NULL, NULL, "reason", "access_log_drops",
-     "the access log lacks ", " lines: ", "", false},
-};
+#include "server/admin/growth.h"
 
 /* Of one counter, at most so many problems, and as many notes: a policy may have thousands
  * of routes. One more says how many more there are. */
@@ -68,31 +18,47 @@ struct told {
     size_t problems, notes;
 };
 
-static bool is_counted(const struct series *x, size_t i)
+static bool is_counted(const struct series *x, const struct growth_rule *r)
 {
-    return strcmp(x->name, counters[i].name) == 0 && x->value > 0 &&
-           (counters[i].pair == NULL || strstr(x->labels, counters[i].pair) != NULL) &&
-           (counters[i].not == NULL || strstr(x->labels, counters[i].not ) == NULL);
+    return x->value > 0 && growth_counts(r, x->name, x->labels);
 }
 
-static void tell(struct findings *m, const struct series *x, size_t i,
-                 struct told *told)
+/* What the server has seen of it in the last minute; an older one does not say. */
+static double recent(const struct findings *m, const char *what, const char *name)
+{
+    const cJSON *x;
+
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(m->status, "counted"))
+    {
+        if (strcmp(facts_text(x, "what"), what) == 0 &&
+            strcmp(facts_text(x, "subject"), name) == 0) {
+            return facts_number(x, "recent");
+        }
+    }
+    return 0;
+}
+
+static void tell(struct findings *m, const struct series *x,
+                 const struct growth_rule *r, struct told *told)
 {
     const double now = findings_grown(m, x);
-    const bool problem = now > 0 && !counters[i].mild;
-    char name[256] = "", count[SHOW_BYTES];
+    const bool problem = now > 0 && !r->mild;
+    double n = now > 0 ? now : x->value;
+    const char *when = now > 0 ? "just now" : "since the start";
+    char name[256] = "", count[SHOW_BYTES], text[600];
 
-    if ((problem ? told->problems++ : told->notes++) >= TOLD_MAX) {
-        return;
+    if (r->label != NULL) {
+        (void)series_label(x, r->label, name, sizeof name);
     }
-    if (counters[i].label != NULL) {
-        (void)series_label(x, counters[i].label, name, sizeof name);
+    if (r->passes && now == 0) {
+        n = recent(m, r->what, name);
+        when = "in the last minute";
     }
-    (void)findings_tell(problem ? m->problems : m->notes, counters[i].what,
-                        name[0] == '\0' ? "server" : name, "%s%s%s%s%s (%s)",
-                        counters[i].begin, show_count(count, now > 0 ? now : x->value),
-                        counters[i].middle, name, counters[i].end,
-                        now > 0 ? "just now" : "since the start");
+    if (n > 0 && (problem ? told->problems++ : told->notes++) < TOLD_MAX) {
+        growth_text(r, show_count(count, n), name, text, sizeof text);
+        (void)findings_tell(problem ? m->problems : m->notes, r->what,
+                            name[0] == '\0' ? "server" : name, "%s (%s)", text, when);
+    }
 }
 
 /* The rest of n; series: the metric that has them all. */
@@ -123,16 +89,17 @@ void counted_facts(struct findings *m)
 {
     size_t open = 0;
 
-    for (size_t i = 0; i < N_ELEMS(counters); i++) {
+    for (size_t i = 0; growth_rule(i) != NULL; i++) {
+        const struct growth_rule *r = growth_rule(i);
         struct told told = {0, 0};
 
         for (size_t k = 0; k < m->now->n; k++) {
-            if (is_counted(&m->now->list[k], i)) {
-                tell(m, &m->now->list[k], i, &told);
+            if (is_counted(&m->now->list[k], r)) {
+                tell(m, &m->now->list[k], r, &told);
             }
         }
-        tell_more(m->problems, counters[i].what, counters[i].name, told.problems);
-        tell_more(m->notes, counters[i].what, counters[i].name, told.notes);
+        tell_more(m->problems, r->what, r->name, told.problems);
+        tell_more(m->notes, r->what, r->name, told.notes);
     }
     for (size_t k = 0; k < m->now->n; k++) {
         breaker(m, &m->now->list[k], &open);

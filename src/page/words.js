@@ -53,7 +53,7 @@ const named = (list) => list.map((x) => x.name).join(", ");
 const given_up = (sink) => sink.lost + sink.skipped;
 
 // What is wrong, with the bounds of "sluice status" (cli/facts.c, cli/condition.c), which are
-// those of the alerts. The command tells more: what /metrics alone counts (cli/counted.c).
+// those of the alerts.
 // before: { faults } of up to a minute ago, so that counts that grow are told apart from old
 // ones; null: none.
 const LATE_MS = 60000, FULL = 80, DISK_FULL = 0.9, CERTIFICATE_S = 14 * 86400;
@@ -150,6 +150,19 @@ function event_news(status, before) {
   return list;
 }
 
+// What counters tell, in the server's words, which are those of "sluice status".
+const PARTS = { sync_fails: "spool", policy_dead: "refusals", records_lost: "refusals",
+  hook_stopped: "refusals", dedup_forgets: "refusals", limit_forgets: "refusals",
+  limit_refuses: "refusals", function_fails: "sinks", kafka_resends: "sinks" };
+const COUNTED = 10;
+const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
+
+function counted_news(status) {
+  return (status.counted || []).slice(0, COUNTED).map((c) => ({ of: PARTS[c.what] || "traffic",
+    state: c.recent > 0 && !c.mild ? "warn" : "",
+    text: c.recent > 0 ? `${capital(shown(c.text, 400))}. ${capital(c.next)}` : capital(shown(c.text, 400)) }));
+}
+
 // { state, first, more }: the answer to "is anything lost?", in words, and what else an
 // operator should know. more: { text, of } (of: the part of the page).
 export function verdict(status, before = null) {
@@ -187,7 +200,8 @@ export function verdict(status, before = null) {
     more.push({ of: "sinks", text: `${events(dead)} became dead letters: they are kept, and `
       + "can be sent again (sluice dead list)" });
   }
-  for (const x of [...spool_news(status), ...event_news(status, before), ...server_news(status)]) {
+  for (const x of [...spool_news(status), ...event_news(status, before), ...counted_news(status),
+    ...server_news(status)]) {
     if (x.state) worse(x.state);
     more.push({ of: x.of, text: x.text });
   }

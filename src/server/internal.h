@@ -32,6 +32,7 @@ struct err;
 struct collector;
 struct indexer;
 struct history;
+struct growth;
 struct refusing;
 struct place;
 struct quotas;
@@ -112,6 +113,7 @@ struct server {
     struct http_server *admin;
     struct samples *samples;             /* of refusals, for the page */
     struct history *history;             /* its figures */
+    struct growth *growth;               /* faults that counters tell */
     struct refusing *refusing;           /* what refuses over the last hour */
     struct page_data *page_data;         /* its last answers */
     const struct admin_plan *admin_plan; /* the live policy's */

@@ -78,7 +78,7 @@ static bool path_of(const struct quotas *q, const char *name, uint32_t window_s,
 static void restore(void *arg, const char *name, struct quota *quota)
 {
     struct quotas *q = arg;
-    char path[PATH_MAX], aside[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
+    char path[PATH_MAX], aside[PATH_MAX], quoted[ERR_TEXT_MAX + 16], limit[512];
     enum quota_read r;
     struct err e;
 
@@ -94,19 +94,21 @@ static void restore(void *arg, const char *name, struct quota *quota)
     if (snprintf(aside, sizeof aside, "%s.unread", path) < PATH_MAX) {
         (void)rename(path, aside);
     }
-    log_write(LOG_ERROR, "quota", "limit=\"%s\" status=unread why=%s", name,
+    log_write(LOG_ERROR, "quota", "limit=%s status=unread why=%s",
+              log_quote(limit, sizeof limit, name),
               log_quote(quoted, sizeof quoted, e.text));
 }
 
 static void tell(struct quotas *q, const char *name, const struct err *e)
 {
     uint64_t now = clock_mono_ns();
-    char quoted[ERR_TEXT_MAX + 16];
+    char quoted[ERR_TEXT_MAX + 16], limit[512];
 
     stats_add(q->failed, 1);
     if (!q->failing || now - q->told_ns >= TELL_NS) {
         q->told_ns = now;
-        log_write(LOG_ERROR, "quota", "limit=\"%s\" status=unsaved why=%s", name,
+        log_write(LOG_ERROR, "quota", "limit=%s status=unsaved why=%s",
+                  log_quote(limit, sizeof limit, name),
                   log_quote(quoted, sizeof quoted, e->text));
     }
     q->failing = true;
@@ -115,7 +117,7 @@ static void tell(struct quotas *q, const char *name, const struct err *e)
 static void save(void *arg, const char *name, struct quota *quota)
 {
     struct quotas *q = arg;
-    char path[PATH_MAX];
+    char path[PATH_MAX], limit[512];
     struct err e;
 
     if (!path_of(q, name, quota_window_s(quota), path)) {
@@ -128,7 +130,8 @@ static void save(void *arg, const char *name, struct quota *quota)
     }
     stats_add(q->saved, 1);
     if (q->failing) {
-        log_write(LOG_INFO, "quota", "limit=\"%s\" status=saved", name);
+        log_write(LOG_INFO, "quota", "limit=%s status=saved",
+                  log_quote(limit, sizeof limit, name));
     }
     q->failing = false;
 }

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "index/print_ring.h"
 #include "policy/run/run.h"
+#include "server/admin/growth.h"
 #include "server/admin/note.h"
 #include "server/admin/refusing.h"
 #include "server/certificates.h"
@@ -114,6 +115,7 @@ static bool make_workers(struct server *s, struct err *e)
     s->samples = samples_new();
     s->history = history_new(s->loop);
     s->refusing = refusing_new(s->loop, policies_now, s);
+    s->growth = growth_new(s->loop);
     s->page_data = page_data_new();
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
     for (uint32_t i = 0; i < s->n_workers; i++) {

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "index/print_ring.h"
+#include "server/admin/growth.h"
 #include "server/admin/refusing.h"
 #include "server/admin/tap.h"
 #include "server/index/indexes.h"
@@ -109,6 +110,7 @@ bool stop_all(struct server *s)
     page_data_free(s->page_data);
     history_free(s->history);
     refusing_free(s->refusing);
+    growth_free(s->growth);
     samples_free(s->samples);
     listening_close(&s->admin_listener);
     listenings_close(&s->listeners);

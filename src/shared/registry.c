@@ -249,7 +249,8 @@ static void publish_results(struct named *n, const char *labels)
                             "Events that dedup removed (repeat), or stored "
                             "although they may be repeats, because too many "
                             "requests were under way (unsure) or all places "
-                            "were reserved (full).",
+                            "were reserved (full; with persist their clients get "
+                            "503).",
                             all, rows[i].read, n);
     }
 }

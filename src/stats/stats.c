@@ -418,3 +418,19 @@ void stats_each(stats_seen_fn *seen, void *arg)
     }
     series_unlook(list);
 }
+
+void stats_each_asked(stats_wanted_fn *wanted, stats_seen_fn *seen, void *arg)
+{
+    size_t n;
+    struct series **list = copy(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct series *s = list[i];
+
+        if (s->asked && s->kind == COUNTER && wanted(arg, s->name)) {
+            seen(arg, &(struct stats_series){s->name, s->labels,
+                                             (uint64_t)series_double(s), NULL, false});
+        }
+    }
+    series_unlook(list);
+}

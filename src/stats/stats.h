@@ -109,6 +109,10 @@ typedef void stats_seen_fn(void *arg, const struct stats_series *x);
 /* seen is called with each series, in no order, also with those that no scrape shows; for
  * pages that add up by themselves. The labels of a total are total="" and the result. */
 void stats_each(stats_seen_fn *seen, void *arg);
+/* The same of counters that are asked for their value, of names that wanted takes; value is
+ * the whole one, rounded down. */
+typedef bool stats_wanted_fn(void *arg, const char *name);
+void stats_each_asked(stats_wanted_fn *wanted, stats_seen_fn *seen, void *arg);
 
 /* ---- histogram.c ---- */
 

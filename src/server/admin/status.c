@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "server/admin/growth.h"
 #include "server/admin/refusing.h"
 #include "server/admin/totals.h"
 #include "server/internal.h"
@@ -388,6 +389,8 @@ struct cJSON *status_object(struct server *s)
     refusing_look(s->refusing, clock_mono_ns());
     (void)cJSON_AddItemToObject(o, "refusing",
                                 refusing_json(s->refusing, clock_mono_ns()));
+    growth_look(s->growth, clock_mono_ns());
+    (void)cJSON_AddItemToObject(o, "counted", growth_json(s->growth));
     (void)cJSON_AddItemToObject(o, "streams", streams(s, totals));
     totals_free(totals);
     (void)cJSON_AddItemToObject(o, "sinks", sinks(s));
