@@ -25,8 +25,13 @@ function return_focus(r) {
   e.focus({ preventScroll: true });
 }
 
-const sample_of = (r, list) => list.find((x) => x.route === r.route
-  && x.code === r.code && x.status === r.status);
+// The server keeps the beginning of a route in a sample: it is of this one if no other of the
+// refusals begins so.
+const ROUTE = 150;
+const is_of = (x, route) => x.route === route || (x.route.length >= ROUTE && route.startsWith(x.route));
+const sample_of = (r, list) => list.find((x) => is_of(x, r.route)
+  && x.code === r.code && x.status === r.status && known.latest.status.refusals.every((o) =>
+    o.route === r.route || o.code !== r.code || x.route === r.route || !is_of(x, o.route)));
 
 function need_token(r) {
   if (known.latest.token === false) {

@@ -312,7 +312,8 @@ async function tick() {
   try {
     if (!document.hidden) {
       await look();
-      const live = `${known.latest.status.pid} ${known.latest.status.generation}`;
+      const status = known.latest.status;
+      const live = `${status.pid} ${status.spool.epoch} ${status.generation}`;
       if (live !== generation) forget_policies();
       generation = live;
       show();

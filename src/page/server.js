@@ -81,7 +81,8 @@ function mark(key, at_ms, text) {
 
 function mark_process(data, before) {
   const status = data.status, at_ms = data.now_ms - status.uptime_ms;
-  if (before && before.pid === status.pid) {
+  // In a container another process may have the same number, but it begins at 0.
+  if (before && before.pid === status.pid && status.uptime_ms >= before.uptime_ms) {
     mark(began, at_ms, `Process ${status.pid} serves again: the one that was to take its place failed`);
   } else if (before) {
     mark(began, at_ms, status.began === "upgrade"
@@ -115,14 +116,16 @@ function mark_changes(data) {
   known.marks = new Map(list.slice(-MARKS));
 }
 
-// Faults of the last minute, the oldest first. Another process counts from 0, also where it
-// has the same number, as in a container.
+// Faults of the last minute, the oldest first, by the server's own time: the browser's stands
+// still while its machine sleeps. Another process counts from 0, also where it has the same
+// number, as in a container.
 let minute = [];
 const MINUTE_MS = 60000;
 
 function note_faults(status, other) {
-  const at = performance.now();
-  minute = [...(other ? [] : minute), { at, faults: status.faults }];
+  const at = status.uptime_ms;
+  const anew = other || (minute.length > 0 && at < minute[minute.length - 1].at);
+  minute = [...(anew ? [] : minute), { at, faults: status.faults }];
   while (minute.length > 1 && at - minute[0].at > MINUTE_MS) minute.shift();
   known.minute_ago = minute[0];
 }

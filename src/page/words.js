@@ -144,7 +144,7 @@ function event_news(status, before) {
   const codes = (status.refusing || {}).codes || [];
   for (const c of codes.filter((x) => x.route !== "none" && x.recent >= MANY
     && x.recent >= MUCH * x.recent_received).slice(0, 5)) {
-    tell("warn", "refusals", `${c.route} refused ${percent_of(Math.min(1, c.recent / (c.recent_received || 1)))
+    tell("warn", "refusals", `${shown(c.route, 160)} refused ${percent_of(Math.min(1, c.recent / (c.recent_received || 1)))
       } of its events in the last ${span(1000 * status.refusing.recent_seconds)} with ${c.code}`);
   }
   return list;
@@ -160,7 +160,7 @@ const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 function counted_news(status) {
   return (status.counted || []).slice(0, COUNTED).map((c) => ({ of: PARTS[c.what] || "traffic",
     state: c.recent > 0 && !c.mild ? "warn" : "",
-    text: c.recent > 0 ? `${capital(shown(c.text, 400))}. ${capital(c.next)}` : capital(shown(c.text, 400)) }));
+    text: c.recent > 0 ? `${capital(shown(c.text, 400))}. To do: ${c.next}` : capital(shown(c.text, 400)) }));
 }
 
 // { state, first, more }: the answer to "is anything lost?", in words, and what else an
@@ -220,8 +220,8 @@ export const trial_words = (t) => `${t.kind === "canary" ? "Canary" : "Shadow"} 
 // A text as it is shown: a character that hides, or turns the text after it around, by its
 // number; cut, since a client or a peer may send any length.
 const MOST = 600;
-const HIDES = new RegExp("[\\0-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e"
-  + "\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}\\p{Cs}]", "gu");
+const HIDES = new RegExp("[\\0-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e"
+  + "\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}\\p{Cs}]", "gu");
 export const shown = (text, most = MOST) => {
   const t = text.length > most ? `${text.slice(0, most)} … (${number(text.length)} characters)` : text;
   return t.replace(HIDES, (c) => `\\u${c.codePointAt(0).toString(16).padStart(4, "0")}`);

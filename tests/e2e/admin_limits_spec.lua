@@ -52,7 +52,7 @@ describe("limits and dedup that have no room", function()
     if page then
       -- At the start of a line.
       page:becomes("#more", text:gsub("^%l", string.upper) .. "[^.]* %(in the last minute%)%. "
-        .. next:gsub("^%l", string.upper))
+        .. "To do: " .. next)
     end
     s:logged(event)
   end

@@ -232,8 +232,9 @@ void history_take(struct history *h, double elapsed_s)
     for (struct stage *s = h->stages; s < h->stages + STAGES_MAX && s->name[0]; s++) {
         stats_histogram_clear(s->now);
     }
+    row->at_ns =
+        clock_mono_ns(); /* a look that takes long is of its begin, as elapsed_s */
     stats_each(see, &l);
-    row->at_ns = clock_mono_ns();
     for (int i = 0; i < N_RATES; i++) {
         uint64_t more = l.counts[i] > h->counts[i] ? l.counts[i] - h->counts[i] : 0;
 
