@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "cli/sightings.h"
+#include "cli/find/sightings.h"
 #include "index/builder.h"
 #include "index/names.h"
 

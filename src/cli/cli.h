@@ -5,8 +5,9 @@
  */
 #pragma once
 
-/* ---- run.c, check.c, completion.c, dead.c, drain.c, find.c, inspect.c, key.c, ledger.c, manual.c,
- * reference.c, replay.c, schema.c, sink.c, status.c, tap.c, test.c, top.c, upgrade.c, version.c ---- */
+/* ---- run.c, check.c, completion.c, dead/dead.c, drain.c, find/find.c, inspect.c, key.c,
+ * ledger/ledger.c, manual.c, reference.c, replay/replay.c, schema.c, sink.c, watch/status.c,
+ * watch/tap.c, test.c, watch/top.c, upgrade.c, version.c ---- */
 
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);

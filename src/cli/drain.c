@@ -15,9 +15,9 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/facts.h"
 #include "cli/show.h"
-#include "cli/sight.h"
+#include "cli/watch/facts.h"
+#include "cli/watch/sight.h"
 #include "server/supervisor.h"
 
 enum { WAIT_MS = 600000, LOOK_MS = 250, TELL_LOOKS = 4, ORDER_MS = 10000 };

@@ -52,7 +52,7 @@ const named = (list) => list.map((x) => x.name).join(", ");
 // What a sink gave up for good.
 const given_up = (sink) => sink.lost + sink.skipped;
 
-// What is wrong, with the bounds of "sluice status" (cli/facts.c, cli/condition.c), which are
+// What is wrong, with the bounds of "sluice status" (cli/watch/facts.c, cli/watch/condition.c), which are
 // those of the alerts.
 // before: { faults } of up to a minute ago, so that counts that grow are told apart from old
 // ones; null: none.
@@ -100,7 +100,7 @@ function server_news(status) {
 }
 
 // Clients see that the room in a stream's segments ends, an alert what they take on the disk:
-// whichever is more, as cli/condition.c has it.
+// whichever is more, as cli/watch/condition.c has it.
 export const full_percent = (s) => Math.max(s.used_percent || 0,
   s.max_bytes > 0 ? 100 * s.bytes / s.max_bytes : 0);
 

@@ -165,7 +165,8 @@ describe("the documents", function()
   it("name log events that are listed, as the program's own advice does", function()
     local listed, wrong = listed_events(), {}
     assert.same({}, each("event=([%l_]+)", function(name) return not listed[name] and name end))
-    for name in h.shell("cat src/cli/*.c docker/prometheus/rules.yml"):gmatch "event=([%l_]+)" do
+    local sources = "cat src/cli/*.c src/cli/*/*.c docker/prometheus/rules.yml"
+    for name in h.shell(sources):gmatch "event=([%l_]+)" do
       if not listed[name] then wrong[#wrong + 1] = name end
     end
     assert.same({}, wrong)
@@ -189,7 +190,7 @@ describe("the documents", function()
       if not help:find("\n  " .. word .. " ", 1, true) then return end
       rest = rest:gsub(" %-%- .*", "") -- busted's own
       for option in rest:gmatch "%-%-[%l-]+" do
-        local source = h.shell(("grep -lE -- '\"%s\"|\\{\"%s\"|%s' src/cli/*.c")
+        local source = h.shell(("grep -lE -- '\"%s\"|\\{\"%s\"|%s' src/cli/*.c src/cli/*/*.c")
           :format(option, option:sub(3), option))
         if source == "" then return line end
       end

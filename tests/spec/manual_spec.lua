@@ -157,7 +157,7 @@ route "POST /e" { body = "event", stream = "s" }]])
       local file = ({ reload = "orders", rollback = "orders", promote = "orders",
         loglevel = "orders" })[name] or name
       local listed = options_of(sluice(name .. " --help"))
-      local source = h.read("src/cli/" .. file .. ".c") or ""
+      local source = h.shell(("find src/cli -name '%s.c' -exec cat {} +"):format(file))
       for option, kind in source:gmatch '{"([%l-]+)", (%l+)_argument' do
         if name ~= "loglevel" or option ~= "json" then
           n = n + 1

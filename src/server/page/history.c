@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-/* Refusals are many from that share on, as cli/facts.c tells them; a minute without makes
+/* Refusals are many from that share on, as cli/watch/facts.c tells them; a minute without makes
  * an end of it. */
 static const float MUCH = .04f;
 static const uint64_t BREAK_NS = 60000000000u;

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "cli/refused_lines.h"
+#include "cli/replay/refused_lines.h"
 #include "decode/scan.h"
 #include "ingest/refusal_record.h"
 

@@ -1,0 +1,254 @@
+#include "cli/find/index_list.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/read.h"
+#include "index/fields.h"
+#include "index/names.h"
+#include "index/reader.h"
+
+bool index_lists_has(const char *spool, const char *stream)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/%s/" INDEX_FOLDER, spool, stream);
+    return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+struct index_list *index_lists_add(struct index_lists *l)
+{
+    l->list = mem_realloc(l->list, (l->n + 1) * sizeof *l->list);
+    l->list[l->n] = (struct index_list){.n = 0};
+    return &l->list[l->n++];
+}
+
+void index_list_free(struct index_list *l)
+{
+    free(l->runs);
+    free(l->aside);
+    index_account_free(&l->account);
+}
+
+void index_lists_free(struct index_lists *l)
+{
+    for (uint32_t i = 0; i < l->n; i++) {
+        index_list_free(&l->list[i]);
+    }
+    free(l->list);
+    *l = (struct index_lists){.n = 0};
+}
+
+static void add_field(struct index_list *l, const char *field)
+{
+    for (uint32_t i = 0; i < l->n_fields; i++) {
+        if (strcmp(l->fields[i], field) == 0) {
+            return;
+        }
+    }
+    if (l->n_fields < INDEX_LIST_FIELDS && field[0] != '\0') {
+        (void)snprintf(l->fields[l->n_fields++], sizeof l->fields[0], "%s", field);
+    }
+}
+
+/* The path of the ids now, and those of policies before: events that no file has are read
+ * by them. */
+static void read_fields(struct index_list *l, const char *dir)
+{
+    struct index_fields *f = mem_alloc(sizeof *f);
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/" INDEX_FIELD_FILE, dir);
+    index_fields_read(f, path);
+    for (uint32_t i = f->n; i-- > 0;) {
+        add_field(l, f->list[i].path);
+    }
+    free(f);
+}
+
+static uint32_t read_epoch(const char *spool)
+{
+    char path[PATH_MAX], text[32] = "";
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/EPOCH", spool);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read_at(fd, text, sizeof text - 1, 0);
+
+        text[n < 0 ? 0 : n] = '\0';
+        (void)close(fd);
+    }
+    return (uint32_t)strtoul(text, NULL, 10);
+}
+
+/* After the files: what was removed meanwhile is not missed then. */
+static void read_account(struct index_list *l, const char *dir)
+{
+    char path[PATH_MAX], aside[PATH_MAX + 16];
+    struct err e;
+
+    (void)snprintf(path, sizeof path, "%s/" INDEX_ACCOUNT_FILE, dir);
+    (void)snprintf(aside, sizeof aside, "%s" INDEX_ASIDE, path);
+    switch (index_account_read(&l->account, path, &e)) {
+    case ACCOUNT_READ:
+        l->has_account = true;
+        break;
+    case ACCOUNT_NONE: /* of an older sluice, or one that was set aside just now */
+        l->n_damaged += access(aside, F_OK) == 0;
+        break;
+    case ACCOUNT_BAD:
+    case ACCOUNT_UNREADABLE:
+        l->n_damaged++;
+        break;
+    }
+    if (!l->has_account) {
+        l->account.begin = UINT32_MAX;
+    }
+    index_account_read_marks(&l->account, path, UINT32_MAX, 0);
+    l->has_account |= l->account.n_gaps > 0;
+    for (uint32_t i = 0; i < l->account.n_epochs; i++) {
+        add_field(l, l->account.epochs[i].field);
+    }
+}
+
+static void add_run(struct index_run **runs, uint32_t *n, uint32_t *room,
+                    const struct index_run *r)
+{
+    if (*n == *room) {
+        *room = *room == 0 ? 64 : 2 * *room;
+        *runs = mem_realloc(*runs, *room * sizeof **runs);
+    }
+    (*runs)[(*n)++] = *r;
+}
+
+static bool list_names(struct index_list *l, const char *dir, struct err *e)
+{
+    DIR *at = opendir(dir);
+    struct dirent *d;
+    int rc;
+
+    if (at == NULL) {
+        return errno == ENOENT || err_errno(e, errno, "%s", dir);
+    }
+    while (errno = 0, (d = readdir(at)) != NULL) {
+        struct index_run r = {.end = 0};
+
+        if (index_name_read(d->d_name, &r.epoch, &r.worker, &r.first)) {
+            add_run(&l->runs, &l->n, &l->room, &r);
+        } else if (index_name_is_aside(d->d_name, &r.epoch, &r.worker, &r.first)) {
+            add_run(&l->aside, &l->n_aside, &l->aside_room, &r);
+        }
+    }
+    rc = errno;
+    (void)closedir(at);
+    index_runs_sort(l->runs, l->n);
+    return rc == 0 || err_errno(e, rc, "%s", dir);
+}
+
+static void count(struct index_list *l, const struct index_head *h)
+{
+    l->n_events += h->n_events;
+    l->n_lost += h->n_lost;
+    if (h->n_events > 0) {
+        l->oldest_ms = l->oldest_ms == 0 || h->oldest_ms < l->oldest_ms ? h->oldest_ms
+                                                                        : l->oldest_ms;
+        l->newest_ms = h->newest_ms > l->newest_ms ? h->newest_ms : l->newest_ms;
+    }
+}
+
+/* Whether the file at that name is the shard's, and fn believes it. */
+static bool read_file(struct index_list *l, struct index_file *f, const char *dir,
+                      struct index_run *r, index_list_fn *fn, void *arg)
+{
+    char path[PATH_MAX];
+    struct err e;
+    bool good;
+
+    (void)index_path(path, sizeof path, dir, r->epoch, r->worker, r->first);
+    switch (index_open(f, path, &e)) {
+    case INDEX_OPENED:
+        break;
+    case INDEX_UNREADABLE:
+        l->n_damaged += access(path, F_OK) == 0;
+        return false;
+    case INDEX_NOT_ONE:
+        l->n_damaged++;
+        return false;
+    }
+    good = f->head.epoch == r->epoch && f->head.worker == r->worker &&
+           f->head.first == r->first && fn(arg, f);
+    r->end = f->head.end;
+    if (good) {
+        count(l, &f->head);
+        add_field(l, f->head.field);
+    } else {
+        l->n_damaged++;
+    }
+    index_close(f);
+    return good;
+}
+
+bool index_list_read(struct index_list *l, const char *spool, const char *stream,
+                     index_list_fn *fn, void *arg, struct err *e)
+{
+    struct index_file f = {.fd = -1};
+    char dir[PATH_MAX - 64];
+    uint32_t n = 0;
+
+    (void)snprintf(dir, sizeof dir, "%s/%s/" INDEX_FOLDER, spool, stream);
+    read_fields(l, dir);
+    if (!list_names(l, dir, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (read_file(l, &f, dir, &l->runs[i], fn, arg)) {
+            l->runs[n++] = l->runs[i];
+        }
+    }
+    l->n = n;
+    read_account(l, dir);
+    l->epoch = read_epoch(spool);
+    index_free(&f);
+    return true;
+}
+
+uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t worker,
+                            uint64_t seq)
+{
+    for (uint32_t i = 0; i < l->n; i++) {
+        const struct index_run *r = &l->runs[i];
+
+        if (r->epoch == epoch && r->worker == worker && r->first <= seq &&
+            seq < r->end) {
+            seq = r->end;
+        }
+    }
+    return seq;
+}
+
+uint64_t index_list_missing(const struct index_list *l, const struct index_run *runs,
+                            uint32_t n)
+{
+    uint64_t missing = 0;
+
+    for (uint32_t i = 0; i < l->n_aside; i++) {
+        const struct index_run *a = &l->aside[i];
+        bool has = index_list_covered(l, a->epoch, a->worker, a->first) > a->first;
+
+        for (uint32_t k = 0; !has && k < n; k++) {
+            has = runs[k].epoch == a->epoch && runs[k].worker == a->worker &&
+                  runs[k].first <= a->first && a->first < runs[k].end;
+        }
+        missing += !has;
+    }
+    return missing;
+}

@@ -1,0 +1,380 @@
+#include "cli/find/settled.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/boot.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "delivery/places.h"
+#include "journal/journal.h"
+
+/* Ranges that a file has, and the byte before which they stand. */
+struct step {
+    uint64_t length;
+    struct batch_range range;
+};
+
+struct settling {
+    struct settled *s;
+    struct str stream;
+    struct step *steps; /* of the file that is named file */
+    uint32_t n_steps, room;
+    char file[512];
+    uint64_t synced; /* bytes of it that are on stable storage */
+    bool restarted;  /* the machine, since the journal was begun */
+    int64_t met_ms;  /* of the last meeting */
+    bool again;      /* it was not the first */
+};
+
+static void add_all(struct settled_set *set, const struct record *r, int64_t time_ms)
+{
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        settled_add(set, &r->ranges[i], r->ranges[i].first,
+                    r->ranges[i].first + r->ranges[i].n, time_ms);
+    }
+}
+
+static struct settled_set *set_of(struct settled *s, const struct record *r)
+{
+    return r->type == RECORD_DEAD           ? &s->apart[SETTLED_DEAD]
+           : r->type != RECORD_SKIP         ? NULL
+           : r->value == 0                  ? &s->apart[SETTLED_SKIPPED]
+           : r->value == PLACES_NOT_ITS_OWN ? &s->apart[SETTLED_BEFORE]
+           : r->value == PLACES_UNSURE      ? &s->unsure
+                                            : &s->apart[SETTLED_LOST];
+}
+
+static void on_apart(struct settled *s, const struct record *r, int64_t time_ms)
+{
+    struct settled_set *set = set_of(s, r);
+
+    if (set != NULL) {
+        add_all(set, r, time_ms);
+    }
+}
+
+/* ---- the journal ---- */
+
+static void ack_steps(struct settling *g)
+{
+    for (uint32_t i = 0; i < g->n_steps; i++) {
+        (void)ack_tracker_ack(&g->s->acks, &g->steps[i].range);
+    }
+    g->n_steps = 0;
+}
+
+static void add_step(struct settling *g, uint64_t length, const struct batch_range *r)
+{
+    if (g->n_steps == g->room) {
+        g->room = g->room == 0 ? 64 : 2 * g->room;
+        g->steps = mem_realloc(g->steps, g->room * sizeof *g->steps);
+    }
+    g->steps[g->n_steps++] = (struct step){length, *r};
+}
+
+/* A record of an end that others have passed: what stood behind it was not synced, or a
+ * power cut took it, and it is written again. */
+static void on_file(struct settling *g, const struct record *r)
+{
+    const bool seal = r->type == RECORD_SEAL;
+    char name[sizeof g->file];
+
+    (void)snprintf(name, sizeof name, "%.*s", (int)r->name.n, r->name.p);
+    if (strcmp(name, g->file) != 0) {
+        ack_steps(g); /* the one before had come to its end */
+        memcpy(g->file, name, sizeof name);
+        g->synced = 0;
+    }
+    if (seal || str_eq(r->id, STR(RECORD_FILE_SYNCED))) {
+        g->synced = r->value;
+    }
+    while (g->n_steps > 0 && (g->steps[g->n_steps - 1].length > r->value ||
+                              (!seal && g->steps[g->n_steps - 1].length == r->value))) {
+        g->n_steps--;
+    }
+    for (uint32_t i = 0; !seal && i < r->n_ranges; i++) {
+        add_step(g, r->value, &r->ranges[i]);
+    }
+}
+
+static void on_start(struct settling *g, const struct record *r)
+{
+    struct settled *s = g->s;
+
+    if (r->value != 0) {
+        ack_tracker_fini(&s->acks);
+        ack_tracker_init(&s->acks);
+        g->n_steps = 0;
+        s->known = false;
+        s->ends_epoch = 0;
+        return;
+    }
+    s->known = true;
+    if (r->n_ranges > 0) {
+        ack_tracker_start(&s->acks, r->ranges[0].epoch, r->ranges[0].worker,
+                          r->ranges[0].first);
+    }
+}
+
+static void on_retire(struct settled *s, const struct record *r)
+{
+    if (s->ends_epoch != r->value) {
+        s->ends.n = 0;
+    }
+    s->ends_epoch = (uint32_t)r->value;
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        settled_add(&s->ends, &r->ranges[i], 0, r->ranges[i].first, 0);
+    }
+}
+
+/* What it says is apart is so: a place that it has not is older. */
+static void on_record(void *arg, const struct record *r)
+{
+    struct settling *g = arg;
+
+    if (r->type == RECORD_HEAD) {
+        g->restarted = r->time_ms != 0 && r->time_ms != boot_number();
+    }
+    if (r->type == RECORD_HEAD || !str_eq(r->stream, g->stream)) {
+        return;
+    }
+    on_apart(g->s, r, INT64_MAX);
+    if (r->type == RECORD_START) {
+        on_start(g, r);
+    } else if (r->type == RECORD_RETIRE) {
+        on_retire(g->s, r);
+    } else if (r->type == RECORD_FILE || r->type == RECORD_SEAL) {
+        on_file(g, r);
+    } else if (r->type == RECORD_DONE || r->type == RECORD_DEAD ||
+               r->type == RECORD_SKIP) {
+        for (uint32_t i = 0; i < r->n_ranges; i++) {
+            (void)ack_tracker_ack(&g->s->acks, &r->ranges[i]);
+        }
+    }
+}
+
+/* ---- the places ---- */
+
+/* Events before the first meeting were never seen. Those before a later one may have
+ * been, while the stream led to the sink before. */
+static void on_met(struct settling *g, const struct record *r)
+{
+    struct settled *s = g->s;
+    const bool met = r->value != 0; /* else by an earlier version */
+
+    if (met && (s->met == 0 || r->value != s->met_last || r->time_ms != g->met_ms)) {
+        g->again = s->met != 0;
+        s->met = g->again ? s->met : (uint32_t)r->value;
+        s->met_last = (uint32_t)r->value;
+        g->met_ms = r->time_ms;
+        s->read.n = 0;
+    }
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        settled_add(met && g->again ? &s->unsure : &s->apart[SETTLED_BEFORE],
+                    &r->ranges[i], 1, r->ranges[i].first, r->time_ms);
+        if (met) {
+            settled_add(&s->read, &r->ranges[i], 0, UINT64_MAX, 0);
+        }
+    }
+}
+
+static void on_place(void *arg, const struct record *r)
+{
+    struct settling *g = arg;
+
+    if (!str_eq(r->stream, g->stream)) {
+        return;
+    }
+    on_apart(g->s, r, r->time_ms);
+    if (r->type == RECORD_START) {
+        on_met(g, r);
+    } else if (r->type == RECORD_DONE) {
+        add_all(&g->s->taken, r, r->time_ms);
+    }
+}
+
+static void forget_times(struct settled_set *set)
+{
+    for (uint32_t i = 0; i < set->n; i++) {
+        set->runs[i].time_ms = INT64_MIN;
+    }
+}
+
+/* Each event is in one set at most: in the one of its last record. What it has was never
+ * before it. */
+static void conclude(struct settled *s)
+{
+    struct settled_set *const sets[] = {
+        &s->apart[SETTLED_DEAD], &s->apart[SETTLED_SKIPPED], &s->apart[SETTLED_LOST],
+        &s->apart[SETTLED_BEFORE], &s->unsure};
+
+    forget_times(&s->apart[SETTLED_BEFORE]);
+    forget_times(&s->unsure);
+    settled_order(&s->taken);
+    for (size_t i = 0; i < N_ELEMS(sets); i++) {
+        struct settled_set later;
+
+        settled_sort(sets[i]);
+        later = settled_later(sets[i], &s->taken);
+        settled_subtract(sets[i], &later);
+        free(later.runs);
+        for (size_t k = 0; k < i; k++) {
+            settled_subtract(sets[i], sets[k]);
+        }
+    }
+    forget_times(&s->taken);
+    settled_sort(&s->taken);
+    for (size_t i = 0; i < N_ELEMS(sets); i++) {
+        settled_subtract(&s->taken, sets[i]);
+    }
+    settled_sort(&s->read);
+    settled_sort(&s->ends);
+    settled_fit(&s->taken); /* there may be 80 sinks */
+}
+
+bool settled_read(const char *spool, const char *name, const char *stream,
+                  struct settled *out, struct err *e)
+{
+    struct settling g = {.s = out, .stream = str_of(stream)};
+    char path[PATH_MAX];
+    bool ok;
+
+    memset(out, 0, sizeof *out);
+    ack_tracker_init(&out->acks);
+    (void)snprintf(out->sink, sizeof out->sink, "%s", name);
+    (void)snprintf(out->stream, sizeof out->stream, "%s", stream);
+    (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool, name);
+    ok = journal_scan(path, on_record, &g, NULL, e);
+    while (g.restarted && g.n_steps > 0 && g.steps[g.n_steps - 1].length > g.synced) {
+        g.n_steps--; /* the next start looks whether the file still has them */
+    }
+    ack_steps(&g);
+    free(g.steps);
+    ok = ok && places_read(path, on_place, &g, &out->doubt, e);
+    conclude(out);
+    return ok;
+}
+
+/* ---- counts ---- */
+
+/* Events that are all in doubt, or none. forgotten: the journal says nothing of their
+ * shard. */
+static void count_alike(const struct settled *s, const struct settled_run *r,
+                        bool forgotten, bool doubtful, struct settled_counts *c)
+{
+    const uint64_t taken = settled_in(&s->taken, r->epoch, r->worker, r->first, r->end);
+    uint64_t rest = r->end - r->first - taken, k;
+
+    for (int how = 0; how < SETTLED_HOWS; how++) {
+        k = settled_in(&s->apart[how], r->epoch, r->worker, r->first, r->end);
+        c->apart[how] += k;
+        rest -= k;
+    }
+    k = settled_in(&s->unsure, r->epoch, r->worker, r->first, r->end);
+    c->settled += k;
+    rest -= k;
+    c->confirmed += taken;
+    if (forgotten && r->epoch < s->met_last &&
+        settled_in(&s->read, r->epoch, r->worker, 0, 1) == 0) {
+        /* It was gone when the sink met the stream. */
+        *(r->epoch < s->met ? &c->apart[SETTLED_BEFORE] : &c->settled) += rest;
+    } else if (doubtful) {
+        c->settled += rest;
+    } else {
+        c->confirmed += rest;
+    }
+}
+
+/* Events that the sink is done with. */
+static void count_done(const struct settled *s, const struct settled_run *r,
+                       bool forgotten, int64_t wall_ms, struct settled_counts *c)
+{
+    const uint64_t doubt =
+        doubt_end(&s->doubt, s->stream, r->epoch, r->worker, wall_ms);
+
+    if (doubt > r->first && doubt < r->end) {
+        count_alike(s, &(struct settled_run){r->epoch, r->worker, r->first, doubt, 0},
+                    forgotten, true, c);
+        count_alike(s, &(struct settled_run){r->epoch, r->worker, doubt, r->end, 0},
+                    forgotten, false, c);
+    } else {
+        count_alike(s, r, forgotten, doubt > r->first, c);
+    }
+}
+
+/* Events that the sink is not done with. Those that came while the stream led elsewhere it
+ * does not get. */
+static void count_rest(const struct settled *s, uint32_t epoch, uint32_t worker,
+                       uint64_t first, uint64_t end, struct settled_counts *c)
+{
+    const uint64_t n = end > first ? end - first : 0,
+                   owed = s->ends_epoch == 0 || epoch < s->ends_epoch ? n
+                          : epoch > s->ends_epoch
+                              ? 0
+                              : settled_in(&s->ends, epoch, worker, first, end);
+
+    c->pending += owed;
+    c->apart[SETTLED_BEFORE] += n - owed;
+}
+
+/* Of a shard of which the journal says nothing. */
+static void count_unmet(const struct settled *s, const struct settled_run *r,
+                        int64_t wall_ms, bool gone, struct settled_counts *c)
+{
+    struct settled_counts rest = {0};
+
+    count_rest(s, r->epoch, r->worker, r->first, r->end, &rest);
+    if (gone && rest.pending > 0) {
+        const struct settled_run owed = {r->epoch, r->worker, r->first,
+                                         r->first + rest.pending, 0};
+
+        rest.pending = 0;
+        count_done(s, &owed, true, wall_ms, c);
+    }
+    c->pending += rest.pending;
+    c->apart[SETTLED_BEFORE] += rest.apart[SETTLED_BEFORE];
+}
+
+void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
+                   uint64_t seq, uint32_t n, int64_t wall_ms, bool gone,
+                   struct settled_counts *c)
+{
+    const struct cursor *at = ack_tracker_find(&s->acks, epoch, worker);
+    struct settled_run r = {epoch, worker, seq, seq + n, 0};
+    uint64_t next = seq;
+
+    if (at == NULL) {
+        count_unmet(s, &r, wall_ms, gone, c);
+        return;
+    }
+    for (uint32_t i = 0; i <= at->n_ahead; i++) {
+        const uint64_t first = i == 0 ? 0 : at->ahead[i - 1].first,
+                       end = i == 0 ? at->next : at->ahead[i - 1].end;
+
+        r.first = first > seq ? first : seq;
+        r.end = end < seq + n ? end : seq + n;
+        if (r.first < r.end) {
+            count_rest(s, epoch, worker, next, r.first, c);
+            count_done(s, &r, false, wall_ms, c);
+            next = r.end;
+        }
+    }
+    count_rest(s, epoch, worker, next, seq + n, c);
+}
+
+void settled_free(struct settled *s)
+{
+    ack_tracker_fini(&s->acks);
+    for (int how = 0; how < SETTLED_HOWS; how++) {
+        free(s->apart[how].runs);
+    }
+    free(s->taken.runs);
+    free(s->unsure.runs);
+    free(s->read.runs);
+    free(s->ends.runs);
+    doubt_free(&s->doubt);
+    memset(s, 0, sizeof *s);
+}

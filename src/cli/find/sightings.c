@@ -1,0 +1,477 @@
+#include "cli/find/sightings.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "cli/find/id_scan.h"
+#include "cli/find/index_list.h"
+#include "index/reader.h"
+#include "spool/inspect.h"
+#include "spool/spool.h"
+
+enum { TRIES = 4 };
+
+/* A segment as it was listed. */
+struct segment_seen {
+    uint32_t stream; /* among the looked */
+    uint32_t epoch, worker;
+    uint64_t number, first, end; /* end: of the next one's first, or unknown */
+    uint64_t read_end;           /* after the last event that was read; 0: none */
+    bool wanted, read;
+    bool apart; /* the one after it in the shard is gone: end is too high */
+};
+
+struct search {
+    const struct sightings_wanted *want;
+    struct sightings *out;
+    struct index_lists indexes; /* by stream, as looked */
+    struct segment_seen *segments;
+    uint32_t n_segments, segments_room;
+    struct id_scan **scans; /* by stream; NULL: no path of its ids is known */
+    uint64_t print;
+    uint32_t stream; /* that is searched */
+    const struct index_file *file;
+};
+
+/* The sighting of that event of the stream that is searched; NULL: there are too many.
+ * counted: the index has named it. */
+static struct sighting *add(struct search *s, uint32_t epoch, uint32_t worker,
+                            uint64_t seq, bool counted)
+{
+    return sightings_add(s->out, s->out->looked[s->stream].stream, epoch, worker, seq,
+                         counted);
+}
+
+/* ---- the streams, and their segments ---- */
+
+static uint32_t stream_of(struct search *s, const char *name)
+{
+    struct sightings *o = s->out;
+
+    for (uint32_t i = 0; i < o->n_looked; i++) {
+        if (strcmp(o->looked[i].stream, name) == 0) {
+            return i;
+        }
+    }
+    o->looked = mem_realloc(o->looked, (o->n_looked + 1) * sizeof *o->looked);
+    o->looked[o->n_looked] = (struct looked){.n_files = 0};
+    (void)snprintf(o->looked[o->n_looked].stream, sizeof o->looked->stream, "%s", name);
+    return o->n_looked++;
+}
+
+static bool is_wanted(const struct search *s, const char *stream)
+{
+    return (s->want->stream == NULL ? strcmp(stream, "dead") != 0
+                                    : strcmp(s->want->stream, stream) == 0);
+}
+
+static void on_listed(void *arg, const struct spool_segment_info *i)
+{
+    struct search *s = arg;
+    struct segment_seen *g =
+        s->n_segments == 0 ? NULL : &s->segments[s->n_segments - 1];
+    uint32_t stream;
+
+    if (!is_wanted(s, i->stream) || (i->first == 0 && !spool_segment_is_bad(i))) {
+        return;
+    }
+    stream = stream_of(s, i->stream);
+    if (i->first == 0) {
+        s->out->looked[stream].n_unread++;
+        return;
+    }
+    if (g != NULL && g->epoch == i->epoch && g->worker == i->worker &&
+        g->stream == stream) {
+        g->end = i->first;
+        g->apart = i->number != g->number + 1;
+    }
+    if (s->n_segments == s->segments_room) {
+        s->segments_room = s->segments_room == 0 ? 64 : 2 * s->segments_room;
+        s->segments = mem_realloc(s->segments, s->segments_room * sizeof *s->segments);
+    }
+    s->segments[s->n_segments++] = (struct segment_seen){.stream = stream,
+                                                         .epoch = i->epoch,
+                                                         .worker = i->worker,
+                                                         .number = i->number,
+                                                         .first = i->first,
+                                                         .end = UINT64_MAX};
+}
+
+static bool list_segments(struct search *s, struct err *e)
+{
+    const struct spool_visitor v = {.segment = on_listed, .arg = s, .quick = true};
+
+    s->n_segments = 0;
+    return spool_visit(s->want->dir, &v, e);
+}
+
+/* Folders with an index whose segments are all gone are streams, too. */
+static bool list_streams(struct search *s, struct err *e)
+{
+    DIR *dir = opendir(s->want->dir);
+    struct dirent *d;
+    int rc;
+
+    if (dir == NULL) {
+        return err_errno(e, errno, "%s", s->want->dir);
+    }
+    while (errno = 0, (d = readdir(dir)) != NULL) {
+        if (d->d_name[0] != '.' && is_wanted(s, d->d_name) &&
+            index_lists_has(s->want->dir, d->d_name)) {
+            (void)stream_of(s, d->d_name);
+        }
+    }
+    rc = errno;
+    (void)closedir(dir);
+    return rc == 0 || err_errno(e, rc, "%s", s->want->dir);
+}
+
+/* ---- the index ---- */
+
+static bool on_hit(void *arg, uint64_t seq)
+{
+    struct search *s = arg;
+    const struct index_head *h = &s->file->head;
+    const struct index_row *row = index_row_of(s->file, seq);
+    struct sighting *g;
+
+    if (row != NULL && row->wall_ms + h->step_ms <= s->want->since_ms) {
+        return true;
+    }
+    g = add(s, h->epoch, h->worker, seq, false);
+    if (g != NULL) {
+        g->indexed = true;
+        g->wall_ms = row == NULL ? 0 : row->wall_ms;
+        g->step_ms = h->step_ms;
+        g->policy8 = row == NULL ? 0 : row->policy8;
+    }
+    return true;
+}
+
+static bool on_any(void *arg, uint64_t seq)
+{
+    bool *any = arg;
+
+    (void)seq;
+    *any = true;
+    return false;
+}
+
+/* A file is read whole only where it has a hit: its rows are the larger part. */
+static bool on_file(void *arg, struct index_file *f)
+{
+    struct search *s = arg;
+    bool any = false;
+    struct err e;
+
+    s->file = f;
+    if (f->head.n_events > 0 && f->head.newest_ms < s->want->since_ms) {
+        return true;
+    }
+    return index_find(f, s->print, on_any, &any, &e) &&
+           (!any || (index_rows(f, &e) && index_find(f, s->print, on_hit, s, &e)));
+}
+
+static bool search_index(struct search *s, struct err *e)
+{
+    for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        struct looked *l = &s->out->looked[i];
+        struct index_list *list = index_lists_add(&s->indexes);
+
+        s->stream = i;
+        if (!index_list_read(list, s->want->dir, l->stream, on_file, s, e)) {
+            return false;
+        }
+        l->n_files = list->n;
+        l->n_damaged = list->n_damaged;
+        l->n_events = list->n_events;
+        l->n_unknown = list->n_lost;
+        l->oldest_ms = list->oldest_ms;
+        l->newest_ms = list->newest_ms;
+        if (list->n_fields > 0) {
+            (void)snprintf(l->field, sizeof l->field, "%s", list->fields[0]);
+        }
+    }
+    return true;
+}
+
+/* ---- bytes ---- */
+
+/* Whether the segment has a sighting, or events that no index file covers. */
+static bool wants(const struct search *s, const struct segment_seen *g)
+{
+    const struct looked *l = &s->out->looked[g->stream];
+
+    for (uint32_t i = 0; i < s->out->n; i++) {
+        const struct sighting *t = &s->out->list[i];
+
+        if (t->epoch == g->epoch && t->worker == g->worker && t->seq >= g->first &&
+            t->seq < g->end && strcmp(t->stream, l->stream) == 0) {
+            return true;
+        }
+    }
+    return s->scans[g->stream] != NULL &&
+           index_list_covered(&s->indexes.list[g->stream], g->epoch, g->worker,
+                              g->first) < g->end;
+}
+
+static struct segment_seen *segment_of(struct search *s,
+                                       const struct spool_segment_info *i)
+{
+    for (uint32_t k = 0; k < s->n_segments; k++) {
+        struct segment_seen *g = &s->segments[k];
+
+        if (g->epoch == i->epoch && g->worker == i->worker && g->number == i->number &&
+            g->first == i->first &&
+            strcmp(s->out->looked[g->stream].stream, i->stream) == 0) {
+            return g;
+        }
+    }
+    return NULL; /* a new one, whose events came after the search began */
+}
+
+static bool on_wanted(void *arg, const struct spool_segment_info *i)
+{
+    struct search *s = arg;
+    struct segment_seen *g = segment_of(s, i);
+
+    if (g != NULL && g->wanted) {
+        g->read = true;
+        return true;
+    }
+    return false;
+}
+
+static void see(struct sighting *g, const struct spool_segment_info *i,
+                const struct spool_block *b, uint32_t k)
+{
+    g->seen = true;
+    g->wall_ms = b->wall_ms;
+    g->step_ms = 1;
+    g->policy8 = b->policy8;
+    g->segment = i->number;
+    g->block = b->first;
+    g->n_block = b->n;
+    g->edited = (b->entries[k].flags & ENTRY_EDITED) != 0;
+    g->replayed = (b->entries[k].flags & ENTRY_REPLAYED) != 0;
+}
+
+/* Events of b with the id. */
+static void match(struct search *s, const struct spool_segment_info *i,
+                  const struct spool_block *b)
+{
+    struct id_scan *scan = s->scans[s->stream];
+    uint32_t k;
+
+    if (b->wall_ms < s->want->since_ms || scan == NULL) {
+        return;
+    }
+    id_scan_begin(scan, b);
+    while (id_scan_next(scan, &k)) {
+        const uint64_t seq = b->first + k;
+        struct sighting *g = add(s, i->epoch, i->worker, seq,
+                                 index_list_covered(&s->indexes.list[s->stream],
+                                                    i->epoch, i->worker, seq) > seq);
+
+        if (g != NULL) {
+            see(g, i, b, k);
+        }
+    }
+}
+
+/* The index names them, and the bytes say otherwise: other ids with its fingerprint. */
+static void forget_unseen(struct search *s, const struct spool_segment_info *i,
+                          const struct spool_block *b)
+{
+    for (uint32_t k = 0; k < s->out->n;) {
+        struct sighting *g = &s->out->list[k];
+
+        if (!g->seen && g->seq >= b->first && g->seq < b->first + b->n &&
+            g->epoch == i->epoch && g->worker == i->worker &&
+            strcmp(g->stream, i->stream) == 0) {
+            *g = s->out->list[--s->out->n];
+        } else {
+            k++;
+        }
+    }
+}
+
+static bool on_block(void *arg, const struct spool_segment_info *i,
+                     const struct spool_block *b)
+{
+    struct search *s = arg;
+    struct segment_seen *seg = segment_of(s, i);
+
+    if (seg == NULL) {
+        return true;
+    }
+    seg->read_end = b->first + b->n;
+    s->stream = seg->stream;
+    s->out->looked[s->stream].n_read += b->n;
+    match(s, i, b);
+    forget_unseen(s, i, b);
+    return true;
+}
+
+/* After its blocks: what of them could not be read. */
+static void on_read(void *arg, const struct spool_segment_info *i)
+{
+    struct search *s = arg;
+    struct segment_seen *g = segment_of(s, i);
+
+    if (g != NULL && g->wanted) {
+        g->read = g->read && !i->reused;
+        s->out->looked[g->stream].n_unknown += i->lost;
+        s->out->looked[g->stream].n_unread += i->error != 0;
+    }
+}
+
+/* Blocks that the index covers need not be read, up to an event that it names. */
+static uint64_t on_covered(void *arg, const struct spool_segment_info *i, uint64_t from)
+{
+    const struct search *s = arg;
+    const struct segment_seen *g = segment_of(arg, i);
+    uint64_t to;
+
+    if (g == NULL) {
+        return from;
+    }
+    to = index_list_covered(&s->indexes.list[g->stream], i->epoch, i->worker, from);
+    for (uint32_t k = 0; k < s->out->n; k++) {
+        const struct sighting *t = &s->out->list[k];
+
+        if (t->seq >= from && t->seq < to && t->epoch == i->epoch &&
+            t->worker == i->worker && strcmp(t->stream, i->stream) == 0) {
+            to = t->seq;
+        }
+    }
+    return to;
+}
+
+/* False: a segment went away meanwhile; *e is empty then. */
+static bool read_bytes(struct search *s, struct err *e)
+{
+    const struct spool_visitor v = {.segment = on_read,
+                                    .block = on_block,
+                                    .wants = on_wanted,
+                                    .covered = on_covered,
+                                    .arg = s};
+    bool all = true, any = false;
+
+    for (uint32_t i = 0; i < s->n_segments; i++) {
+        s->segments[i].wanted = wants(s, &s->segments[i]);
+        any |= s->segments[i].wanted;
+    }
+    if (any && !spool_visit(s->want->dir, &v, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < s->n_segments; i++) {
+        all &= !s->segments[i].wanted || s->segments[i].read;
+    }
+    e->text[0] = '\0';
+    return all;
+}
+
+/* By the paths of the stream's ids, now and before. */
+static bool open_scans(struct search *s, struct err *e)
+{
+    s->scans = mem_zalloc((s->out->n_looked + 1) * sizeof(struct id_scan *));
+    for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        const struct index_list *list = &s->indexes.list[i];
+        const char(*paths)[512] = list->fields;
+        struct looked *l = &s->out->looked[i];
+        uint32_t n = list->n_fields;
+
+        if (n == 0 && s->want->field != NULL) {
+            (void)snprintf(l->field, sizeof l->field, "%s", s->want->field);
+            paths = (const char(*)[512]) & l->field;
+            n = 1;
+        }
+        s->scans[i] = n == 0 ? NULL : id_scan_new(s->want->id, paths, n, e);
+        if (n > 0 && s->scans[i] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void count_unknown(struct search *s)
+{
+    struct index_run *runs = mem_alloc((s->n_segments + 1) * sizeof *runs);
+
+    for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        uint32_t n = 0;
+
+        for (uint32_t k = 0; k < s->n_segments; k++) {
+            const struct segment_seen *g = &s->segments[k];
+
+            if (g->stream == i) {
+                const uint64_t end = !g->apart         ? g->end
+                                     : g->read_end > 0 ? g->read_end
+                                                       : g->first;
+
+                runs[n++] = (struct index_run){g->epoch, g->worker, g->first, end};
+            }
+        }
+        holes_close(&s->indexes.list[i], runs, n);
+        holes_of(&s->indexes.list[i], runs, n, s->want->since_ms, INT64_MAX,
+                 &s->out->looked[i].holes);
+        s->out->looked[i].n_unknown += s->out->looked[i].holes.n_events;
+        s->out->looked[i].n_damaged += index_list_missing(&s->indexes.list[i], runs, n);
+    }
+    free(runs);
+}
+
+/* ---- the whole ---- */
+
+static void close_search(struct search *s)
+{
+    for (uint32_t i = 0; s->scans != NULL && i < s->out->n_looked; i++) {
+        id_scan_free(s->scans[i]);
+    }
+    free(s->scans);
+    s->scans = NULL;
+    index_lists_free(&s->indexes);
+    free(s->segments);
+    s->segments = NULL;
+    s->segments_room = 0;
+}
+
+/* Segments before index files: an event that leaves its segment is in a file by then. */
+static bool try_once(struct search *s, struct err *e)
+{
+    bool ok = list_segments(s, e) && list_streams(s, e) && search_index(s, e) &&
+              open_scans(s, e) && read_bytes(s, e);
+
+    if (ok) {
+        count_unknown(s);
+    }
+    close_search(s);
+    return ok;
+}
+
+bool sightings_find(const struct sightings_wanted *w, struct sightings *out,
+                    struct err *e)
+{
+    struct search s = {.want = w, .out = out, .print = index_print(w->id.p, w->id.n)};
+    bool ok = false;
+
+    for (int i = 0; !ok && i < TRIES; i++) {
+        sightings_free(out);
+        sightings_begin(out);
+        (void)err_set(e, "%s", "");
+        ok = try_once(&s, e);
+        if (!ok && e->text[0] != '\0') {
+            return false;
+        }
+    }
+    sightings_sort(out);
+    return ok ||
+           err_set(e, "%s: segments went away while they were read; try again", w->dir);
+}

@@ -1,0 +1,86 @@
+/*
+ * sightings - where in a spool the events with an id are, or were: by the index of each
+ * stream, and by the bytes of the segments that no index file covers. Reads only, takes
+ * no lock: a running server does not matter.
+ *
+ *   sightings_find -> sightings_free
+ *
+ * One thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "cli/find/holes.h"
+
+struct err;
+
+enum {
+    SIGHTINGS_MAX = 1000, /* more are counted only */
+    SIGHTINGS_STREAM_BYTES = 72
+};
+
+struct sighting {
+    char stream[SIGHTINGS_STREAM_BYTES];
+    uint32_t epoch, worker;
+    uint64_t seq;
+    int64_t wall_ms;  /* when it was accepted; 0: unknown */
+    uint32_t step_ms; /* exact to so many */
+    uint64_t policy8; /* 0: unknown, or one of several */
+    bool indexed;     /* an index file names it */
+    bool seen;        /* its bytes were read, and have the id */
+    /* then */
+    uint64_t segment, block,
+        n_block; /* number; first sequence and events of its block */
+    bool edited, replayed;
+};
+
+/* What was looked at, of one stream. */
+struct looked {
+    char stream[SIGHTINGS_STREAM_BYTES];
+    char field[512];              /* "": it has no index */
+    int64_t oldest_ms, newest_ms; /* of the index; 0: it has no file */
+    uint64_t n_files, n_events;   /* of the index */
+    uint64_t n_damaged;           /* of these files, not believed */
+    uint64_t n_read;              /* events whose bytes were read */
+    uint64_t n_unread;            /* segments that can't be read */
+    uint64_t n_unknown; /* events that neither an index file nor a segment has */
+    struct holes holes; /* of these, where they are missing */
+};
+
+struct sightings {
+    struct sighting *list; /* by stream, then by position */
+    uint32_t n;
+    uint64_t more; /* beyond SIGHTINGS_MAX */
+    struct looked *looked;
+    uint32_t n_looked;
+};
+
+struct sightings_wanted {
+    const char *dir; /* the spool's */
+    struct str id;
+    const char *stream; /* NULL: all */
+    const char *field;  /* for streams without an index; NULL: those are not read */
+    int64_t since_ms;   /* accepted at or after; 0: any time */
+};
+
+/* ---- sightings.c ---- */
+
+/* False and *e: the spool can't be read. */
+bool sightings_find(const struct sightings_wanted *w, struct sightings *out,
+                    struct err *e) MUST_USE;
+
+/* ---- sightings_list.c ---- */
+
+void sightings_free(struct sightings *s);
+
+/* For the search: */
+void sightings_begin(struct sightings *s);
+/* The event's sighting, in the list already or new; NULL: there are too many, and it is
+ * one more unless it was counted before. */
+struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t epoch,
+                               uint32_t worker, uint64_t seq, bool counted);
+void sightings_sort(struct sightings *s);

@@ -1,0 +1,72 @@
+/* The sightings as a list: each event once. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/find/sightings.h"
+
+void sightings_begin(struct sightings *s)
+{
+    s->list = mem_alloc(SIGHTINGS_MAX * sizeof *s->list);
+}
+
+static struct sighting *find(struct sightings *s, const char *stream, uint32_t epoch,
+                             uint32_t worker, uint64_t seq)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct sighting *g = &s->list[i];
+
+        if (g->seq == seq && g->epoch == epoch && g->worker == worker &&
+            strcmp(g->stream, stream) == 0) {
+            return g;
+        }
+    }
+    return NULL;
+}
+
+struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t epoch,
+                               uint32_t worker, uint64_t seq, bool counted)
+{
+    struct sighting *g = find(s, stream, epoch, worker, seq);
+
+    if (g != NULL) {
+        return g;
+    }
+    if (s->n == SIGHTINGS_MAX) {
+        s->more += !counted;
+        return NULL;
+    }
+    g = &s->list[s->n++];
+    *g = (struct sighting){.epoch = epoch, .worker = worker, .seq = seq};
+    (void)snprintf(g->stream, sizeof g->stream, "%s", stream);
+    return g;
+}
+
+static int by_position(const void *a, const void *b)
+{
+    const struct sighting *x = a, *y = b;
+    const int c = strcmp(x->stream, y->stream);
+
+    return c != 0                   ? c
+           : x->epoch != y->epoch   ? (x->epoch < y->epoch ? -1 : 1)
+           : x->worker != y->worker ? (x->worker < y->worker ? -1 : 1)
+                                    : (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+void sightings_sort(struct sightings *s)
+{
+    if (s->n > 1) {
+        qsort(s->list, s->n, sizeof *s->list, by_position);
+    }
+}
+
+void sightings_free(struct sightings *s)
+{
+    for (uint32_t i = 0; i < s->n_looked; i++) {
+        holes_free(&s->looked[i].holes);
+    }
+    free(s->list);
+    free(s->looked);
+    *s = (struct sightings){.list = NULL};
+}

@@ -1,0 +1,136 @@
+#include "cli/ledger/entries.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "index/ids.h"
+#include "index/names.h"
+#include "index/reader.h"
+#include "spool/inspect.h"
+#include "spool/spool.h"
+
+struct walk {
+    int64_t from_ms, to_ms;
+    entry_fn *fn;
+    void *arg;
+};
+
+static bool walk_group(const struct walk *w, struct index_file *f, uint32_t g,
+                       struct err *e)
+{
+    struct index_id ids[INDEX_GROUP];
+    uint32_t n;
+
+    if (!index_group(f, g, ids, &n, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t seq = f->head.first + ids[i].ordinal;
+        const struct index_row *row = index_row_of(f, seq);
+
+        if (row != NULL && row->wall_ms >= w->from_ms && row->wall_ms < w->to_ms) {
+            w->fn(w->arg, &(struct entry){.print = ids[i].print,
+                                          .epoch = f->head.epoch,
+                                          .worker = f->head.worker,
+                                          .seq = seq,
+                                          .wall_ms = row->wall_ms});
+        }
+    }
+    return true;
+}
+
+static bool walk_file(const struct walk *w, struct index_file *f, struct err *e)
+{
+    if (f->head.n_ids == 0 || f->head.newest_ms < w->from_ms ||
+        f->head.oldest_ms >= w->to_ms) {
+        return true;
+    }
+    if (!index_rows(f, e)) {
+        return false;
+    }
+    for (uint32_t g = 0; g < index_groups(f->head.n_ids); g++) {
+        if (!walk_group(w, f, g, e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool entries_each(const char *spool, const struct tallies *t, int64_t from_ms,
+                  int64_t to_ms, entry_fn *fn, void *arg, struct err *e)
+{
+    const struct walk w = {from_ms, to_ms, fn, arg};
+    struct index_file f = {.fd = -1};
+    char dir[PATH_MAX - 64], path[PATH_MAX];
+    bool ok = true;
+
+    (void)snprintf(dir, sizeof dir, "%s/%s/" INDEX_FOLDER, spool, t->stream);
+    for (uint32_t i = 0; ok && i < t->index.n; i++) {
+        const struct index_run *r = &t->index.runs[i];
+
+        (void)index_path(path, sizeof path, dir, r->epoch, r->worker, r->first);
+        ok = index_open(&f, path, e) == INDEX_OPENED && walk_file(&w, &f, e);
+        index_close(&f);
+    }
+    index_free(&f);
+    for (uint32_t i = 0; ok && i < t->n_tail; i++) {
+        if (t->tail[i].wall_ms >= from_ms && t->tail[i].wall_ms < to_ms) {
+            fn(arg, &t->tail[i]);
+        }
+    }
+    return ok;
+}
+
+/* ---- the id of one ---- */
+
+struct naming {
+    const char *stream;
+    struct ids *ids;
+    const struct entry *at;
+    char *out;
+    size_t max;
+};
+
+static bool may_have(void *arg, const struct spool_segment_info *i)
+{
+    const struct naming *n = arg;
+
+    return strcmp(i->stream, n->stream) == 0 && i->epoch == n->at->epoch &&
+           i->worker == n->at->worker && i->first <= n->at->seq &&
+           n->at->seq - i->first < i->size;
+}
+
+static bool on_block(void *arg, const struct spool_segment_info *i,
+                     const struct spool_block *b)
+{
+    struct naming *n = arg;
+    struct str id;
+
+    (void)i;
+    if (n->at->seq < b->first || n->at->seq >= b->first + b->n) {
+        return true;
+    }
+    ids_read_stored(n->ids, (struct str){b->payload, b->payload_bytes}, b->n);
+    id = ids_get(n->ids, (uint32_t)(n->at->seq - b->first));
+    if (id.p != NULL) {
+        (void)text_z(TEXT_LOG, id, n->out, n->max);
+    }
+    return false;
+}
+
+void entries_name(const char *spool, const struct tallies *t, const struct entry *at,
+                  char *out, size_t max)
+{
+    struct err e;
+    struct naming n = {t->stream, ids_new(t->index.fields[0], &e), at, out, max};
+    const struct spool_visitor v = {.block = on_block, .wants = may_have, .arg = &n};
+
+    out[0] = '\0';
+    if (n.ids != NULL && !spool_visit(spool, &v, &e)) {
+        out[0] = '\0';
+    }
+    ids_free(n.ids);
+}

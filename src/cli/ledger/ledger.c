@@ -1,0 +1,373 @@
+/* sluice ledger [--since AGE] [--until AGE] [--stream NAME] [--all] [--json] [DIR] */
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/ledger/question.h"
+#include "cli/ledger/read.h"
+#include "cli/ledger/show.h"
+#include "cli/ledger/table_check.h"
+#include "cli/ledger/topic.h"
+#include "cli/show.h"
+#include "cli/spool_folder.h"
+#include "server/supervisor.h"
+#include "spool/inspect.h"
+
+enum {
+    LEDGER_AGREES = 0,
+    LEDGER_DIFFERS = 1,
+    TIMEOUT_MS = 30000,
+    MEMORY = 256 << 20,
+    MEMORY_MIN = 1 << 20
+};
+
+struct ledger {
+    const char *path, *stream; /* stream NULL: all */
+    char dir[PATH_MAX];
+    int64_t since_ms, until_ms;
+    bool all, json;
+    const char *url, *user, *table, *id, *time; /* of a table to be compared */
+    struct ledger_topic topic;                  /* the same; sink NULL: none */
+    bool is_read;                               /* the stream in hand */
+    bool asked; /* and the destination for it: what fails then is the comparison */
+    bool differs;
+    cJSON *streams, *unindexed; /* names of streams that have no ledger */
+    cJSON *failed;              /* streams that can't be compared, and why */
+};
+
+/* ---- the command ---- */
+
+/* The stream's events against the rows of the table. */
+static bool check_table(struct ledger *g, const struct ledger_stream *l, struct err *e)
+{
+    const char *password = getenv("CLICKHOUSE_PASSWORD");
+    char id[600];
+    struct table_check c = {
+        .spool = g->dir, .table = g->table, .id = g->id, .time = g->time};
+    const uint64_t n_anonymous = ledger_without_id(l);
+    struct check_result r;
+    bool ok;
+
+    (void)snprintf(id, sizeof id, "toString(%s)", l->tallies.index.fields[0]);
+    c.id = g->id != NULL ? g->id : id;
+    c.q = question_new(g->url, g->user, password == NULL ? "" : password, e);
+    ok = c.q != NULL && table_check(&c, l, &r, e);
+    question_free(c.q);
+    if (!ok) {
+        return false;
+    }
+    (void)printf("table=%s stream=%s minutes=%" PRIu64 " accepted=%" PRIu64
+                 " rows=%" PRIu64 " missing=%" PRIu64 " doubled=%" PRIu64
+                 " extra=%" PRIu64,
+                 g->table, l->tallies.stream, r.minutes, r.expected, r.found, r.missing,
+                 r.doubled, r.extra);
+    if (n_anonymous > 0 || r.anonymous > 0) {
+        (void)printf(" events_without_id=%" PRIu64 " rows_without_id=%" PRIu64,
+                     n_anonymous, r.anonymous);
+    }
+    (void)printf("%s\n",
+                 r.cut ? " and more: there are too many differences to name" : "");
+    g->differs |=
+        r.missing + r.doubled + r.extra > 0 || r.cut || r.anonymous < n_anonymous;
+    return true;
+}
+
+static bool one_stream(struct ledger *g, const char *name, struct err *e)
+{
+    struct ledger_stream l;
+    bool ok = ledger_read(g->dir, name, g->since_ms, g->until_ms, &l, e);
+
+    g->is_read = ok;
+    g->asked = false;
+    g->differs |= ok && (ledger_unsure(&l) || ledger_unfed(&l));
+    if (ok && (g->url != NULL || g->topic.sink != NULL)) {
+        ledger_show_unsure(&l);
+        g->asked = ledger_has_ids(&l, e);
+        ok = g->asked && (g->url != NULL ? check_table(g, &l, e)
+                                         : ledger_topic_check(&g->topic, g->dir, &l,
+                                                              &g->differs, e));
+        ledger_free(&l);
+        return ok;
+    }
+    for (uint32_t i = 0; ok && i < l.n_minutes; i++) {
+        g->differs |= !ledger_all_agree(&l, l.minutes[i]);
+    }
+    if (ok && g->json) {
+        (void)cJSON_AddItemToArray(g->streams, ledger_json(&l, g->all));
+    } else if (ok) {
+        ledger_show(&l, g->all);
+    }
+    ledger_free(&l);
+    return ok;
+}
+
+static int is_name(const struct dirent *d)
+{
+    return d->d_name[0] != '.';
+}
+
+static void on_segment(void *arg, const struct spool_segment_info *i)
+{
+    struct ledger *g = arg;
+    const cJSON *last =
+        cJSON_GetArrayItem(g->unindexed, cJSON_GetArraySize(g->unindexed) - 1);
+
+    if ((i->first == 0 && !spool_segment_is_bad(i)) || strcmp(i->stream, "dead") == 0 ||
+        index_lists_has(g->dir, i->stream) ||
+        (last != NULL && strcmp(last->valuestring, i->stream) == 0)) {
+        return;
+    }
+    (void)cJSON_AddItemToArray(g->unindexed, cJSON_CreateString(i->stream));
+}
+
+/* Streams whose ledger nobody keeps. They change no exit code: it is a choice. */
+static bool name_unindexed(struct ledger *g, struct err *e)
+{
+    const struct spool_visitor v = {.segment = on_segment, .arg = g, .quick = true};
+    const cJSON *name;
+
+    if (!spool_visit(g->dir, &v, e)) {
+        return false;
+    }
+    if (!g->json) {
+        cJSON_ArrayForEach(name, g->unindexed)
+        {
+            (void)printf("not compared: stream=%s has no index: put index = "
+                         "\"event_id\" into it\n",
+                         name->valuestring);
+        }
+    }
+    return true;
+}
+
+/* One stream that can't be read must not hide what becomes of the others. */
+static void note_failed(struct ledger *g, const char *name, const char *why)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    (void)cJSON_AddStringToObject(o, "stream", name);
+    (void)cJSON_AddStringToObject(o, "why", why);
+    (void)cJSON_AddItemToArray(g->failed, o);
+    if (!g->json) {
+        (void)printf("not compared: stream=%s %s: %s\n", name,
+                     g->is_read ? "has no ids" : "can't be read", why);
+    }
+}
+
+static bool all_streams(struct ledger *g, struct err *e)
+{
+    struct dirent **list = NULL;
+    int n = scandir(g->dir, &list, is_name, alphasort), n_read = 0;
+    bool ok = n >= 0 || err_errno(e, errno, "%s", g->dir);
+
+    for (int i = 0; i < n; i++) {
+        if (ok && index_lists_has(g->dir, list[i]->d_name)) {
+            const bool compared = one_stream(g, list[i]->d_name, e);
+
+            /* A destination that fails would fail, after its timeout, for each stream. */
+            ok = compared || !g->asked;
+            if (ok && !compared) {
+                note_failed(g, list[i]->d_name, e->text);
+            }
+            n_read++;
+        }
+        free(list[i]);
+    }
+    free(list);
+    return ok && name_unindexed(g, e) &&
+           (n_read > 0 ||
+            err_set(e,
+                    "%s: no stream has an index: put index = \"event_id\" into "
+                    "one",
+                    g->dir));
+}
+
+static int usage(void)
+{
+    return usage_wrong("ledger");
+}
+
+static bool take_age(const char *text, int64_t *out)
+{
+    int64_t ms;
+
+    if (!units_ms(str_of(text), &ms) || ms <= 0) {
+        return false;
+    }
+    *out = clock_wall_ms() - ms;
+    return true;
+}
+
+static bool take_timeout(struct ledger *g, const char *text)
+{
+    return units_ms(str_of(text), &g->topic.timeout_ms) &&
+           g->topic.timeout_ms >= 1000 && g->topic.timeout_ms <= 3600000;
+}
+
+static bool take_memory(struct ledger *g, const char *text)
+{
+    return units_bytes(str_of(text), &g->topic.memory_bytes) &&
+           g->topic.memory_bytes >= MEMORY_MIN;
+}
+
+/* A destination is compared whole, in words. */
+static bool asks_well(const struct ledger *g)
+{
+    const bool table = g->url != NULL, topic = g->topic.sink != NULL;
+
+    return table == (g->table != NULL) && table == (g->time != NULL) &&
+           topic == (g->topic.file != NULL) && (topic || g->topic.topics == NULL) &&
+           !(table && topic) && !((table || topic) && g->json) &&
+           g->until_ms / TALLY_MINUTE_MS > g->since_ms / TALLY_MINUTE_MS;
+}
+
+static bool take_options(struct ledger *g, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"since", required_argument, NULL, 's'},
+        {"until", required_argument, NULL, 'U'},
+        {"stream", required_argument, NULL, 't'},
+        {"kafka", required_argument, NULL, 'k'},
+        {"policy", required_argument, NULL, 'p'},
+        {"topic", required_argument, NULL, 'o'},
+        {"timeout", required_argument, NULL, 'O'},
+        {"memory", required_argument, NULL, 'M'},
+        {"clickhouse", required_argument, NULL, 'c'},
+        {"table", required_argument, NULL, 'T'},
+        {"time", required_argument, NULL, 'm'},
+        {"id", required_argument, NULL, 'i'},
+        {"user", required_argument, NULL, 'u'},
+        {"all", no_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},
+        {NULL, 0, NULL, 0}};
+    bool ok = true;
+
+    g->path = "data";
+    g->until_ms = INT64_MAX;
+    g->topic.timeout_ms = TIMEOUT_MS;
+    g->topic.memory_bytes = MEMORY;
+    for (int c; ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 's':
+            ok = take_age(optarg, &g->since_ms);
+            break;
+        case 'U':
+            ok = take_age(optarg, &g->until_ms);
+            break;
+        case 'k':
+            g->topic.sink = optarg;
+            break;
+        case 'p':
+            g->topic.file = optarg;
+            break;
+        case 'o':
+            g->topic.topics = optarg;
+            break;
+        case 'O':
+            ok = take_timeout(g, optarg);
+            break;
+        case 'M':
+            ok = take_memory(g, optarg);
+            break;
+        case 't':
+            g->stream = optarg;
+            break;
+        case 'c':
+            g->url = optarg;
+            break;
+        case 'T':
+            g->table = optarg;
+            break;
+        case 'm':
+            g->time = optarg;
+            break;
+        case 'i':
+            g->id = optarg;
+            break;
+        case 'u':
+            g->user = optarg;
+            break;
+        case 'a':
+            g->all = true;
+            break;
+        case 'j':
+            g->json = true;
+            break;
+        default:
+            ok = false;
+        }
+    }
+    if (optind < argc) {
+        g->path = argv[optind++];
+    }
+    return ok && optind == argc && asks_well(g);
+}
+
+static void print_json(const struct ledger *g)
+{
+    cJSON *o = cJSON_CreateObject();
+    char *text;
+
+    (void)cJSON_AddItemToObject(o, "streams", cJSON_Duplicate(g->streams, true));
+    (void)cJSON_AddItemToObject(o, "unindexed", cJSON_Duplicate(g->unindexed, true));
+    (void)cJSON_AddItemToObject(o, "failed", cJSON_Duplicate(g->failed, true));
+    text = cJSON_PrintUnformatted(o);
+    (void)puts(text);
+    cJSON_free(text);
+    cJSON_Delete(o);
+}
+
+static bool compare(struct ledger *g, struct err *e)
+{
+    g->topic.since_ms = g->since_ms;
+    g->topic.until_ms = g->until_ms;
+    return spool_folder(g->path, g->dir, e) &&
+           (g->topic.sink == NULL || ledger_topic_open(&g->topic, e)) &&
+           (g->stream != NULL ? one_stream(g, g->stream, e) : all_streams(g, e)) &&
+           (g->topic.sink == NULL || g->topic.n_checked > 0 ||
+            err_set(e, "sink \"%s\" reads no stream with an index%s%s", g->topic.sink,
+                    g->stream == NULL ? "" : " of that name: ",
+                    g->stream == NULL ? "" : g->stream));
+}
+
+int cli_ledger(int argc, char **argv)
+{
+    struct ledger g = {.path = NULL};
+    int code = EXIT_SETUP;
+    struct err e;
+
+    if (!take_options(&g, argc, argv)) {
+        return usage();
+    }
+    g.streams = cJSON_CreateArray();
+    g.unindexed = cJSON_CreateArray();
+    g.failed = cJSON_CreateArray();
+    if (compare(&g, &e)) {
+        code = cJSON_GetArraySize(g.failed) > 0 ? EXIT_SETUP
+               : g.differs                      ? LEDGER_DIFFERS
+                                                : LEDGER_AGREES;
+        if (g.json) {
+            print_json(&g);
+        }
+    } else {
+        show_error(e.text);
+    }
+    ledger_topic_close(&g.topic);
+    cJSON_Delete(g.streams);
+    cJSON_Delete(g.unindexed);
+    cJSON_Delete(g.failed);
+    return code;
+}

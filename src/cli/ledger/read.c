@@ -1,0 +1,183 @@
+/* The ledger of one stream, out of its index, its segments and the sinks' journals. */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "cli/ledger/read.h"
+
+static const char TAIL[] = ".journal";
+
+static int is_journal(const struct dirent *d)
+{
+    const size_t n = strlen(d->d_name);
+
+    return n > strlen(TAIL) && strcmp(d->d_name + n - strlen(TAIL), TAIL) == 0;
+}
+
+static void note_unread(struct ledger_stream *l, const char *sink, const char *why)
+{
+    const size_t n = strlen(l->unread);
+
+    (void)snprintf(l->unread + n, sizeof l->unread - n, "%s%.60s: %.200s",
+                   n > 0 ? "; " : "", sink, why);
+}
+
+static void read_sink(struct ledger_stream *l, const char *spool, char *file)
+{
+    struct settled *s = &l->sinks[l->n_sinks];
+    struct err e;
+
+    file[strlen(file) - strlen(TAIL)] = '\0';
+    if (!settled_read(spool, file, l->tallies.stream, s, &e)) {
+        note_unread(l, file, e.text);
+        s->known = false; /* a part of it would call too much confirmed */
+    }
+    if (s->known) {
+        l->n_sinks++;
+    } else {
+        settled_free(s);
+    }
+}
+
+static bool read_sinks(struct ledger_stream *l, const char *spool, struct err *e)
+{
+    struct dirent **list = NULL;
+    char dir[PATH_MAX];
+    int n;
+
+    (void)snprintf(dir, sizeof dir, "%s/sinks", spool);
+    n = scandir(dir, &list, is_journal, alphasort);
+    if (n < 0) {
+        return errno == ENOENT || err_errno(e, errno, "%s", dir);
+    }
+    for (int i = 0; i < n; i++) {
+        if (l->n_sinks < LEDGER_SINKS_MAX) {
+            read_sink(l, spool, list[i]->d_name);
+        } else {
+            note_unread(l, list[i]->d_name, "there are too many sinks");
+        }
+        free(list[i]);
+    }
+    free(list);
+    return true;
+}
+
+/* The place of the minute among the others, or where it is to be. */
+static uint32_t place_of(const struct ledger_stream *l, int64_t ms)
+{
+    uint32_t from = 0, to = l->n_minutes;
+
+    while (from < to) {
+        const uint32_t mid = from + (to - from) / 2;
+
+        if (l->minutes[mid]->ms < ms) {
+            from = mid + 1;
+        } else {
+            to = mid;
+        }
+    }
+    return from;
+}
+
+static struct ledger_minute *minute_of(struct ledger_stream *l, int64_t ms)
+{
+    const uint32_t at = place_of(l, ms);
+    struct ledger_minute *m;
+
+    if (at < l->n_minutes && l->minutes[at]->ms == ms) {
+        return l->minutes[at];
+    }
+    if (l->n_minutes == l->room) {
+        l->room = l->room == 0 ? 64 : 2 * l->room;
+        l->minutes = mem_realloc(l->minutes, l->room * sizeof(struct ledger_minute *));
+    }
+    memmove(l->minutes + at + 1, l->minutes + at,
+            (l->n_minutes - at) * sizeof(struct ledger_minute *));
+    m = mem_zalloc(sizeof *m + l->n_sinks * sizeof m->by[0]);
+    m->ms = ms;
+    l->minutes[at] = m;
+    l->n_minutes++;
+    return m;
+}
+
+static void add_up(struct ledger_stream *l)
+{
+    for (uint32_t i = 0; i < l->tallies.n; i++) {
+        const struct tally_row *r = &l->tallies.rows[i];
+        struct ledger_minute *m =
+            minute_of(l, r->wall_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS);
+
+        const bool gone = !tallies_has(&l->tallies, r->epoch, r->worker);
+
+        m->accepted += r->n;
+        m->anonymous += r->n_anonymous;
+        m->sum += r->sum;
+        for (uint32_t k = 0; k < l->n_sinks; k++) {
+            settled_count(&l->sinks[k], r->epoch, r->worker, r->seq, r->n, r->wall_ms,
+                          gone, &m->by[k]);
+        }
+    }
+}
+
+/* The journals before the index: what a sink has is accepted by then. */
+bool ledger_read(const char *spool, const char *stream, int64_t since_ms,
+                 int64_t until_ms, struct ledger_stream *out, struct err *e)
+{
+    memset(out, 0, sizeof *out);
+    (void)snprintf(out->tallies.stream, sizeof out->tallies.stream, "%s", stream);
+    if (!read_sinks(out, spool, e) ||
+        !tallies_read(spool, stream, since_ms, until_ms, &out->tallies, e)) {
+        return false;
+    }
+    add_up(out);
+    return true;
+}
+
+void ledger_free(struct ledger_stream *l)
+{
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        free(l->minutes[i]);
+    }
+    free(l->minutes);
+    for (uint32_t i = 0; i < l->n_sinks; i++) {
+        settled_free(&l->sinks[i]);
+    }
+    tallies_free(&l->tallies);
+    memset(l, 0, sizeof *l);
+}
+
+bool ledger_agrees(const struct ledger_minute *m, uint32_t sink)
+{
+    return m->by[sink].confirmed == m->accepted;
+}
+
+uint64_t ledger_without_id(const struct ledger_stream *l)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        n += l->minutes[i]->anonymous;
+    }
+    return n;
+}
+
+bool ledger_has_ids(const struct ledger_stream *l, struct err *e)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        n += l->minutes[i]->accepted;
+    }
+    return n == 0 || ledger_without_id(l) < n ||
+           err_set(e,
+                   "stream \"%s\": none of the %" PRIu64 " events of the period has a "
+                   "text or number in \"%s\", the field of its index: ids can't be "
+                   "compared; name the field of the ids in the policy's index",
+                   l->tallies.stream, n, l->tallies.index.fields[0]);
+}

@@ -1,0 +1,45 @@
+/*
+ * read - per minute and stream, what was accepted and what each sink is done with; and
+ * the comparison with a destination. For the files of the command sluice ledger.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "cli/find/settled.h"
+#include "cli/ledger/tallies.h"
+
+struct err;
+
+enum { LEDGER_SINKS_MAX = 80 };
+
+/* A minute of a stream. */
+struct ledger_minute {
+    int64_t ms;                        /* when it began */
+    uint64_t accepted, anonymous, sum; /* without an id; of their fingerprints */
+    struct settled_counts by[];        /* of each sink */
+};
+
+struct ledger_stream {
+    struct tallies tallies;
+    struct settled sinks[LEDGER_SINKS_MAX]; /* those that know the stream */
+    uint32_t n_sinks;
+    char unread[800];               /* of journals that can't be read, why; "": none */
+    struct ledger_minute **minutes; /* in order */
+    uint32_t n_minutes, room;
+};
+
+/* False and *e: the spool can't be read, or the stream has no index. */
+bool ledger_read(const char *spool, const char *stream, int64_t since_ms,
+                 int64_t until_ms, struct ledger_stream *out, struct err *e) MUST_USE;
+void ledger_free(struct ledger_stream *l);
+
+/* Whether the sink has confirmed every event of the minute. */
+bool ledger_agrees(const struct ledger_minute *m, uint32_t sink);
+
+uint64_t ledger_without_id(const struct ledger_stream *l); /* events */
+
+/* False and *e: events have come, and none has an id, so the index has a wrong path. */
+bool ledger_has_ids(const struct ledger_stream *l, struct err *e) MUST_USE;

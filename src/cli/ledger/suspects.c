@@ -1,0 +1,142 @@
+#include "cli/ledger/suspects.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/ledger/tallies.h"
+
+struct suspect *suspects_add(struct suspects *s, uint64_t print)
+{
+    if (s->n == s->room) {
+        s->room = s->room == 0 ? 1024 : 2 * s->room;
+        s->list = mem_realloc(s->list, s->room * sizeof *s->list);
+    }
+    s->list[s->n] = (struct suspect){.print = print};
+    return &s->list[s->n++];
+}
+
+static int by_print(const void *a, const void *b)
+{
+    const struct suspect *x = a, *y = b;
+
+    return (x->print > y->print) - (x->print < y->print);
+}
+
+struct suspect *suspects_find(const struct suspects *s, uint64_t print)
+{
+    const struct suspect key = {.print = print};
+
+    return s->n == 0 ? NULL : bsearch(&key, s->list, s->n, sizeof *s->list, by_print);
+}
+
+bool suspect_differs(const struct suspect *s)
+{
+    return s->there > s->here || s->there < s->here - s->unconfirmed;
+}
+
+static void forget(struct suspect *s)
+{
+    free(s->id);
+    free(s->where);
+    s->id = s->where = NULL;
+}
+
+static void take_text(char **to, char **from)
+{
+    if (*to == NULL) {
+        *to = *from;
+        *from = NULL;
+    }
+}
+
+void suspects_join(struct suspects *s, uint32_t from, bool differing)
+{
+    uint32_t n = from;
+
+    if (s->n - from > 1) {
+        qsort(s->list + from, s->n - from, sizeof *s->list, by_print);
+    }
+    for (uint32_t i = from; i < s->n;) {
+        struct suspect one = s->list[i];
+
+        for (i++; i < s->n && s->list[i].print == one.print; i++) {
+            struct suspect *o = &s->list[i];
+
+            one.here += o->here;
+            one.there += o->there;
+            one.unconfirmed += o->unconfirmed;
+            one.at = one.at.seq == 0 ? o->at : one.at;
+            take_text(&one.id, &o->id);
+            take_text(&one.where, &o->where);
+            forget(o);
+        }
+        if (!differing || suspect_differs(&one)) {
+            s->list[n++] = one;
+        } else {
+            forget(&one);
+        }
+    }
+    s->n = n;
+}
+
+void suspects_cut(struct suspects *s, uint32_t n)
+{
+    while (s->n > n) {
+        forget(&s->list[--s->n]);
+    }
+}
+
+static void tell_one(struct suspect *x, const char *word, const char *spool,
+                     const struct tallies *t, const char *rows)
+{
+    char id[SUSPECT_ID_MAX] = "";
+
+    if (x->id != NULL) {
+        (void)snprintf(id, sizeof id, "%s", x->id);
+    } else if (x->at.seq != 0) {
+        entries_name(spool, t, &x->at, id, sizeof id);
+    }
+    (void)printf("%s id=\"%s\" accepted=%" PRId64 " %s=%" PRId64, word, id, x->here,
+                 rows, x->there);
+    if (x->at.seq != 0) {
+        (void)printf(" stream=%s position=%u.%u/%" PRIu64, t->stream, x->at.epoch,
+                     x->at.worker, x->at.seq);
+    }
+    if (x->where != NULL) {
+        (void)printf(" at=%s", x->where);
+    }
+    (void)printf(id[0] == '\0' ? " (its bytes are gone: the fingerprint is %014" PRIx64
+                                 ")\n"
+                               : "\n",
+                 x->print);
+}
+
+void suspects_tell(struct suspects *s, const char *spool, const struct tallies *t,
+                   const char *rows, struct check_result *out)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct suspect *x = &s->list[i];
+        const char *word = x->here == 0         ? "extra"
+                           : x->there > x->here ? "doubled"
+                                                : "missing";
+
+        out->extra += x->here == 0;
+        out->doubled += x->here > 0 && x->there > x->here;
+        out->missing += x->there < x->here;
+        if (i < SUSPECTS_NAMED_MAX) {
+            tell_one(x, word, spool, t, rows);
+        } else {
+            out->cut = true;
+        }
+    }
+}
+
+void suspects_free(struct suspects *s)
+{
+    suspects_cut(s, 0);
+    free(s->list);
+    *s = (struct suspects){.n = 0};
+}

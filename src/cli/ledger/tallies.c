@@ -1,0 +1,356 @@
+#include "cli/ledger/tallies.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "cli/ledger/entries.h"
+#include "index/ids.h"
+#include "index/reader.h"
+#include "spool/inspect.h"
+#include "spool/spool.h"
+
+enum { TRIES = 4 };
+
+struct segment_listed {
+    uint32_t epoch, worker;
+    uint64_t number, first, end; /* end: of the next one's first, or unknown */
+    bool wanted, read;
+};
+
+struct tallying {
+    struct tallies *t;
+    const char *spool;
+    int64_t since_ms, until_ms; /* whole minutes */
+    struct segment_listed *segments;
+    uint32_t n_segments, room;
+    uint32_t n_of_files; /* rows */
+    struct ids *ids;
+};
+
+static struct tally_row *next_row(struct tallies *t)
+{
+    if (t->n == t->room) {
+        t->room = t->room == 0 ? 1024 : 2 * t->room;
+        t->rows = mem_realloc(t->rows, t->room * sizeof *t->rows);
+    }
+    return &t->rows[t->n++];
+}
+
+static struct entry *next_entry(struct tallies *t)
+{
+    if (t->n_tail == t->tail_room) {
+        t->tail_room = t->tail_room == 0 ? 1024 : 2 * t->tail_room;
+        t->tail = mem_realloc(t->tail, t->tail_room * sizeof *t->tail);
+    }
+    return &t->tail[t->n_tail++];
+}
+
+static bool on_file(void *arg, struct index_file *f)
+{
+    struct tallying *y = arg;
+    struct err e;
+
+    if (!index_rows(f, &e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < f->head.n_rows; i++) {
+        const struct index_row *r = &f->rows[i];
+
+        *next_row(y->t) = (struct tally_row){.epoch = f->head.epoch,
+                                             .worker = f->head.worker,
+                                             .seq = r->seq,
+                                             .wall_ms = r->wall_ms,
+                                             .sum = r->sum,
+                                             .n = r->n,
+                                             .n_anonymous = r->n_anonymous};
+    }
+    return true;
+}
+
+static void on_listed(void *arg, const struct spool_segment_info *i)
+{
+    struct tallying *y = arg;
+    struct segment_listed *last =
+        y->n_segments == 0 ? NULL : &y->segments[y->n_segments - 1];
+
+    if (strcmp(i->stream, y->t->stream) != 0) {
+        return;
+    }
+    if (i->first == 0) {
+        y->t->n_unread += spool_segment_is_bad(i);
+        return;
+    }
+    if (last != NULL && last->epoch == i->epoch && last->worker == i->worker) {
+        last->end = i->first;
+    } else {
+        y->t->shards =
+            mem_realloc(y->t->shards, (y->t->n_shards + 1) * sizeof *y->t->shards);
+        y->t->shards[y->t->n_shards++] = (struct tally_shard){i->epoch, i->worker};
+    }
+    if (y->n_segments == y->room) {
+        y->room = y->room == 0 ? 64 : 2 * y->room;
+        y->segments = mem_realloc(y->segments, y->room * sizeof *y->segments);
+    }
+    y->segments[y->n_segments++] = (struct segment_listed){.epoch = i->epoch,
+                                                           .worker = i->worker,
+                                                           .number = i->number,
+                                                           .first = i->first,
+                                                           .end = UINT64_MAX};
+}
+
+static struct segment_listed *segment_of(const struct tallying *y,
+                                         const struct spool_segment_info *i)
+{
+    for (uint32_t k = 0; strcmp(i->stream, y->t->stream) == 0 && k < y->n_segments;
+         k++) {
+        struct segment_listed *g = &y->segments[k];
+
+        if (g->epoch == i->epoch && g->worker == i->worker && g->number == i->number &&
+            g->first == i->first) {
+            return g;
+        }
+    }
+    return NULL; /* a new one */
+}
+
+static bool on_wanted(void *arg, const struct spool_segment_info *i)
+{
+    struct segment_listed *g = segment_of(arg, i);
+
+    if (g != NULL) {
+        g->read = g->wanted;
+    }
+    return g != NULL && g->wanted;
+}
+
+/* Event k of the block as a part of a row, which begins where the one before ended. */
+static void tally(struct tallying *y, const struct spool_segment_info *i,
+                  const struct spool_block *b, uint32_t k, struct tally_row **row)
+{
+    const struct str id = ids_get(y->ids, k);
+
+    if (*row == NULL || (*row)->seq + (*row)->n != b->first + k) {
+        *row = next_row(y->t);
+        **row = (struct tally_row){.epoch = i->epoch,
+                                   .worker = i->worker,
+                                   .seq = b->first + k,
+                                   .wall_ms = b->wall_ms};
+    }
+    (*row)->n++;
+    if (id.p == NULL) {
+        (*row)->n_anonymous++;
+    } else {
+        const uint64_t print = index_print(id.p, id.n);
+
+        (*row)->sum += print;
+        *next_entry(y->t) = (struct entry){.print = index_stored_print(print),
+                                           .epoch = i->epoch,
+                                           .worker = i->worker,
+                                           .seq = b->first + k,
+                                           .wall_ms = (*row)->wall_ms};
+    }
+}
+
+static bool on_block(void *arg, const struct spool_segment_info *i,
+                     const struct spool_block *b)
+{
+    struct tallying *y = arg;
+    struct tally_row *row = NULL;
+    bool parsed = false;
+
+    if (strcmp(i->stream, y->t->stream) != 0) {
+        return true;
+    }
+    for (uint64_t seq = b->first; seq < b->first + b->n; seq++) {
+        const uint64_t to = index_list_covered(&y->t->index, i->epoch, i->worker, seq);
+
+        if (to > seq) {
+            seq = to - 1;
+            continue;
+        }
+        if (!parsed) {
+            ids_read_stored(y->ids, (struct str){b->payload, b->payload_bytes}, b->n);
+            parsed = true;
+        }
+        tally(y, i, b, (uint32_t)(seq - b->first), &row);
+    }
+    return true;
+}
+
+/* After its blocks, if they were wanted. Events that are lost in it show as a gap. */
+static void on_read(void *arg, const struct spool_segment_info *i)
+{
+    struct tallying *y = arg;
+    struct segment_listed *g = segment_of(y, i);
+
+    if (g != NULL && i->reused) {
+        g->read = false;
+    }
+    y->t->n_unread +=
+        i->first != 0 && strcmp(i->stream, y->t->stream) == 0 && i->error != 0;
+}
+
+/* Files that the server set aside, of events that no segment has any more. */
+static void count_missing(struct tallying *y)
+{
+    struct index_run *runs = mem_alloc((y->n_segments + 1) * sizeof *runs);
+
+    for (uint32_t i = 0; i < y->n_segments; i++) {
+        const struct segment_listed *g = &y->segments[i];
+
+        runs[i] = (struct index_run){g->epoch, g->worker, g->first, g->end};
+    }
+    y->t->index.n_damaged += index_list_missing(&y->t->index, runs, y->n_segments);
+    holes_close(&y->t->index, runs, y->n_segments);
+    free(runs);
+}
+
+/* Blocks that the index covers need not be read. */
+static uint64_t on_covered(void *arg, const struct spool_segment_info *i, uint64_t from)
+{
+    const struct tallying *y = arg;
+
+    return index_list_covered(&y->t->index, i->epoch, i->worker, from);
+}
+
+/* False: a segment went away meanwhile; *e is empty then. */
+static bool read_tail(struct tallying *y, struct err *e)
+{
+    const struct spool_visitor v = {.segment = on_read,
+                                    .block = on_block,
+                                    .wants = on_wanted,
+                                    .covered = on_covered,
+                                    .arg = y,
+                                    .stream = y->t->stream};
+    bool any = false, all = true;
+
+    for (uint32_t i = 0; i < y->n_segments; i++) {
+        struct segment_listed *g = &y->segments[i];
+
+        g->wanted =
+            index_list_covered(&y->t->index, g->epoch, g->worker, g->first) < g->end;
+        any |= g->wanted;
+    }
+    if (any && !spool_visit(y->spool, &v, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < y->n_segments; i++) {
+        all &= !y->segments[i].wanted || y->segments[i].read;
+    }
+    e->text[0] = '\0';
+    return all;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct tally_row *x = a, *y = b;
+
+    return x->epoch != y->epoch     ? (x->epoch < y->epoch ? -1 : 1)
+           : x->worker != y->worker ? (x->worker < y->worker ? -1 : 1)
+                                    : (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+/* What neither the files nor the rows of segments have. Before the rows are sorted. */
+static void find_holes(struct tallying *y)
+{
+    struct tallies *t = y->t;
+    const uint32_t n = t->n - y->n_of_files;
+    struct index_run *runs = mem_alloc((n + 1) * sizeof *runs);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tally_row *r = &t->rows[y->n_of_files + i];
+
+        runs[i] = (struct index_run){r->epoch, r->worker, r->seq, r->seq + r->n};
+    }
+    holes_of(&t->index, runs, n, y->since_ms, y->until_ms, &t->holes);
+    t->n_unknown = t->index.n_lost + t->holes.n_events;
+    free(runs);
+}
+
+/* Only the rows that are asked for stay. */
+static void finish(struct tallying *y)
+{
+    struct tallies *t = y->t;
+    uint32_t n = 0;
+
+    find_holes(y);
+    if (t->n > 1) {
+        qsort(t->rows, t->n, sizeof *t->rows, by_place);
+    }
+    for (uint32_t i = 0; i < t->n; i++) {
+        if (t->rows[i].wall_ms >= y->since_ms && t->rows[i].wall_ms < y->until_ms) {
+            t->rows[n++] = t->rows[i];
+        }
+    }
+    t->n = n;
+}
+
+static bool try_once(struct tallying *y, struct err *e)
+{
+    struct tallies *t = y->t;
+    const struct spool_visitor v = {
+        .segment = on_listed, .arg = y, .stream = t->stream, .quick = true};
+    bool ok = spool_visit(y->spool, &v, e) &&
+              index_list_read(&t->index, y->spool, t->stream, on_file, y, e);
+
+    if (ok && t->index.n_fields == 0) {
+        ok = err_set(e, "stream \"%s\" has no index: put index = \"event_id\" into it",
+                     t->stream);
+    }
+    if (ok) {
+        y->n_of_files = t->n;
+        y->ids = ids_new(t->index.fields[0], e);
+        ok = y->ids != NULL && read_tail(y, e);
+        count_missing(y);
+    }
+    ids_free(y->ids);
+    free(y->segments);
+    return ok;
+}
+
+bool tallies_read(const char *spool, const char *stream, int64_t since_ms,
+                  int64_t until_ms, struct tallies *out, struct err *e)
+{
+    *out = (struct tallies){.n = 0};
+    for (int i = 0; i < TRIES; i++) {
+        struct tallying y = {.t = out,
+                             .spool = spool,
+                             .since_ms = since_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS,
+                             .until_ms = until_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS};
+
+        tallies_free(out);
+        (void)snprintf(out->stream, sizeof out->stream, "%s", stream);
+        (void)err_set(e, "%s", "");
+        if (try_once(&y, e)) {
+            finish(&y);
+            return true;
+        }
+        if (e->text[0] != '\0') {
+            return false;
+        }
+    }
+    return err_set(e, "%s: segments went away while they were read; try again", spool);
+}
+
+bool tallies_has(const struct tallies *t, uint32_t epoch, uint32_t worker)
+{
+    for (uint32_t i = 0; i < t->n_shards; i++) {
+        if (t->shards[i].epoch == epoch && t->shards[i].worker == worker) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void tallies_free(struct tallies *t)
+{
+    free(t->rows);
+    free(t->shards);
+    free(t->tail);
+    holes_free(&t->holes);
+    index_list_free(&t->index);
+    *t = (struct tallies){.n = 0};
+}

@@ -1,0 +1,128 @@
+#include "cli/ledger/topic.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "cli/ledger/read.h"
+#include "cli/ledger/topic_check.h"
+#include "plan/plan.h"
+#include "policy/load/load.h"
+
+static bool fits(const struct ledger_topic *t, struct err *e)
+{
+    const struct kafka_plan *k = &t->plan->kafka;
+
+    if (t->plan->kind != SINK_KIND_KAFKA) {
+        return err_set(e, "sink \"%s\" of %s is no kafka sink", t->sink, t->file);
+    }
+    if (k->hedge_brokers != NULL) {
+        return err_set(e,
+                       "kafka \"%s\" has a second cluster (hedge): an event may be in "
+                       "either, so neither can be compared alone",
+                       t->sink);
+    }
+    return t->topics != NULL || (k->topic_by == NULL && !k->has_topic) ||
+           err_set(e,
+                   "kafka \"%s\" chooses the topic of each event: name all topics, as "
+                   "--topic 'a,b' or --topic 'events-*'",
+                   t->sink);
+}
+
+bool ledger_topic_open(struct ledger_topic *t, struct err *e)
+{
+    struct policy_report report;
+    const struct plan *plan;
+
+    t->policy = policy_load(t->file, &report);
+    if (t->policy == NULL) {
+        (void)fputs(report.text, stderr);
+        policy_report_fini(&report);
+        return err_set(e, "the policy %s has mistakes", t->file);
+    }
+    policy_report_fini(&report);
+    plan = policy_plan(t->policy);
+    for (uint32_t i = 0; i < plan->n_sinks; i++) {
+        if (strcmp(plan->sinks[i].name, t->sink) == 0) {
+            t->plan = &plan->sinks[i];
+            return fits(t, e);
+        }
+    }
+    return err_set(e, "the policy %s has no sink \"%s\"", t->file, t->sink);
+}
+
+void ledger_topic_close(struct ledger_topic *t)
+{
+    if (t->policy != NULL) {
+        policy_unref(t->policy);
+    }
+    t->policy = NULL;
+}
+
+static void print_result(const struct ledger_topic *t, const char *stream,
+                         const struct topic_result *r)
+{
+    (void)printf("topic=%s stream=%s partitions=%u minutes=%" PRIu64
+                 " accepted=%" PRIu64 " messages=%" PRIu64 " missing=%" PRIu64
+                 " doubled=%" PRIu64 " foreign=%" PRIu64,
+                 t->topics != NULL ? t->topics : t->plan->kafka.topic, stream,
+                 r->partitions, r->all.minutes, r->all.expected, r->all.found,
+                 r->all.missing, r->all.doubled, r->foreign);
+    if (r->unconfirmed > 0) {
+        (void)printf(" unconfirmed=%" PRIu64, r->unconfirmed);
+    }
+    if (r->tombstones > 0) {
+        (void)printf(" tombstones=%" PRIu64, r->tombstones);
+    }
+    if (r->anonymous > 0) {
+        (void)printf(" without_id=%" PRIu64, r->anonymous);
+    }
+    (void)printf("%s\n", r->all.cut ? " and more: there are too many differences to "
+                                      "name"
+                                    : "");
+    if (r->from_ms > 0) {
+        const time_t s = (time_t)(r->from_ms / 1000);
+        char when[24];
+        struct tm tm;
+
+        (void)gmtime_r(&s, &tm);
+        (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%MZ", &tm);
+        (void)printf(
+            "  compared from %s on: the brokers have deleted older messages, so "
+            "%" PRIu64 " events before that were not compared\n",
+            when, r->deleted);
+    }
+    if (r->compacted && r->all.missing > 0) {
+        (void)puts("  missing may be no loss: brokers compact the topic, which removes "
+                   "all but the last message of a key");
+    }
+}
+
+bool ledger_topic_check(struct ledger_topic *t, const char *spool,
+                        const struct ledger_stream *l, bool *differs, struct err *e)
+{
+    struct topic_check c = {.spool = spool,
+                            .plan = t->plan,
+                            .topics = t->topics,
+                            .since_ms = t->since_ms,
+                            .until_ms = t->until_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS,
+                            .timeout_ms = t->timeout_ms,
+                            .memory_bytes = t->memory_bytes};
+    struct topic_result r;
+
+    while (c.sink < l->n_sinks && strcmp(l->sinks[c.sink].sink, t->sink) != 0) {
+        c.sink++;
+    }
+    if (c.sink == l->n_sinks) {
+        return true;
+    }
+    if (!topic_check(&c, l, &r, e)) {
+        return false;
+    }
+    t->n_checked++;
+    print_result(t, l->tallies.stream, &r);
+    *differs |= r.all.missing + r.all.doubled > 0 || r.all.cut || r.unconfirmed > 0;
+    return true;
+}

@@ -1,0 +1,156 @@
+/* Which minute of a ledger an event is in: at its edges, with a clock that is set back,
+ * and of a minute that more than one file of the index has. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "cli/ledger/read.h"
+#include "index/builder.h"
+#include "index/names.h"
+
+#include "unit/tools/folder.h"
+
+#define MINUTE INT64_C(60000)
+#define NOW (INT64_C(29000000) * MINUTE)
+
+static void make(const char *tail)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, tail);
+    assert_int_equal(0, mkdir(path, 0700));
+}
+
+static int set_up(void **state)
+{
+    char path[96];
+    FILE *f;
+
+    if (folder_set_up(state) != 0) {
+        return 1;
+    }
+    (void)snprintf(path, sizeof path, "%s/EPOCH", dir);
+    f = fopen(path, "w");
+    if (f == NULL || fclose(f) != 0) {
+        return 1;
+    }
+    make("sinks");
+    make("st");
+    make("st/index");
+    return 0;
+}
+
+/* A file of one event for each of the n times. */
+static void write_file(uint32_t worker, uint64_t first, const int64_t *walls,
+                       uint32_t n)
+{
+    const struct index_place place = {"00000000-0000-0000-0000-000000000000", "st",
+                                      "id", 1, worker};
+    struct index_builder *b = index_builder_new(first);
+    char path[128], folder[80], id[32];
+    uint64_t bytes;
+    struct err e;
+
+    for (uint32_t i = 0; i < n; i++) {
+        index_block(b, walls[i], 0);
+        index_add(b, id,
+                  (size_t)snprintf(id, sizeof id, "e%u.%lu", worker,
+                                   (unsigned long)first + i));
+    }
+    (void)snprintf(folder, sizeof folder, "%s/st/index", dir);
+    (void)index_path(path, sizeof path, folder, 1, worker, first);
+    assert_true(index_write(b, &place, path, &bytes, &e));
+    index_builder_free(b);
+}
+
+/* "MINUTE=EVENTS ..." of the period, minutes as from NOW. */
+static const char *minutes(int64_t since_ms, int64_t until_ms)
+{
+    static char text[256];
+    static struct ledger_stream l;
+    size_t at = 0;
+    struct err e;
+
+    assert_true(ledger_read(dir, "st", since_ms, until_ms, &l, &e));
+    assert_int_equal(0, l.tallies.n_unknown + l.tallies.n_unread +
+                            l.tallies.index.n_damaged);
+    text[0] = '\0';
+    for (uint32_t i = 0; i < l.n_minutes; i++) {
+        at +=
+            (size_t)snprintf(text + at, sizeof text - at, "%s%ld=%lu", i > 0 ? " " : "",
+                             (long)((l.minutes[i]->ms - NOW) / MINUTE),
+                             (unsigned long)l.minutes[i]->accepted);
+    }
+    ledger_free(&l);
+    return text;
+}
+
+static void an_event_at_the_edge_is_of_the_minute_that_begins(void **state)
+{
+    const int64_t walls[] = {NOW - 1, NOW, NOW + MINUTE - 1, NOW + MINUTE,
+                             NOW + 2 * MINUTE};
+
+    (void)state;
+    write_file(0, 1, walls, 5);
+    assert_string_equal("-1=1 0=2 1=1 2=1", minutes(0, INT64_MAX));
+    assert_string_equal("0=2 1=1 2=1", minutes(NOW, INT64_MAX));
+    assert_string_equal("0=2 1=1 2=1", minutes(NOW + MINUTE - 1, INT64_MAX));
+    assert_string_equal("1=1 2=1", minutes(NOW + MINUTE, INT64_MAX));
+    assert_string_equal("-1=1 0=2", minutes(0, NOW + MINUTE));
+    assert_string_equal("-1=1 0=2", minutes(0, NOW + 2 * MINUTE - 1));
+    assert_string_equal("-1=1 0=2 1=1", minutes(0, NOW + 2 * MINUTE));
+    assert_string_equal("0=2", minutes(NOW, NOW + MINUTE));
+    assert_string_equal("", minutes(NOW + 3 * MINUTE, INT64_MAX));
+    assert_string_equal("", minutes(0, NOW - 1 - MINUTE));
+}
+
+static void a_minute_is_one_though_files_and_workers_share_it(void **state)
+{
+    const int64_t first[] = {NOW - 5, NOW + 10, NOW + 20}, second[] = {NOW + 30},
+                  third[] = {NOW + MINUTE + 5}, other[] = {NOW + 15, NOW + 59999};
+
+    (void)state;
+    write_file(0, 1, first, 3);
+    write_file(0, 4, second, 1);
+    write_file(0, 5, third, 1);
+    write_file(1, 1, other, 2);
+    assert_string_equal("-1=1 0=5 1=1", minutes(0, INT64_MAX));
+    assert_string_equal("0=5", minutes(NOW + 59999, NOW + MINUTE + 6));
+}
+
+static void a_clock_that_is_set_back_adds_to_the_minute_it_shows(void **state)
+{
+    const int64_t first[] = {NOW, NOW + 30 * MINUTE, NOW + 1},
+                  second[] = {NOW - 20 * MINUTE, NOW + 30 * MINUTE + 1};
+
+    (void)state;
+    write_file(0, 1, first, 3);
+    write_file(0, 4, second, 2);
+    assert_string_equal("-20=1 0=2 30=2", minutes(0, INT64_MAX));
+    assert_string_equal("0=2 30=2", minutes(NOW - 19 * MINUTE, INT64_MAX));
+    assert_string_equal("-20=1 0=2", minutes(0, NOW + MINUTE));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            an_event_at_the_edge_is_of_the_minute_that_begins, set_up,
+            folder_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_minute_is_one_though_files_and_workers_share_it, set_up,
+            folder_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_clock_that_is_set_back_adds_to_the_minute_it_shows, set_up,
+            folder_tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

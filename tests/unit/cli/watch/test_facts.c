@@ -1,0 +1,779 @@
+/* What is wrong with a server, from its answers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/advice.h"
+#include "cli/watch/facts.h"
+#include "cli/watch/series.h"
+
+static const char good_status[] =
+    "{\"version\":\"1\",\"uptime_ms\":5000,\"draining\":false,"
+    "\"spool\":{\"used_percent\":3,\"writable\":true},"
+    "\"generations\":[{\"generation\":1,\"status\":\"live\"}],"
+    "\"sinks\":[{\"name\":\"k\",\"lost\":0,\"skipped\":0,\"dead\":0,\"left_events\":7,"
+    "\"holding\":false}]}";
+
+static const char full_status[] =
+    "{\"version\":\"1\",\"uptime_ms\":5000,\"draining\":true,"
+    "\"spool\":{\"used_percent\":95,\"writable\":true},\"generations\":[],"
+    "\"sinks\":[{\"name\":\"k\",\"lost\":2,\"skipped\":3,\"dead\":4,\"left_events\":7,"
+    "\"holding\":true,\"why\":\"no route to host\"}]}";
+
+static cJSON *facts_of(const char *status, const char *before, const char *now)
+{
+    struct series_list a, b;
+    cJSON *s = cJSON_Parse(status), *facts;
+
+    assert_non_null(s);
+    series_read(&a, before);
+    series_read(&b, now);
+    facts = facts_new(s, &a, &b, 2);
+    series_free(&a);
+    series_free(&b);
+    cJSON_Delete(s);
+    return facts;
+}
+
+/* "sink_holds,lost": the words of the problems. */
+static const char *problems(const cJSON *facts, char *out, size_t room)
+{
+    const cJSON *x;
+    size_t n = 0;
+
+    out[0] = '\0';
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(facts, "problems"))
+    {
+        n += (size_t)snprintf(out + n, room - n, "%s%s", n == 0 ? "" : ",",
+                              facts_text(x, "what"));
+    }
+    return out;
+}
+
+static void a_server_without_faults_is_ok(void **state)
+{
+    cJSON *f = facts_of(good_status, "sluice_requests_total{status=\"200\"} 10\n",
+                        "sluice_requests_total{status=\"200\"} 30\n"
+                        "sluice_sink_oldest_event_seconds{sink=\"k\"} 59\n");
+    const cJSON *clients = cJSON_GetObjectItem(f, "clients");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "");
+    assert_true(facts_true(f, "ok"));
+    assert_true(facts_number(clients, "requests_per_second") == 10);
+    assert_true(
+        facts_number(cJSON_GetObjectItem(clients, "statuses_per_second"), "200") == 10);
+    assert_null(cJSON_GetObjectItem(clients, "p99_ms"));
+    cJSON_Delete(f);
+}
+
+static void each_fault_is_named(void **state)
+{
+    static const char now[] =
+        "sluice_sink_oldest_event_seconds{sink=\"k\"} 720\n"
+        "sluice_spool_damaged_blocks_total{stream=\"s\"} 1\n"
+        "sluice_store_failures_total{stream=\"s\"} 5\n"
+        "sluice_policy_errors_total 1\n"
+        "sluice_received_events_total{route=\"POST /e\"} 100\n"
+        "sluice_refusals_total{route=\"POST /e\",code=\"a\",status=\"422\"} 5\n"
+        "sluice_refusals_total{route=\"POST /e\",code=\"b\",status=\"422\"} 3\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"a\"} 5\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"b\"} 3\n"
+        "sluice_events_total{route=\"POST /e\",result=\"stored\",code=\"\"} 91\n";
+    cJSON *f = facts_of(full_status, "", now);
+    char out[256];
+
+    (void)state;
+    assert_string_equal(
+        problems(f, out, sizeof out),
+        "draining,spool_full,damaged,lost,skipped,sink_holds,not_stored,"
+        "hook_raises,refuses");
+    assert_false(facts_true(f, "ok"));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "refusals")), 2);
+    cJSON_Delete(f);
+}
+
+/* Old refusals and hooks are no news. */
+static void what_was_before_is_no_problem_of_now(void **state)
+{
+#define OLD                                                                            \
+    "sluice_policy_errors_total 9\n"                                                   \
+    "sluice_store_failures_total{stream=\"s\"} 9\n"                                    \
+    "sluice_refusals_total{route=\"POST /e\",code=\"a\",status=\"422\"} 9\n"           \
+    "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"a\"} 9\n"
+    cJSON *f = facts_of(good_status,
+                        OLD "sluice_received_events_total{route=\"POST /e\"} 10\n",
+                        OLD "sluice_received_events_total{route=\"POST /e\"} 30\n");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "");
+    cJSON_Delete(f);
+}
+
+/* By events: a batch that is refused as a whole is one refusal. */
+static void a_refused_batch_counts_with_all_its_events(void **state)
+{
+    cJSON *f = facts_of(
+        good_status, "",
+        "sluice_received_events_total{route=\"POST /e\"} 1000\n"
+        "sluice_received_events_total{route=\"POST /busy\"} 1000000\n"
+        "sluice_refusals_total{route=\"POST /e\",code=\"full\",status=\"503\"} 1\n"
+        "sluice_events_total{route=\"POST /e\",result=\"refused\",code=\"full\"} "
+        "500\n");
+    const cJSON *p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    assert_non_null(
+        strstr(facts_text(p, "text"), "POST /e refuses 50 % of its events"));
+    cJSON_Delete(f);
+}
+
+/* A stray request without a route does not make a server bad; many do. */
+static void garbage_counts_when_it_is_much_of_all(void **state)
+{
+    static const char one[] =
+        "sluice_received_events_total{route=\"none\"} 3\n"
+        "sluice_received_events_total{route=\"POST /e\"} 96\n"
+        "sluice_events_total{route=\"none\",result=\"refused\",code=\"bad\"} 3\n";
+    static const char many[] =
+        "sluice_received_events_total{route=\"none\"} 5\n"
+        "sluice_received_events_total{route=\"POST /e\"} 95\n"
+        "sluice_events_total{route=\"none\",result=\"refused\",code=\"bad\"} 5\n";
+    cJSON *f = facts_of(good_status, "", one);
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "");
+    cJSON_Delete(f);
+    f = facts_of(good_status, "", many);
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    cJSON_Delete(f);
+}
+
+/* The list has the codes with the most events of now. */
+static void the_list_of_refusals_begins_with_those_of_now(void **state)
+{
+    char *before = malloc(1 << 17), *now = malloc(1 << 17);
+    size_t n = 0, k = 0;
+    const cJSON *list;
+    cJSON *f;
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        static const char line[] = "sluice_refusals_total{route=\"POST "
+                                   "/e\",code=\"c%03d\",status=\"422\"} %d\n";
+
+        n += (size_t)snprintf(before + n, (1 << 17) - n, line, i, 1000 + i);
+        k += (size_t)snprintf(now + k, (1 << 17) - k, line, i,
+                              1000 + i +
+                                  (i == 250   ? 2
+                                   : i == 290 ? 3
+                                              : 0));
+    }
+    f = facts_of(good_status, before, now);
+    list = cJSON_GetObjectItem(f, "refusals");
+    assert_int_equal(cJSON_GetArraySize(list), 200);
+    assert_true(facts_number(f, "refusals_more") == 100);
+    assert_string_equal(facts_text(cJSON_GetArrayItem(list, 0), "code"), "c290");
+    assert_true(facts_number(cJSON_GetArrayItem(list, 0), "per_second") == 1.5);
+    assert_string_equal(facts_text(cJSON_GetArrayItem(list, 1), "code"), "c250");
+    assert_string_equal(facts_text(cJSON_GetArrayItem(list, 2), "code"), "c299");
+    cJSON_Delete(f);
+    free(before);
+    free(now);
+}
+
+/* One bad event refuses its batch; and many codes may have little each. */
+static void a_route_is_judged_by_all_its_codes(void **state)
+{
+    static const char batch[] =
+        "sluice_received_events_total{route=\"POST /e\"} 1000\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"bad\"} 2\n"
+        "sluice_events_total{route=\"POST /e\",result=\"refused\",code=\"\"} 998\n";
+    static const char two[] =
+        "sluice_received_events_total{route=\"POST /e\"} 100\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"a\"} 2\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"b\"} 3\n";
+    cJSON *f = facts_of(good_status, "", batch);
+    const cJSON *p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    assert_non_null(strstr(facts_text(p, "text"),
+                           "POST /e refuses 100 % of its events just now by 1 code, "
+                           "most with bad"));
+    cJSON_Delete(f);
+    f = facts_of(good_status, "", two);
+    p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    assert_non_null(strstr(facts_text(p, "text"), "by 2 codes, most with b "));
+    cJSON_Delete(f);
+}
+
+#define LASTING(recent, recent_all, hour, hour_all)                                    \
+    "{\"spool\":{\"writable\":true},\"sinks\":[],\"refusing\":{"                       \
+    "\"recent_seconds\":300,\"hour_seconds\":3600,\"codes\":[{\"route\":\"POST /e\","  \
+    "\"code\":\"x\",\"recent\":" #recent ",\"recent_received\":" #recent_all           \
+    ",\"hour\":" #hour ",\"hour_received\":" #hour_all ",\"since_seconds\":720}]}}"
+
+/* A share that a look of a second does not see. */
+static void what_is_refused_for_longer_is_told(void **state)
+{
+    static const char quiet[] = "sluice_received_events_total{route=\"POST /e\"} 9\n";
+    static const char busy[] = "sluice_received_events_total{route=\"POST /e\"} 99\n";
+    static const struct {
+        const char *status, *now, *problems, *says;
+        int n_notes;
+    } cases[] = {
+        /* Of a route without an event now the last minutes count. */
+        {LASTING(20, 500, 20, 500), quiet, "refuses",
+         "POST /e refuses 4 % of its events with x: 20 of 500 in the last 5 min, and "
+         "no "
+         "event just now",
+         0},
+        {LASTING(19, 19, 19, 19), quiet, "", "has refused 100 % of its events", 1},
+        {LASTING(20, 501, 20, 501), quiet, "", "3.99 %", 1},
+        {LASTING(20, 20, 20, 20), busy, "", "100 %", 1},
+        /* A small share for an hour is a note. */
+        {LASTING(0, 0, 2000, 100000), busy, "",
+         "POST /e has refused 2 % of its events with x in the last 1 h: 2.0 k of 100 k",
+         1},
+        {LASTING(0, 0, 10, 1000), busy, "", "1 %", 1},
+        {LASTING(0, 0, 10, 1001), busy, "", NULL, 0},
+        {LASTING(0, 0, 9, 19), busy, "", NULL, 0},
+        {LASTING(0, 0, 3, 6), busy, "", "50 %", 1},
+        {LASTING(0, 0, 2, 2), busy, "", NULL, 0},
+    };
+    char out[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cJSON *f = facts_of(cases[i].status, quiet, cases[i].now);
+        const cJSON *list =
+            cJSON_GetObjectItem(f, cases[i].problems[0] != '\0' ? "problems" : "notes");
+
+        assert_string_equal(problems(f, out, sizeof out), cases[i].problems);
+        assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")),
+                         cases[i].n_notes);
+        if (cases[i].says != NULL) {
+            assert_non_null(
+                strstr(facts_text(cJSON_GetArrayItem(list, 0), "text"), cases[i].says));
+            assert_non_null(
+                strstr(facts_text(cJSON_GetArrayItem(list, 0), "next"), "sluice tap"));
+        }
+        cJSON_Delete(f);
+    }
+}
+
+/* One code that refuses much now is told once, with its time. */
+static void a_code_of_now_has_its_own_time(void **state)
+{
+    cJSON *f = facts_of(
+        LASTING(50, 100, 50, 100), "",
+        "sluice_received_events_total{route=\"POST /e\"} 100\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"x\"} 50\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"y\"} 20\n");
+    const cJSON *list = cJSON_GetObjectItem(f, "problems");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "refuses,refuses");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")), 0);
+    assert_string_equal(
+        facts_text(cJSON_GetArrayItem(list, 0), "text"),
+        "POST /e refuses 50 % of its events just now with x, for 12 min, 50 since the "
+        "start");
+    assert_string_equal(
+        facts_text(cJSON_GetArrayItem(list, 1), "text"),
+        "POST /e refuses 20 % of its events just now with y, 20 since the start");
+    cJSON_Delete(f);
+}
+
+static void many_codes_are_told_as_a_number(void **state)
+{
+    char *now = malloc(1 << 17);
+    size_t n = 0;
+    char out[512];
+    cJSON *f;
+
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        n += (size_t)snprintf(now + n, (1 << 17) - n,
+                              "sluice_received_events_total{route=\"POST /%d\"} 10\n"
+                              "sluice_events_total{route=\"POST "
+                              "/%d\",result=\"rejected\",code=\"c\"} %d\n",
+                              i, i, i == 29 ? 10 : 9);
+    }
+    f = facts_of(good_status, "", now);
+    assert_string_equal(
+        problems(f, out, sizeof out),
+        "refuses,refuses,refuses,refuses,refuses,refuses,refuses,refuses,refuses");
+    assert_non_null(strstr(
+        facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0), "text"),
+        "POST /29 refuses 100 %"));
+    assert_non_null(strstr(
+        facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 8), "text"),
+        "22 more codes"));
+    cJSON_Delete(f);
+    free(now);
+}
+
+/* Of 10,000 codes a look takes no seconds: it is repeated each second. */
+static void many_codes_take_no_time(void **state)
+{
+    enum { CODES = 20000, EACH = 200 };
+    char *now = malloc((size_t)CODES * EACH);
+    size_t n = 0;
+    clock_t began;
+    cJSON *f;
+
+    (void)state;
+    for (int i = 0; i < CODES; i++) {
+        n += (size_t)snprintf(now + n, EACH,
+                              "sluice_events_total{route=\"POST "
+                              "/a/%d\",result=\"rejected\",code=\"c\"} %d\n",
+                              i, i + 1);
+    }
+    began = clock();
+    f = facts_of(good_status, now, now);
+    assert_true((double)(clock() - began) / CLOCKS_PER_SEC < 1);
+    cJSON_Delete(f);
+    f = facts_of(good_status, "", now);
+    assert_true((double)(clock() - began) / CLOCKS_PER_SEC < 2);
+    cJSON_Delete(f);
+    free(now);
+}
+
+/* The list of codes is cut; the judgement is not. */
+static void a_code_beyond_the_list_is_judged(void **state)
+{
+    char *now = malloc(1 << 17);
+    size_t n = 0;
+    char out[256];
+    cJSON *f;
+
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        n += (size_t)snprintf(now + n, (1 << 17) - n,
+                              "sluice_refusals_total{route=\"POST "
+                              "/e\",code=\"c%03d\",status=\"422\"} %d\n"
+                              "sluice_events_total{route=\"POST "
+                              "/e\",result=\"rejected\",code=\"c%03d\"} %d\n",
+                              i, i == 399 ? 50 : 0, i, i == 399 ? 50 : 0);
+    }
+    (void)snprintf(now + n, (1 << 17) - n,
+                   "sluice_received_events_total{route=\"POST /e\"} 100\n");
+    f = facts_of(good_status, "", now);
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    cJSON_Delete(f);
+    free(now);
+}
+
+static void a_full_disk_is_said_though_the_spool_has_room(void **state)
+{
+    cJSON *f = facts_of("{\"spool\":{\"used_percent\":3,\"writable\":true,"
+                        "\"disk_bytes\":1000,\"disk_free_bytes\":50},\"sinks\":[]}",
+                        "", "sluice_policy_errors_total 1\n");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "disk_full,hook_raises");
+    cJSON_Delete(f);
+}
+
+/* As the alert has it: by the bytes on the disk, too. */
+static void a_stream_that_is_nearly_full_is_named(void **state)
+{
+    static const char status[] =
+        "{\"spool\":{\"used_percent\":60,\"writable\":true},\"sinks\":[],\"streams\":["
+        "{\"name\":\"a\",\"bytes\":1048576,\"max_bytes\":10485760},"
+        "{\"name\":\"b\",\"bytes\":%d,\"max_bytes\":10485760}]}";
+    char text[400], out[256];
+    cJSON *f;
+
+    (void)state;
+    (void)snprintf(text, sizeof text, status, 8388608);
+    f = facts_of(text, "", "");
+    assert_string_equal(problems(f, out, sizeof out), "spool_full");
+    assert_non_null(strstr(
+        facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0), "text"),
+        "stream b is 80 % full, 8.0 MiB of its max_bytes 10.0 MiB are on the disk; "
+        "when it "
+        "is full, its clients get 503"));
+    cJSON_Delete(f);
+    (void)snprintf(text, sizeof text, status, 8388000);
+    f = facts_of(text, "", "");
+    assert_string_equal(problems(f, out, sizeof out), "");
+    cJSON_Delete(f);
+}
+
+/* Whatever their order. */
+static void the_fullest_stream_is_named(void **state)
+{
+    cJSON *f = facts_of("{\"sinks\":[],\"spool\":{},\"streams\":["
+                        "{\"name\":\"a\",\"bytes\":95,\"max_bytes\":100},"
+                        "{\"name\":\"b\",\"bytes\":85,\"max_bytes\":100},"
+                        "{\"name\":\"c\",\"bytes\":10,\"max_bytes\":100}]}",
+                        "", "");
+    const cJSON *p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
+
+    (void)state;
+    assert_non_null(strstr(facts_text(p, "text"), "stream a is 95 % full"));
+    cJSON_Delete(f);
+}
+
+/* A field that an older server does not have is no fault. */
+static void an_older_server_is_not_accused(void **state)
+{
+    cJSON *f = facts_of("{\"sinks\":[]}", "", "");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "");
+    assert_true(facts_true(f, "ok"));
+    cJSON_Delete(f);
+    f = facts_of("{\"sinks\":[{}],\"spool\":{},\"generations\":[{}],\"trial\":{}}", "",
+                 "");
+    assert_string_equal(problems(f, out, sizeof out), "");
+    cJSON_Delete(f);
+}
+
+static void connections_are_those_of_clients(void **state)
+{
+    cJSON *f = facts_of("{\"sinks\":[],\"admin_connections\":2}", "",
+                        "sluice_connections_open 7\n");
+
+    (void)state;
+    assert_true(facts_number(cJSON_GetObjectItem(f, "clients"), "connections") == 5);
+    cJSON_Delete(f);
+}
+
+static void a_sink_that_is_slow_is_late(void **state)
+{
+    cJSON *f = facts_of(good_status, "",
+                        "sluice_sink_oldest_event_seconds{sink=\"k\"} 61\n"
+                        "sluice_sink_oldest_event_seconds{sink=\"other\"} 0\n");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "sink_late");
+    cJSON_Delete(f);
+    /* Its batches may wait for so long. */
+    f = facts_of("{\"sinks\":[{\"name\":\"k\",\"linger_ms\":600000}]}", "",
+                 "sluice_sink_oldest_event_seconds{sink=\"k\"} 660\n");
+    assert_string_equal(problems(f, out, sizeof out), "");
+    cJSON_Delete(f);
+    f = facts_of("{\"sinks\":[{\"name\":\"k\",\"linger_ms\":600000}]}", "",
+                 "sluice_sink_oldest_event_seconds{sink=\"k\"} 661\n");
+    assert_string_equal(problems(f, out, sizeof out), "sink_late");
+    cJSON_Delete(f);
+}
+
+#define CANARY(result, why, own, old, new)                                             \
+    "{\"now_ms\":90000,\"generation\":1,\"spool\":{\"used_percent\":3,"                \
+    "\"writable\":true},\"sinks\":[],\"generations\":[{\"generation\":2,"              \
+    "\"status\":\"x\",\"at_ms\":30000}],\"trial\":{\"kind\":\"canary\","               \
+    "\"generation\":2,\"result\":\"" result "\",\"why\":\"" why "\",\"own_rule\":" own \
+    ",\"old\":{" old "},\"new\":{\"requests\":20," new "}}}"
+
+/* One that sluice will end by itself is a note; one that only an operator or its own
+ * function ends is not. */
+static void a_canary_that_is_worse_is_told(void **state)
+{
+    static const struct {
+        const char *status, *problems;
+        int n_notes;
+    } cases[] = {
+        {CANARY("running", "", "false", "", "\"refusal_rate\":0.02"), "", 1},
+        {CANARY("running", "", "true", "", "\"refusal_rate\":0.02"), "canary_worse", 0},
+        {CANARY("running", "", "true", "", "\"error_rate\":0.02"), "canary_worse", 0},
+        {CANARY("running", "", "true", "\"p99_ms\":2", "\"p99_ms\":9.1"),
+         "canary_worse", 0},
+        {CANARY("running", "", "true", "\"p99_ms\":2", "\"p99_ms\":8.9"), "", 0},
+        {CANARY("running", "", "true", "\"refusal_rate\":0.5", "\"refusal_rate\":0.5"),
+         "", 0},
+        {CANARY("rolled_back", "it refuses", "false", "", "\"events\":1"),
+         "canary_rolled_back", 0},
+        {CANARY("rolled_back", "by hand", "false", "", "\"events\":1"), "", 1},
+        {CANARY("promoted", "nothing spoke", "false", "", "\"events\":1"), "", 1},
+    };
+    char out[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cJSON *f = facts_of(cases[i].status, "", "");
+
+        assert_string_equal(problems(f, out, sizeof out), cases[i].problems);
+        assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")),
+                         cases[i].n_notes);
+        cJSON_Delete(f);
+    }
+}
+
+static void a_certificate_and_descriptors_that_end_are_told(void **state)
+{
+    cJSON *f =
+        facts_of(good_status, "",
+                 "sluice_tls_certificate_expiry_seconds{listener=\"a\"} 1209600\n"
+                 "sluice_tls_certificate_expiry_seconds{listener=\"b\"} 1209599\n"
+                 "sluice_tls_certificate_expiry_seconds{listener=\"c\"} 0\n"
+                 "process_open_fds 76\nprocess_max_fds 100\n");
+    const cJSON *p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out),
+                        "certificate,certificate,descriptors");
+    assert_string_equal(facts_text(p, "subject"), "b");
+    assert_non_null(strstr(facts_text(p, "text"), "expires in 13 d 23 h"));
+    assert_non_null(strstr(facts_text(p, "next"), "renew"));
+    p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 1);
+    assert_string_equal(facts_text(p, "text"),
+                        "the certificate of c has expired: clients refuse it");
+    cJSON_Delete(f);
+}
+
+/* What the alerts read: growing it is wrong, grown it is a note, each with an advice. */
+static void what_counters_tell_is_told(void **state)
+{
+    static const struct {
+        const char *series, *what, *text;
+        bool mild;
+    } cases[] = {
+        {"sluice_spool_segments_total{stream=\"s\",op=\"poisoned\"}", "sync_fails",
+         "failed to sync 2 segments of stream s", false},
+        {"sluice_connections_refused_total{reason=\"limit\"}", "connections_refused",
+         "2 connections were refused: max_connections", false},
+        {"sluice_connections_refused_total{reason=\"descriptors\"}",
+         "connections_refused", "descriptors", false},
+        {"sluice_connections_refused_total{reason=\"address\"}", "connections_refused",
+         "one address", false},
+        {"sluice_connections_evicted_total", "connections_evicted", "do not read",
+         false},
+        {"sluice_policy_interrupts_total", "hook_stopped", "stopped 2 times", false},
+        {"sluice_events_total{route=\"POST /e\",result=\"dead\",code=\"\"}",
+         "policy_dead", "2 events of POST /e became dead letters", true},
+        {"sluice_refused_records_total{stream=\"s\",result=\"failed\"}", "records_lost",
+         "not kept in stream s", true},
+        {"sluice_dedup_forgotten_total{stream=\"s\"}", "dedup_forgets",
+         "dedup forgot 2 keys of stream s", false},
+        {"sluice_dedup_damaged_total{stream=\"s\"}", "dedup_forgets", "damaged", false},
+        {"sluice_limit_forgotten_total{limit=\"l\"}", "limit_forgets", "limit l",
+         false},
+        {"sluice_sink_function_errors_total{sink=\"k\"}", "function_fails", "sink k",
+         false},
+        {"sluice_kafka_fatal_errors_total{sink=\"k\"}", "kafka_resends", "sink k",
+         false},
+        {"sluice_kafka_possible_copies_total{sink=\"k\"}", "kafka_resends",
+         "2 messages were sent again by sink k", false},
+        {"sluice_tls_renewals_total{listener=\"l:1\",result=\"failed\"}",
+         "certificate_not_renewed", "could not be used 2 times for l:1", false},
+        {"sluice_access_log_dropped_total{reason=\"failed\"}", "access_log_drops",
+         "lacks 2 lines: failed", false},
+    };
+    char before[400], now[400], out[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const cJSON *note;
+        cJSON *f;
+
+        (void)snprintf(before, sizeof before, "%s 5\n", cases[i].series);
+        (void)snprintf(now, sizeof now, "%s 7\n", cases[i].series);
+        f = facts_of("{\"sinks\":[]}", before, now);
+        assert_string_equal(problems(f, out, sizeof out),
+                            cases[i].mild ? "" : cases[i].what);
+        note = cJSON_GetArrayItem(
+            cJSON_GetObjectItem(f, cases[i].mild ? "notes" : "problems"), 0);
+        assert_non_null(strstr(facts_text(note, "text"), cases[i].text));
+        assert_non_null(strstr(facts_text(note, "text"), "(just now)"));
+        assert_true(facts_text(note, "next")[0] != '\0');
+        cJSON_Delete(f);
+        f = facts_of("{\"sinks\":[]}", now, now);
+        assert_string_equal(problems(f, out, sizeof out), "");
+        note = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "notes"), 0);
+        assert_string_equal(facts_text(note, "what"), cases[i].what);
+        assert_non_null(strstr(facts_text(note, "text"), "(since the start)"));
+        cJSON_Delete(f);
+    }
+}
+
+/* n series of each of two counters, and n open breakers. */
+static char *many_series(int n, int value)
+{
+    char *text = malloc(300 * (size_t)n + 1), *p = text;
+
+    assert_non_null(text);
+    *p = '\0';
+    for (int i = 0; i < n; i++) {
+        p += snprintf(p, 300,
+                      "sluice_dedup_forgotten_total{stream=\"s%d\"} %d\n"
+                      "sluice_events_total{route=\"r%d\",result=\"dead\"} 7\n"
+                      "sluice_breaker_state{sink=\"k%d\",endpoint=\"e\"} 2\n",
+                      i, i < n / 2 ? 5 : value, i, i);
+    }
+    return text;
+}
+
+static void many_series_are_told_as_a_number(void **state)
+{
+    static const int sizes[] = {8, 9, 3000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int n = sizes[i], growing = n - n / 2;
+        char *before = many_series(n, 5), *now = many_series(n, 6), *json;
+        cJSON *f = facts_of("{\"sinks\":[]}", before, now);
+        char more[64];
+
+        json = cJSON_Print(f);
+        assert_false(facts_true(f, "ok"));
+        assert_in_range(cJSON_GetArraySize(cJSON_GetObjectItem(f, "problems")), 4, 9);
+        assert_in_range(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")), 20, 27);
+        (void)snprintf(more, sizeof more, "%d more like these: /metrics has ", n - 8);
+        assert_int_equal(strstr(json, more) != NULL, n > 8);
+        (void)snprintf(more, sizeof more, "%d more like these: /metrics has ",
+                       growing - 8);
+        assert_int_equal(strstr(json, more) != NULL, growing > 8);
+        cJSON_free(json);
+        cJSON_Delete(f);
+        free(before);
+        free(now);
+    }
+}
+
+/* A breaker is told by its state, and other ops, results and reasons are no faults. */
+static void what_is_daily_life_is_not_told(void **state)
+{
+    cJSON *f =
+        facts_of("{\"sinks\":[]}", "",
+                 "sluice_spool_segments_total{stream=\"s\",op=\"created\"} 9\n"
+                 "sluice_refused_records_total{stream=\"s\",result=\"stored\"} 9\n"
+                 "sluice_tls_renewals_total{listener=\"l\",result=\"renewed\"} 9\n"
+                 "sluice_breaker_state{sink=\"k\",endpoint=\"a\"} 1\n");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")), 0);
+    cJSON_Delete(f);
+    f = facts_of("{\"sinks\":[]}", "",
+                 "sluice_breaker_state{sink=\"k\",endpoint=\"http://a\"} 2\n");
+    assert_string_equal(problems(f, out, sizeof out), "");
+    assert_string_equal(
+        facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "notes"), 0), "text"),
+        "sink k sends nothing to http://a: its breaker is open");
+    cJSON_Delete(f);
+}
+
+/* A restart between the two looks, of which the server's number is not known. */
+static void a_counter_that_began_again_counts_from_0(void **state)
+{
+    cJSON *f = facts_of(
+        "{\"sinks\":[]}",
+        "sluice_requests_total{status=\"200\"} 1000\n"
+        "sluice_policy_errors_total{route=\"a\",hook=\"on_event\"} 90\n"
+        "sluice_policy_errors_total{route=\"b\",hook=\"on_event\"} 0\n"
+        "sluice_received_events_total{route=\"POST /e\"} 1000\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"x\"} 900\n",
+        "sluice_requests_total{status=\"200\"} 10\n"
+        "sluice_policy_errors_total{route=\"a\",hook=\"on_event\"} 3\n"
+        "sluice_policy_errors_total{route=\"b\",hook=\"on_event\"} 2\n"
+        "sluice_received_events_total{route=\"POST /e\"} 10\n"
+        "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"x\"} 5\n");
+    const cJSON *list = cJSON_GetObjectItem(f, "problems");
+    char out[256];
+
+    (void)state;
+    assert_true(
+        facts_number(cJSON_GetObjectItem(f, "clients"), "requests_per_second") == 5);
+    assert_string_equal(problems(f, out, sizeof out), "hook_raises,refuses");
+    assert_string_equal(facts_text(cJSON_GetArrayItem(list, 0), "text"),
+                        "hooks raised an error 5 times just now, 5 times since the "
+                        "start, most by on_event of a");
+    assert_non_null(strstr(facts_text(cJSON_GetArrayItem(list, 1), "text"),
+                           "POST /e refuses 50 % of its events"));
+    cJSON_Delete(f);
+}
+
+/* "stopping", "upgrade" and "trial" say themselves that there is nothing to do. */
+static void each_problem_has_an_advice(void **state)
+{
+    static const char *const words[] = {"draining",
+                                        "silent",
+                                        "spool_fails",
+                                        "spool_full",
+                                        "disk_full",
+                                        "damaged",
+                                        "lost",
+                                        "skipped",
+                                        "sink_holds",
+                                        "sink_late",
+                                        "dead",
+                                        "not_stored",
+                                        "hook_raises",
+                                        "hook_raised",
+                                        "refuses",
+                                        "refused",
+                                        "load_refused",
+                                        "canary_worse",
+                                        "canary_rolled_back",
+                                        "certificate",
+                                        "descriptors",
+                                        "upgrade_failed"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        assert_non_null(advice_for(words[i]));
+        assert_true(strlen(advice_for(words[i])) > 15);
+    }
+    assert_null(advice_for("stopping"));
+    assert_null(advice_for(""));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_server_without_faults_is_ok),
+        cmocka_unit_test(each_fault_is_named),
+        cmocka_unit_test(what_was_before_is_no_problem_of_now),
+        cmocka_unit_test(a_refused_batch_counts_with_all_its_events),
+        cmocka_unit_test(garbage_counts_when_it_is_much_of_all),
+        cmocka_unit_test(the_list_of_refusals_begins_with_those_of_now),
+        cmocka_unit_test(a_route_is_judged_by_all_its_codes),
+        cmocka_unit_test(what_is_refused_for_longer_is_told),
+        cmocka_unit_test(a_code_of_now_has_its_own_time),
+        cmocka_unit_test(many_codes_are_told_as_a_number),
+        cmocka_unit_test(many_codes_take_no_time),
+        cmocka_unit_test(a_code_beyond_the_list_is_judged),
+        cmocka_unit_test(a_stream_that_is_nearly_full_is_named),
+        cmocka_unit_test(the_fullest_stream_is_named),
+        cmocka_unit_test(an_older_server_is_not_accused),
+        cmocka_unit_test(connections_are_those_of_clients),
+        cmocka_unit_test(a_full_disk_is_said_though_the_spool_has_room),
+        cmocka_unit_test(a_sink_that_is_slow_is_late),
+        cmocka_unit_test(a_canary_that_is_worse_is_told),
+        cmocka_unit_test(a_certificate_and_descriptors_that_end_are_told),
+        cmocka_unit_test(what_counters_tell_is_told),
+        cmocka_unit_test(many_series_are_told_as_a_number),
+        cmocka_unit_test(a_counter_that_began_again_counts_from_0),
+        cmocka_unit_test(each_problem_has_an_advice),
+        cmocka_unit_test(what_is_daily_life_is_not_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
