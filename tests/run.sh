@@ -151,7 +151,7 @@ unit() { # folder of the build
 # not look into libraries that are built without it.
 cat >"$logs/spec.sh" <<'X'
 logs=$1 dir=${2%%:*} file=${2#*:}
-out=$logs/$(echo "$2" | tr / _)
+out=$logs/$(echo "$2" | tr /: __)
 # The sanitizers' builds run in the background.
 [ "$dir" = build ] ||
   until [ -s "$logs/builds.ended" ] || [ -s "$logs/later.ended" ]; do sleep 0.2; done
@@ -167,15 +167,17 @@ for r in "$out".report.*; do
   echo "not ok - $file: a sanitizer reports"
   sed 's/^/# /; 40q' "$r"
 done >>"$out.tap"
-# Without what was reaped by no process of its own, such as a service that was left.
-echo "$(($(date +%s) - began)) s, $(times | awk 'NR == 2 {
+# Without what was reaped by no process of its own, such as a service that was left. In a
+# pipe `times` would be another shell's.
+times >"$out.times"
+echo "$(($(date +%s) - began)) s, $(awk 'NR == 2 {
   split($1 "m" $2, t, "[ms]+")
   printf "%d", t[1] * 60 + t[2] + t[3] * 60 + t[4]
-}') s of processor" >"$out.seconds"
+}' "$out.times") s of processor" >"$out.seconds"
 X
 
 show() { # FOLDER:FILE that has run
-  out=$logs/$(echo "$1" | tr / _)
+  out=$logs/$(echo "$1" | tr /: __)
   echo "== ${1#*:} (${1%%:*}, $(cat "$out.seconds"))"
   judge "${1#*:}" "$out.tap" "$(cat "$out.code")"
 }
@@ -187,8 +189,8 @@ specs() { # FOLDER:FILE of builds and their specs: one after the other
   done
 }
 
-beside() { # FOLDER:FILE of builds and their specs: three at a time
-  printf '%s\n' "$@" | xargs -P "${SLUICE_LANES:-3}" -n 1 sh "$logs/spec.sh" "$logs"
+beside() { # FOLDER:FILE of builds and their specs: two at a time
+  printf '%s\n' "$@" | xargs -P "${SLUICE_LANES:-2}" -n 1 sh "$logs/spec.sh" "$logs"
   for f in "$@"; do
     show "$f"
   done
@@ -196,8 +198,9 @@ beside() { # FOLDER:FILE of builds and their specs: three at a time
 
 # Specs that compare times or rates of one run with those of another have the
 # machine for themselves, and so has the one that starts two dozen ClickHouse servers;
-# all others run three at a time, for they mostly wait: the processors are busy then, and
-# not more than that. Those that take longest begin, so that none of them is the last one.
+# all others run two at a time, for they mostly wait. Those that take longest begin, so
+# that none of them is the last one. Three at a time take 2 min less, but the tests that
+# ask for memory or room in time fail now and then.
 alone="clickhouse_faults hostile_clients reload breaker hedge memory"
 long="admin_page_changes powerloss admin_page_attacks held kafka_faults ledger_kafka
   dedup_persist questions clock hang allocations tap_ends resend isolation launcher

@@ -79,15 +79,13 @@ function M.together(jobs)
 end
 
 ---Waits until f() is true; fails after `seconds` (default 60: longer than a breaker
----stays open, or a drain lasts). It asks less often the longer it waits, a twentieth of
----that: what it asks, such as all metrics, takes the processor from other specs.
+---stays open, or a drain lasts).
 function M.wait_for(what, f, seconds)
-  local from = socket.gettime()
-  local till = from + (seconds or 60)
+  local till = socket.gettime() + (seconds or 60)
   repeat
     local v = f()
     if v then return v end
-    M.sleep(math.min(0.05, math.max(0.005, (socket.gettime() - from) / 20)))
+    M.sleep(0.005)
   until socket.gettime() > till
   error("waited in vain for " .. what, 2)
 end
