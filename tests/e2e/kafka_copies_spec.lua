@@ -1,3 +1,4 @@
+-- A message that no broker has confirmed is sent again, whatever librdkafka says of it.
 -- Messages in flight when settings change, a broker falls silent or this process ends
 -- is sent once: librdkafka's mock cluster does not tell copies, so they are counted.
 local h = require "harness"
@@ -89,5 +90,61 @@ describe("a reload that needs another producer", function()
     assert.equal(2, kafka.count(other.brokers, "events", 4))
     assert.equal(0, s:stop())
     t:logged "event=kafka_resent sink=bus cause=new_settings possible_copies=2"
+  end)
+end)
+
+-- A real broker does so when it knows nothing of the producer yet, as the mock cluster always:
+-- it refuses a message and takes the next one of the partition, which was under way.
+describe("a message of which a broker says nothing", function()
+  local m, s, n
+  local function start(options)
+    m, n = kafka.mock { partitions = 1 }, 0
+    s = h.server { policy = policy(m.brokers, [[batch = { linger = "1ms" }, ]] .. options) }
+  end
+  after_each(function()
+    s:close()
+    m:close()
+  end)
+
+  local function post()
+    n = n + 1
+    assert.equal(202, s:post("/v1/events/batch", ([=[[{"n":%d}]]=]):format(n)).status)
+  end
+  local function all()
+    h.wait_for("all events", function()
+      return s:metric("sluice_delivered_events_total") == n
+    end)
+    local seen = {}
+    for _, line in ipairs(kafka.consume(m.brokers, "events")) do
+      seen[line] = (seen[line] or 0) + 1
+    end
+    for i = 1, n do assert.is_truthy(seen[('{"n":%d}'):format(i)], i .. " is missing") end
+  end
+
+  it("while it takes a later one, is sent again, and counted as a possible copy", function()
+    start ""
+    post()
+    all()
+    m:say "rtt 1 200" -- later ones are under way when the error comes
+    -- On a busy machine a request may have all of them: then none is a later one.
+    h.wait_for("a message that librdkafka takes for stored", function()
+      m:say "err 0 1 19" -- NOT_ENOUGH_REPLICAS
+      for _ = 1, 3 do
+        post()
+        h.sleep(0.02)
+      end
+      all()
+      return s:metric("sluice_kafka_possible_copies_total") > 0
+    end)
+    assert.equal(0, s:stop())
+  end)
+
+  it("because it is asked for no answer, is sent once", function()
+    start [[options = { ["enable.idempotence"] = "false", acks = "0" }]]
+    for _ = 1, 20 do post() end
+    all()
+    assert.equal(20, kafka.count(m.brokers, "events", 1))
+    assert.equal(0, s:metric("sluice_kafka_possible_copies_total"))
+    assert.equal(0, s:stop())
   end)
 end)

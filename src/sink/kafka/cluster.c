@@ -71,9 +71,9 @@ void cluster_overdue(struct cluster *c, struct in_flight_attempt *t)
 
 /* ---- the producer's words ---- */
 
-static void on_report(void *arg, const rd_kafka_message_t *m)
+static void on_report(void *arg, const rd_kafka_message_t *m, bool taken)
 {
-    in_flight_report(arg, m);
+    in_flight_report(arg, m, taken);
 }
 
 /* Whether brokers that are reached take nothing, and say why, or have no leader. One

@@ -100,13 +100,13 @@ static unsigned char verdict_of(struct in_flight *c, uint32_t i,
 static void count_copy(struct sink *s, const rd_kafka_message_t *m)
 {
     if (!is_refusal(m->err) &&
-        rd_kafka_message_status(m) == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED) {
+        rd_kafka_message_status(m) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) {
         s->n_copies++;
         stats_add(s->copies, 1);
     }
 }
 
-void in_flight_report(struct cluster *from, const rd_kafka_message_t *m)
+void in_flight_report(struct cluster *from, const rd_kafka_message_t *m, bool taken)
 {
     struct sink *s = from->sink;
     uint32_t i;
@@ -116,13 +116,18 @@ void in_flight_report(struct cluster *from, const rd_kafka_message_t *m)
 
     c->state[i] = (unsigned char)(c->state[i] & ~out);
     t->owed--;
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (taken) {
         from->took_ns = clock_mono_ns();
+    } else if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        (void)snprintf(
+            c->why, sizeof c->why,
+            "a broker took later messages and did not confirm these (topic %s)",
+            rd_kafka_topic_name(m->rkt));
     } else {
         keep_words(c, t, i, m->err, rd_kafka_topic_name(m->rkt));
     }
     if ((c->state[i] & (TAKEN | REFUSED | TOLD)) == 0) {
-        if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (taken) {
             decide(c, i, TAKEN);
             c->places[i] = (struct message_place){m->offset, m->partition};
             lacking_taken(s, m);

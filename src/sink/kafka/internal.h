@@ -183,7 +183,8 @@ void in_flight_take(struct sink *s, struct batch *b);
 void in_flight_forget(struct sink *s, struct batch *b); /* its reports mean nothing */
 bool in_flight_send(
     struct in_flight *c); /* messages without a state; false: the breaker is open */
-void in_flight_report(struct cluster *from, const rd_kafka_message_t *m);
+/* taken: as in producer_report_fn. */
+void in_flight_report(struct cluster *from, const rd_kafka_message_t *m, bool taken);
 
 /* Batches by the thing that they wait for: see kafka_window. */
 struct in_flight_counts {

@@ -149,6 +149,16 @@ size_t options_message_max(const rd_kafka_conf_t *conf)
                : 1000000;
 }
 
+bool options_idempotent(const rd_kafka_conf_t *conf)
+{
+    char text[16] = "";
+    size_t n = sizeof text;
+
+    return rd_kafka_conf_get(conf, "enable.idempotence", text, &n) ==
+               RD_KAFKA_CONF_OK &&
+           strcmp(text, "true") == 0;
+}
+
 static bool ends_with(const char *text, const char *end)
 {
     size_t n = strlen(text), k = strlen(end);

@@ -23,6 +23,9 @@ struct rd_kafka_conf_s *options_conf(const struct sink_plan *plan, const char *b
 struct rd_kafka_conf_s *options_reader(const struct sink_plan *plan, bool committed,
                                        struct err *e) MUST_USE;
 size_t options_message_max(const struct rd_kafka_conf_s *conf);
+/* Whether brokers tell copies by their sequence numbers, as sluice has it; the sink's own
+ * options may say otherwise. */
+bool options_idempotent(const struct rd_kafka_conf_s *conf);
 
 /* Whether librdkafka takes the plan's options, without connecting. Files that they name
  * are not looked at. Takes some milliseconds. False and *e: it does not. */

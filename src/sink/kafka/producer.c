@@ -97,13 +97,22 @@ static void take_error(struct producer *p, rd_kafka_event_t *ev)
                    rd_kafka_err2name(code), rd_kafka_event_error_string(ev));
 }
 
+/* An idempotent producer takes a message that a broker refused for stored, and reports it
+ * without an offset, once the broker has taken a later one of the partition: by the
+ * sequence numbers it should not have. But one that knows nothing of this producer yet
+ * takes any number. So only an offset is a broker's word. */
+static bool is_taken(const struct producer *p, const rd_kafka_message_t *m)
+{
+    return m->err == RD_KAFKA_RESP_ERR_NO_ERROR && (m->offset >= 0 || !p->idempotent);
+}
+
 static void take_reports(struct producer *p, rd_kafka_event_t *ev)
 {
     const rd_kafka_message_t *m;
 
     while ((m = rd_kafka_event_message_next(ev)) != NULL) {
         partition_reported(p, m);
-        p->report(p->arg, m);
+        p->report(p->arg, m, is_taken(p, m));
     }
 }
 
@@ -225,6 +234,7 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     (void)snprintf(p->name, sizeof p->name, "%s", c->plan->name);
     if (conf != NULL) {
         p->message_max_bytes = options_message_max(conf);
+        p->idempotent = options_idempotent(conf);
         rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
                                            RD_KAFKA_EVENT_STATS);
         rd_kafka_conf_set_log_cb(conf, on_log);

@@ -23,7 +23,8 @@ struct err;
 
 enum { PARTITIONS_MAX = 4096 };
 
-typedef void producer_report_fn(void *arg, const rd_kafka_message_t *m);
+/* taken: a broker has said that it has the message. */
+typedef void producer_report_fn(void *arg, const rd_kafka_message_t *m, bool taken);
 /* Each second: whether a broker is connected; why messages are sent again and again, or
  * can't be sent: "": nothing is known of that. */
 typedef void producer_stats_fn(void *arg, bool reached, const char *refused);
@@ -60,6 +61,7 @@ struct producer {
     ev_idle again;            /* more waits than one turn takes */
     struct topics *topics;    /* that it has sent to */
     size_t message_max_bytes; /* larger ones it refuses itself */
+    bool idempotent;          /* see is_taken */
     /* For partition.c, also on librdkafka's threads: */
     _Atomic int64_t outstanding[PARTITIONS_MAX]; /* bytes, with least_bytes */
     _Atomic uint32_t partitioned;                /* messages */
