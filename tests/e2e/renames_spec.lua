@@ -179,6 +179,20 @@ describe("a sink that gets another name", function()
     assert.matches("^a file %x+ 1\n$", h.read(s.data .. "/spool/sinks/KEPT"))
   end)
 
+  it("takes the first reload after the disk is well again", function()
+    post(2)
+    s:deliver()
+    f:rules "on=rename do=EROFS path=/a.journal thread=changer"
+    h.write(s.path, REFUSED)
+    assert.equal(500, s:reload().status)
+    s:logged "sink=a status=holding why=.*can't take over"
+    f:rules() -- the next look at held sinks may be a second away
+    reload(NEW)
+    post(1)
+    none_odd()
+    assert.equal(0, s:stop())
+  end)
+
   it("keeps its place when it can neither start again nor note where it is", function()
     post(2)
     s:deliver()

@@ -188,6 +188,20 @@ static bool note_kept(struct server *s, struct policy *p, struct persisted *kept
     return persisted_write(kept, s->spool_dir, p, e);
 }
 
+/* Journals of held sinks that still have another sink's name come back now, and not with
+ * the next look at these sinks: this policy may take them out, or take them over. */
+static void bring_home(struct server *s)
+{
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct running_sink *r = &s->sinks[i];
+        struct err why;
+
+        if (r->delivery != NULL && r->paused) {
+            (void)!taken_home(s, r, &why);
+        }
+    }
+}
+
 static bool removals_fit(const struct server *s, const struct plan *plan, struct err *e)
 {
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
@@ -239,6 +253,7 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_st
     static struct persisted kept, before; /* the changer's: one reload at a time */
     bool ok;
 
+    bring_home(s);
     if (!persisted_read(&kept, s->spool_dir, e) || !kinds_fit(s, plan, &kept, e) ||
         !removals_fit(s, plan, e)) {
         return false;
