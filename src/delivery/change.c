@@ -143,6 +143,18 @@ static bool keep_records(struct delivery *d, uint64_t known, struct err *e)
            pump_compact(d, e);
 }
 
+/* True: the journal does not have the stream any more. */
+static bool forget(struct delivery *d, struct subscription *o, struct err *e)
+{
+    const struct record gone = {
+        .type = RECORD_START, .value = 1, .stream = str_of(o->name)};
+    bool ok = journal_append(d->journal, &gone, e);
+
+    subscription_forget(o);
+    o->traced = !ok;
+    return ok || pump_compact(d, e);
+}
+
 /* The streams that are new with this plan; those of the plan before it, which was
  * refused, leave no trace: a later plan that has one begins anew. One of which events
  * are on their way retires. */
@@ -152,14 +164,11 @@ static bool look_fresh(struct delivery *d, bool undo, struct err *e)
 
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
-        struct record gone = {
-            .type = RECORD_START, .value = 1, .stream = str_of(o->name)};
 
         if (!undo) {
             o->fresh = o->wanted && o->consumer == NULL && !o->known;
         } else if (o->fresh && !o->wanted && subscription_idle(o)) {
-            ok = (journal_append(d->journal, &gone, e) || pump_compact(d, e)) && ok;
-            subscription_forget(o);
+            ok = forget(d, o, e) && ok;
         }
     }
     return ok;
@@ -192,9 +201,9 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     (void)pthread_mutex_lock(&d->lock);
     d->status.finished = false;
     (void)pthread_mutex_unlock(&d->lock);
-    if (!take_streams(d, c, &why) || (!c->undo && !look_fresh(d, false, &why)) ||
-        !open_subscriptions(d, c, &why) || (c->undo && !look_fresh(d, true, &why)) ||
-        !keep_records(d, known, &why)) {
+    if ((!c->undo && !pump_erase_traces(d, &why)) || !take_streams(d, c, &why) ||
+        (!c->undo && !look_fresh(d, false, &why)) || !open_subscriptions(d, c, &why) ||
+        (c->undo && !look_fresh(d, true, &why)) || !keep_records(d, known, &why)) {
         return err_set(e, "sink \"%s\": %s", d->name, why.text);
     }
     return true;

@@ -108,6 +108,8 @@ void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
 bool pump_compact(struct delivery *d, struct err *e) MUST_USE;
 /* The same, but true as well while the old one can still be written to. */
 bool pump_try_compact(struct delivery *d, struct err *e) MUST_USE;
+/* The same, if a stream is traced: the journal has what it had to forget. */
+bool pump_erase_traces(struct delivery *d, struct err *e) MUST_USE;
 struct record pump_intent(const struct delivery *d, const struct batch *b);
 
 /* ---- show.c ---- */

@@ -410,6 +410,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
         !pump_compact(d, &e)) {
         result_back_off(d, e.text, 0);
     }
+    (void)!pump_erase_traces(d, &e); /* until the disk takes it */
     if ((d->draining || d->handing_over) && clock_mono_ns() >= d->drain_until_ns) {
         ev_break(d->loop, EVBREAK_ALL);
         return;

@@ -8,6 +8,7 @@
 
 /* So long it is not written again if only it knows how some events ended. */
 enum { UNTOLD_MAX_BYTES = 64 << 20 };
+#define UNTOLD "%s takes no record of events that are dead, skipped or lost"
 
 struct record pump_intent(const struct delivery *d, const struct batch *b)
 {
@@ -66,9 +67,7 @@ bool pump_try_compact(struct delivery *d, struct err *e)
                       journal_bytes(d->journal) > UNTOLD_MAX_BYTES;
     char quoted[ERR_TEXT_MAX + 16];
 
-    if (told ? pump_compact(d, e)
-             : err_set(e, "%s takes no record of events that are dead, skipped or lost",
-                       d->places.apart.path)) {
+    if (told ? pump_compact(d, e) : err_set(e, UNTOLD, d->places.apart.path)) {
         return true;
     }
     if (journal_poisoned(d->journal)) {
@@ -92,5 +91,20 @@ bool pump_compact(struct delivery *d, struct err *e)
         return false;
     }
     d->compacted_bytes = journal_bytes(d->journal);
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        d->subscriptions[i].traced = false; /* a forgotten one is not in it */
+    }
     return true;
+}
+
+bool pump_erase_traces(struct delivery *d, struct err *e)
+{
+    bool traced = false;
+
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        traced |= d->subscriptions[i].traced;
+    }
+    return !traced ||
+           (places_sync(&d->places) ? pump_compact(d, e)
+                                    : err_set(e, UNTOLD, d->places.apart.path));
 }

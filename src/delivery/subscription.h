@@ -48,17 +48,18 @@ struct subscription_span {
 struct subscription {
     struct delivery_stream conf;
     char name[72];
-    uint32_t number;           /* batch.stream */
-    bool wanted;               /* the policy has it */
-    bool blocked;              /* the spool was told that it can't deliver now */
-    bool known;                /* the journal knows the stream */
-    bool looked;               /* the spool's shards have been listed once */
-    bool fresh;                /* the last plan brought it */
-    bool met;                  /* its places know where it begins, or need not */
-    uint32_t epoch;            /* of this process */
-    bool unnoted;              /* a journal that can't be read may not know it: then */
-    struct ack_tracker begins; /* it begins there */
-    bool ending;               /* only events before its ends are delivered, then it
+    uint32_t number; /* batch.stream */
+    bool wanted;     /* the policy has it */
+    bool blocked;    /* the spool was told that it can't deliver now */
+    bool known;      /* the journal knows the stream */
+    bool looked;     /* the spool's shards have been listed once */
+    bool fresh;      /* the last plan brought it */
+    bool traced;     /* a refused plan brought it, and the journal still has it */
+    bool met;        /* its places know where it begins, or need not */
+    uint32_t epoch;  /* of this process */
+    bool unnoted;    /* a journal that can't be read may not know it: then */
+    struct ack_tracker begins;   /* it begins there */
+    bool ending;                 /* only events before its ends are delivered, then it
                                     is closed */
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */
     struct spool_pos *ends;
