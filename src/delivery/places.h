@@ -13,9 +13,9 @@
  *
  * An event without a record counts as confirmed once its sink is done with it, so that
  * nothing may leave NAME.apart in silence: NAME.apart.cut has the doubt about records that
- * were dropped or not taken, and the time when that was last. And the journal, when it is written again, forgets how
- * events ended: before that, places_mend notes what a crash left unnoted, and places_sync
- * puts NAME.apart on stable storage. The delivery thread.
+ * were dropped or not taken, and the time when that was last. And the journal, when it is
+ * written again, forgets how events ended: before that, places_mend notes what a crash left
+ * unnoted, and places_sync puts NAME.apart on stable storage. The delivery thread.
  */
 #pragma once
 
