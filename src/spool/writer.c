@@ -349,7 +349,11 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
         return SPOOL_FAILED;
     }
     atomic_store(&g->tail, tail_of(end + size, tail_n(tail) + w->n));
-    atomic_store_explicit(&sh->left, g->bytes - end - size, memory_order_relaxed);
+    /* It may have been poisoned meanwhile: either this or poison() sees the other's store. */
+    atomic_store(&sh->left, g->bytes - end - size);
+    if (UNLIKELY(atomic_load(&g->poisoned))) {
+        atomic_store(&sh->left, 0);
+    }
     w->written = (struct spool_written){.first = w->next_seq,
                                         .number = g->number,
                                         .off = end,

@@ -1,4 +1,4 @@
-/* Requests that wait for a sync that fails, by an fdatasync of our own. */
+/* Requests that wait for a sync that fails, by an fdatasync and a pwritev of our own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 enum { LARGE = 700 << 10 };
 
 static atomic_bool armed;   /* the next fdatasync waits, then fails */
+static atomic_bool failing; /* all later ones fail, too */
 static atomic_bool holding; /* the consumer's wake waits */
 static sem_t begun, fail, held, go_on;
 
@@ -36,7 +38,34 @@ int fdatasync(int fd)
         errno = EIO;
         return -1;
     }
+    if (atomic_load(&failing)) {
+        errno = EIO;
+        return -1;
+    }
     return (int)syscall(SYS_fdatasync, fd);
+}
+
+static struct spool *written; /* the next pwritev goes on once a sync has failed */
+
+static void rest(void)
+{
+    const struct timespec ms = {0, 1000000};
+
+    (void)nanosleep(&ms, NULL);
+}
+
+ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+    const struct spool *s = written;
+
+    written = NULL;
+    if (s != NULL) {
+        (void)sem_post(&fail);
+    }
+    while (s != NULL && spool_writable(s)) {
+        rest();
+    }
+    return syscall(SYS_pwritev, fd, iov, n, at, 0);
 }
 
 /* On the housekeeping thread, between the sync that failed and the freeing of
@@ -48,13 +77,6 @@ static void hold_up(void *arg)
         (void)sem_post(&held);
         (void)sem_wait(&go_on);
     }
-}
-
-static void rest(void)
-{
-    const struct timespec ms = {0, 1000000};
-
-    (void)nanosleep(&ms, NULL);
 }
 
 /* The segment was full and the next in use when the sync failed, and its consumer had
@@ -115,10 +137,46 @@ static void a_freed_segment_has_told_what_it_lost(void **state)
     free(large);
 }
 
+/* A block is being written when the sync of the one before it fails: its segment has no
+ * room for a third, whatever was left behind the second. */
+static void a_block_on_its_way_gives_a_poisoned_segment_no_room(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, true);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    uint64_t first = 0, last = 0;
+
+    (void)state;
+    (void)sem_init(&begun, 0, 0);
+    (void)sem_init(&fail, 0, 0);
+    spool_ready(s);
+    atomic_store(&armed, true);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &first));
+    spool_writer_want(w, first);
+    (void)sem_wait(&begun);
+    atomic_store(&failing, true);
+    written = s;
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    assert_false(spool_writable(s));
+    assert_false(spool_has_room(s, stream, 1));
+    assert_true(spool_writer_lost(w, first));
+    assert_true(spool_writer_lost(w, last));
+
+    atomic_store(&failing, false);
+    assert_int_equal(SPOOL_OK, commit(w, "3", &last));
+    until_synced(w, last);
+    assert_true(spool_has_room(s, stream, 1));
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(
-        a_freed_segment_has_told_what_it_lost, set_up, tear_down)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_freed_segment_has_told_what_it_lost, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_block_on_its_way_gives_a_poisoned_segment_no_room, set_up, tear_down)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
