@@ -13,7 +13,9 @@ enum {
     READ_SHARE = 16,           /* of the free bytes: one connection's turn */
     OUT_KEPT = 16 << 10,
     OUT_KEPT_IDLE = 1 << 10,
-    TRIM_BYTES = 16 << 20
+    TRIM_BYTES = 16 << 20,
+    FALL_BYTES = 1 << 20,
+    FALL_LOOKS = 100
 };
 
 /* A client that had pipelined 64 requests more than once is read from in small steps:
@@ -123,15 +125,27 @@ void buffer_evict(struct http_server *s, const struct conn *spared)
     }
 }
 
+/* Memory is given back when most of it was freed, and for some looks after it whenever the
+ * fall pauses: connections close over several looks, and what the last of them free is no
+ * new peak. */
 void buffer_look(struct http_server *s)
 {
     uint64_t now = s->buffered + s->body_bytes;
+    bool pauses = now >= s->looked_bytes;
 
     stats_set(s->buffer_gauge, s->buffered);
     stats_set(s->body_gauge, s->body_bytes);
+    s->looked_bytes = now;
+    if (s->falling > 0) {
+        s->falling--;
+    }
     if (now > s->peak_bytes) {
         s->peak_bytes = now;
     } else if (s->peak_bytes > TRIM_BYTES && now < s->peak_bytes / 4) {
+        mem_trim();
+        s->peak_bytes = now;
+        s->falling = FALL_LOOKS;
+    } else if (s->falling > 0 && pauses && now + FALL_BYTES <= s->peak_bytes) {
         mem_trim();
         s->peak_bytes = now;
     }

@@ -182,7 +182,9 @@ struct http_server {
     uint64_t buffered;         /* bytes of unparsed, out and stashes */
     uint64_t body_bytes;       /* of all collected bodies */
     uint64_t max_body_bytes;
-    uint64_t peak_bytes; /* of both, since memory was last given back */
+    uint64_t peak_bytes;   /* of both, since memory was last given back */
+    uint64_t looked_bytes; /* of both, when buffer_look() last looked */
+    uint32_t falling;      /* looks for which a fall goes on */
     struct secure *secure;
     struct encoding *encoding;
     struct http_request *in_head; /* whose on_headers runs */

@@ -50,7 +50,7 @@ describe("many connections together", function()
     stop = nil
     h.wait_for("the memory to come back", function()
       return s:metric("sluice_connection_buffer_bytes") == 0
-        and rss_mb(s) - before < 16
+        and rss_mb(s) - before < 8
     end)
   end)
 
