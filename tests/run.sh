@@ -146,6 +146,15 @@ unit() { # folder of the build
   units_said "$1"
 }
 
+# OUT BEGAN: what OUT.times says in OUT.seconds, without what was reaped by no process of
+# its own, such as a service that was left.
+cat >"$logs/seconds.sh" <<'X'
+echo "$(($(date +%s) - $2)) s, $(awk 'NR == 2 {
+  split($1 "m" $2, t, "[ms]+")
+  printf "%d", t[1] * 60 + t[2] + t[3] * 60 + t[4]
+}' "$1.times") s of processor" >"$1.seconds"
+X
+
 # One spec file of a build; what it says, its exit code and its seconds, also those of the
 # processor, lie in $logs/NAME.*. Whatever a sanitizer reports of any process is a failure. TSan does
 # not look into libraries that are built without it.
@@ -167,13 +176,9 @@ for r in "$out".report.*; do
   echo "not ok - $file: a sanitizer reports"
   sed 's/^/# /; 40q' "$r"
 done >>"$out.tap"
-# Without what was reaped by no process of its own, such as a service that was left. In a
-# pipe `times` would be another shell's.
+# In a pipe `times` would be another shell's.
 times >"$out.times"
-echo "$(($(date +%s) - began)) s, $(awk 'NR == 2 {
-  split($1 "m" $2, t, "[ms]+")
-  printf "%d", t[1] * 60 + t[2] + t[3] * 60 + t[4]
-}' "$out.times") s of processor" >"$out.seconds"
+sh "$logs/seconds.sh" "$out" "$began"
 X
 
 show() { # FOLDER:FILE that has run
@@ -189,8 +194,8 @@ specs() { # FOLDER:FILE of builds and their specs: one after the other
   done
 }
 
-beside() { # FOLDER:FILE of builds and their specs: two at a time
-  printf '%s\n' "$@" | xargs -P "${SLUICE_LANES:-2}" -n 1 sh "$logs/spec.sh" "$logs"
+beside() { # FOLDER:FILE of builds and their specs: three at a time
+  printf '%s\n' "$@" | xargs -P "${SLUICE_LANES:-3}" -n 1 sh "$logs/spec.sh" "$logs"
   for f in "$@"; do
     show "$f"
   done
@@ -198,9 +203,9 @@ beside() { # FOLDER:FILE of builds and their specs: two at a time
 
 # Specs that compare times or rates of one run with those of another have the
 # machine for themselves, and so has the one that starts two dozen ClickHouse servers;
-# all others run two at a time, for they mostly wait. Those that take longest begin, so
-# that none of them is the last one. Three at a time take 2 min less, but the tests that
-# ask for memory or room in time fail now and then.
+# all others run three at a time, for they mostly wait: two at a time left a quarter of
+# two processors idle, and took 4 min longer. Those that take longest begin, so that
+# none of them is the last one.
 alone="clickhouse_faults hostile_clients reload breaker hedge memory"
 long="admin_page_changes powerloss admin_page_attacks held kafka_faults ledger_kafka
   dedup_persist questions clock hang allocations tap_ends resend isolation launcher
@@ -268,8 +273,11 @@ shift
 step() { # name, command: what it says is in $logs/NAME.said
   name=$1
   shift
-  "$@" >"$logs/$name.said" 2>&1
-  echo $? >"$logs/$name.ended"
+  began=$(date +%s)
+  # A shell of its own, for `times` counts all that a shell has waited for.
+  ("$@"; echo $? >"$logs/$name.code"; times >"$logs/$name.times") >"$logs/$name.said" 2>&1
+  sh "$logs/seconds.sh" "$logs/$name" "$began"
+  mv "$logs/$name.code" "$logs/$name.ended"
 }
 builds() {
   sh "$logs/build.sh" build-asan "$logs/ninja-asan" "sluice kit units tests/tools/all" \
@@ -318,6 +326,9 @@ X
     check "docker/Dockerfile, in chroots" ended image
   fi
   now background
+  for name in builds tidy units fuzz image; do
+    [ ! -s "$logs/$name.seconds" ] || echo "# time: $name, behind: $(cat "$logs/$name.seconds")"
+  done
 fi
 said_of_parts
 
