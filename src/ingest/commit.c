@@ -230,8 +230,8 @@ static void commit_writer(struct ingest *in, int stream)
     uint64_t last = 0, n = o->n_pending;
     size_t bytes = spool_writer_event_bytes(o->writer);
     struct print_block *ids = UNLIKELY(o->prints != NULL) ? event_ids_print(o) : NULL;
-    enum spool_result r = spool_writer_commit(o->writer, (int64_t)in->wall_ms,
-                                              in->current->policy8, &last);
+    enum spool_result r =
+        spool_writer_commit(o->writer, (int64_t)in->wall_ms, o->policy8, &last);
 
     if (UNLIKELY(ids != NULL) && r == SPOOL_OK) {
         event_ids_hand(o, ids);

@@ -100,16 +100,6 @@ struct spool_note event_id_of(const struct id_field *f, int slot,
     return note_of(found, (uint64_t)(value.p - text.p), value.n);
 }
 
-void event_id_note(struct stream_writer *o, const struct id_field *f,
-                   struct spool_note id)
-{
-    if (o->ids_field != f->hash) {
-        o->ids_mixed |= o->ids_field != 0;
-        o->ids_field = f->hash;
-    }
-    spool_writer_note(o->writer, id);
-}
-
 /* ---- a block ---- */
 
 static uint64_t print_escaped(const char *p, uint32_t n)
@@ -160,16 +150,13 @@ static bool print_some(const struct spool_pending *p, uint32_t from, uint32_t n,
 struct print_block *event_ids_print(struct stream_writer *o)
 {
     const struct spool_pending p = spool_writer_events(o->writer);
-    const bool known = o->ids_field != 0 && !o->ids_mixed;
-    const uint64_t field = o->ids_field;
     struct print_block *ids;
 
-    o->ids_field = 0;
-    o->ids_mixed = false;
-    if (!known || p.n == 0 || (ids = print_ring_room(o->prints, p.n)) == NULL) {
+    if (o->ids_field == 0 || p.n == 0 || p.notes == NULL ||
+        (ids = print_ring_room(o->prints, p.n)) == NULL) {
         return NULL;
     }
-    ids->field = field;
+    ids->field = o->ids_field;
     for (uint32_t i = 0; i < p.n; i += AT_A_TIME) {
         if (!print_some(&p, i, p.n - i < AT_A_TIME ? p.n - i : AT_A_TIME,
                         ids->prints + i)) {

@@ -4,7 +4,7 @@
  * the block. What is not sure is left out: the thread reads it from the spool, and must
  * find the same. Worker thread.
  *
- *   event_id_of -> event_id_note (an event) -> event_ids_print -> event_ids_hand (a block)
+ *   event_id_of (an event) -> event_ids_print -> event_ids_hand (a block)
  */
 #pragma once
 
@@ -34,10 +34,6 @@ struct id_field *id_fields_of(const struct plan *plan);
 struct spool_note event_id_of(const struct id_field *f, int slot,
                               const struct event_batch *b, const struct event *ev,
                               bool kept, struct str text);
-
-/* Of the event that was appended last. */
-void event_id_note(struct stream_writer *o, const struct id_field *f,
-                   struct spool_note id);
 
 /* The fingerprints of the pending events; NULL: they stay unknown. Before the commit. */
 struct print_block *event_ids_print(struct stream_writer *o);

@@ -92,9 +92,10 @@ struct stream_writer {
     uint64_t n_pending;          /* events, for the counters at commit */
     stats_cell *stored, *failed, *bytes;
     struct print_ring *prints; /* to its index's thread; NULL: it has no index */
-    uint64_t ids_field;        /* hash of the field whose ids are noted in the pending
-                                  block; 0: none are */
-    bool ids_mixed;            /* and of another field, by another policy */
+    uint64_t policy8;          /* of a policy that stored pending events: the block is
+                                  noted as of that one */
+    uint64_t ids_field;        /* hash of the field of their ids; 0: their policy has no
+                                  index for the stream */
     uint64_t n_records;        /* of n_pending: refusals, see refusals.h */
     struct {
         stats_cell *stored, *over_rate, *no_room, *failed;
@@ -204,6 +205,9 @@ enum store_result store_unrepeated(struct ingest *in, struct request_state *p,
                                    struct dedup_hold *hold) MUST_USE;
 enum store_result store_events(struct ingest *in, const struct binding *b,
                                const struct route *route, struct waiter *w) MUST_USE;
+/* Whether an event of the binding's stream s may join the pending block, in which all have
+ * their keys and ids at the same places. False: commit first. */
+bool store_joins(struct ingest *in, const struct binding *b, int s);
 /* Why a stream has no room. */
 enum store_result store_no_room(const struct ingest *in);
 

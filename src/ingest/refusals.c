@@ -19,10 +19,9 @@ struct keeping {
     struct ingest *in;
     const struct binding *b;
     const struct route *route;
-    int id;                   /* the spool's */
+    int stream, id;           /* the binding's, the spool's */
     struct stream_writer *to; /* of that */
-    uint64_t key, spared;
-    bool identified; /* the stream notes its events' identities, which records lack */
+    uint64_t spared;
     struct refusal_record record; /* what all of them share */
     uint32_t n;                   /* records pending */
 };
@@ -98,11 +97,9 @@ static bool begin(struct keeping *k, struct ingest *in, const struct request_sta
         return false;
     }
     query = query_of(in, p->route, v);
-    *k = (struct keeping){.in = in, .b = p->binding, .route = p->route};
+    *k = (struct keeping){.in = in, .b = p->binding, .route = p->route, .stream = s};
     k->id = p->binding->stream_ids[s];
     k->to = &in->writers[k->id];
-    k->key = s == p->binding->dead ? 0 : p->binding->plan->streams[s].key_hash;
-    k->identified = s != p->binding->dead && p->binding->plan->streams[s].dedup_persist;
     k->spared = s == p->binding->dead ? DEAD_SPARED : 0;
     k->record = (struct refusal_record){.method = p->route->method,
                                         .route = p->route->path,
@@ -131,15 +128,14 @@ static char *room(const struct keeping *k, size_t n)
     if (!spool_has_room(k->in->conf.spool, k->id, n + k->spared)) {
         return NULL;
     }
-    if (spool_writer_key(k->to->writer, k->key, k->identified) &&
+    if (store_joins(k->in, k->b, k->stream) &&
         spool_writer_pending(k->to->writer) + n <= SPOOL_BLOCK_BYTES &&
         (out = spool_writer_room(k->to->writer, n)) != NULL) {
         return out;
     }
     commit_turn(k->in);
-    return spool_writer_key(k->to->writer, k->key, k->identified)
-               ? spool_writer_room(k->to->writer, n)
-               : NULL;
+    return store_joins(k->in, k->b, k->stream) ? spool_writer_room(k->to->writer, n)
+                                               : NULL;
 }
 
 static enum keep_result keep(struct keeping *k, const struct refusal_record *r)

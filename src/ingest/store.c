@@ -115,15 +115,27 @@ static struct place key_place(const struct route *route, const struct event *ev,
     }
 }
 
-static uint64_t key_hash(const struct binding *b, int s)
-{
-    return s == b->dead ? 0 : b->plan->streams[s].key_hash;
-}
-
 /* Whether the stream's blocks say by what each event is recognised. */
 static bool is_identified(const struct binding *b, int s)
 {
     return s != b->dead && b->plan->streams[s].dedup_persist;
+}
+
+/* A reader finds the ids of a block by the policy that the block names. */
+bool store_joins(struct ingest *in, const struct binding *b, int s)
+{
+    struct stream_writer *o = &in->writers[b->stream_ids[s]];
+    const bool dead = s == b->dead;
+    const uint64_t ids = dead || b->id_fields == NULL ? 0 : b->id_fields[s].hash;
+
+    if ((spool_writer_pending(o->writer) > 0 && o->ids_field != ids) ||
+        !spool_writer_key(o->writer, dead ? 0 : b->plan->streams[s].key_hash,
+                          is_identified(b, s))) {
+        return false;
+    }
+    o->ids_field = ids;
+    o->policy8 = b->policy8;
+    return true;
 }
 
 static void identify(struct spool_writer *w, const struct dedup_hold *hold, int s,
@@ -160,11 +172,9 @@ static bool append(struct ingest *in, const struct binding *b,
         identify(o->writer, hold, s, i);
     }
     if (UNLIKELY(b->id_fields != NULL) && s != b->dead && b->id_fields[s].hash != 0) {
-        const struct spool_note id =
-            event_id_of(&b->id_fields[s], route->id_slots[s], &in->batch, ev, kept,
-                        (struct str){out, n});
-
-        event_id_note(o, &b->id_fields[s], id);
+        spool_writer_note(o->writer,
+                          event_id_of(&b->id_fields[s], route->id_slots[s], &in->batch,
+                                      ev, kept, (struct str){out, n}));
     }
     o->n_pending++;
     return true;
@@ -197,8 +207,9 @@ static bool append_all(struct ingest *in, const struct binding *b,
     return true;
 }
 
-/* A block is at most 1 MiB, or one request; its events' keys are of one name. */
-static bool is_crowded(const struct ingest *in, const struct binding *b,
+/* A block is at most 1 MiB, or one request; its events' keys are of one name, and so are
+ * their ids. */
+static bool is_crowded(struct ingest *in, const struct binding *b,
                        const struct sizes *z)
 {
     bool crowded = false;
@@ -207,7 +218,7 @@ static bool is_crowded(const struct ingest *in, const struct binding *b,
         int s = __builtin_ctzll(left);
         struct spool_writer *w = in->writers[b->stream_ids[s]].writer;
         /* Also of a request that is larger than a block. */
-        bool named = spool_writer_key(w, key_hash(b, s), is_identified(b, s));
+        bool named = store_joins(in, b, s);
 
         crowded |= !named || spool_writer_pending(w) + z->bytes[s] > SPOOL_BLOCK_BYTES;
     }

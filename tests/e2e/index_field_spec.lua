@@ -153,4 +153,38 @@ describe("an index whose field changes", function()
     found()
     assert.equal(1, (code "f1"))
   end)
+
+  ---One turn of the loop stores both: the first request begins under the policy before.
+  local function in_one_turn(old, field, new)
+    local c = h.connect(s.port)
+    local head = "POST /v1/events HTTP/1.1\r\nHost: t\r\n%sContent-Length: %d\r\n\r\n"
+    c:send(head:format("Expect: 100-continue\r\n", #old))
+    assert.equal(100, h.answer(c).status)
+    reload(field)
+    c:send(old .. head:format("", #new) .. new)
+    for _ = 1, 2 do assert.equal(202, h.answer(c).status) end
+    c:close()
+  end
+
+  for _, how in ipairs { "SIGTERM", "SIGKILL" } do
+    it("has events of two policies that one turn stores, after " .. how, function()
+      s = h.server { policy = policy "event_id" }
+      in_one_turn('{"event_id":"e1","key":"k1"}', "key", '{"event_id":"e2","key":"k2"}')
+      in_one_turn('{"event_id":"e3","key":"k3"}', "event_id",
+        '{"event_id":"e4","key":"k4"}')
+      if how == "SIGKILL" then
+        s:stop(how)
+        s:start()
+      end
+      h.wait_for("the index to read all", function()
+        return s:metric("sluice_index_events_total", 'stream="events"') == 4
+      end)
+      s:stop()
+      for _, id in ipairs { "e1", "k2", "k3", "e4" } do
+        local c, out = code(id)
+        assert.equal(0, c, id .. ": " .. out)
+      end
+      for _, id in ipairs { "k1", "e2", "e3", "k4" } do assert.equal(1, (code(id))) end
+    end)
+  end
 end)

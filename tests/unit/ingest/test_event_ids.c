@@ -138,24 +138,34 @@ static void an_escaped_id_that_is_too_long_leaves_its_block_out(void **state)
     assert_null(print_ring_head(ring));
 }
 
-static void a_block_with_ids_of_two_fields_is_left_out(void **state)
+static void a_block_has_ids_of_one_field(void **state)
 {
-    struct id_field *fields = binding.id_fields;
+    static const char *const want[] = {"one", "two"};
     struct id_field other[2] = {{.hash = 77, .name = STR("x")}, {.hash = 0}};
+    struct binding canary = binding, without = binding, same = binding;
 
     (void)state;
+    canary.id_fields = other;
+    without.id_fields = NULL;
+    same.policy8 = 9;
     add("{\"id\":\"one\",\"x\":1}\n");
-    binding.id_fields = other; /* a canary's */
-    add("{\"id\":\"one\",\"x\":1}\n");
-    binding.id_fields = fields;
+    assert_false(store_joins(in, &canary, 0));
+    assert_false(store_joins(in, &without, 0));
+    assert_true(writer(0)->policy8 == binding.policy8);
+    assert_true(store_joins(in, &same, 0));
+    assert_true(writer(0)->policy8 == 9);
+    assert_true(store_joins(in, &canary, 1)); /* of no stream with an index */
+    add("{\"id\":\"two\"}\n");
+    commit_block();
+    is_handed(1, 2, want);
+
+    assert_true(store_joins(in, &without, 0));
+    assert_true(put(writer(0)->writer, "{\"id\":\"one\"}"));
+    assert_false(store_joins(in, &binding, 0));
     commit_block();
     assert_null(print_ring_head(ring));
-    binding.id_fields = NULL; /* one without an index */
-    add("{\"id\":\"one\",\"x\":1}\n");
-    binding.id_fields = fields;
-    add("{\"id\":\"one\",\"x\":1}\n");
-    commit_block();
-    assert_null(print_ring_head(ring));
+    assert_true(store_joins(in, &canary, 0));
+    assert_true(store_joins(in, &binding, 0)); /* nothing is pending */
 }
 
 static void a_full_ring_costs_no_event(void **state)
@@ -186,7 +196,7 @@ int main(void)
         TEST(a_block_has_the_prints_of_its_events),
         TEST(a_block_with_an_id_that_is_not_sure_is_left_out),
         TEST(an_escaped_id_that_is_too_long_leaves_its_block_out),
-        TEST(a_block_with_ids_of_two_fields_is_left_out),
+        TEST(a_block_has_ids_of_one_field),
         TEST(a_full_ring_costs_no_event),
     };
 
