@@ -2,6 +2,7 @@
 -- nowhere is named, also when the minutes of the table are a little late.
 local h = require "harness"
 local clickhouse = require "clickhouse"
+local faults = require "faults"
 local receiver = require "receiver"
 
 local why_not = clickhouse.missing()
@@ -98,6 +99,54 @@ route "POST /b" { body = "batch", stream = "events", on_event = on_event }
       .. "--time 'intDiv(at, 1000)' '%s'; echo code=$?"):format(h.binary, ch.url, t.data))
     assert.matches('stream "events": none of the 2 events .* in "evnt_id", the field of its '
       .. "index: .*\ncode=3", out)
+  end)
+
+  it("compares no ids of several fields, and each event by the field of its policy", function()
+    if why_not then pending(why_not) return end
+    local function policy(field)
+      return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+clickhouse "olap" { urls = { %q }, table = "default.fields", batch = { linger = "20ms" } }
+stream "events" { sinks = { "olap" }, index = %q }
+local function on_event(ev, req) ev.at = req.time_ms end
+route "POST /b" { body = "batch", stream = "events", on_event = on_event }
+]]):format(ch.url, field)
+    end
+    local f = faults.new(h.folder())
+    local t = h.server { policy = policy "event_id", wrap = f:wrap(), dir = f.dir }
+    finally(function() t:close() end)
+    ch:must "CREATE TABLE fields (event_id String, k String, at UInt64) ENGINE = Memory"
+    f:rules "on=write do=hang thread=index path=.idx" -- the segments alone tell
+    local function compare(more)
+      return h.shell(("exec 2>&1; %s ledger --clickhouse %s --table default.fields "
+        .. "--time 'intDiv(at, 1000)' %s '%s'; echo code=$?"):format(h.binary, ch.url,
+        more or "", t.data))
+    end
+    local function send(n)
+      local before = t:metric "sluice_delivered_events_total" or 0
+      local lines = {}
+      for i = 1, n do lines[i] = ('{"event_id":"e%d","k":"k%d"}'):format(before + i,
+        before + i) end
+      assert.equal(202, t:post("/b", "[" .. table.concat(lines, ",") .. "]").status)
+      h.wait_for("delivery", function()
+        return t:metric "sluice_delivered_events_total" == before + n
+      end)
+    end
+    send(3)
+    h.write(t.path, policy "k")
+    assert.equal(200, t:reload().status)
+    -- The field of now is not that of then.
+    assert.matches("accepted=3 rows=3 missing=0 doubled=0 extra=0\ncode=0", compare())
+    send(2)
+    local out = compare()
+    assert.matches('events have their ids in several fields: "k" %(%S+Z to %S+Z%), '
+      .. '"event_id" %(%S+Z to %S+Z%): ids can\'t be compared; compare a period of one field '
+      .. "with %-%-since and %-%-until\n", out)
+    assert.matches("code=3", out)
+    assert.matches("accepted=5 rows=5 missing=0 doubled=0 extra=0\ncode=0",
+      compare "--id \"if(k > 'k3', k, event_id)\"")
+    f:rules()
   end)
 
   it("counts rows and events without an id", function()

@@ -35,6 +35,7 @@ void index_list_free(struct index_list *l)
 {
     free(l->runs);
     free(l->aside);
+    free(l->policies);
     index_account_free(&l->account);
 }
 
@@ -63,15 +64,16 @@ static void add_field(struct index_list *l, const char *field)
  * by them. */
 static void read_fields(struct index_list *l, const char *dir)
 {
-    struct index_fields *f = mem_alloc(sizeof *f);
     char path[PATH_MAX];
 
-    (void)snprintf(path, sizeof path, "%s/" INDEX_FIELD_FILE, dir);
-    index_fields_read(f, path);
-    for (uint32_t i = f->n; i-- > 0;) {
-        add_field(l, f->list[i].path);
+    if (l->policies == NULL) {
+        l->policies = mem_alloc(sizeof *l->policies);
     }
-    free(f);
+    (void)snprintf(path, sizeof path, "%s/" INDEX_FIELD_FILE, dir);
+    index_fields_read(l->policies, path);
+    for (uint32_t i = l->policies->n; i-- > 0;) {
+        add_field(l, l->policies->list[i].path);
+    }
 }
 
 static uint32_t read_epoch(const char *spool)
@@ -184,12 +186,12 @@ static bool read_file(struct index_list *l, struct index_file *f, const char *di
         l->n_damaged++;
         return false;
     }
+    add_field(l, f->head.field);
     good = f->head.epoch == r->epoch && f->head.worker == r->worker &&
            f->head.first == r->first && fn(arg, f);
     r->end = f->head.end;
     if (good) {
         count(l, &f->head);
-        add_field(l, f->head.field);
     } else {
         l->n_damaged++;
     }
@@ -233,6 +235,39 @@ uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t
         }
     }
     return seq;
+}
+
+uint32_t index_list_field(const struct index_list *l, const char *path)
+{
+    uint32_t i = 0;
+
+    while (i < l->n_fields && strcmp(l->fields[i], path) != 0) {
+        i++;
+    }
+    return i;
+}
+
+uint32_t index_list_field_of(const struct index_list *l, uint32_t epoch,
+                             uint64_t policy8)
+{
+    const char *path =
+        l->policies == NULL ? NULL : index_fields_of(l->policies, policy8);
+
+    if (path != NULL) {
+        return index_list_field(l, path);
+    }
+    /* A policy without an index, or one of an older sluice. */
+    for (uint32_t i = 0; l->n_fields > 1 && i < l->account.n_epochs; i++) {
+        const struct index_account_epoch *p = &l->account.epochs[i];
+
+        if (p->epoch == epoch && p->on && path != NULL && strcmp(path, p->field) != 0) {
+            return l->n_fields;
+        }
+        path = p->epoch == epoch && p->on ? p->field : path;
+    }
+    return l->n_fields <= 1 ? 0
+           : path == NULL   ? l->n_fields
+                            : index_list_field(l, path);
 }
 
 uint64_t index_list_missing(const struct index_list *l, const struct index_run *runs,

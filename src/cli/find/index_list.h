@@ -13,6 +13,7 @@
 #include "index/account.h"
 
 struct err;
+struct index_fields;
 struct index_file;
 
 enum { INDEX_LIST_FIELDS = 72 };
@@ -21,7 +22,8 @@ struct index_list {
     /* Paths of the ids: the one of now, then those of files before; 0: no index. */
     char fields[INDEX_LIST_FIELDS][512];
     uint32_t n_fields;
-    struct index_run *runs; /* by shard and sequence */
+    struct index_fields *policies; /* whose field is which; NULL: not read */
+    struct index_run *runs;        /* by shard and sequence */
     uint32_t n, room;
     struct index_run *aside; /* files that the server set aside; end: unknown */
     uint32_t n_aside, aside_room;
@@ -52,6 +54,13 @@ void index_lists_free(struct index_lists *l);
 typedef bool index_list_fn(void *arg, struct index_file *f);
 bool index_list_read(struct index_list *l, const char *spool, const char *stream,
                      index_list_fn *fn, void *arg, struct err *e) MUST_USE;
+
+/* The place in l->fields of a path that is among them. */
+uint32_t index_list_field(const struct index_list *l, const char *path);
+/* The same of the ids of events that a policy has stored in that epoch. n_fields: several
+ * may be, and nothing says which. */
+uint32_t index_list_field_of(const struct index_list *l, uint32_t epoch,
+                             uint64_t policy8);
 
 /* Files that were set aside, and of which neither a file nor one of the n further runs
  * (of segments) has the beginning. */

@@ -87,8 +87,7 @@ bool entries_each(const char *spool, const struct tallies *t, int64_t from_ms,
 /* ---- the id of one ---- */
 
 struct naming {
-    const char *stream;
-    struct ids *ids;
+    const struct tallies *t;
     const struct entry *at;
     char *out;
     size_t max;
@@ -98,7 +97,7 @@ static bool may_have(void *arg, const struct spool_segment_info *i)
 {
     const struct naming *n = arg;
 
-    return strcmp(i->stream, n->stream) == 0 && i->epoch == n->at->epoch &&
+    return strcmp(i->stream, n->t->stream) == 0 && i->epoch == n->at->epoch &&
            i->worker == n->at->worker && i->first <= n->at->seq &&
            n->at->seq - i->first < i->size;
 }
@@ -107,17 +106,26 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
                      const struct spool_block *b)
 {
     struct naming *n = arg;
+    const struct index_list *l = &n->t->index;
+    uint32_t field;
+    struct ids *ids;
+    struct err e;
     struct str id;
 
-    (void)i;
     if (n->at->seq < b->first || n->at->seq >= b->first + b->n) {
         return true;
     }
-    ids_read_stored(n->ids, (struct str){b->payload, b->payload_bytes}, b->n);
-    id = ids_get(n->ids, (uint32_t)(n->at->seq - b->first));
+    field = index_list_field_of(l, i->epoch, b->policy8);
+    ids = ids_new(l->fields[field < l->n_fields ? field : 0], &e);
+    if (ids == NULL) {
+        return false;
+    }
+    ids_read_stored(ids, (struct str){b->payload, b->payload_bytes}, b->n);
+    id = ids_get(ids, (uint32_t)(n->at->seq - b->first));
     if (id.p != NULL) {
         (void)text_z(TEXT_LOG, id, n->out, n->max);
     }
+    ids_free(ids);
     return false;
 }
 
@@ -125,12 +133,11 @@ void entries_name(const char *spool, const struct tallies *t, const struct entry
                   char *out, size_t max)
 {
     struct err e;
-    struct naming n = {t->stream, ids_new(t->index.fields[0], &e), at, out, max};
+    struct naming n = {t, at, out, max};
     const struct spool_visitor v = {.block = on_block, .wants = may_have, .arg = &n};
 
     out[0] = '\0';
-    if (n.ids != NULL && !spool_visit(spool, &v, &e)) {
+    if (!spool_visit(spool, &v, &e)) {
         out[0] = '\0';
     }
-    ids_free(n.ids);
 }

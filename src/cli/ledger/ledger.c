@@ -41,8 +41,8 @@ struct ledger {
     bool all, json;
     const char *url, *user, *table, *id, *time; /* of a table to be compared */
     struct ledger_topic topic;                  /* the same; sink NULL: none */
-    bool is_read;                               /* the stream in hand */
-    bool asked; /* and the destination for it: what fails then is the comparison */
+    const char *fault; /* what it is if the stream in hand fails */
+    bool asked;        /* the destination for it: what fails then is the comparison */
     bool differs;
     cJSON *streams, *unindexed; /* names of streams that have no ledger */
     cJSON *failed;              /* streams that can't be compared, and why */
@@ -51,7 +51,8 @@ struct ledger {
 /* ---- the command ---- */
 
 /* The stream's events against the rows of the table. */
-static bool check_table(struct ledger *g, const struct ledger_stream *l, struct err *e)
+static bool check_table(struct ledger *g, const struct ledger_stream *l,
+                        const char *field, struct err *e)
 {
     const char *password = getenv("CLICKHOUSE_PASSWORD");
     char id[600];
@@ -61,7 +62,7 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l, struct 
     struct check_result r;
     bool ok;
 
-    (void)snprintf(id, sizeof id, "toString(%s)", l->tallies.index.fields[0]);
+    (void)snprintf(id, sizeof id, "toString(%s)", field);
     c.id = g->id != NULL ? g->id : id;
     c.q = question_new(g->url, g->user, password == NULL ? "" : password, e);
     ok = c.q != NULL && table_check(&c, l, &r, e);
@@ -85,20 +86,43 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l, struct 
     return true;
 }
 
+static bool check_destination(struct ledger *g, const struct ledger_stream *l,
+                              struct err *e)
+{
+    const bool topic = g->topic.sink != NULL;
+    /* An expression of the operator's own may take ids out of several columns. */
+    const char *field = g->id != NULL ? l->tallies.index.fields[0] : NULL;
+
+    if (topic && !ledger_topic_reads(&g->topic, l)) {
+        return true;
+    }
+    g->fault = "has ids in several fields";
+    if (field == NULL) {
+        field =
+            tallies_field(&l->tallies, topic && ledger_topic_is_timeless(&g->topic), e);
+    }
+    if (field == NULL) {
+        return false;
+    }
+    g->fault = "has no ids";
+    g->asked = ledger_has_ids(l, field, e);
+    return g->asked && (g->url != NULL ? check_table(g, l, field, e)
+                                       : ledger_topic_check(&g->topic, g->dir, l, field,
+                                                            &g->differs, e));
+}
+
 static bool one_stream(struct ledger *g, const char *name, struct err *e)
 {
     struct ledger_stream l;
-    bool ok = ledger_read(g->dir, name, g->since_ms, g->until_ms, &l, e);
+    bool ok;
 
-    g->is_read = ok;
+    g->fault = "can't be read";
+    ok = ledger_read(g->dir, name, g->since_ms, g->until_ms, &l, e);
     g->asked = false;
     g->differs |= ok && (ledger_unsure(&l) || ledger_unfed(&l));
     if (ok && (g->url != NULL || g->topic.sink != NULL)) {
         ledger_show_unsure(&l);
-        g->asked = ledger_has_ids(&l, e);
-        ok = g->asked && (g->url != NULL ? check_table(g, &l, e)
-                                         : ledger_topic_check(&g->topic, g->dir, &l,
-                                                              &g->differs, e));
+        ok = check_destination(g, &l, e);
         ledger_free(&l);
         return ok;
     }
@@ -162,8 +186,7 @@ static void note_failed(struct ledger *g, const char *name, const char *why)
     (void)cJSON_AddStringToObject(o, "why", why);
     (void)cJSON_AddItemToArray(g->failed, o);
     if (!g->json) {
-        (void)printf("not compared: stream=%s %s: %s\n", name,
-                     g->is_read ? "has no ids" : "can't be read", why);
+        (void)printf("not compared: stream=%s %s: %s\n", name, g->fault, why);
     }
 }
 

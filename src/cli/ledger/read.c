@@ -167,7 +167,7 @@ uint64_t ledger_without_id(const struct ledger_stream *l)
     return n;
 }
 
-bool ledger_has_ids(const struct ledger_stream *l, struct err *e)
+bool ledger_has_ids(const struct ledger_stream *l, const char *field, struct err *e)
 {
     uint64_t n = 0;
 
@@ -179,5 +179,5 @@ bool ledger_has_ids(const struct ledger_stream *l, struct err *e)
                    "stream \"%s\": none of the %" PRIu64 " events of the period has a "
                    "text or number in \"%s\", the field of its index: ids can't be "
                    "compared; name the field of the ids in the policy's index",
-                   l->tallies.stream, n, l->tallies.index.fields[0]);
+                   l->tallies.stream, n, field);
 }

@@ -41,5 +41,7 @@ bool ledger_agrees(const struct ledger_minute *m, uint32_t sink);
 
 uint64_t ledger_without_id(const struct ledger_stream *l); /* events */
 
-/* False and *e: events have come, and none has an id, so the index has a wrong path. */
-bool ledger_has_ids(const struct ledger_stream *l, struct err *e) MUST_USE;
+/* False and *e: events have come, and none has an id in the field, so the index has a wrong
+ * path. */
+bool ledger_has_ids(const struct ledger_stream *l, const char *field,
+                    struct err *e) MUST_USE;

@@ -15,7 +15,7 @@ static const char *const APART[SETTLED_HOWS] = {[SETTLED_DEAD] = "dead",
                                                 [SETTLED_LOST] = "lost",
                                                 [SETTLED_BEFORE] = "never_seen"};
 
-static void show_minute(char out[24], int64_t ms)
+void show_minute(char out[24], int64_t ms)
 {
     const time_t s = (time_t)(ms / 1000);
     struct tm t;

@@ -5,10 +5,14 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct cJSON;
 struct ledger_minute;
 struct ledger_stream;
+
+/* The minute of a time, as text. */
+void show_minute(char out[24], int64_t ms);
 
 /* Whether all sinks have confirmed every event of the minute. */
 bool ledger_all_agree(const struct ledger_stream *l, const struct ledger_minute *m);

@@ -27,7 +27,9 @@ struct tallying {
     struct segment_listed *segments;
     uint32_t n_segments, room;
     uint32_t n_of_files; /* rows */
-    struct ids *ids;
+    struct ids
+        *ids[INDEX_LIST_FIELDS]; /* of the index's fields; NULL: not needed yet */
+    uint32_t field;              /* of the block in hand */
 };
 
 static struct tally_row *next_row(struct tallies *t)
@@ -51,6 +53,7 @@ static struct entry *next_entry(struct tallies *t)
 static bool on_file(void *arg, struct index_file *f)
 {
     struct tallying *y = arg;
+    const uint32_t field = index_list_field(&y->t->index, f->head.field);
     struct err e;
 
     if (!index_rows(f, &e)) {
@@ -65,7 +68,8 @@ static bool on_file(void *arg, struct index_file *f)
                                              .wall_ms = r->wall_ms,
                                              .sum = r->sum,
                                              .n = r->n,
-                                             .n_anonymous = r->n_anonymous};
+                                             .n_anonymous = r->n_anonymous,
+                                             .field = field};
     }
     return true;
 }
@@ -126,18 +130,42 @@ static bool on_wanted(void *arg, const struct spool_segment_info *i)
     return g != NULL && g->wanted;
 }
 
+/* Of the block in hand. By the field of now where nothing says which it is. */
+static struct ids *ids_of(const struct tallying *y)
+{
+    return y->ids[y->field < y->t->index.n_fields ? y->field : 0];
+}
+
+/* The policy that stored the block says where its ids are. */
+static bool read_ids(struct tallying *y, const struct spool_segment_info *i,
+                     const struct spool_block *b)
+{
+    const struct index_list *l = &y->t->index;
+    const uint32_t field = index_list_field_of(l, i->epoch, b->policy8);
+    const uint32_t at = field < l->n_fields ? field : 0;
+    struct err e;
+
+    if (y->ids[at] == NULL && (y->ids[at] = ids_new(l->fields[at], &e)) == NULL) {
+        return false;
+    }
+    y->field = field;
+    ids_read_stored(y->ids[at], (struct str){b->payload, b->payload_bytes}, b->n);
+    return true;
+}
+
 /* Event k of the block as a part of a row, which begins where the one before ended. */
 static void tally(struct tallying *y, const struct spool_segment_info *i,
                   const struct spool_block *b, uint32_t k, struct tally_row **row)
 {
-    const struct str id = ids_get(y->ids, k);
+    const struct str id = ids_get(ids_of(y), k);
 
     if (*row == NULL || (*row)->seq + (*row)->n != b->first + k) {
         *row = next_row(y->t);
         **row = (struct tally_row){.epoch = i->epoch,
                                    .worker = i->worker,
                                    .seq = b->first + k,
-                                   .wall_ms = b->wall_ms};
+                                   .wall_ms = b->wall_ms,
+                                   .field = y->field};
     }
     (*row)->n++;
     if (id.p == NULL) {
@@ -171,10 +199,11 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
             seq = to - 1;
             continue;
         }
-        if (!parsed) {
-            ids_read_stored(y->ids, (struct str){b->payload, b->payload_bytes}, b->n);
-            parsed = true;
+        if (!parsed && !read_ids(y, i, b)) {
+            y->t->n_unread++; /* the field is of a damaged file */
+            return true;
         }
+        parsed = true;
         tally(y, i, b, (uint32_t)(seq - b->first), &row);
     }
     return true;
@@ -270,6 +299,21 @@ static void find_holes(struct tallying *y)
     free(runs);
 }
 
+static void count_field(struct tallying *y, const struct tally_row *r)
+{
+    const uint32_t n_fields = y->t->index.n_fields;
+    struct tally_field *f =
+        &y->t->by_field[r->field < n_fields ? r->field : INDEX_LIST_FIELDS];
+
+    f->n += r->n;
+    if (r->wall_ms >= y->since_ms && r->wall_ms < y->until_ms) {
+        f->oldest_ms =
+            f->n_period == 0 || r->wall_ms < f->oldest_ms ? r->wall_ms : f->oldest_ms;
+        f->last_ms = r->wall_ms > f->last_ms ? r->wall_ms : f->last_ms;
+        f->n_period += r->n;
+    }
+}
+
 /* Only the rows that are asked for stay. */
 static void finish(struct tallying *y)
 {
@@ -281,6 +325,7 @@ static void finish(struct tallying *y)
         qsort(t->rows, t->n, sizeof *t->rows, by_place);
     }
     for (uint32_t i = 0; i < t->n; i++) {
+        count_field(y, &t->rows[i]);
         if (t->rows[i].wall_ms >= y->since_ms && t->rows[i].wall_ms < y->until_ms) {
             t->rows[n++] = t->rows[i];
         }
@@ -302,11 +347,12 @@ static bool try_once(struct tallying *y, struct err *e)
     }
     if (ok) {
         y->n_of_files = t->n;
-        y->ids = ids_new(t->index.fields[0], e);
-        ok = y->ids != NULL && read_tail(y, e);
+        ok = read_tail(y, e);
         count_missing(y);
     }
-    ids_free(y->ids);
+    for (uint32_t i = 0; i < t->index.n_fields; i++) {
+        ids_free(y->ids[i]);
+    }
     free(y->segments);
     return ok;
 }

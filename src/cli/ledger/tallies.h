@@ -26,6 +26,7 @@ struct tally_row {
     int64_t wall_ms; /* of the first; all are of one minute */
     uint64_t sum;
     uint32_t n, n_anonymous; /* of these, without an id: 0 in the sum */
+    uint32_t field; /* of the ids: its place in index.fields; n_fields: unknown */
 };
 
 struct tallies {
@@ -42,6 +43,10 @@ struct tallies {
     uint64_t n_unknown; /* events of the period that neither a file nor a segment has */
     struct holes holes; /* of these, where they are missing */
     uint64_t n_unread;  /* segments that can't be read */
+    struct tally_field {
+        uint64_t n, n_period;          /* events, and those of the period */
+        int64_t oldest_ms, last_ms;    /* of these of the period */
+    } by_field[INDEX_LIST_FIELDS + 1]; /* of index.fields; last: of an unknown one */
 };
 
 /* False and *e: the spool can't be read, or the stream has no index. Rows from the
@@ -52,3 +57,10 @@ void tallies_free(struct tallies *t);
 
 /* Whether the shard has segments; else every sink is done with it. */
 bool tallies_has(const struct tallies *t, uint32_t epoch, uint32_t worker);
+
+/* ---- tally_fields.c: where the ids are ---- */
+
+/* The field of the ids of the events of the period, or (whole) of all events; if there is
+ * none, the field of now. NULL and *e: events have their ids in several fields, or nothing
+ * says in which. */
+const char *tallies_field(const struct tallies *t, bool whole, struct err *e) MUST_USE;

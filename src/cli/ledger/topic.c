@@ -100,10 +100,34 @@ static void print_result(const struct ledger_topic *t, const char *stream,
     }
 }
 
+/* Its place among the sinks of the ledger; n_sinks: it is none of them. */
+static uint32_t sink_of(const struct ledger_topic *t, const struct ledger_stream *l)
+{
+    uint32_t i = 0;
+
+    while (i < l->n_sinks && strcmp(l->sinks[i].sink, t->sink) != 0) {
+        i++;
+    }
+    return i;
+}
+
+bool ledger_topic_reads(const struct ledger_topic *t, const struct ledger_stream *l)
+{
+    return sink_of(t, l) < l->n_sinks;
+}
+
+bool ledger_topic_is_timeless(const struct ledger_topic *t)
+{
+    return t->plan->kafka.timestamp != NULL;
+}
+
 bool ledger_topic_check(struct ledger_topic *t, const char *spool,
-                        const struct ledger_stream *l, bool *differs, struct err *e)
+                        const struct ledger_stream *l, const char *field, bool *differs,
+                        struct err *e)
 {
     struct topic_check c = {.spool = spool,
+                            .field = field,
+                            .sink = sink_of(t, l),
                             .plan = t->plan,
                             .topics = t->topics,
                             .since_ms = t->since_ms,
@@ -112,12 +136,6 @@ bool ledger_topic_check(struct ledger_topic *t, const char *spool,
                             .memory_bytes = t->memory_bytes};
     struct topic_result r;
 
-    while (c.sink < l->n_sinks && strcmp(l->sinks[c.sink].sink, t->sink) != 0) {
-        c.sink++;
-    }
-    if (c.sink == l->n_sinks) {
-        return true;
-    }
     if (!topic_check(&c, l, &r, e)) {
         return false;
     }

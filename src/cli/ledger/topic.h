@@ -33,8 +33,13 @@ struct ledger_topic {
 bool ledger_topic_open(struct ledger_topic *t, struct err *e) MUST_USE;
 void ledger_topic_close(struct ledger_topic *t);
 
-/* Nothing if the sink does not read the stream; else lines on stdout, and *differs.
+/* Whether the sink reads the stream. */
+bool ledger_topic_reads(const struct ledger_topic *t, const struct ledger_stream *l);
+/* Whether its messages do not tell when their events were accepted. */
+bool ledger_topic_is_timeless(const struct ledger_topic *t);
+
+/* For a stream that the sink reads: lines on stdout, and *differs. field: path of the ids.
  * False and *e: it could not be compared. */
 bool ledger_topic_check(struct ledger_topic *t, const char *spool,
-                        const struct ledger_stream *l, bool *differs,
+                        const struct ledger_stream *l, const char *field, bool *differs,
                         struct err *e) MUST_USE;

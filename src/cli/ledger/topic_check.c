@@ -472,7 +472,7 @@ bool topic_check(const struct topic_check *c, const struct ledger_stream *l,
 
     *out = (struct topic_result){.partitions = 0};
     k.reader = topic_reader_new(&conf, e);
-    k.ids = ids_new(l->tallies.index.fields[0], e);
+    k.ids = ids_new(c->field, e);
     ok = k.reader != NULL && k.ids != NULL;
     if (ok) {
         out->partitions = topic_reader_partitions(k.reader);

@@ -21,6 +21,7 @@ struct sink_plan;
 
 struct topic_check {
     const char *spool;
+    const char *field;            /* path of the ids */
     const struct sink_plan *plan; /* of a Kafka sink */
     const char *topics;           /* NULL: the plan's */
     uint32_t sink;                /* the same among those of the ledger */
