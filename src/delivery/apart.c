@@ -58,6 +58,7 @@ struct unnoted {
 
 struct mending {
     struct places *places;
+    struct doubt reached; /* where the journal stands */
     struct unnoted *list; /* in order, once the journal is read */
     uint32_t n, room;
 };
@@ -92,6 +93,10 @@ static void on_journal(void *arg, const struct record *r)
 {
     struct mending *m = arg;
 
+    for (uint32_t i = 0; r->stream.n > 0 && i < r->n_ranges; i++) {
+        /* Other shards of the epoch may have left the journal. */
+        doubt_add(&m->reached, r->stream, r->ranges[i].epoch + 1, 0, 0);
+    }
     for (uint32_t i = 0; is_apart(r) && i < r->n_ranges; i++) {
         if (m->n == m->room) {
             m->room = m->room == 0 ? 64 : 2 * m->room;
@@ -116,36 +121,115 @@ static void on_noted(void *arg, const struct record *r)
     }
 }
 
-static void read_noted(struct mending *m, const char *path)
+static int64_t changed_ms(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) != 0 ? INT64_MAX : places_changed_ms(&st);
+}
+
+/* True: it is damaged. */
+static bool read_noted(struct mending *m, const char *path)
 {
     const int fd = open(path, O_RDWR | O_CLOEXEC);
+    struct doubt *noted = &m->places->noted;
     struct journal_scan scan;
+    bool damaged = false;
     struct err e;
 
     if (fd < 0) {
-        return;
+        return false;
     }
-    if (journal_scan_file(fd, on_noted, m, &scan, &e) && is_torn(fd, &scan)) {
-        (void)!ftruncate(fd, (off_t)scan.first_damage);
+    if (journal_scan_file(fd, on_noted, m, &scan, &e) && scan.damaged_bytes > 0) {
+        if (is_torn(fd, &scan)) {
+            (void)!ftruncate(fd, (off_t)scan.first_damage);
+        } else {
+            /* Of streams that the journal does not name any more. */
+            const int64_t ms = changed_ms(fd);
+
+            noted->until_ms = ms > noted->until_ms ? ms : noted->until_ms;
+            damaged = true;
+        }
     }
     (void)close(fd);
+    return damaged;
+}
+
+/* ---- damage ---- */
+
+struct copying {
+    int fd;
+    unsigned char *bytes;
+    bool ok;
+};
+
+static void on_whole(void *arg, const struct record *r)
+{
+    struct copying *c = arg;
+    const size_t n = c->ok ? record_encode(r, c->bytes) : 0;
+
+    c->ok = c->ok && write(c->fd, c->bytes, n) == (ssize_t)n;
+}
+
+/* Whole records in place of the file; the mark tells of the others. */
+static void drop_damage(const char *path)
+{
+    char fresh[PATH_MAX + 8];
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct copying c = {.ok = true};
+    struct journal_scan scan;
+    struct err e;
+
+    (void)snprintf(fresh, sizeof fresh, "%s.new", path);
+    c.fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    c.bytes = mem_alloc(RECORD_BYTES_MAX);
+    c.ok = fd >= 0 && c.fd >= 0 && journal_scan_file(fd, on_whole, &c, &scan, &e) &&
+           c.ok && fsync(c.fd) == 0;
+    if (!c.ok || rename(fresh, path) != 0) {
+        (void)unlink(fresh);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (c.fd >= 0) {
+        (void)close(c.fd);
+    }
+    free(c.bytes);
+}
+
+static void mend_damage(struct mending *m, const char *path)
+{
+    for (uint32_t i = 0; i < m->reached.n; i++) {
+        const struct doubt_shard *s = &m->reached.list[i];
+
+        doubt_add(&m->places->noted, str_of(s->stream), s->epoch, s->worker, s->end);
+    }
+    if (places_cut(m->places)) {
+        drop_damage(path);
+    }
 }
 
 void places_mend(struct places *p, const char *journal_path)
 {
-    struct mending m = {p, NULL, 0, 0};
+    struct mending m = {.places = p};
     char old[PATH_MAX];
+    bool told, old_damaged, damaged;
     struct err e;
 
-    if (!journal_scan(journal_path, on_journal, &m, NULL, &e)) {
-        m.n = 0;
-    }
+    told = journal_scan(journal_path, on_journal, &m, NULL, &e);
+    m.n = told ? m.n : 0;
     if (m.n > 1) {
         qsort(m.list, m.n, sizeof *m.list, by_place);
     }
     path_of(journal_path, PLACES_APART_OLD_TAIL, old);
-    read_noted(&m, old);
-    read_noted(&m, p->apart.path);
+    old_damaged = read_noted(&m, old);
+    damaged = read_noted(&m, p->apart.path);
+    if (told && old_damaged) {
+        mend_damage(&m, old);
+    }
+    if (told && damaged) {
+        mend_damage(&m, p->apart.path);
+    }
     for (uint32_t i = 0; i < m.n; i++) {
         const struct unnoted *u = &m.list[i];
 
@@ -154,6 +238,7 @@ void places_mend(struct places *p, const char *journal_path)
                         u->value, &u->range, 1);
         }
     }
+    doubt_free(&m.reached);
     free(m.list);
 }
 
@@ -167,15 +252,8 @@ static const char *const TAILS[N_FILES] = {[APART] = PLACES_APART_TAIL,
                                            [HAS] = PLACES_TAIL,
                                            [HAS_OLD] = PLACES_OLD_TAIL};
 
-static int64_t changed_ms(int fd)
-{
-    struct stat st;
-
-    return fstat(fd, &st) != 0 ? INT64_MAX : places_changed_ms(&st);
-}
-
 /* A record that is torn is the last one, and the journal still has it. */
-static bool read_apart(int fd, journal_record_fn *fn, void *arg, int64_t *damaged_ms,
+static bool read_apart(int fd, journal_record_fn *fn, void *arg, bool *damaged,
                        struct err *e)
 {
     struct journal_scan scan;
@@ -183,11 +261,8 @@ static bool read_apart(int fd, journal_record_fn *fn, void *arg, int64_t *damage
     if (!journal_scan_file(fd, fn, arg, &scan, e)) {
         return false;
     }
-    if (scan.damaged_bytes > 0 && !is_torn(fd, &scan)) {
-        const int64_t ms = changed_ms(fd);
-
-        *damaged_ms = ms > *damaged_ms ? ms : *damaged_ms;
-    }
+    /* It may be of any event until places_mend has looked: a clock may have been set. */
+    *damaged |= scan.damaged_bytes > 0 && !is_torn(fd, &scan);
     return true;
 }
 
@@ -235,7 +310,7 @@ bool places_read(const char *journal_path, journal_record_fn *fn, void *arg,
                  struct doubt *gone, struct err *e)
 {
     static const int order[N_FILES] = {APART_OLD, APART, HAS_OLD, HAS};
-    int64_t damaged_ms = 0;
+    bool damaged = false;
     int fds[N_FILES];
     bool ok = open_all(journal_path, fds, e);
 
@@ -245,7 +320,7 @@ bool places_read(const char *journal_path, journal_record_fn *fn, void *arg,
         struct err why;
 
         if (ok && fds[file] >= 0 && file <= APART_OLD &&
-            !read_apart(fds[file], fn, arg, &damaged_ms, &why)) {
+            !read_apart(fds[file], fn, arg, &damaged, &why)) {
             path_of(journal_path, TAILS[file], path);
             ok = err_set(e, "%s: %s", path, why.text);
         } else if (ok && fds[file] >= 0 && file > APART_OLD) {
@@ -256,7 +331,7 @@ bool places_read(const char *journal_path, journal_record_fn *fn, void *arg,
             (void)close(fds[file]);
         }
     }
-    *gone = (struct doubt){.until_ms = damaged_ms};
+    *gone = (struct doubt){.until_ms = damaged ? INT64_MAX : 0};
     take_mark(journal_path, gone);
     return ok;
 }

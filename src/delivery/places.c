@@ -138,9 +138,7 @@ static bool write_mark(const struct places *p, int fd)
            futimens(fd, NULL) == 0 && fsync(fd) == 0;
 }
 
-/* Records of events apart are gone, or will be: the mark has this time, and what they may
- * be of. */
-static bool mark_cut(struct places *p)
+bool places_cut(struct places *p)
 {
     char path[sizeof p->apart.path + 4];
     bool ok;
@@ -173,7 +171,8 @@ static void rotate(struct places *p, struct places_file *f)
     char old[sizeof f->path + 4];
 
     (void)snprintf(old, sizeof old, "%s.1", f->path);
-    if (f == &p->apart && (access(old, F_OK) == 0 || errno != ENOENT) && !mark_cut(p)) {
+    if (f == &p->apart && (access(old, F_OK) == 0 || errno != ENOENT) &&
+        !places_cut(p)) {
         return;
     }
     if (f == &p->apart && fdatasync(f->fd) != 0) {
@@ -246,7 +245,7 @@ void places_note(struct places *p, enum record_type type, struct str stream,
             rotate(p, f);
         }
     }
-    p->untold = p->untold && !mark_cut(p);
+    p->untold = p->untold && !places_cut(p);
 }
 
 bool places_sync(struct places *p)
@@ -254,7 +253,7 @@ bool places_sync(struct places *p)
     struct err e;
     bool ok;
 
-    p->untold = p->untold && !mark_cut(p);
+    p->untold = p->untold && !places_cut(p);
     if (p->synced || p->apart.path[0] == '\0') {
         return !p->untold;
     }
@@ -262,7 +261,7 @@ bool places_sync(struct places *p)
     p->synced = ok && folder_sync_of(p->apart.path, &e);
     if (!p->synced) {
         not_taken(p, &p->apart);
-        p->untold = !mark_cut(p);
+        p->untold = !places_cut(p);
     }
     return !p->untold;
 }

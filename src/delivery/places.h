@@ -85,6 +85,10 @@ void places_note(struct places *p, enum record_type type, struct str stream,
                  struct str place, int64_t wall_ms, uint64_t value,
                  const struct batch_range *ranges, uint32_t n);
 
+/* Records of events apart are gone, or will be: the mark has this time, and what they may
+ * be of, as noted. False: the disk does not take it. */
+bool places_cut(struct places *p) MUST_USE;
+
 /* A record that is apart, noted by an earlier process. */
 void places_remember(struct places *p, const struct record *r);
 /* Before the journal forgets how events ended. What can't be synced leaves the mark. False:
@@ -94,13 +98,14 @@ bool places_sync(struct places *p);
 /* ---- apart.c: what is noted, read again ---- */
 
 /* Notes what the journal says of dead, skipped and lost events, and the places do not: the
- * process ended, or the power went, between the two. Cuts a torn record. Before the first
- * note, with the journal open. */
+ * process ended, or the power went, between the two. Cuts a torn record. Damage becomes a
+ * mark: of all events up to where the journal stands, since its records may be of any. Before
+ * the first note, with the journal open. */
 void places_mend(struct places *p, const char *journal_path);
 
 /* Every whole record of the sink's places, also while it delivers: of what is apart, then
  * of what it has, the older ones first. *gone, which the caller frees: the events of which
- * records are gone or damaged may be among these. False and *e: what is apart can't be read.
+ * records are gone or damaged may be among these; all, where damage was not mended. False and *e: what is apart can't be read.
  * Any thread. */
 bool places_read(const char *journal_path, journal_record_fn *fn, void *arg,
                  struct doubt *gone, struct err *e) MUST_USE;

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,44 @@ static void damage_is_told(void **state)
     assert_int_equal(1, n_noted);
 }
 
+static void damage_may_be_of_any_event_until_it_is_mended(void **state)
+{
+    static const struct timespec past[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    struct places p = begin();
+    struct doubt gone;
+    struct err e;
+    FILE *f;
+
+    (void)state;
+    write_journal();
+    note(&p, RECORD_DEAD, 5);
+    note(&p, RECORD_SKIP, 20);
+    places_fini(&p);
+    f = fopen(apart_path, "r+");
+    assert_non_null(f);
+    assert_int_equal(0, fseek(f, 40, SEEK_SET));
+    assert_true(fputc('x', f) == 'x');
+    assert_int_equal(0, fclose(f));
+    assert_int_equal(0, utimensat(AT_FDCWD, apart_path, past, 0));
+
+    n_noted = 0;
+    assert_true(places_read(journal_path, on_noted, NULL, &gone, &e));
+    assert_true(doubt_end(&gone, "st", 1, 0, INT64_MAX) == UINT64_MAX);
+    doubt_free(&gone);
+
+    /* Then of what came before the journal was read, whatever the clock says. */
+    p = begin();
+    places_mend(&p, journal_path);
+    places_fini(&p);
+    n_noted = 0;
+    assert_true(places_read(journal_path, on_noted, NULL, &gone, &e));
+    assert_true(doubt_end(&gone, "st", 1, 7, 5000000) == UINT64_MAX);
+    assert_true(doubt_end(&gone, "st", 2, 0, 5000000) == 0);
+    doubt_free(&gone);
+    assert_int_equal(20, noted[0]); /* and what is whole stays */
+    assert_int_equal(3, n_noted);   /* with what the journal knows */
+}
+
 static void it_is_synced_before_the_journal_forgets(void **state)
 {
     struct places p = begin();
@@ -248,6 +287,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_unnoted_is_noted_once, folder_set_up,
                                         folder_tear_down),
         cmocka_unit_test_setup_teardown(a_torn_note_is_cut_and_noted_again,
+                                        folder_set_up, folder_tear_down),
+        cmocka_unit_test_setup_teardown(damage_may_be_of_any_event_until_it_is_mended,
                                         folder_set_up, folder_tear_down),
         cmocka_unit_test_setup_teardown(damage_is_told, folder_set_up,
                                         folder_tear_down),

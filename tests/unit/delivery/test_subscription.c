@@ -1,0 +1,235 @@
+/* What a sink notes of events that it never gets, before its journal calls them done. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "delivery/places.h"
+#include "delivery/subscription.h"
+#include "journal/journal.h"
+#include "spool/spool.h"
+
+#include "unit/spool/fixture.h"
+
+enum { LARGE = 900 << 10 }; /* an event a segment */
+
+static char journal_path[PATH_MAX];
+static bool fail_journal;
+static int n_syncs;             /* of what is apart */
+static off_t journal_then = -1; /* its bytes at the last of these */
+static stats_cell unrecorded;
+
+static bool is_file(int fd, const char *tail)
+{
+    char link[64], path[PATH_MAX] = "";
+    ssize_t n;
+
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof path - 1);
+    return n >= (ssize_t)strlen(tail) &&
+           strcmp(path + (size_t)n - strlen(tail), tail) == 0;
+}
+
+static off_t journal_bytes_now(void)
+{
+    struct stat st;
+
+    return stat(journal_path, &st) == 0 ? st.st_size : -1;
+}
+
+int fdatasync(int fd)
+{
+    if (is_file(fd, "sink.apart")) {
+        n_syncs++;
+        journal_then = journal_bytes_now();
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+ssize_t write(int fd, const void *bytes, size_t n)
+{
+    if (fail_journal && is_file(fd, "sink.journal")) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_write, fd, bytes, n);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
+{
+    if (fail_journal && is_file(fd, "sink.journal")) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, bytes, n, at);
+}
+
+static struct batch_range last_start, last_skip;
+static uint64_t last_how;
+
+static void on_apart(void *arg, const struct record *r)
+{
+    (void)arg;
+    if (r->n_ranges > 0 && r->type == RECORD_START) {
+        last_start = r->ranges[0];
+    } else if (r->n_ranges > 0 && r->type == RECORD_SKIP) {
+        last_skip = r->ranges[0];
+        last_how = r->value;
+    }
+}
+
+static void read_apart(void)
+{
+    struct doubt gone;
+    struct err e;
+
+    last_start = last_skip = (struct batch_range){.n = 0};
+    assert_true(places_read(journal_path, on_apart, NULL, &gone, &e));
+    doubt_free(&gone);
+}
+
+static struct journal *begin(struct places *p)
+{
+    struct journal *j;
+    struct err e;
+
+    (void)snprintf(journal_path, sizeof journal_path, "%s/sink.journal", dir);
+    fail_journal = false;
+    n_syncs = 0;
+    memset(p, 0, sizeof *p);
+    places_init(p, journal_path, &unrecorded);
+    j = journal_open(journal_path, NULL, NULL, &e);
+    if (j == NULL) {
+        fail_msg("%s", e.text);
+    }
+    return j;
+}
+
+/* What has come between two looks, of which the journal took only the second one, was
+ * there before the sink. */
+static void a_look_that_the_journal_does_not_take_meets_again(void **state)
+{
+    struct spool *s = open_spool();
+    struct delivery_stream conf = {.name = "events",
+                                   .id = open_stream(s, 64 << 20, false)};
+    struct spool_writer *w = spool_writer_open(s, conf.id, 0, on_wake, NULL);
+    struct subscription o = {.wanted = true};
+    struct places p;
+    struct journal *j = begin(&p);
+    uint64_t last = 0;
+    struct err e;
+
+    (void)state;
+    o.places = &p;
+    subscription_open(&o, s, &conf, "sink", on_wake, NULL);
+    assert_int_equal(SPOOL_OK, commit(w, "{\"n\":1}", &last));
+    fail_journal = true;
+    assert_false(subscription_look(&o, j, &e));
+    read_apart();
+    assert_int_equal(2, last_start.first);
+
+    journal_close(j);
+    fail_journal = false;
+    j = journal_open(journal_path, NULL, NULL, &e);
+    assert_non_null(j);
+    assert_int_equal(SPOOL_OK, commit(w, "{\"n\":2}", &last));
+    assert_true(subscription_look(&o, j, &e));
+    read_apart();
+    assert_int_equal(3, last_start.first);
+    assert_int_equal(SPOOL_OK, commit(w, "{\"n\":3}", &last));
+    assert_true(subscription_look(&o, j, &e)); /* it knows the stream now */
+    read_apart();
+    assert_int_equal(3, last_start.first);
+
+    subscription_close(&o);
+    journal_close(j);
+    places_fini(&p);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+/* Events of three segments, of which the second goes. */
+static void leave_a_hole(void)
+{
+    struct spool *s = open_spool();
+    const int stream = open_stream(s, 64 << 20, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    char *text = mem_zalloc(LARGE + 1), path[PATH_MAX];
+    uint64_t last;
+
+    memset(text, 'x', LARGE);
+    text[0] = text[LARGE - 1] = '"';
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(SPOOL_OK, commit(w, text, &last));
+    }
+    free(text);
+    spool_writer_close(w);
+    spool_close(s);
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000002.seg", dir);
+    assert_int_equal(0, unlink(path));
+}
+
+static void a_gap_is_on_the_disk_before_the_journal_passes_it(void **state)
+{
+    const struct batch_range left = {.epoch = 1, .first = 2};
+    const struct record retire = {.type = RECORD_RETIRE,
+                                  .value = 1,
+                                  .stream = STR("events"),
+                                  .ranges = &left,
+                                  .n_ranges = 1};
+    struct delivery_stream conf = {.name = "events"};
+    struct subscription o = {.wanted = true, .known = true};
+    struct spool *s;
+    struct places p;
+    struct journal *j;
+    off_t before;
+    struct err e;
+
+    (void)state;
+    leave_a_hole();
+    s = open_spool();
+    j = begin(&p);
+    conf.id = open_stream(s, 64 << 20, false);
+    o.places = &p;
+    subscription_open(&o, s, &conf, "sink", on_wake, NULL);
+    ack_tracker_start(&o.acks, 1, 0, 2);
+    subscription_ending(&o, &retire);
+    assert_true(subscription_look(&o, j, &e));
+    before = journal_bytes_now();
+    n_syncs = 0;
+    assert_true(subscription_return(&o, j, &e));
+    read_apart();
+    assert_int_equal(2, last_skip.first);
+    assert_int_equal(1, last_skip.n);
+    assert_int_equal(PLACES_NOT_ITS_OWN, last_how);
+    assert_int_equal(1, n_syncs);
+    assert_int_equal(before, journal_then);
+    assert_true(journal_bytes_now() > before);
+
+    subscription_close(&o);
+    journal_close(j);
+    places_fini(&p);
+    spool_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            a_look_that_the_journal_does_not_take_meets_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_gap_is_on_the_disk_before_the_journal_passes_it, set_up, tear_down)};
+
+    return cmocka_run_group_tests_name("subscription", tests, NULL, NULL);
+}
