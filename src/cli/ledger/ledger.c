@@ -75,14 +75,17 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l,
                  " extra=%" PRIu64,
                  g->table, l->tallies.stream, r.minutes, r.expected, r.found, r.missing,
                  r.doubled, r.extra);
+    if (r.unconfirmed > 0) {
+        (void)printf(" unconfirmed=%" PRIu64, r.unconfirmed);
+    }
     if (n_anonymous > 0 || r.anonymous > 0) {
         (void)printf(" events_without_id=%" PRIu64 " rows_without_id=%" PRIu64,
                      n_anonymous, r.anonymous);
     }
     (void)printf("%s\n",
                  r.cut ? " and more: there are too many differences to name" : "");
-    g->differs |=
-        r.missing + r.doubled + r.extra > 0 || r.cut || r.anonymous < n_anonymous;
+    g->differs |= r.missing + r.doubled + r.extra + r.unconfirmed > 0 || r.cut ||
+                  r.anonymous < n_anonymous;
     return true;
 }
 

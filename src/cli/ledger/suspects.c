@@ -68,6 +68,7 @@ void suspects_join(struct suspects *s, uint32_t from, bool differing)
             one.here += o->here;
             one.there += o->there;
             one.unconfirmed += o->unconfirmed;
+            one.later += o->later;
             one.at = one.at.seq == 0 ? o->at : one.at;
             take_text(&one.id, &o->id);
             take_text(&one.where, &o->where);

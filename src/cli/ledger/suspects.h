@@ -21,6 +21,7 @@ struct suspect {
     uint64_t print;
     int64_t here, there; /* events, rows or messages */
     int64_t unconfirmed; /* of here: the destination need not have them */
+    int64_t later;       /* events, when the destination was asked for the last time */
     struct entry at;     /* one of its events; seq 0: none */
     char *id;            /* as the destination has it; NULL: not known */
     char *where;         /* in the destination, in words; NULL: not known */
@@ -35,8 +36,10 @@ struct suspects {
 struct check_result {
     uint64_t minutes, expected, found; /* compared; events with an id; rows */
     uint64_t missing, doubled, extra;  /* ids */
-    uint64_t anonymous;                /* rows without an id */
-    bool cut;                          /* there are more than were looked at */
+    uint64_t
+        unconfirmed; /* ids of events that the destination need not have, and has not */
+    uint64_t anonymous; /* rows without an id */
+    bool cut;           /* there are more than were looked at */
 };
 
 struct suspect *suspects_add(struct suspects *s, uint64_t print); /* else zeros */

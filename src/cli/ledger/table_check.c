@@ -257,6 +257,25 @@ static bool compare_ids(struct check *k, int64_t from_ms, int64_t to_ms, struct 
 
 /* ---- these, whatever their minute ---- */
 
+/* Nothing says which sink fills the table: each must have confirmed the event, or the table
+ * need not have it. */
+static bool is_confirmed(const struct check *k, const struct entry *t)
+{
+    const struct ledger_stream *l = k->l;
+    const bool gone = !tallies_has(&l->tallies, t->epoch, t->worker);
+
+    for (uint32_t i = 0; i < l->n_sinks; i++) {
+        struct settled_counts c = {.confirmed = 0};
+
+        settled_count(&l->sinks[i], t->epoch, t->worker, t->seq, 1, t->wall_ms, gone,
+                      &c);
+        if (c.confirmed == 0) {
+            return false;
+        }
+    }
+    return l->n_sinks > 0;
+}
+
 static void on_suspect(void *arg, const struct entry *t)
 {
     struct check *k = arg;
@@ -264,7 +283,53 @@ static void on_suspect(void *arg, const struct entry *t)
 
     if (s != NULL) {
         s->here++;
+        s->unconfirmed += !is_confirmed(k, t);
         s->at = *t;
+    }
+}
+
+static void on_later(void *arg, const struct entry *t)
+{
+    struct check *k = arg;
+    struct suspect *s = suspects_find(&k->suspects, t->print);
+
+    if (s != NULL) {
+        s->later++;
+    }
+}
+
+/* Rows of events that were accepted after the ledger was read are neither extra nor
+ * doubled. */
+static bool accept_later(struct check *k, struct err *e)
+{
+    struct suspects *s = &k->suspects;
+    struct tallies t;
+    bool any = false, ok = true;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        any |= s->list[i].there > s->list[i].here;
+    }
+    if (!any) {
+        return true;
+    }
+    ok = tallies_read(k->c->spool, k->l->tallies.stream, 0, INT64_MAX, &t, e) &&
+         entries_each(k->c->spool, &t, 0, INT64_MAX, on_later, k, e);
+    for (uint32_t i = 0; ok && i < s->n; i++) {
+        struct suspect *x = &s->list[i];
+        const int64_t n = x->later < x->there ? x->later : x->there;
+
+        x->here = x->there > x->here && n > x->here ? n : x->here;
+    }
+    tallies_free(&t);
+    return ok;
+}
+
+static void count_unconfirmed(struct check *k)
+{
+    for (uint32_t i = 0; i < k->suspects.n; i++) {
+        const struct suspect *s = &k->suspects.list[i];
+
+        k->out->unconfirmed += s->there < s->here && !suspect_differs(s);
     }
 }
 
@@ -298,6 +363,11 @@ static bool recount(struct check *k, struct err *e)
         return false;
     }
     take_rows(k);
+    suspects_join(&k->suspects, 0, false);
+    if (!accept_later(k, e)) {
+        return false;
+    }
+    count_unconfirmed(k);
     suspects_join(&k->suspects, 0, true);
     return true;
 }
