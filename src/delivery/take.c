@@ -213,7 +213,8 @@ enum subscription_result subscription_take(struct subscription *o,
             any = true;
             if (!fill(o, r, l, now_ms) || o->batch->n >= l->target ||
                 o->batch->n_bytes >= l->max_bytes) {
-                o->turn = (o->turn + i) % o->n_readers;
+                /* The next shard's turn, once this one's block is used up. */
+                o->turn = (o->turn + i + (r->at >= r->block.n)) % o->n_readers;
                 return SUBSCRIPTION_FULL;
             }
         }
