@@ -25,11 +25,25 @@ static void path_of(const char *spool_dir, const char *name, const char *tail,
     (void)snprintf(out, PATH_MAX, "%s/sinks/%s%s", spool_dir, name, tail);
 }
 
+/* False: it is cut, or none of ours. */
+static bool take_line(struct persisted *k, const char *line)
+{
+    struct persisted_sink *x = &k->list[k->n];
+
+    if (k->n == KEPT_MAX || strchr(line, '\n') == NULL ||
+        sscanf(line, "%95s %15s %64s %lu", x->name, x->kind, x->hash, &x->generation) !=
+            4) {
+        return false;
+    }
+    k->n++;
+    return true;
+}
+
 bool persisted_read(struct persisted *k, const char *spool_dir, struct err *e)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], line[256];
+    bool ok = true;
     FILE *f;
-    bool ok;
 
     k->n = 0;
     path_of(spool_dir, "KEPT", "", path);
@@ -37,12 +51,12 @@ bool persisted_read(struct persisted *k, const char *spool_dir, struct err *e)
     if (f == NULL) {
         return errno == ENOENT || err_errno(e, errno, "%s", path);
     }
-    while (k->n < KEPT_MAX &&
-           fscanf(f, "%95s %15s %64s %lu", k->list[k->n].name, k->list[k->n].kind,
-                  k->list[k->n].hash, &k->list[k->n].generation) == 4) {
-        k->n++;
+    while (ok && fgets(line, sizeof line, f) != NULL) {
+        ok = take_line(k, line) || err_set(e, "%s: line %u is not one", path, k->n + 1);
     }
-    ok = feof(f) || err_set(e, "%s: line %u is not one", path, k->n + 1);
+    if (ok && ferror(f)) {
+        ok = err_errno(e, EIO, "%s", path);
+    }
     (void)fclose(f);
     return ok;
 }
