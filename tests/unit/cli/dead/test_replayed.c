@@ -112,8 +112,7 @@ static void a_line_that_a_crash_cut_is_no_mark(void **state)
     replayed_close(m);
     m = opened();
     assert_true(replayed_has(m, mark(1)));
-    assert_false(replayed_has(
-        m, (struct mark){{0x0123456789abcdef, 0x0123456789abc}}));
+    assert_false(replayed_has(m, (struct mark){{0x0123456789abcdef, 0x0123456789abc}}));
     replayed_close(m);
 }
 

@@ -1,0 +1,169 @@
+/* Connections that can't be let in: of a process without descriptors, and beyond
+ * max_connections, by an accept4 and a recv of our own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "http/internal.h"
+#include "net/listener.h"
+
+#include "unit/tools/ask.h"
+
+enum { CLIENTS = 300, TURNS = 5000 };
+
+static bool exhausted;
+static unsigned n_accepts;
+
+int accept4(int fd, struct sockaddr *sa, socklen_t *n, int flags)
+{
+    n_accepts++;
+    if (exhausted) {
+        errno = EMFILE;
+        return -1;
+    }
+    return (int)syscall(SYS_accept4, fd, sa, n, flags);
+}
+
+static struct http_ops ops;
+static struct http_limits limits;
+static struct ev_loop *loop;
+static struct http_server *server;
+static int listening, clients[CLIENTS];
+static char bound[128];
+
+static void on_body(void *arg, struct http_request *r, const struct http_view *v)
+{
+    (void)arg;
+    (void)v;
+    http_answer(r, 200, "", STR("{}"));
+}
+
+static int set_up(void **state)
+{
+    struct err e;
+
+    (void)state;
+    exhausted = false;
+    n_accepts = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = -1;
+    }
+    loop = ev_loop_new(EVFLAG_AUTO);
+    ops = ASK_OPS(on_body);
+    limits = ask_limits();
+    limits.max_connections = 1;
+    limits.max_descriptor = 0;
+    server = http_server_new(loop, &limits, &ops, NULL);
+    listening = listener_open("127.0.0.1:0", false, bound, sizeof bound, &e);
+    http_server_listen(server, listening, NULL);
+    return listening < 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CLIENTS; i++) {
+        if (clients[i] >= 0) {
+            (void)close(clients[i]);
+        }
+    }
+    http_server_free(server);
+    (void)close(listening);
+    ev_loop_destroy(loop);
+    return 0;
+}
+
+static void connect_to(int i)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+
+    clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons((uint16_t)atoi(strrchr(bound, ':') + 1));
+    assert_int_equal(0, connect(clients[i], (struct sockaddr *)&to, sizeof to));
+}
+
+static void on_end(struct ev_loop *l, ev_timer *w, int events)
+{
+    (void)w;
+    (void)events;
+    ev_break(l, EVBREAK_ALL);
+}
+
+static void run_for(double s)
+{
+    ev_timer end;
+
+    ev_timer_init(&end, on_end, s, 0.);
+    ev_timer_start(loop, &end);
+    (void)ev_run(loop, 0);
+    ev_timer_stop(loop, &end);
+}
+
+/* Else the worker does nothing but ask. */
+static void a_listener_without_descriptors_pauses(void **state)
+{
+    char answer[8];
+
+    (void)state;
+    exhausted = true;
+    connect_to(0);
+    run_for(0.35);
+    assert_true(n_accepts >= 2 && n_accepts <= 8);
+    exhausted = false;
+    assert_int_equal(2, send(clients[0], "G\n", 2, MSG_NOSIGNAL));
+    for (int i = 0; i < 100 && recv(clients[0], answer, 4, MSG_DONTWAIT) < 4; i++) {
+        run_for(0.05);
+    }
+    assert_memory_equal("HTTP", answer, 4);
+}
+
+/* The request is read, because unread bytes would make the close a reset. */
+static void a_client_that_is_turned_away_reads_why(void **state)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    char answer[512] = "";
+    ssize_t n;
+
+    (void)state;
+    connect_to(0);
+    run_for(0.02);
+    for (int i = 1; i < CLIENTS; i++) {
+        connect_to(i);
+        (void)send(clients[i], request, sizeof request - 1, MSG_NOSIGNAL);
+    }
+    for (int i = 0; i < TURNS && n_accepts < CLIENTS; i++) {
+        run_for(0.01);
+    }
+    run_for(0.05);
+    for (int i = 1; i < CLIENTS; i++) {
+        n = recv(clients[i], answer, sizeof answer - 1, 0);
+        assert_true(n > 12);
+        assert_memory_equal("HTTP/1.1 503", answer, 12);
+    }
+    assert_true(server->n_away <= 256);
+    n = recv(clients[CLIENTS - 1], answer, sizeof answer, 0);
+    assert_int_equal(0, n); /* the end, and no reset */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(a_listener_without_descriptors_pauses),
+                                       TEST(a_client_that_is_turned_away_reads_why)};
+
+    return cmocka_run_group_tests_name("accept", tests, NULL, NULL);
+}
