@@ -88,12 +88,37 @@ static void leaves_what_it_can_not_count_to_a_recount(void **state)
     prints_free(p);
 }
 
+/* A place counts to three: that may be any number more. */
+static void leaves_full_counters_to_a_recount(void **state)
+{
+    struct prints *p = prints_new(10);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(0, suspects(p).n);
+        assert_true(prints_expect(p, 5, true));
+        assert_true(prints_meet(p, 5));
+    }
+    assert_int_equal(1, suspects(p).n);
+    assert_int_equal(5, suspects(p).last);
+    prints_free(p);
+    p = prints_new(10);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(0, suspects(p).n);
+        assert_true(prints_expect(p, 6, false));
+    }
+    assert_int_equal(1, suspects(p).n);
+    assert_int_equal(6, suspects(p).last);
+    prints_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_each),
         cmocka_unit_test(lets_unconfirmed_ones_be_there_or_not),
         cmocka_unit_test(leaves_what_it_can_not_count_to_a_recount),
+        cmocka_unit_test(leaves_full_counters_to_a_recount),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
