@@ -258,7 +258,8 @@ bool replay_in_flight(const struct delivery *d)
 void replay_free(struct delivery *d)
 {
     if (d->replay != NULL) {
-        batch_free(d->replay->batch);
+        /* One in flight was the sink's, which freed it. */
+        batch_free(d->replay->parked ? d->replay->batch : NULL);
         d->replay->batch = NULL;
         fail(d->replay, &(struct err){.text = "the sink's thread was ended: replay "
                                               "again, and it goes on"});

@@ -280,6 +280,73 @@ static void a_sink_that_was_handed_over_shows_no_backlog(void **state)
     bus.d = NULL;
 }
 
+/* ---- dead letters that are sent again, at its end ---- */
+
+enum { SLOW_MS = 300 };
+
+static atomic_bool answered;
+
+/* The first of all is refused; what comes then is taken late, or never. */
+static bool takes_letters_late(const struct sink_conf *conf, struct batch *b,
+                               uint32_t nth, struct sink_verdict *v)
+{
+    if (nth == 0) {
+        return dies(conf, b, nth, v);
+    }
+    if (clock_mono_ns() - script.list[nth].ns < SLOW_MS * 1000000ull) {
+        return false;
+    }
+    atomic_store(&answered, true);
+    return all_taken(conf, b, nth, v);
+}
+
+static bool takes_no_letters(const struct sink_conf *conf, struct batch *b,
+                             uint32_t nth, struct sink_verdict *v)
+{
+    return nth == 0 && dies(conf, b, nth, v);
+}
+
+static bool has_one_dead(const struct delivery_status *s)
+{
+    return s->dead == 1;
+}
+
+static void send_letters_again(answer_fn *answer)
+{
+    struct err e;
+
+    atomic_store(&answered, false);
+    atomic_store(&script.answer, answer);
+    bus_open();
+    store(1, 1);
+    (void)until_status(has_one_dead);
+    assert_true(delivery_replay_begin(bus.d, false, &e));
+    until_submitted(2);
+}
+
+/* Else the letters would go out once more. */
+static void a_sink_is_not_handed_over_with_letters_in_flight(void **state)
+{
+    (void)state;
+    send_letters_again(takes_letters_late);
+    assert_true(delivery_hand_over(bus.d, 20000));
+    assert_true(atomic_load(&answered));
+    delivery_free(bus.d);
+    bus.d = NULL;
+}
+
+/* The batch is the sink's then, and freed once. */
+static void a_sink_ends_in_time_with_letters_in_flight(void **state)
+{
+    enum delivery_end end;
+
+    (void)state;
+    send_letters_again(takes_no_letters);
+    end = delivery_stop(bus.d, 100);
+    bus.d = NULL;
+    assert_int_equal(DELIVERY_LEFT, end);
+}
+
 /* ---- a stream that the policy takes away ---- */
 
 static atomic_bool go;
@@ -352,6 +419,8 @@ int main(void)
         TEST(a_verdict_that_waits_for_the_journal_keeps_its_exceptions),
         TEST(a_planned_batch_is_on_the_disk_before_it_is_sent),
         TEST(a_sink_that_was_handed_over_shows_no_backlog),
+        TEST(a_sink_is_not_handed_over_with_letters_in_flight),
+        TEST(a_sink_ends_in_time_with_letters_in_flight),
         TEST(a_sink_that_retires_ends_with_what_came_before),
         TEST(events_taken_ahead_of_others_are_not_left)};
 

@@ -122,7 +122,8 @@ static void only_those_that_differ_stay_if_asked_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(as_many_rows_as_events_are_right), TEST(the_halves_of_an_id_are_one_suspect),
+        TEST(as_many_rows_as_events_are_right),
+        TEST(the_halves_of_an_id_are_one_suspect),
         TEST(an_event_that_only_the_first_half_has_is_kept),
         TEST(only_those_that_differ_stay_if_asked_for)};
 
