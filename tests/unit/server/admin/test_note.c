@@ -5,15 +5,32 @@
 
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "server/admin/note.h"
+
+static const char *locks; /* in the stead of /proc/locks; NULL: that */
+
+FILE *fopen(const char *path, const char *mode)
+{
+    static FILE *(*real)(const char *, const char *);
+
+    if (locks != NULL && strcmp(path, "/proc/locks") == 0) {
+        return fmemopen((void *)(uintptr_t)locks, strlen(locks), "r");
+    }
+    if (real == NULL) {
+        *(void **)&real = dlsym(RTLD_NEXT, "fopen");
+    }
+    return real(path, mode);
+}
 
 static char dir[64], lock[96], note[96];
 
@@ -98,6 +115,41 @@ static void a_note_of_another_process_than_the_locks_is_not_believed(void **stat
     (void)close(fd);
 }
 
+/* A process that waits for the lock, or has another kind of lock, has not the spool. */
+static void only_the_holder_of_the_lock_has_the_spool(void **state)
+{
+    static const char *const not_holding[] = {
+        "1: -> FLOCK  ADVISORY  WRITE 812 fe:01:%llu 0 EOF\n",
+        "1: POSIX  ADVISORY  WRITE 812 fe:01:%llu 0 EOF\n",
+        "1: FLOCK  ADVISORY  WRITE 812 fe:01:9%llu 0 EOF\n",
+        "1: FLOCK  ADVISORY  READ  812 fe:01:%llu 0 EOF\n"};
+    char text[128];
+    struct note n;
+    struct stat st;
+    struct err e;
+
+    (void)state;
+    (void)close(make_lock());
+    assert_int_equal(0, stat(lock, &st));
+    write_note("127.0.0.1:9100 812\n");
+    for (size_t i = 0; i < sizeof not_holding / sizeof *not_holding; i++) {
+        (void)snprintf(text, sizeof text, not_holding[i],
+                       (unsigned long long)st.st_ino);
+        locks = text;
+        assert_false(note_read(&n, dir, &e));
+        assert_non_null(strstr(e.text, "no server runs with the spool"));
+    }
+    (void)snprintf(text, sizeof text,
+                   "1: FLOCK  ADVISORY  WRITE 812 00:2f:%llu 0 EOF\n"
+                   "1: -> FLOCK  ADVISORY  WRITE 99 00:2f:%llu 0 EOF\n",
+                   (unsigned long long)st.st_ino, (unsigned long long)st.st_ino);
+    assert_true(note_read(&n, dir, &e));
+    write_note("127.0.0.1:9100 99\n");
+    assert_false(note_read(&n, dir, &e));
+    assert_non_null(strstr(e.text, "process 812 has the spool"));
+    locks = NULL;
+}
+
 static void what_is_no_note_is_told(void **state)
 {
     struct note n;
@@ -123,6 +175,8 @@ int main(void)
             a_note_of_a_server_that_has_ended_is_told_and_not_believed, begin, end),
         cmocka_unit_test_setup_teardown(
             a_note_of_another_process_than_the_locks_is_not_believed, begin, end),
+        cmocka_unit_test_setup_teardown(only_the_holder_of_the_lock_has_the_spool,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(what_is_no_note_is_told, begin, end),
     };
 
