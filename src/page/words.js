@@ -57,7 +57,7 @@ const given_up = (sink) => sink.lost + sink.skipped;
 // before: { faults } of up to a minute ago, so that counts that grow are told apart from old
 // ones; null: none.
 const LATE_MS = 60000, FULL = 80, DISK_FULL = 0.9, CERTIFICATE_S = 14 * 86400;
-const MUCH = 0.04, MANY = 20;
+const MUCH = 0.04, MANY = 20, TOLD = 5;
 const percent_of = (share) => `${Math.round(share * 100)} %`;
 
 function server_news(status) {
@@ -141,11 +141,22 @@ function event_news(status, before) {
       + `${number(faults.hook_errors || 0)} times since the start`
       + (raised.length > 0 ? `, most by ${raised[0].hook} of ${shown(raised[0].route, 160)}` : ""));
   }
-  const codes = (status.refusing || {}).codes || [];
-  for (const c of codes.filter((x) => x.route !== "none" && x.recent >= MANY
-    && x.recent >= MUCH * x.recent_received).slice(0, 5)) {
-    tell("warn", "refusals", `${shown(c.route, 160)} refused ${percent_of(Math.min(1, c.recent / (c.recent_received || 1)))
-      } of its events in the last ${span(1000 * status.refusing.recent_seconds)} with ${c.code}`);
+  const refusing = status.refusing || {}, much = (n, of) => n >= MANY && n >= MUCH * of;
+  const told = (refusing.codes || []).filter((x) => x.route !== "none" && much(x.recent, x.recent_received));
+  const tell_refused = (x, by) => tell("warn", "refusals", `${shown(x.route, 160)} refused ${
+    percent_of(Math.min(1, x.recent / (x.recent_received || 1)))} of its events in the last ${
+    span(1000 * refusing.recent_seconds)} ${by}`);
+  for (const c of told.slice(0, TOLD)) tell_refused(c, `with ${c.code}`);
+  // What the codes leave that have lines of their own: many may refuse little each.
+  const routes = (refusing.routes || []).filter((x) => much(x.recent - sum(told.filter((c) =>
+    c.route === x.route), (c) => c.recent), x.recent_received));
+  for (const x of routes.slice(0, TOLD)) {
+    tell_refused(x, `by all codes together${x.most ? `, most with ${x.most}` : ""}`);
+  }
+  const others = Math.max(0, told.length - TOLD) + Math.max(0, routes.length - TOLD);
+  if (others > 0) {
+    tell("warn", "refusals", `${others} more codes or routes refused much of a route's events in the last ${
+      span(1000 * refusing.recent_seconds)}: the table of refusals has them`);
   }
   return list;
 }

@@ -76,9 +76,11 @@ describe("metrics", function()
   it("return data for every query of the dashboard and the rules", function()
     if why_not then pending(why_not) return end
     h.write(dir .. "/p.yml", ([[
-global: { scrape_interval: 1s, scrape_timeout: 900ms }
+global: { scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1s }
+rule_files: [rules.yml]
 scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"] }] }]
 ]]):format(s.admin))
+    h.write(dir .. "/rules.yml", h.read "docker/prometheus/rules.yml")
     local port = clickhouse.free_port()
     prometheus = h.spawn({ "prometheus", "--config.file=" .. dir .. "/p.yml",
       "--storage.tsdb.path=" .. dir .. "/data",

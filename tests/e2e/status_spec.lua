@@ -17,6 +17,8 @@ route "POST /v1/events" { body = "batch", stream = "events", schema = schema { n
 route "POST /whole" { body = "batch", stream = "other", partial = false,
   schema = schema { n = int {} } }
 route "POST /quiet" { body = "batch", stream = "other", schema = schema { n = int {} } }
+route "POST /forty" { body = "batch", stream = "other",
+  on_event = function(ev) return reject(("c%%02d"):format(ev.n %% 40), "no") end }
 ]]
 
 local function shell(args, env)
@@ -151,8 +153,8 @@ describe("sluice status", function()
         end
       end }
     assert.same({}, errors)
-    assert.matches("WRONG  POST /whole refuses 100 %% of its events just now by 1 code, most "
-      .. "with wrong_type ", out)
+    assert.matches("WRONG  POST /whole refuses 100 %% of its events just now by all codes "
+      .. "together, most with wrong_type %(a batch that", out)
   end)
 
   -- What the page's first lines say of a status and the one before.
@@ -162,6 +164,41 @@ describe("sluice status", function()
     local x = cjson.decode(h.shell("node --no-warnings tests/clients/admin_words.cjs " .. file))[1]
     return x.state, table.concat(x.more, "\n")
   end
+
+  it("names a route that refuses all by 40 codes that refuse little each, as the page does",
+  function()
+    local before = s:get("/status").body
+    local out, code
+    local _, errors = h.together {
+      status = function() out, code = status "--during 2s" end,
+      clients = function()
+        while not out do
+          assert.equal(422, s:post("/forty", events(80)).status)
+          h.sleep(0.02)
+        end
+      end }
+    assert.same({}, errors)
+    assert.equal(1, code)
+    assert.matches("WRONG  POST /forty refuses 100 %% of its events just now by all codes "
+      .. "together, most with c%d%d\n", out)
+    assert.equal(1, select(2, out:gsub("WRONG ", "")), out)
+    h.wait_for("a look without them", function()
+      out, code = status()
+      return out:find("no event just now", 1, true)
+    end)
+    assert.equal(1, code)
+    local count = "WRONG  POST /forty refuses 100 %% of its events by all codes together, most with "
+      .. "c%d%d: ([%d.]+ ?k?) of ([%d.]+ ?k?) in the last [%d.]+ m?s, and no event just now\n"
+    assert.matches(count, out)
+    local part, whole = out:match(count)
+    assert.equal(whole, part)
+    if h.shell("command -v node") ~= "" then
+      local state, more = page(before, s:get("/status").body)
+      assert.equal("warn", state)
+      assert.matches("POST /forty refused 100 %% of its events in the last [%d.]+ m?s by all codes "
+        .. "together, most with c%d%d", more)
+    end
+  end)
 
   it("says the same of each fault as the page, the metrics and the log", function()
     if h.shell("command -v node") == "" then

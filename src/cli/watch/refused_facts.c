@@ -130,8 +130,9 @@ static const char *whose(const char *route)
 struct share {
     const struct series *code; /* that refuses the most */
     double most, refused;
-    unsigned n_codes;
-    bool told;
+    double named; /* by codes that are told of by their names */
+    bool mates;   /* good events of batches that are refused */
+    bool told;    /* of all codes together */
 };
 
 struct refusing {
@@ -191,7 +192,7 @@ static void see_code(struct refusing *r, const struct series *x)
     (void)series_label(x, "code", code, sizeof code);
     if (share != NULL) {
         share->refused += now;
-        share->n_codes += code[0] != '\0';
+        share->mates |= code[0] == '\0';
         if (code[0] != '\0' && now > share->most) {
             share->most = now;
             share->code = x;
@@ -200,7 +201,7 @@ static void see_code(struct refusing *r, const struct series *x)
     if (code[0] != '\0' && (received == 0 || now / received >= MUCH)) {
         r->codes[r->n++] = (struct listed){x, now};
         if (share != NULL) {
-            share->told = true;
+            share->named += now;
         }
     }
 }
@@ -226,15 +227,28 @@ static void tell_code(struct refusing *r, const struct listed *l)
         whose(route), code, refusing_since(lasting, since), show_count(all, x->value));
 }
 
-/* Many codes with little each, or good events of batches that are refused. */
-static bool tell_route(struct refusing *r, const struct series *received,
-                       const struct share *s)
+/* ", most with x"; "": no code is known. */
+static const char *most_with(const char *code, char out[160])
 {
-    const double all = s->refused > 0 ? findings_grown(r->m, received) : 0;
-    char route[TEXT], code[128] = "";
+    out[0] = '\0';
+    if (code[0] != '\0') {
+        (void)snprintf(out, 160, ", most with %s", code);
+    }
+    return out;
+}
 
-    if (s->told || s->refused == 0 || s->refused < MUCH * all ||
-        is_nowhere(received, strlen(received->labels))) {
+/* Many codes with little each, or good events of batches that are refused: what the codes
+ * that have their own lines leave. */
+static bool tell_route(struct refusing *r, const struct series *received,
+                       struct share *s)
+{
+    const bool nowhere = is_nowhere(received, strlen(received->labels));
+    const double all = s->refused == 0 ? 0
+                       : nowhere       ? r->received
+                                       : findings_grown(r->m, received);
+    char route[TEXT], code[128] = "", most[160];
+
+    if (s->refused <= s->named || s->refused - s->named < MUCH * all) {
         return false;
     }
     (void)series_label(received, "route", route, sizeof route);
@@ -243,10 +257,11 @@ static bool tell_route(struct refusing *r, const struct series *received,
     }
     (void)findings_tell(
         r->m->problems, "refuses", route,
-        "%s refuses %.0f %% of its events just now by %u code%s%s%s (a batch that is "
-        "refused counts with all its events)",
-        route, percent_of(s->refused, all), s->n_codes, s->n_codes == 1 ? "" : "s",
-        code[0] == '\0' ? "" : ", most with ", code);
+        "%s refuses %.0f %% of %s events just now by all codes together%s%s",
+        name_of(route), percent_of(s->refused, all), whose(route),
+        most_with(code, most),
+        s->mates ? " (a batch that is refused counts with all its events)" : "");
+    s->told = true;
     return true;
 }
 
@@ -286,8 +301,8 @@ static bool is_told(const struct refusing *r, const char *route, const char *cod
     return false;
 }
 
-/* No event of the route came during the look. */
-static bool is_quiet(const struct findings *m, const char *route)
+/* The number of the route's series of received events; -1: it has none. */
+static int series_of(const struct findings *m, const char *route)
 {
     for (size_t i = 0; i < m->now->n; i++) {
         const struct series *x = &m->now->list[i];
@@ -295,40 +310,133 @@ static bool is_quiet(const struct findings *m, const char *route)
 
         if (strcmp(x->name, "sluice_received_events_total") == 0 &&
             strcmp(series_label(x, "route", name, sizeof name), route) == 0) {
-            return findings_grown(m, x) == 0;
+            return (int)i;
         }
     }
-    return true;
+    return -1;
 }
 
-static void tell_lasting(struct refusing *r, const cJSON *x, const cJSON *of)
+/* No event of the route came during the look. */
+static bool is_quiet(const struct findings *m, const char *route)
 {
-    const char *route = facts_text(x, "route"), *code = facts_text(x, "code");
-    const double recent = facts_number(x, "recent"), hour = facts_number(x, "hour");
-    const double recent_all = facts_number(x, "recent_received");
-    const double hour_all = facts_number(x, "hour_received");
-    char time[SHOW_BYTES], part[SHOW_BYTES], whole[SHOW_BYTES];
+    const int i = series_of(m, route);
 
-    if (is_told(r, route, code)) {
-        return;
-    }
+    return i < 0 || findings_grown(m, &m->now->list[i]) == 0;
+}
+
+/* What a code or a route refuses calls for. */
+enum call { CALLS_NOTHING, CALLS_NOTE, CALLS_PROBLEM };
+
+static enum call call_of(const struct refusing *r, const char *route, double recent,
+                         double recent_all, double hour, double hour_all)
+{
     if (strcmp(route, "none") != 0 && recent >= RECENT_LEAST &&
         recent >= MUCH * recent_all && is_quiet(r->m, route)) {
-        (void)findings_tell(
-            r->m->problems, "refuses", code,
-            "%s refuses %.0f %% of its events with %s: %s of %s in the last %s, and no "
-            "event just now",
-            route, percent_of(recent, recent_all), code, show_count(part, recent),
-            show_count(whole, recent_all),
-            show_seconds(time, facts_number(of, "recent_seconds")));
-    } else if (hour >= SOME * hour_all &&
-               (hour >= HOUR_LEAST || (hour >= FEW_LEAST && hour >= MOST * hour_all))) {
-        (void)findings_tell(
-            r->m->notes, "refused", code,
-            "%s has refused %.3g %% of %s events with %s in the last %s: %s of %s",
-            name_of(route), percent_of(hour, hour_all), whose(route), code,
-            show_seconds(time, facts_number(of, "hour_seconds")),
-            show_count(part, hour), show_count(whole, hour_all));
+        return CALLS_PROBLEM;
+    }
+    return hour >= SOME * hour_all && (hour >= HOUR_LEAST ||
+                                       (hour >= FEW_LEAST && hour >= MOST * hour_all))
+               ? CALLS_NOTE
+               : CALLS_NOTHING;
+}
+
+/* with: " with x". */
+static void tell_lasting(struct refusing *r, enum call call, const cJSON *x,
+                         const char *subject, const char *with)
+{
+    const cJSON *of = cJSON_GetObjectItem(r->m->status, "refusing");
+    const char *route = facts_text(x, "route");
+    const bool recent = call == CALLS_PROBLEM;
+    const double n = facts_number(x, recent ? "recent" : "hour");
+    const double all = facts_number(x, recent ? "recent_received" : "hour_received");
+    char time[SHOW_BYTES], part[SHOW_BYTES], whole[SHOW_BYTES];
+
+    (void)show_count(part, n);
+    (void)show_count(whole, all);
+    (void)show_seconds(time,
+                       facts_number(of, recent ? "recent_seconds" : "hour_seconds"));
+    if (recent) {
+        (void)findings_tell(r->m->problems, "refuses", subject,
+                            "%s refuses %.0f %% of its events%s: %s of %s in the last "
+                            "%s, and no event just now",
+                            route, percent_of(n, all), with, part, whole, time);
+    } else if (call == CALLS_NOTE) {
+        (void)findings_tell(r->m->notes, "refused", subject,
+                            "%s has refused %.3g %% of %s events%s in the last %s: %s "
+                            "of %s",
+                            name_of(route), percent_of(n, all), whose(route), with,
+                            time, part, whole);
+    }
+}
+
+/* Returns what it called for; a problem of this look is one. */
+static enum call tell_lasting_code(struct refusing *r, const cJSON *x)
+{
+    const char *route = facts_text(x, "route"), *code = facts_text(x, "code");
+    char with[160];
+    enum call call;
+
+    if (is_told(r, route, code)) {
+        return CALLS_PROBLEM;
+    }
+    call =
+        call_of(r, route, facts_number(x, "recent"), facts_number(x, "recent_received"),
+                facts_number(x, "hour"), facts_number(x, "hour_received"));
+    (void)snprintf(with, sizeof with, " with %s", code);
+    tell_lasting(r, call, x, code, with);
+    return call;
+}
+
+/* Of a route: what its codes that were told leave. */
+static void tell_lasting_route(struct refusing *r, const cJSON *x, double recent,
+                               double hour)
+{
+    const char *route = facts_text(x, "route");
+    const int i = series_of(r->m, route);
+    char most[160], with[200];
+
+    if (i >= 0 && r->shares[i].told) {
+        return;
+    }
+    (void)snprintf(with, sizeof with, " by all codes together%s",
+                   most_with(facts_text(x, "most"), most));
+    tell_lasting(r,
+                 call_of(r, route, facts_number(x, "recent") - recent,
+                         facts_number(x, "recent_received"),
+                         facts_number(x, "hour") - hour,
+                         facts_number(x, "hour_received")),
+                 x, route, with);
+}
+
+static void tell_hour(struct refusing *r)
+{
+    const cJSON *of = cJSON_GetObjectItem(r->m->status, "refusing"), *x, *c;
+    const cJSON *codes = cJSON_GetObjectItem(of, "codes");
+    enum call calls[2 * TOLD_MAX] = {CALLS_NOTHING};
+    int n = 0, k = 0;
+
+    cJSON_ArrayForEach(c, codes)
+    {
+        if (n < 2 * TOLD_MAX) {
+            calls[n++] = tell_lasting_code(r, c);
+        }
+    }
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(of, "routes"))
+    {
+        double recent = 0, hour = 0;
+        int i = 0;
+
+        cJSON_ArrayForEach(c, codes)
+        {
+            if (i < n && strcmp(facts_text(c, "route"), facts_text(x, "route")) == 0) {
+                recent += calls[i] == CALLS_PROBLEM ? facts_number(c, "recent") : 0;
+                hour += calls[i] != CALLS_NOTHING ? facts_number(c, "hour") : 0;
+            }
+            i++;
+        }
+        if (k++ < TOLD_MAX) {
+            tell_lasting_route(r, x, recent, hour);
+        }
     }
 }
 
@@ -339,20 +447,13 @@ void refused_facts(struct findings *m)
                          .codes = mem_alloc((m->now->n + 1) * sizeof *r.codes),
                          .received =
                              findings_during(m, "sluice_received_events_total", NULL)};
-    const cJSON *of = cJSON_GetObjectItem(m->status, "refusing"), *x;
-    int n = 0;
 
     list_refusals(m);
     for (size_t i = 0; i < m->now->n; i++) {
         see_code(&r, &m->now->list[i]);
     }
     tell_now(&r);
-    cJSON_ArrayForEach(x, cJSON_GetObjectItem(of, "codes"))
-    {
-        if (n++ < 2 * TOLD_MAX) {
-            tell_lasting(&r, x, of);
-        }
-    }
+    tell_hour(&r);
     free(r.shares);
     free(r.codes);
 }

@@ -1,6 +1,5 @@
 #include "server/admin/refusing.h"
 
-#include <cjson/cJSON.h>
 #include <ev.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -10,52 +9,13 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "server/admin/totals.h"
+#include "server/admin/hour.h"
+#include "server/admin/refusing_seen.h"
 #include "stats/stats.h"
 
 /* Looks are at least a second apart. */
-enum { PAIRS_MAX = 1024, ROUTES_MAX = 1100, PLACES = 4096, LISTED_MAX = 50 };
-enum {
-    MINUTES = 60,
-    MOMENTS = 30,
-    MOMENT_S = 10,
-    ROUTE_BYTES = 1200,
-    CODE_BYTES = 256
-};
 static const uint64_t SECOND_NS = 1000000000u, BREAK_NS = 300000000000u;
 static const double SOME = .01; /* a smaller share is no refusing that lasts */
-
-/* A count by its time: whole minutes of the last hour, and moments of the last 5 minutes. */
-struct count {
-    uint64_t seen, sum; /* of all cells at the last look, and at this one */
-    uint32_t more;      /* between the two */
-    uint32_t minutes[MINUTES], moments[MOMENTS];
-};
-
-struct route {
-    char *pair; /* route="POST /e" */
-    struct count received;
-};
-
-struct pair {
-    char *key;   /* the route's pair, a comma, and code="x" */
-    size_t code; /* where that begins */
-    uint32_t next;
-    uint64_t since_ns, last_ns; /* it refuses SOME or more; 0: it does not */
-    struct count refused;
-};
-
-struct refusing {
-    struct ev_loop *loop;
-    ev_timer timer;
-    refusing_state_fn *state_of;
-    const void *arg;
-    uint64_t began_ns, look_ns, state_ns, state;
-    struct route *routes;
-    struct pair **pairs;
-    uint32_t n_routes, n_pairs, n_unwatched;
-    uint32_t places[PLACES]; /* 1 + the first pair of each hash; 0: none */
-};
 
 static void on_time(struct ev_loop *loop, ev_timer *t, int events)
 {
@@ -72,7 +32,7 @@ struct refusing *refusing_new(struct ev_loop *loop, refusing_state_fn *state,
     r->loop = loop;
     r->state_of = state;
     r->arg = arg;
-    ev_timer_init(&r->timer, on_time, 0., (double)MOMENT_S);
+    ev_timer_init(&r->timer, on_time, 0., (double)HOUR_MOMENT_S);
     ev_timer_start(loop, &r->timer);
     return r;
 }
@@ -97,44 +57,57 @@ void refusing_free(struct refusing *r)
 
 /* ---- one look ---- */
 
-static struct route *route_of(struct refusing *r, struct str pair)
+static uint32_t *route_place_of(struct refusing *r, struct str pair)
 {
-    for (uint32_t i = 0; i < r->n_routes; i++) {
-        if (str_eq(str_of(r->routes[i].pair), pair)) {
-            return &r->routes[i];
-        }
-    }
-    return NULL;
+    const uint64_t hash = str_hash(STR_HASH, pair);
+
+    return &r->route_places[(hash ^ hash >> 32) % REFUSING_PLACES];
 }
 
-static void see_received(struct refusing *r, const struct stats_series *x)
+struct refusing_route *refusing_route_of(const struct refusing *r, struct str pair)
 {
-    struct route *route = route_of(r, str_of(x->labels));
+    const uint64_t hash = str_hash(STR_HASH, pair);
+    uint32_t i = r->route_places[(hash ^ hash >> 32) % REFUSING_PLACES];
 
-    if (route == NULL && r->n_routes < ROUTES_MAX) {
-        if ((r->n_routes & (r->n_routes - 1)) == 0) {
-            r->routes = mem_realloc(r->routes,
-                                    (2 * (size_t)r->n_routes + 1) * sizeof *r->routes);
-        }
-        route = &r->routes[r->n_routes++];
-        *route = (struct route){.pair = mem_strdup(x->labels)};
+    while (i != 0 && !str_eq(str_of(r->routes[i - 1].pair), pair)) {
+        i = r->routes[i - 1].next;
     }
-    if (route != NULL) {
-        route->received.sum += x->value;
+    return i == 0 ? NULL : &r->routes[i - 1];
+}
+
+/* NULL: there are too many. */
+static struct refusing_route *route_or_new(struct refusing *r, struct str pair)
+{
+    struct refusing_route *route = refusing_route_of(r, pair);
+    uint32_t *place;
+
+    if (route != NULL || r->n_routes == REFUSING_ROUTES_MAX) {
+        return route;
     }
+    if ((r->n_routes & (r->n_routes - 1)) == 0) {
+        r->routes =
+            mem_realloc(r->routes, (2 * (size_t)r->n_routes + 1) * sizeof *r->routes);
+    }
+    place = route_place_of(r, pair);
+    route = &r->routes[r->n_routes++];
+    *route =
+        (struct refusing_route){.pair = mem_strndup(pair.p, pair.n), .next = *place};
+    *place = r->n_routes;
+    return route;
 }
 
 static uint32_t *place_of(struct refusing *r, struct str route, struct str code)
 {
     const uint64_t hash = str_hash(str_hash(STR_HASH, route), code);
 
-    return &r->places[(hash ^ hash >> 32) % PLACES];
+    return &r->places[(hash ^ hash >> 32) % REFUSING_PLACES];
 }
 
-static struct pair *pair_of(struct refusing *r, struct str route, struct str code)
+static struct refusing_pair *pair_of(struct refusing *r, struct str route,
+                                     struct str code)
 {
     uint32_t *place = place_of(r, route, code);
-    struct pair *p;
+    struct refusing_pair *p;
 
     for (uint32_t i = *place; i != 0; i = p->next) {
         p = r->pairs[i - 1];
@@ -144,7 +117,7 @@ static struct pair *pair_of(struct refusing *r, struct str route, struct str cod
             return p;
         }
     }
-    if (r->n_pairs == PAIRS_MAX) {
+    if (r->n_pairs == REFUSING_PAIRS_MAX) {
         return NULL;
     }
     if ((r->n_pairs & (r->n_pairs - 1)) == 0) {
@@ -163,6 +136,15 @@ static struct pair *pair_of(struct refusing *r, struct str route, struct str cod
     return p;
 }
 
+static void see_received(struct refusing *r, const struct stats_series *x)
+{
+    struct refusing_route *route = route_or_new(r, str_of(x->labels));
+
+    if (route != NULL) {
+        hour_count(&route->received, x->value);
+    }
+}
+
 /* route="POST /e",result="rejected",code="x". In a label's value a quotation mark has a
  * backslash before it: no name of a route holds the words for a result. */
 static void see_result(struct refusing *r, const struct stats_series *x)
@@ -172,17 +154,22 @@ static void see_result(struct refusing *r, const struct stats_series *x)
 
     for (size_t i = 0; i < N_ELEMS(results); i++) {
         const char *at = strstr(x->labels, results[i]);
-        struct pair *p;
+        struct str name = {x->labels, at == NULL ? 0 : (size_t)(at - x->labels)};
+        struct refusing_route *route;
+        struct refusing_pair *p;
 
         if (at == NULL) {
             continue;
         }
-        p = pair_of(r, (struct str){x->labels, (size_t)(at - x->labels)},
-                    str_of(at + strlen(results[i])));
+        route = route_or_new(r, name);
+        if (route != NULL) {
+            hour_count(&route->refused, x->value);
+        }
+        p = pair_of(r, name, str_of(at + strlen(results[i])));
         if (p == NULL) {
             r->n_unwatched++;
         } else {
-            p->refused.sum += x->value;
+            hour_count(&p->refused, x->value);
         }
         return;
     }
@@ -200,77 +187,33 @@ static void see(void *arg, const struct stats_series *x)
     }
 }
 
-static uint64_t sum_of(const uint32_t *list, int n)
+bool refusing_is_nowhere(struct str route)
 {
-    uint64_t sum = 0;
-
-    for (int i = 0; i < n; i++) {
-        sum += list[i];
-    }
-    return sum;
+    return str_eq(route, STR("route=\"none\""));
 }
 
-/* The places of the times since the last look begin at 0; from: of that look, 0: none. */
-static void turn(uint32_t *ring, uint64_t n, uint64_t from, uint64_t now)
+const struct hour *refusing_base(const struct refusing *r, const struct hour *all,
+                                 const struct refusing_pair *p)
 {
-    uint64_t steps = now - from < n ? now - from : n;
+    struct str name = {p->key, p->code - 1};
+    const struct refusing_route *route;
 
-    for (uint64_t i = 0; i < steps; i++) {
-        ring[(now - i) % n] = 0;
-    }
-}
-
-static void take(struct count *c, uint64_t from_ns, uint64_t now_ns, bool other)
-{
-    const uint64_t s = now_ns / SECOND_NS, from = from_ns / SECOND_NS;
-
-    turn(c->minutes, MINUTES, from / 60, s / 60);
-    turn(c->moments, MOMENTS, from / MOMENT_S, s / MOMENT_S);
-    if (other) {
-        memset(c->moments, 0, sizeof c->moments);
-    }
-    c->more = (uint32_t)(c->sum > c->seen ? c->sum - c->seen : 0);
-    c->minutes[s / 60 % MINUTES] += c->more;
-    c->moments[s / MOMENT_S % MOMENTS] += other ? 0 : c->more;
-    c->seen = c->sum;
-    c->sum = 0;
-}
-
-/* What the shares of a code are of: the route's events; outside of all routes, where
- * everything is refused, those of the server. */
-static const struct count *base_of(const struct refusing *r, const struct count *all,
-                                   const struct pair *p)
-{
-    struct str route = {p->key, p->code - 1};
-
-    if (str_eq(route, STR("route=\"none\""))) {
+    if (refusing_is_nowhere(name)) {
         return all;
     }
-    for (uint32_t i = 0; i < r->n_routes; i++) {
-        if (str_eq(str_of(r->routes[i].pair), route)) {
-            return &r->routes[i].received;
-        }
-    }
-    return NULL;
+    route = refusing_route_of(r, name);
+    return route == NULL ? NULL : &route->received;
 }
 
-static void add_all(const struct refusing *r, struct count *all)
+void refusing_add_all(const struct refusing *r, struct hour *all)
 {
-    *all = (struct count){0};
+    *all = (struct hour){0};
     for (uint32_t i = 0; i < r->n_routes; i++) {
-        const struct count *c = &r->routes[i].received;
-
-        all->more += c->more;
-        for (int k = 0; k < MINUTES; k++) {
-            all->minutes[k] += c->minutes[k];
-        }
-        for (int k = 0; k < MOMENTS; k++) {
-            all->moments[k] += c->moments[k];
-        }
+        hour_add(all, &r->routes[i].received);
     }
 }
 
-static void follow(struct pair *p, const struct count *of, uint64_t now_ns)
+static void follow(struct refusing_pair *p, const struct hour *of, uint64_t now_ns)
 {
     if (p->refused.more > 0 && of != NULL &&
         p->refused.more >= SOME * (double)of->more) {
@@ -281,22 +224,22 @@ static void follow(struct pair *p, const struct count *of, uint64_t now_ns)
     }
 }
 
-/* Its series are gone, and the last hour has nothing of it. */
-static bool is_over(const struct count *c)
-{
-    return c->seen == 0 && sum_of(c->minutes, MINUTES) == 0;
-}
-
 static void forget_routes(struct refusing *r)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, *place;
 
+    memset(r->route_places, 0, sizeof r->route_places);
     for (uint32_t i = 0; i < r->n_routes; i++) {
-        if (is_over(&r->routes[i].received)) {
-            free(r->routes[i].pair);
-        } else {
-            r->routes[n++] = r->routes[i];
+        struct refusing_route *route = &r->routes[i];
+
+        if (hour_is_over(&route->received) && hour_is_over(&route->refused)) {
+            free(route->pair);
+            continue;
         }
+        place = route_place_of(r, str_of(route->pair));
+        route->next = *place;
+        r->routes[n++] = *route;
+        *place = n;
     }
     r->n_routes = n;
 }
@@ -307,9 +250,9 @@ static void forget_pairs(struct refusing *r)
 
     memset(r->places, 0, sizeof r->places);
     for (uint32_t i = 0; i < r->n_pairs; i++) {
-        struct pair *p = r->pairs[i];
+        struct refusing_pair *p = r->pairs[i];
 
-        if (is_over(&p->refused)) {
+        if (hour_is_over(&p->refused)) {
             free(p->key);
             free(p);
             continue;
@@ -326,19 +269,20 @@ static void forget_pairs(struct refusing *r)
 /* Reloads rename routes: those that are full make room for others. */
 static void make_room(struct refusing *r)
 {
-    if (r->n_routes == ROUTES_MAX) {
+    if (r->n_routes == REFUSING_ROUTES_MAX) {
         forget_routes(r);
     }
-    if (r->n_pairs == PAIRS_MAX) {
+    if (r->n_pairs == REFUSING_PAIRS_MAX) {
         forget_pairs(r);
     }
 }
 
 void refusing_look(struct refusing *r, uint64_t now_ns)
 {
-    uint64_t state = r->state_of(r->arg);
-    bool other = r->state != state;
-    struct count all;
+    const uint64_t state = r->state_of(r->arg), s = now_ns / SECOND_NS,
+                   from_s = r->look_ns / SECOND_NS;
+    const bool other = r->state != state;
+    struct hour all;
 
     if (r->look_ns == 0) {
         r->began_ns = r->look_ns = r->state_ns = now_ns;
@@ -351,98 +295,16 @@ void refusing_look(struct refusing *r, uint64_t now_ns)
     r->n_unwatched = 0;
     stats_each(see, r);
     for (uint32_t i = 0; i < r->n_routes; i++) {
-        take(&r->routes[i].received, r->look_ns, now_ns, other);
+        hour_take(&r->routes[i].received, from_s, s, other);
+        hour_take(&r->routes[i].refused, from_s, s, other);
     }
-    add_all(r, &all);
+    refusing_add_all(r, &all);
     for (uint32_t i = 0; i < r->n_pairs; i++) {
-        take(&r->pairs[i]->refused, r->look_ns, now_ns, other);
-        follow(r->pairs[i], base_of(r, &all, r->pairs[i]), now_ns);
+        hour_take(&r->pairs[i]->refused, from_s, s, other);
+        follow(r->pairs[i], refusing_base(r, &all, r->pairs[i]), now_ns);
     }
     make_room(r);
     r->state_ns = other ? now_ns : r->state_ns;
     r->state = state;
     r->look_ns = now_ns;
-}
-
-/* ---- what it has seen ---- */
-
-struct listed {
-    const struct pair *pair;
-    uint64_t hour;
-};
-
-static int by_events(const void *a, const void *b)
-{
-    const struct listed *x = a, *y = b;
-
-    return x->hour > y->hour   ? -1
-           : x->hour < y->hour ? 1
-                               : strcmp(x->pair->key, y->pair->key);
-}
-
-static cJSON *pair_json(const struct listed *x, const struct count *of, uint64_t now_ns)
-{
-    const struct pair *p = x->pair;
-    const char *at = p->key;
-    char route[ROUTE_BYTES], code[CODE_BYTES];
-    cJSON *o = cJSON_CreateObject();
-
-    totals_label(&at, "route=\"", route, sizeof route);
-    totals_label(&at, "code=\"", code, sizeof code);
-    (void)cJSON_AddStringToObject(o, "route", route);
-    (void)cJSON_AddStringToObject(o, "code", code[0] == '\0' ? "batch_refused" : code);
-    (void)cJSON_AddNumberToObject(o, "recent",
-                                  (double)sum_of(p->refused.moments, MOMENTS));
-    (void)cJSON_AddNumberToObject(
-        o, "recent_received", of == NULL ? 0 : (double)sum_of(of->moments, MOMENTS));
-    (void)cJSON_AddNumberToObject(o, "hour", (double)x->hour);
-    (void)cJSON_AddNumberToObject(
-        o, "hour_received", of == NULL ? 0 : (double)sum_of(of->minutes, MINUTES));
-    (void)cJSON_AddNumberToObject(
-        o, "since_seconds",
-        p->since_ns == 0 ? 0 : (double)(now_ns - p->since_ns) / (double)SECOND_NS);
-    return o;
-}
-
-/* The whole time that the places of a ring stand for, in seconds. */
-static double covered(uint64_t from_ns, uint64_t now_ns, uint64_t n, uint64_t step_s)
-{
-    const double since = (double)(now_ns - from_ns) / (double)SECOND_NS;
-    const uint64_t s = now_ns / SECOND_NS;
-    const double most = (double)((n - 1) * step_s + s % step_s);
-
-    return since < most ? since : most;
-}
-
-cJSON *refusing_json(const struct refusing *r, uint64_t now_ns)
-{
-    struct listed list[PAIRS_MAX];
-    struct count all;
-    cJSON *o = cJSON_CreateObject(), *codes;
-    uint32_t n = 0;
-
-    (void)cJSON_AddNumberToObject(o, "recent_seconds",
-                                  covered(r->state_ns, now_ns, MOMENTS, MOMENT_S));
-    (void)cJSON_AddNumberToObject(o, "hour_seconds",
-                                  covered(r->began_ns, now_ns, MINUTES, 60));
-    codes = cJSON_AddArrayToObject(o, "codes");
-    for (uint32_t i = 0; i < r->n_pairs; i++) {
-        uint64_t hour = sum_of(r->pairs[i]->refused.minutes, MINUTES);
-
-        if (hour > 0) {
-            list[n++] = (struct listed){r->pairs[i], hour};
-        }
-    }
-    if (n > 1) {
-        qsort(list, n, sizeof *list, by_events);
-    }
-    add_all(r, &all);
-    for (uint32_t i = 0; i < n && i < LISTED_MAX; i++) {
-        const struct count *of = base_of(r, &all, list[i].pair);
-
-        (void)cJSON_AddItemToArray(codes, pair_json(&list[i], of, now_ns));
-    }
-    (void)cJSON_AddNumberToObject(
-        o, "more", (n > LISTED_MAX ? n - LISTED_MAX : 0) + r->n_unwatched);
-    return o;
 }

@@ -5,7 +5,7 @@
  *   refusing_new (start) -> refusing_look* -> refusing_json -> refusing_free (stop)
  *
  * The supervisor's thread. Memory is bounded: 0.5 kB a pair of route and code that has
- * refused something, of at most 1,024, and as much a route, of at most 1,100. A route whose
+ * refused something, of at most 1,024, and 1 kB a route, of at most 1,100. A route whose
  * series are long gone (stats.h) makes room for another, with its codes, after an hour.
  */
 #pragma once
@@ -28,11 +28,16 @@ void refusing_free(struct refusing *r); /* NULL is fine */
  * more; now_ns: monotonic. */
 void refusing_look(struct refusing *r, uint64_t now_ns);
 
+/* ---- refusing_json.c: what it has seen ---- */
+
 /* {"recent_seconds":N,"hour_seconds":N,"codes":[{"route":"POST /v1/events","code":"x",
- * "recent":N,"recent_received":N,"hour":N,"hour_received":N,"since_seconds":N}],
- * "more":N}: those that refused something in the last hour, the most events first, at most
- * 50; "more" counts the others, and once a worker those that found no place. recent: the
- * last 5 minutes under this policy; since_seconds: for how long the code refuses 1 % or more,
- * with breaks of 5 minutes at most; 0: it does not. The code "batch_refused" stands for good
- * events of a batch that was refused. */
+ * "recent":N,"recent_received":N,"hour":N,"hour_received":N,"since_seconds":N}],"more":N,
+ * "routes":[{"route":"POST /v1/events","most":"x","recent":N,"recent_received":N,"hour":N,
+ * "hour_received":N}]}. Those that refused something in the last hour, the most events
+ * first, at most 50 codes and 50 routes. "more" counts the other codes, and once a worker
+ * those that found no place. recent: the last 5 minutes under this policy; since_seconds:
+ * for how long the code refuses 1 % or more, with breaks of 5 minutes at most; 0: it does
+ * not. The code "batch_refused" stands for good events of a batch that was refused. A route
+ * counts all its codes; "most" is the one of them that refuses the most, where all have a
+ * place. */
 struct cJSON *refusing_json(const struct refusing *r, uint64_t now_ns);

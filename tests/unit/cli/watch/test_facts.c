@@ -214,14 +214,67 @@ static void a_route_is_judged_by_all_its_codes(void **state)
     (void)state;
     assert_string_equal(problems(f, out, sizeof out), "refuses");
     assert_non_null(strstr(facts_text(p, "text"),
-                           "POST /e refuses 100 % of its events just now by 1 code, "
-                           "most with bad"));
+                           "POST /e refuses 100 % of its events just now by all codes "
+                           "together, most with bad (a batch that is refused counts"));
     cJSON_Delete(f);
     f = facts_of(good_status, "", two);
     p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
     assert_string_equal(problems(f, out, sizeof out), "refuses");
-    assert_non_null(strstr(facts_text(p, "text"), "by 2 codes, most with b "));
+    assert_string_equal(facts_text(p, "text"),
+                        "POST /e refuses 5 % of its events just now by all codes "
+                        "together, most with b");
     cJSON_Delete(f);
+}
+
+/* The share of one code is not that of the route. */
+static void one_code_that_is_told_hides_no_others(void **state)
+{
+    static const struct {
+        int x, others, mates;
+        const char *text; /* of the second problem */
+    } cases[] = {
+        {4, 3, 21,
+         "POST /e refuses 88 % of its events just now by all codes together, most with "
+         "x (a batch that is refused counts with all its events)"},
+        {4, 3, 0,
+         "POST /e refuses 67 % of its events just now by all codes together, most with "
+         "x"},
+        {60, 0, 3, NULL},
+        {60, 0, 4,
+         "POST /e refuses 64 % of its events just now by all codes together, most with "
+         "x (a batch that is refused counts with all its events)"},
+    };
+    char now[4096], out[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int n = snprintf(
+            now, sizeof now,
+            "sluice_received_events_total{route=\"POST /e\"} 100\n"
+            "sluice_events_total{route=\"POST /e\",result=\"rejected\",code=\"x\"} %d\n"
+            "sluice_events_total{route=\"POST /e\",result=\"refused\",code=\"\"} %d\n",
+            cases[i].x, cases[i].mates);
+        const cJSON *list;
+        cJSON *f;
+
+        for (int k = 0; k < 21; k++) {
+            n += snprintf(now + n, sizeof now - (size_t)n,
+                          "sluice_events_total{route=\"POST /e\",result=\"rejected\","
+                          "code=\"c%d\"} %d\n",
+                          k, cases[i].others);
+        }
+        f = facts_of(good_status, "", now);
+        list = cJSON_GetObjectItem(f, "problems");
+        assert_string_equal(problems(f, out, sizeof out),
+                            cases[i].text == NULL ? "refuses" : "refuses,refuses");
+        assert_non_null(
+            strstr(facts_text(cJSON_GetArrayItem(list, 0), "text"), "with x"));
+        if (cases[i].text != NULL) {
+            assert_string_equal(facts_text(cJSON_GetArrayItem(list, 1), "text"),
+                                cases[i].text);
+        }
+        cJSON_Delete(f);
+    }
 }
 
 #define LASTING(recent, recent_all, hour, hour_all)                                    \
@@ -274,6 +327,68 @@ static void what_is_refused_for_longer_is_told(void **state)
                 strstr(facts_text(cJSON_GetArrayItem(list, 0), "text"), cases[i].says));
             assert_non_null(
                 strstr(facts_text(cJSON_GetArrayItem(list, 0), "next"), "sluice tap"));
+        }
+        cJSON_Delete(f);
+    }
+}
+
+#define LASTING_CODE(code, recent, hour)                                               \
+    "{\"route\":\"POST /e\",\"code\":\"" code "\",\"recent\":" #recent                 \
+    ",\"recent_received\":1000,\"hour\":" #hour                                        \
+    ",\"hour_received\":1000,\"since_seconds\":0}"
+#define LASTING_ROUTE(codes, recent, hour)                                             \
+    "{\"spool\":{\"writable\":true},\"sinks\":[],\"refusing\":{"                       \
+    "\"recent_seconds\":300,\"hour_seconds\":3600,\"codes\":[" codes                   \
+    "],\"routes\":[{\"route\":\"POST /e\",\"most\":\"x\",\"recent\":" #recent          \
+    ",\"recent_received\":1000,\"hour\":" #hour ",\"hour_received\":1000}]}}"
+
+/* Many codes that refuse little each, of a route without an event now: what those leave
+ * that have lines of their own. */
+static void what_all_codes_refuse_for_longer_is_told(void **state)
+{
+    static const char quiet[] = "sluice_received_events_total{route=\"POST /e\"} 9\n";
+    static const char busy[] = "sluice_received_events_total{route=\"POST /e\"} 99\n";
+    static const char all[] =
+        "POST /e refuses 100 % of its events by all codes together, most with x: 1.0 k "
+        "of 1.0 k in the last 5 min, and no event just now";
+    static const struct {
+        const char *status, *now, *problem, *note;
+    } cases[] = {
+        {LASTING_ROUTE("", 1000, 1000), quiet, all, NULL},
+        {LASTING_ROUTE(LASTING_CODE("x", 30, 30), 1000, 1000), quiet, all, "3 %"},
+        {LASTING_ROUTE("", 40, 40), quiet, "4 % of its events by all codes", NULL},
+        {LASTING_ROUTE("", 39, 39), quiet, NULL, "3.9 %"},
+        {LASTING_ROUTE("", 1000, 1000), busy, NULL,
+         "POST /e has refused 100 % of its events by all codes together, most with x "
+         "in "
+         "the last 1 h: 1.0 k of 1.0 k"},
+        {LASTING_ROUTE("", 0, 9), busy, NULL, NULL},
+        {LASTING_ROUTE(LASTING_CODE("x", 90, 90), 129, 99), quiet,
+         "9 % of its events w", NULL},
+        {LASTING_ROUTE(LASTING_CODE("x", 0, 90), 0, 99), busy, NULL,
+         "9 % of its events w"},
+        {LASTING_ROUTE(LASTING_CODE("x", 0, 90), 0, 100), busy, NULL,
+         "9 % of its events w"},
+    };
+    static const int notes[] = {0, 1, 0, 1, 1, 0, 0, 1, 2};
+    char out[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cJSON *f = facts_of(cases[i].status, quiet, cases[i].now);
+        const cJSON *list = cJSON_GetObjectItem(f, "problems");
+
+        assert_string_equal(problems(f, out, sizeof out),
+                            cases[i].problem == NULL ? "" : "refuses");
+        if (cases[i].problem != NULL) {
+            assert_non_null(strstr(facts_text(cJSON_GetArrayItem(list, 0), "text"),
+                                   cases[i].problem));
+        }
+        list = cJSON_GetObjectItem(f, "notes");
+        assert_int_equal(cJSON_GetArraySize(list), notes[i]);
+        if (cases[i].note != NULL) {
+            assert_non_null(
+                strstr(facts_text(cJSON_GetArrayItem(list, 0), "text"), cases[i].note));
         }
         cJSON_Delete(f);
     }
@@ -755,6 +870,8 @@ int main(void)
         cmocka_unit_test(garbage_counts_when_it_is_much_of_all),
         cmocka_unit_test(the_list_of_refusals_begins_with_those_of_now),
         cmocka_unit_test(a_route_is_judged_by_all_its_codes),
+        cmocka_unit_test(one_code_that_is_told_hides_no_others),
+        cmocka_unit_test(what_all_codes_refuse_for_longer_is_told),
         cmocka_unit_test(what_is_refused_for_longer_is_told),
         cmocka_unit_test(a_code_of_now_has_its_own_time),
         cmocka_unit_test(many_codes_are_told_as_a_number),

@@ -52,6 +52,29 @@ static double figure(const struct refusing *r, uint64_t now_ns, const char *rout
     return v;
 }
 
+/* One figure of a route; -1: it is not listed. most: its first code, if it is not NULL. */
+static double route_figure(const struct refusing *r, uint64_t now_ns, const char *route,
+                           const char *name, char *most)
+{
+    cJSON *o = refusing_json(r, now_ns);
+    const cJSON *x;
+    double v = -1;
+
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(o, "routes"))
+    {
+        const cJSON *code = cJSON_GetObjectItem(x, "most");
+
+        if (strcmp(cJSON_GetObjectItem(x, "route")->valuestring, route) == 0) {
+            v = number(x, name);
+            if (most != NULL) {
+                (void)snprintf(most, 32, "%s", code == NULL ? "" : code->valuestring);
+            }
+        }
+    }
+    cJSON_Delete(o);
+    return v;
+}
+
 struct route_cells {
     stats_cell *received, *rejected, *refused, *neighbours;
 };
@@ -196,6 +219,49 @@ static void neighbours_in_a_refused_batch_have_a_name(void **state)
     refusing_free(r);
 }
 
+static void reject(const char *route, const char *code, uint64_t n)
+{
+    char labels[160];
+
+    (void)snprintf(labels, sizeof labels,
+                   "route=\"%s\",result=\"rejected\",code=\"%s\"", route, code);
+    stats_add(stats_counter("sluice_events_total", "h", labels), n);
+}
+
+/* 40 codes may refuse all that a route gets, each of them little. */
+static void a_route_counts_all_its_codes(void **state)
+{
+    const struct route_cells c = cells_of("POST /forty");
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+    char code[16], most[32];
+
+    refusing_look(r, S);
+    stats_add(c.received, 1001);
+    stats_add(c.neighbours, 1);
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(code, sizeof code, "c%02d", i);
+        reject("POST /forty", code, i == 7 ? 26 : i == 8 ? 24 : 25);
+    }
+    refusing_look(r, 2 * S);
+    assert_true(route_figure(r, 2 * S, "POST /forty", "recent", most) == 1001);
+    assert_string_equal(most, "c07");
+    assert_true(route_figure(r, 2 * S, "POST /forty", "recent_received", NULL) == 1001);
+    /* Of late another one refuses the most. */
+    reject("POST /forty", "c08", 1);
+    refusing_look(r, 1000 * S);
+    assert_true(route_figure(r, 1000 * S, "POST /forty", "recent", most) == 1);
+    assert_string_equal(most, "c08");
+    assert_true(route_figure(r, 1000 * S, "POST /forty", "hour", NULL) == 1002);
+    assert_true(route_figure(r, 1000 * S, "POST /forty", "hour_received", NULL) ==
+                1001);
+    policy++; /* with another policy it is no news */
+    refusing_look(r, 1001 * S);
+    assert_true(route_figure(r, 1001 * S, "POST /forty", "recent", NULL) == 0);
+    refusing_look(r, 7200 * S);
+    assert_true(route_figure(r, 7200 * S, "POST /forty", "hour", NULL) == -1);
+    refusing_free(r);
+}
+
 /* Requests outside of all routes are compared with all events. */
 static void shares_outside_of_all_routes_are_of_all(void **state)
 {
@@ -209,6 +275,7 @@ static void shares_outside_of_all_routes_are_of_all(void **state)
     refusing_look(r, 2 * S);
     assert_true(figure(r, 2 * S, "none", "x", "hour") == 10);
     assert_true(figure(r, 2 * S, "none", "x", "hour_received") >= 100);
+    assert_true(route_figure(r, 2 * S, "none", "hour", NULL) == -1);
     refusing_free(r);
 }
 
@@ -294,6 +361,7 @@ static void memory_is_bounded(void **state)
 {
     struct refusing *r = refusing_new(*state, policy_now, NULL);
     stats_cell *last = NULL;
+    char most[32];
     cJSON *o;
 
     refusing_look(r, S);
@@ -303,7 +371,7 @@ static void memory_is_bounded(void **state)
         (void)snprintf(labels, sizeof labels,
                        "route=\"POST /many\",result=\"rejected\",code=\"c%d\"", i);
         last = stats_counter("sluice_events_total", "h", labels);
-        stats_add(last, i < 1000 ? 1000 + (uint64_t)i : 1);
+        stats_add(last, i < 900 ? 1000 + (uint64_t)i : 1);
     }
     refusing_look(r, 2 * S);
     o = refusing_json(r, 2 * S);
@@ -313,8 +381,12 @@ static void memory_is_bounded(void **state)
         cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(o, "codes"), 0),
                             "code")
             ->valuestring,
-        "c999");
+        "c899");
     cJSON_Delete(o);
+    /* Codes that found no place count for their route, and may be the first of it. */
+    assert_true(route_figure(r, 2 * S, "POST /many", "hour", most) ==
+                900 * 1000 + 899 * 900 / 2 + 2100);
+    assert_string_equal(most, "");
     refusing_free(r);
 }
 
@@ -338,6 +410,7 @@ int main(void)
         cmocka_unit_test(since_has_breaks_of_5_minutes_at_most),
         cmocka_unit_test(another_policy_makes_what_was_before_no_news),
         cmocka_unit_test(neighbours_in_a_refused_batch_have_a_name),
+        cmocka_unit_test(a_route_counts_all_its_codes),
         cmocka_unit_test(shares_outside_of_all_routes_are_of_all),
         cmocka_unit_test(events_of_routes_that_are_long_gone_are_not_received_again),
         cmocka_unit_test(routes_that_are_long_gone_make_room),
