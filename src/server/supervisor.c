@@ -451,6 +451,7 @@ int supervisor_run(const struct supervisor_conf *c)
     static struct waiting w;   /* one process has one */
     static struct process p;   /* as above */
     static struct place place; /* as above */
+    static double start_s;     /* as above */
     enum waiting_end end = WAITING_AGAIN;
     int code;
 
@@ -458,7 +459,7 @@ int supervisor_run(const struct supervisor_conf *c)
     place.channel = channel_join();
     launch_prepare(&p); /* before secrets, descriptors and threads */
     process_begin(&p);
-    vitals_show();
+    vitals_show(&start_s);
     p.notify.silent = place.channel >= 0;
     code = run_until_left(c, &p, &place, &w);
     while (code == EXIT_AGAIN) {

@@ -87,8 +87,8 @@ static double threads(const void *arg)
     return entries_of("/proc/self/task");
 }
 
-/* The kernel has it in ticks since its own start. */
-static double start_seconds(const void *arg)
+/* The kernel has it in ticks since its own start: by the wall clock of now. */
+static double find_start(void)
 {
     char text[1024];
     FILE *f = fopen("/proc/self/stat", "re");
@@ -97,7 +97,6 @@ static double start_seconds(const void *arg)
     struct timespec wall, boot;
     size_t n;
 
-    (void)arg;
     if (f == NULL) {
         return 0;
     }
@@ -119,14 +118,20 @@ static double start_seconds(const void *arg)
            (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+static double start_seconds(const void *arg)
+{
+    return *(const double *)arg;
+}
+
 static double one(const void *arg)
 {
     (void)arg;
     return 1;
 }
 
-void vitals_show(void)
+void vitals_show(double *start_s)
 {
+    *start_s = find_start();
     stats_asked_gauge("sluice_build_info", "1; the version is a label.",
                       "version=\"" SLUICE_VERSION "\"", one, NULL);
     stats_asked_counter("process_cpu_seconds_total",
@@ -144,5 +149,5 @@ void vitals_show(void)
     stats_asked_gauge("process_threads", "Threads of the process.", "", threads, NULL);
     stats_asked_gauge("process_start_time_seconds",
                       "When the process started, in seconds since 1970.", "",
-                      start_seconds, NULL);
+                      start_seconds, start_s);
 }

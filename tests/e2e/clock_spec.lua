@@ -69,4 +69,17 @@ describe("a wall clock that is set under load", function()
         f.p99_ms or -1))
     end)
   end
+
+  -- The alert SluiceRestarts counts its changes.
+  it("makes no other start of the process", function()
+    local dir = h.folder()
+    local clock = dir .. "/clock"
+    s = h.server { dir = dir, policy = h.policy { workers = 1 }, wrap = h.own_clock(clock) }
+    local start = s:metric "process_start_time_seconds"
+    assert.is_true(math.abs(start - os.time()) < 60, start)
+    for _, ms in ipairs { 1, 250, HOUR, -DAY, 0 } do
+      h.set_clock(clock, ms)
+      assert.equal(start, s:metric "process_start_time_seconds")
+    end
+  end)
 end)

@@ -187,8 +187,8 @@ describe("sluice status", function()
       return out:find("no event just now", 1, true)
     end)
     assert.equal(1, code)
-    local count = "WRONG  POST /forty refuses 100 %% of its events by all codes together, most with "
-      .. "c%d%d: ([%d.]+ ?k?) of ([%d.]+ ?k?) in the last [%d.]+ m?s, and no event just now\n"
+    local count = "WRONG  POST /forty refuses 100 %% of its events by all codes together, most "
+      .. "with c%d%d: ([%d.]+ ?k?) of ([%d.]+ ?k?) in the last [%d.]+ m?s, and no event just now\n"
     assert.matches(count, out)
     local part, whole = out:match(count)
     assert.equal(whole, part)
