@@ -18,9 +18,7 @@ static int by_events(const void *a, const void *b)
 {
     const struct listed *x = a, *y = b;
 
-    return x->hour > y->hour   ? -1
-           : x->hour < y->hour ? 1
-                               : strcmp(x->name, y->name);
+    return x->hour > y->hour ? -1 : x->hour < y->hour ? 1 : strcmp(x->name, y->name);
 }
 
 static void sort(struct listed *list, uint32_t n)
@@ -58,7 +56,8 @@ static void add_figures(cJSON *o, const struct hour *refused, const struct hour 
                                   of == NULL ? 0 : (double)hour_sum(of));
 }
 
-static cJSON *pair_json(const struct refusing_pair *p, const struct hour *of, uint64_t now_ns)
+static cJSON *pair_json(const struct refusing_pair *p, const struct hour *of,
+                        uint64_t now_ns)
 {
     cJSON *o = cJSON_CreateObject();
 
@@ -100,7 +99,8 @@ static void add_codes(const struct refusing *r, cJSON *to, uint64_t now_ns)
     for (uint32_t i = 0; i < n && i < LISTED_MAX; i++) {
         const struct refusing_pair *p = r->pairs[list[i].i];
 
-        (void)cJSON_AddItemToArray(codes, pair_json(p, refusing_base(r, &all, p), now_ns));
+        (void)cJSON_AddItemToArray(codes,
+                                   pair_json(p, refusing_base(r, &all, p), now_ns));
     }
     (void)cJSON_AddNumberToObject(
         to, "more", (n > LISTED_MAX ? n - LISTED_MAX : 0) + r->n_unwatched);
@@ -111,7 +111,8 @@ static void find_most(const struct refusing *r, const struct refusing_pair **mos
 {
     for (uint32_t i = 0; i < r->n_pairs; i++) {
         const struct refusing_pair *p = r->pairs[i], *best;
-        const struct refusing_route *route = refusing_route_of(r, (struct str){p->key, p->code - 1});
+        const struct refusing_route *route =
+            refusing_route_of(r, (struct str){p->key, p->code - 1});
         uint64_t recent = hour_recent(&p->refused);
 
         if (route == NULL) {

@@ -14,11 +14,7 @@
 #include "server/admin/hour.h"
 #include "server/admin/refusing.h"
 
-enum {
-    REFUSING_PAIRS_MAX = 1024,
-    REFUSING_ROUTES_MAX = 1100,
-    REFUSING_PLACES = 4096
-};
+enum { REFUSING_PAIRS_MAX = 1024, REFUSING_ROUTES_MAX = 1100, REFUSING_PLACES = 4096 };
 
 struct refusing_route {
     char *pair; /* route="POST /e" */
@@ -51,7 +47,8 @@ struct refusing {
 
 /* pair: route="POST /e"; NULL: it has none, or there were too many. */
 struct refusing_route *refusing_route_of(const struct refusing *r, struct str pair);
-bool refusing_is_nowhere(struct str pair); /* it stands for requests outside of all routes */
+bool refusing_is_nowhere(
+    struct str pair); /* it stands for requests outside of all routes */
 /* What the shares of a code are of: the route's events; outside of all routes, where
  * everything is refused, those of the server. all: refusing_add_all has filled it. */
 const struct hour *refusing_base(const struct refusing *r, const struct hour *all,
