@@ -165,15 +165,17 @@ static struct producer *make(struct cluster *c, const char *brokers,
 }
 
 /* Ends old. Unconfirmed messages are sent again: each such message that was on its way
- * is one that the broker may have already. */
+ * is one that the broker may have already. Those that a fatal error failed were counted
+ * before it came here. */
 static void replace(struct cluster *c, struct producer *fresh, const char *cause)
 {
     struct producer *old = c->producer;
-    uint64_t copies = c->sink->n_copies;
+    uint64_t copies;
 
     c->producer = fresh;
     producer_free(old); /* reports come from in here */
-    copies = c->sink->n_copies - copies;
+    copies = c->sink->n_copies - c->sink->n_copies_told;
+    c->sink->n_copies_told = c->sink->n_copies;
     if (copies > 0) {
         log_write(LOG_WARN, "kafka_resent", "sink=%s cause=%s possible_copies=%lu",
                   c->sink->conf.plan->name, cause, (unsigned long)copies);

@@ -104,7 +104,8 @@ struct sink {
     ev_timer lacking_timer; /* messages that wait for a topic are tried again */
     struct hedging hedging; /* in messages */
     stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins, *copies;
-    uint64_t n_copies; /* as the last one counts */
+    uint64_t n_copies;      /* as the last one counts */
+    uint64_t n_copies_told; /* with a producer that was replaced */
 };
 
 /* ---- cluster.c ---- */

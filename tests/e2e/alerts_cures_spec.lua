@@ -1,0 +1,235 @@
+-- Alerts that end by what their section of conf/OPERATIONS.md says, word by word: the fault
+-- is made, a real Prometheus fires, each command of the section is run, the cure is done.
+local cjson = require "cjson"
+local faults = require "faults"
+local free_port = require "clickhouse".free_port
+local h = require "harness"
+local kafka = require "kafka"
+local posix = require "posix.sys.socket"
+local signal = require "posix.signal"
+local unistd = require "posix.unistd"
+
+local missing = h.shell("command -v prometheus") == "" and "no prometheus is installed"
+
+local POLICY = [[
+server { listen = "127.0.0.1:0", workers = 1, drain = "1s", max_body = "1MiB" }
+admin { listen = "127.0.0.1:0"%s }
+spool { segment = "4MiB", max_bytes = "64MiB" }
+kafka "bus" { brokers = %q, topic = "events", batch = { linger = "5ms" }, options = {
+  ["client.id"] = "%s" } }
+http "gone" { url = "http://127.0.0.1:1/", batch = { linger = "5ms" } }
+stream "events" { ack = "synced", sinks = { "bus" } }
+stream "other" { ack = "synced", sinks = { "gone" } }
+route "POST /v1/events" { body = "batch", stream = "events" }
+route "POST /other" { body = "batch", stream = "other" }
+]]
+
+describe("the cure of the alert", function()
+  local s, m, f, prometheus, port, dir
+  setup(function()
+    if missing then return end
+    dir, m = h.folder(), kafka.mock()
+    f = faults.new(dir)
+    s = h.server { policy = POLICY:format("", m.brokers, "a"), data = dir .. "/slow",
+      wrap = f:wrap() }
+    -- What a restart keeps.
+    s.args = { "--listen", "127.0.0.1:" .. s.port, "--admin", "127.0.0.1:" .. s.admin }
+    local rules = h.read("docker/prometheus/rules.yml"):gsub("for: %w+", "for: 1s")
+      :gsub("%[%d+m%]", { ["[30m]"] = "[20s]", ["[10m]"] = "[8s]", ["[5m]"] = "[8s]" })
+    h.write(dir .. "/rules.yml", rules)
+    h.write(dir .. "/p.yml", ([[
+global: { scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms }
+rule_files: [rules.yml]
+scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"] }] }]
+]]):format(s.admin))
+    port = free_port()
+    prometheus = h.spawn({ "prometheus", "--config.file=" .. dir .. "/p.yml",
+      "--storage.tsdb.path=" .. dir .. "/tsdb", "--web.listen-address=127.0.0.1:" .. port,
+      "--log.level=error" }, dir .. "/log")
+    h.wait_for("a scrape", function()
+      local ok, a = pcall(h.request, port, "GET", "/api/v1/query?query=up")
+      return ok and a and a.status == 200 and #cjson.decode(a.body).data.result > 0
+    end, 30)
+  end)
+  teardown(function()
+    if missing then return end
+    if prometheus then
+      signal.kill(prometheus, signal.SIGTERM)
+      h.reap(prometheus)
+    end
+    if f then f:rules() end
+    if s then s:close() end
+    m:close()
+    h.remove(dir)
+  end)
+
+  local function fires_now(name)
+    local a = h.request(port, "GET", "/api/v1/alerts")
+    for _, x in ipairs(a and a.status == 200 and cjson.decode(a.body).data.alerts or {}) do
+      if x.labels.alertname == name and x.state == "firing" then return true end
+    end
+    return false
+  end
+  local function fires(name, fault)
+    h.wait_for(name, function()
+      if fault then fault() end
+      return fires_now(name)
+    end, 60)
+  end
+  -- Nothing makes the fault any more.
+  local function ends(name, beside)
+    h.wait_for(name .. " to end", function()
+      if beside then beside() end
+      h.sleep(0.1)
+      return not fires_now(name)
+    end, 90)
+  end
+
+  local n = 0
+  local function send(path)
+    n = n + 1
+    return s:post(path or "/v1/events", ('[{"id":%d}]'):format(n))
+  end
+  local function status(args)
+    return h.shell(("%s status --admin 127.0.0.1:%d --during 20ms %s 2>&1; true"):format(h.binary,
+      s.admin, args or ""))
+  end
+
+  local function cure(title, fn)
+    it(title, function()
+      if missing then pending(missing) return end
+      fn()
+    end)
+  end
+
+  cure("SluiceKafkaResends: there is a cause in the log, and no event is missing", function()
+    -- Two scrapes have to differ: the series must be there before.
+    assert.equal(202, send().status)
+    s:deliver()
+    h.wait_for("a scrape", function()
+      local a = h.request(port, "GET", "/api/v1/query?query=sluice_kafka_fatal_errors_total")
+      return a and a.status == 200 and #cjson.decode(a.body).data.result > 0
+    end)
+    m:say "err 0 1 45" -- OUT_OF_ORDER_SEQUENCE_NUMBER ends a producer
+    assert.equal(202, send().status)
+    fires "SluiceKafkaResends"
+    s:logged "event=sink sink=bus status=new_producer why=.*desynchronization"
+    s:logged "event=kafka_resent sink=bus cause=fatal_error possible_copies=1"
+    s:deliver()
+    -- New settings, while messages are on their way.
+    ends "SluiceKafkaResends"
+    finally(function() h.shell("kill -CONT " .. m.pid) end)
+    h.shell("kill -STOP " .. m.pid)
+    for _ = 1, 20 do assert.equal(202, send().status) end
+    h.write(s.path, POLICY:format("", m.brokers, "b"))
+    assert.equal(200, s:reload().status)
+    s:logged("event=kafka_resent sink=bus cause=new_settings", 60)
+    h.shell("kill -CONT " .. m.pid)
+    s:deliver()
+    local seen, different = {}, 0
+    for _, line in ipairs(kafka.consume(m.brokers, "events")) do
+      local id = line:match '"id":(%d+)'
+      different = different + (id and not seen[id] and 1 or 0)
+      seen[id or ""] = true
+    end
+    assert.equal(n, different)
+    ends "SluiceKafkaResends"
+  end)
+
+  -- Clients of 127.0.0.9 that never read: their answers stay with the server.
+  local function deaf()
+    local fd = posix.socket(posix.AF_INET, posix.SOCK_STREAM, 0)
+    posix.setsockopt(fd, posix.SOL_SOCKET, posix.SO_RCVBUF, 2048)
+    posix.bind(fd, { family = posix.AF_INET, addr = "127.0.0.9", port = 0 })
+    posix.connect(fd, { family = posix.AF_INET, addr = "127.0.0.1", port = s.admin })
+    posix.send(fd, ("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n"):rep(60))
+    return fd
+  end
+
+  cure("SluiceConnectionsEvicted: ss names the clients, max_per_address ends it", function()
+    local list = {}
+    local function storm()
+      for _ = 1, 120 do list[#list + 1] = deaf() end
+    end
+    local function go()
+      for _, fd in ipairs(list) do unistd.close(fd) end
+      list = {}
+    end
+    finally(go)
+    local at = 0
+    fires("SluiceConnectionsEvicted", function()
+      if h.now() - at < 6 then return end
+      go()
+      storm()
+      at = h.now()
+    end)
+    local said = h.shell(("ss -tn sport = :%d"):format(s.admin))
+    local full = 0
+    for queue, peer in said:gmatch "ESTAB +%d+ +(%d+) +%S+ +(127%.0%.0%.9):%d+" do
+      full = full + (tonumber(queue) > 1000 and peer and 1 or 0)
+    end
+    assert.is_true(full >= 1, said)
+    h.write(s.path, POLICY:format(", max_per_address = 4", m.brokers, "b"))
+    assert.equal(200, s:reload().status)
+    at = 0
+    -- They come again and again.
+    ends("SluiceConnectionsEvicted", function()
+      if h.now() - at < 3 then return end
+      go()
+      storm()
+      at = h.now()
+    end)
+    assert.is_true(s:metric("sluice_connections_refused_total", 'reason="address"') > 0)
+  end)
+
+  cure("SluiceThreadSilent: status and the log name the thread, a restart ends it", function()
+    assert.equal(202, send "/other".status)
+    f:rules "on=write do=hang path=/spool/other/"
+    n = n + 1
+    local body = ('[{"id":%d}]'):format(n)
+    local waits = h.connect(s.port)
+    waits:send(("POST /other HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: %d\r\n\r\n%s"):format(#body, body))
+    fires "SluiceThreadSilent"
+    s:logged "event=thread_silent .*worker=0"
+    local screen = status()
+    assert.matches("WRONG .*worker=0", screen)
+    s:stop "SIGKILL"
+    waits:close()
+    f:rules()
+    s:start()
+    ends "SluiceThreadSilent"
+    -- The one that was acknowledged.
+    assert.equal(1, s:metric("sluice_sink_left_events", 'sink="gone"'))
+  end)
+
+  cure("SluiceSyncSlow: the spool on a disk of its own ends it", function()
+    f:rules "on=sync do=delay path=/slow/spool/ ms=150"
+    fires("SluiceSyncSlow", function() assert.equal(202, send "/other".status) end)
+    local left = s:metric("sluice_sink_left_events", 'sink="gone"')
+    assert.equal(0, s:stop())
+    h.shell(("cp -a '%s/slow' '%s/fast'"):format(dir, dir))
+    s.data = dir .. "/fast"
+    s:start()
+    ends("SluiceSyncSlow", function() assert.equal(202, send "/other".status) end)
+    assert.is_true(s:metric("sluice_sink_left_events", 'sink="gone"') > left)
+    f:rules()
+  end)
+
+  cure("SluiceRestarts: it ends when the process stays", function()
+    ends "SluiceRestarts" -- of the restarts above
+    local codes = {}
+    fires("SluiceRestarts", function()
+      codes[#codes + 1] = s:stop "SIGKILL"
+      s:start()
+      local began = s:metric "process_start_time_seconds"
+      h.wait_for("a scrape", function()
+        local a = h.request(port, "GET", "/api/v1/query?query=process_start_time_seconds")
+        local x = a and a.status == 200 and cjson.decode(a.body).data.result[1]
+        return x and tonumber(x.value[2]) == began
+      end)
+    end)
+    assert.is_true(#codes >= 3)
+    ends "SluiceRestarts"
+  end)
+end)
