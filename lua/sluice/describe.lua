@@ -364,6 +364,7 @@ function Loader:fit_segments(desc)
         :format(workers, size(segment), values.show(size(4 * workers * segment))))
     end
   end
+  self:note_lags(desc, 2 * workers * segment)
 end
 
 function Loader:describe()

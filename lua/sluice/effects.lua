@@ -2,6 +2,7 @@
 -- no harm, so each is a note. Methods of the loader.
 
 local source = require "sluice.source"
+local values = require "sluice.values"
 
 ---@param Loader table the class that gets the methods
 return function(Loader)
@@ -113,18 +114,41 @@ function rules.example(a, _, no)
   end
 end
 
+local function note(self, s, path, text)
+  local line = source.locate(self.texts[s.file] or "", s, path, "key")
+  local name = s.name and ("%s %q"):format(s.word, s.name) or s.word
+  self:remark(s.file, line, ("%s.%s: %s"):format(name, table.concat(path, "."), text))
+end
+
 ---Notes what statement s says without an effect.
 ---@param o table its options, checked
 function Loader:note_effects(s, o)
   local rule = rules[s.word]
   if not rule then return end
   rule(s.args, o, function(path, why)
-    if given(s.args, path) == nil then return end
-    local line = source.locate(self.texts[s.file] or "", s, path, "key")
-    local name = s.name and ("%s %q"):format(s.word, s.name) or s.word
-    self:remark(s.file, line, ("%s.%s: has no effect %s"):format(name,
-      table.concat(path, "."), why))
+    if given(s.args, path) ~= nil then note(self, s, path, "has no effect " .. why) end
   end)
+end
+
+---Notes a max_lag that a stream may never reach: a worker whose segment is full gets no new
+---one from max_bytes on, while each other worker holds two that are not full.
+---@param desc table with sinks and streams, whose max_bytes is known
+---@param apart number bytes of these segments
+function Loader:note_lags(desc, apart)
+  for _, stream in ipairs(desc.streams) do
+    local most = values.show_bytes(stream.max_bytes - stream.max_bytes % 2 ^ 20)
+    for _, use in ipairs(stream.sinks) do
+      local path = { "sinks", desc.sinks[use.sink + 1].statement.name, "max_lag" }
+      if use.skip and use.max_lag >= stream.max_bytes then
+        note(self, stream.statement, path, ("has no effect where it is not less than max_bytes, "
+          .. "%s: the stream is full before the sink skips"):format(most))
+      elseif use.skip and use.max_lag > stream.max_bytes - apart then
+        note(self, stream.statement, path, ("%s is close to max_bytes, %s: the stream may be "
+          .. "full before the sink skips; at most half of max_bytes is safe"):format(
+          values.show_bytes(use.max_lag), most))
+      end
+    end
+  end
 end
 
 end

@@ -62,6 +62,13 @@ local rows = {
     "example \"e\".expect", "while it is empty: nothing is compared" },
 }
 
+local SKIP = FILE .. "server { workers = 1 } stream \"s\" { max_bytes = \"%s\", sinks = { "
+  .. "x = { when_full = \"skip\", max_lag = \"%s\" } } } route \"POST /e\" { body = \"batch\", "
+  .. "stream = \"s\" }\n"
+rows[#rows + 1] = { SKIP:format("1GiB", "1GiB"), "stream \"s\".sinks.x.max_lag",
+  "where it is not less than max_bytes, 1GiB: the stream is full before the sink skips" }
+rows[#rows + 1] = { SKIP:format("1GiB", "512MiB") }
+
 -- Policies with a schema that drops fields; the option that reads one of them, and why.
 local DROPS = "stream \"s\" { %s sinks = { \"x\" } } route \"POST /e\" { body = \"batch\", "
   .. "stream = \"s\", schema = schema { others = \"drop\", a = str { }, %s }, %s }\n"
@@ -99,6 +106,14 @@ describe("sluice check", function()
       assert.equal(row[2] and row[2] .. ": has no effect " .. row[3],
         out:match("note: ([^\n]*)"), row[1])
     end
+  end)
+
+  it("notes a max_lag that a stream may be full before it reaches", function()
+    local out, code = c.check(SKIP:format("1GiB", "1000MiB"))
+    assert.equal(0, code, out)
+    assert.equal("stream \"s\".sinks.x.max_lag: 1000MiB is close to max_bytes, 1GiB: the stream "
+      .. "may be full before the sink skips; at most half of max_bytes is safe",
+      out:match("note: ([^\n]*)"))
   end)
 
   it("notes keys that a schema drops", function()
