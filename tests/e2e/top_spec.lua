@@ -202,6 +202,118 @@ describe("sluice top", function()
     assert.equal(129, code)
   end)
 
+  ---A shell with jobs, in a terminal, and top as one of them.
+  local function job(begin)
+    local t = open({ "bash", "--norc", "-i" }, { PS1 = "$ ", HISTFILE = "", LC_ALL = "C" })
+    t:sees "%$ $"
+    t:key(("%s top --every 50ms --spool '%s/spool'%s\n"):format(h.binary, s.data, begin or ""))
+    return t
+  end
+
+  ---What the shell's commands find: the settings of their terminal.
+  local function settings(t)
+    t:key("stty -a | tr ';' '\\n' | grep -ow -e '-*icanon' -e '-*echo' | tr '\\n' ' '; "
+      .. "echo 'the'' end'\n")
+    t:sees "the end\r\n"
+    return t.text:sub(1, t.seen):match ".*[\r\n]([%l -]-) the end\r\n"
+  end
+
+  it("is a shell's job: stops in its terminal, goes on, ends with it", function()
+    local t = job()
+    t:sees "%[all, by backlog%]"
+    for _ = 1, 2 do
+      t:key "\26"
+      t:sees "\27%[%?25h\27%[%?1049l"
+      t:sees "Stopped"
+      t:sees "%$ $"
+      assert.equal("icanon echo", settings(t))
+      -- Another size, of which it has heard nothing.
+      h.shell(("stty -F '%s' cols 50 rows 9"):format(stdlib.ptsname(t.fd)))
+      t:key "fg\n"
+      t:sees "\27%[%?1049h"
+      t:sees "%[all, by backlog%]"
+      h.wait_for("a frame of 9 rows", function()
+        local last = t:read():match ".*(\27%[H.-)\27%[J"
+        return last and select(2, last:gsub("\r\n", "")) == 8
+      end)
+    end
+    t:key "q"
+    t:sees "\27%[%?1049l"
+    t:sees "%$ $"
+    assert.equal("icanon echo", settings(t))
+    t:key "exit\n"
+    reap(t)
+    t:close()
+  end)
+
+  it("ends while it is stopped, by the signal that a shell sends", function()
+    local t = job()
+    t:sees "%[all, by backlog%]"
+    t:key "\26"
+    t:sees "Stopped"
+    t:key "kill %1\n"
+    h.wait_for("its end", function()
+      t:key "jobs\n"
+      return t:read():find "Exit 143"
+    end)
+    assert.equal("icanon echo", settings(t))
+    t:key "exit\n"
+    reap(t)
+    t:close()
+  end)
+
+  it("waits in the background until it is in front, and keeps the terminal's settings", function()
+    local t = job " &"
+    t:sees "%[1%]"
+    t:key "\n"
+    h.wait_for("it to stop", function()
+      t:key "jobs\n"
+      return t:read():find "Stopped"
+    end)
+    assert.falsy(t:read():find "\27%[%?1049h")
+    t:key "fg\n"
+    t:sees "%[all, by backlog%]"
+    t:key "q"
+    t:sees "\27%[%?1049l"
+    t:sees "%$ $"
+    assert.equal("icanon echo", settings(t))
+    t:key "exit\n"
+    reap(t)
+    t:close()
+  end)
+
+  it("draws all again after a SIGSTOP, and stops in a terminal that takes nothing", function()
+    local t = top()
+    t:sees "%[all, by backlog%]"
+    signal.kill(t.pid, signal.SIGSTOP)
+    h.wait_for("the stop", function()
+      return h.read(("/proc/%d/stat"):format(t.pid)):match "%) (%a)" == "T"
+    end)
+    t:read()
+    h.shell(("stty -F '%s' icanon echo"):format(stdlib.ptsname(t.fd))) -- as a shell does
+    signal.kill(t.pid, signal.SIGCONT)
+    t:sees "\27%[%?1049h"
+    t:sees "%[all, by backlog%]"
+    assert.not_equal(t.before.lflag, t:flags())
+    t:key "\19" -- Ctrl-S: the terminal takes nothing; some frames later top waits for it
+    h.sleep(0.3)
+    signal.kill(t.pid, signal.SIGTSTP)
+    h.wait_for("the stop, with the terminal as it was", function()
+      return h.read(("/proc/%d/stat"):format(t.pid)):match "%) (%a)" == "T"
+        and t:flags() == t.before.lflag
+    end)
+    t:read()
+    t.seen = #t.text + 1
+    t:key "\17"
+    signal.kill(t.pid, signal.SIGCONT)
+    t:sees "\27%[%?1049h"
+    t:sees "%[all, by backlog%]"
+    t:key "q"
+    assert.equal(0, reap(t))
+    assert.equal(t.before.lflag, t:flags())
+    t:close()
+  end)
+
   it("draws without colours when NO_COLOR asks for it, and goes on without the server",
   function()
     local t = top({ NO_COLOR = "1" })

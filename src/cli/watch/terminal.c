@@ -17,12 +17,14 @@ static const char enter[] = "\033[?1049h\033[?25l\033[2J",
                   leave[] = "\033[?25h\033[?1049l";
 
 static struct termios before;
-static bool begun;
-static sigset_t held;
+static bool begun;    /* it is this program's */
+static bool entering; /* the next frame begins with enter */
+static bool gone;     /* it is not to be had again */
+static sigset_t held; /* the signals that are let in while one waits */
 static int out = STDOUT_FILENO;
 static char keys[64]; /* that were read, and not asked for yet */
 static size_t n_keys;
-static volatile sig_atomic_t ended, resized, stopped;
+static volatile sig_atomic_t ended, resized, stopped, continued;
 
 bool terminal_fits(void)
 {
@@ -32,17 +34,110 @@ bool terminal_fits(void)
            term[0] != '\0' && strcmp(term, "dumb") != 0;
 }
 
+/* Keys as they come. Signals' keys stay: Ctrl-C, Ctrl-Z. */
+static bool take(void)
+{
+    struct termios raw = before;
+
+    raw.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
+    raw.c_cc[VMIN] = 0;
+    raw.c_cc[VTIME] = 0;
+    entering = true;
+    return tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+}
+
+/* Safe in a signal's handler. Neither waits: a terminal that takes nothing gets its settings
+ * back, and not its screen. One that another job has in front is left alone. */
+static void give_back(void)
+{
+    pid_t front = tcgetpgrp(STDIN_FILENO);
+    ssize_t n;
+
+    if (front >= 0 && front != getpgrp()) {
+        return;
+    }
+    n = write(out, leave, sizeof leave - 1);
+    (void)n;
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &before);
+}
+
+/* A job in the background stops here until it is in front, as a shell's jobs do: before it
+ * reads settings that are the shell's own, and not those of its jobs. TCOON changes nothing,
+ * and is refused there. False: a signal to end, or the terminal has gone. */
+static bool await_front(void)
+{
+    while (tcflow(STDIN_FILENO, TCOON) != 0) {
+        if (errno != EINTR || ended != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Signals come while it is stopped, so that "kill %1" of a shell ends it there. */
+static void stop_until_front(bool raised)
+{
+    sigset_t blocked;
+
+    (void)sigprocmask(SIG_SETMASK, &held, &blocked);
+    if (raised) {
+        (void)raise(SIGSTOP);
+    }
+    stopped = continued = 0; /* a second Ctrl-Z meant the same */
+    gone = ended != 0 || !await_front();
+    (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+/* Ctrl-Z: it stops as a shell's job, with the terminal as it was, and goes on with the
+ * settings that jobs have then. */
+static void stop(void)
+{
+    begun = false;
+    give_back();
+    stop_until_front(true);
+    if (!gone) {
+        gone = tcgetattr(STDIN_FILENO, &before) != 0 || !take();
+        begun = !gone;
+        resized = 1;
+    }
+}
+
+/* SIGSTOP came, of which no program hears, and the shell has used the terminal since. */
+static void go_on(void)
+{
+    stop_until_front(false);
+    begun = begun && !(gone && ended == 0);
+    if (!gone) {
+        gone = !take();
+        resized = 1;
+    }
+}
+
+/* True: it was stopped, and what was drawn before is no more there. */
+static bool was_stopped(void)
+{
+    if (stopped) {
+        stop();
+        return true;
+    }
+    if (continued) {
+        go_on();
+        return true;
+    }
+    return false;
+}
+
 /* A terminal takes nothing while Ctrl-S stops it, or when who shows it hangs. Then this
- * waits, as long as no signal ends it. */
+ * waits, as long as no signal comes. */
 static bool await_room(void)
 {
     struct pollfd fd = {out, POLLOUT, 0};
 
     (void)ppoll(&fd, 1, NULL, &held);
-    return ended == 0;
+    return !was_stopped() && ended == 0;
 }
 
-bool terminal_draw(const char *p, size_t n)
+static bool put(const char *p, size_t n)
 {
     while (n > 0) {
         ssize_t k = write(out, p, n);
@@ -56,26 +151,13 @@ bool terminal_draw(const char *p, size_t n)
     return true;
 }
 
-/* Keys as they come. Signals' keys stay: Ctrl-C, Ctrl-Z. */
-static bool take(void)
+bool terminal_draw(const char *p, size_t n)
 {
-    struct termios raw = before;
+    bool first = entering;
 
-    raw.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
-    raw.c_cc[VMIN] = 0;
-    raw.c_cc[VTIME] = 0;
-    return tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0 &&
-           terminal_draw(enter, sizeof enter - 1);
-}
-
-/* Safe in a signal's handler. Neither waits: a terminal that takes nothing gets its settings
- * back, and not its screen. */
-static void give_back(void)
-{
-    ssize_t n = write(out, leave, sizeof leave - 1);
-
-    (void)n;
-    (void)tcsetattr(STDIN_FILENO, TCSANOW, &before);
+    entering = false;
+    /* Entering again, the rest of the frame is dropped: the next one is whole. */
+    return ((!first || put(enter, sizeof enter - 1)) && put(p, n)) || entering;
 }
 
 static void on_end(int n)
@@ -93,6 +175,12 @@ static void on_stop(int n)
 {
     (void)n;
     stopped = 1;
+}
+
+static void on_continue(int n)
+{
+    (void)n;
+    continued = 1;
 }
 
 /* A fault of this program: the terminal first, then as it would have ended. */
@@ -128,7 +216,7 @@ bool terminal_begin(void)
     static const int faults[] = {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL};
     sigset_t all;
 
-    if (tcgetattr(STDIN_FILENO, &before) != 0) {
+    if (!await_front() || tcgetattr(STDIN_FILENO, &before) != 0) {
         return false;
     }
     (void)sigemptyset(&all);
@@ -141,12 +229,14 @@ bool terminal_begin(void)
     }
     on(SIGWINCH, on_resize);
     on(SIGTSTP, on_stop);
+    on(SIGCONT, on_continue);
     (void)sigaddset(&all, SIGWINCH);
     (void)sigaddset(&all, SIGTSTP);
+    (void)sigaddset(&all, SIGCONT);
     (void)sigprocmask(SIG_BLOCK, &all, &held);
     out = open_output();
     begun = true;
-    if (!take()) {
+    if (!take() || !terminal_draw("", 0)) {
         terminal_end();
         return false;
     }
@@ -178,16 +268,6 @@ struct terminal_size terminal_size(void)
         return (struct terminal_size){80, 24};
     }
     return (struct terminal_size){w.ws_col, w.ws_row};
-}
-
-/* Ctrl-Z: as a shell's job it stops, with the shell's own terminal; and goes on. */
-static void stop(void)
-{
-    stopped = 0;
-    give_back();
-    (void)raise(SIGSTOP);
-    (void)take();
-    resized = 1;
 }
 
 /* Bytes of the first key. Those of "\033[3~" and "\033OQ" are not keys by themselves. */
@@ -235,10 +315,8 @@ int terminal_key(long ms)
     ssize_t n;
 
     (void)ppoll(&fd, 1, n_keys > 0 ? &at_once : &limit, &held);
-    if (stopped) {
-        stop();
-    }
-    if (ended) {
+    (void)was_stopped();
+    if (ended || gone) {
         return KEY_GONE;
     }
     if (resized) {

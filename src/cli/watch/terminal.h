@@ -1,6 +1,6 @@
 /*
  * terminal - the terminal of a program that draws a whole screen: keys without Return, and
- * everything as it was at each end, also by a signal.
+ * everything as it was at each end, also by a signal, and while it is stopped (Ctrl-Z).
  *
  *   terminal_begin -> (terminal_size, terminal_draw, terminal_key)* -> terminal_end
  *
@@ -25,7 +25,7 @@ struct terminal_size {
 struct terminal_size terminal_size(void);
 
 /* Writes it whole, and waits while the terminal takes nothing. False: the terminal has gone,
- * or a signal ended the wait. */
+ * or a signal ended the wait. A stop drops the rest; KEY_RESIZE is next then. */
 bool terminal_draw(const char *p, size_t n) MUST_USE;
 
 enum {
