@@ -29,7 +29,7 @@ static void print_json(const cJSON *list)
 {
     char *json = cJSON_PrintUnformatted(list);
 
-    show_words(stdout, json); /* a policy may hold any bytes */
+    show_json(stdout, str_of(json)); /* a policy may hold any bytes */
     cJSON_free(json);
 }
 
@@ -52,11 +52,10 @@ static void print_text(const char *path, const struct policy_report *report,
     if (p != NULL) {
         const struct plan *plan = policy_plan(p);
 
-        (void)printf("%s: good: %u route%s, %u stream%s, %u sink%s, hash "
-                     "%.12s\n",
-                     path, plan->n_routes, plan->n_routes == 1 ? "" : "s",
-                     plan->n_streams, plan->n_streams == 1 ? "" : "s", plan->n_sinks,
-                     plan->n_sinks == 1 ? "" : "s", plan->hash);
+        show_line(stdout, "%s: good: %u route%s, %u stream%s, %u sink%s, hash %.12s",
+                  path, plan->n_routes, plan->n_routes == 1 ? "" : "s", plan->n_streams,
+                  plan->n_streams == 1 ? "" : "s", plan->n_sinks,
+                  plan->n_sinks == 1 ? "" : "s", plan->hash);
     }
 }
 
@@ -96,9 +95,8 @@ static bool check_stdin(struct checking *c)
     size_t n = fread(text, 1, STDIN_MAX + 1, stdin);
 
     if (n > STDIN_MAX || ferror(stdin) != 0) {
-        (void)fprintf(stderr,
-                      "sluice: standard input is no policy: more than 16 MiB, or "
-                      "it can't be read\n");
+        show_error("standard input is no policy: more than 16 MiB, or it can't be "
+                   "read");
         free(text);
         return false;
     }
@@ -122,14 +120,12 @@ static bool check(struct checking *c, const char *path)
         return true;
     }
     if (!policies_each(path, check_file, c)) {
-        (void)fprintf(stderr, "sluice: %s: %s\n", path, strerror(errno));
+        show_line(stderr, "sluice: %s: %s", path, strerror(errno));
         return false;
     }
     if (c->n == before) {
-        (void)fprintf(stderr,
-                      "sluice: no policy in %s: expected a file *.lua with a "
-                      "route\n",
-                      path);
+        show_line(stderr, "sluice: no policy in %s: expected a file *.lua with a route",
+                  path);
     }
     return c->n > before;
 }

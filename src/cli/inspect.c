@@ -39,12 +39,13 @@ static void on_segment(void *arg, const struct spool_segment_info *i)
     if (n->quiet) {
         return;
     }
-    (void)printf("stream=%s shard=%u.%u segment=%lu first=%lu events=%lu "
-                 "blocks=%lu bytes=%lu of=%lu status=%s",
-                 i->stream, i->epoch, i->worker, (unsigned long)i->number,
-                 (unsigned long)i->first, (unsigned long)i->events,
-                 (unsigned long)i->blocks, (unsigned long)i->bytes,
-                 (unsigned long)i->size, i->status);
+    show_part(stdout,
+              "stream=%s shard=%u.%u segment=%lu first=%lu events=%lu blocks=%lu "
+              "bytes=%lu of=%lu status=%s",
+              i->stream, i->epoch, i->worker, (unsigned long)i->number,
+              (unsigned long)i->first, (unsigned long)i->events,
+              (unsigned long)i->blocks, (unsigned long)i->bytes, (unsigned long)i->size,
+              i->status);
     if (i->n_damaged > 0) {
         (void)printf(" damaged=%lu lost=%lu", (unsigned long)i->n_damaged,
                      (unsigned long)i->lost);
@@ -56,11 +57,11 @@ static void on_damage(void *arg, const struct spool_segment_info *i, uint64_t fr
                       uint64_t to, uint64_t events)
 {
     (void)arg;
-    (void)printf("stream=%s shard=%u.%u segment=%lu damage offset=%lu bytes=%lu "
-                 "events=%lu\n",
-                 i->stream, i->epoch, i->worker, (unsigned long)i->number,
-                 (unsigned long)from, (unsigned long)(to - from),
-                 (unsigned long)events);
+    show_line(
+        stdout,
+        "stream=%s shard=%u.%u segment=%lu damage offset=%lu bytes=%lu events=%lu",
+        i->stream, i->epoch, i->worker, (unsigned long)i->number, (unsigned long)from,
+        (unsigned long)(to - from), (unsigned long)events);
 }
 
 /* ---- salvage ---- */
@@ -111,8 +112,8 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
 static int report(struct inspection *n, bool verify)
 {
     if (n->out != NULL && (!close_file(n) || n->why != 0)) {
-        (void)fprintf(stderr, "sluice: %s/%s.ndjson: %s\n", n->out, n->stream,
-                      strerror(n->why));
+        show_line(stderr, "sluice: %s/%s.ndjson: %s", n->out, n->stream,
+                  strerror(n->why));
         return 1;
     }
     if (!verify && n->out == NULL) {
@@ -143,7 +144,7 @@ int cli_inspect(int argc, char **argv)
         n.out = argv[2];
         v.block = on_block;
         if (mkdir(n.out, 0750) != 0) {
-            (void)fprintf(stderr, "sluice: %s: %s\n", n.out, strerror(errno));
+            show_line(stderr, "sluice: %s: %s", n.out, strerror(errno));
             return 1;
         }
     }

@@ -10,7 +10,6 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -37,16 +36,13 @@ static double number_of(const cJSON *o, const char *name)
 static void show_retiring(const cJSON *list)
 {
     const cJSON *x;
-    char line[1024];
 
     cJSON_ArrayForEach(x, list)
     {
-        (void)snprintf(line, sizeof line,
-                       "retiring: sink %s has %.0f events (%.0f bytes) to deliver%s%s",
-                       text_of(x, "name"), number_of(x, "left_events"),
-                       number_of(x, "left_bytes"),
-                       text_of(x, "why")[0] == '\0' ? "" : ": ", text_of(x, "why"));
-        show_words(stdout, line);
+        show_line(
+            stdout, "retiring: sink %s has %.0f events (%.0f bytes) to deliver%s%s",
+            text_of(x, "name"), number_of(x, "left_events"), number_of(x, "left_bytes"),
+            text_of(x, "why")[0] == '\0' ? "" : ": ", text_of(x, "why"));
     }
 }
 
@@ -55,7 +51,6 @@ static void show_retiring(const cJSON *list)
 static int show_load(const struct ask_answer *a, bool json)
 {
     cJSON *o = cJSON_ParseWithLength(a->text, a->n);
-    char status[64];
     bool ok = a->status == 200;
 
     if (text_of(o, "status")[0] == '\0' ||
@@ -63,17 +58,18 @@ static int show_load(const struct ask_answer *a, bool json)
         cJSON_Delete(o);
         return -1;
     }
-    (void)text_z(TEXT_LINE, str_of(text_of(o, "status")), status, sizeof status);
     if (json) {
-        show_words(stdout, a->text);
+        char *text = cJSON_PrintUnformatted(o); /* valid, whatever the answer was */
+
+        show_json(stdout, str_of(text));
+        cJSON_free(text);
     } else {
-        (void)printf("%s: generation %.0f %s", status, number_of(o, "generation"),
-                     ok ? "is live" : "stays live");
+        show_part(stdout, "%s: generation %.0f %s", text_of(o, "status"),
+                  number_of(o, "generation"), ok ? "is live" : "stays live");
         if (ok && number_of(o, "loaded") > number_of(o, "generation")) {
             (void)printf(", %.0f is tried", number_of(o, "loaded"));
         }
         (void)puts("");
-        (void)fflush(stdout); /* in one order where both go to one place */
         if (text_of(o, "report")[0] != '\0') {
             show_words(ok ? stdout : stderr, text_of(o, "report"));
         }

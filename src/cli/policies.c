@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/show.h"
 #include "policy/load/load.h"
 
 struct candidate {
@@ -71,7 +72,7 @@ static bool examine(const struct candidate *list, int n, int at)
         return true;
     }
     if (list[at].policy == NULL) {
-        (void)fputs(list[at].report.text, stderr);
+        show_words(stderr, list[at].report.text);
     }
     return list[at].policy != NULL;
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "policy/load/load.h"
 #include "server/supervisor.h"
 #include "sink/http/clickhouse/names.h"
@@ -158,7 +159,9 @@ int cli_schema(int argc, char **argv)
         return usage_wrong("schema");
     }
     p = policy_load(argv[2], &report);
-    (void)fputs(report.text == NULL ? "" : report.text, stderr);
+    if (report.text != NULL && report.text[0] != '\0') {
+        show_words(stderr, report.text);
+    }
     policy_report_fini(&report);
     if (p == NULL) {
         return 1;
@@ -172,7 +175,7 @@ int cli_schema(int argc, char **argv)
     }
     policy_unref(p);
     if (!any) {
-        (void)fprintf(stderr, "sluice: %s has no clickhouse sink\n", argv[2]);
+        show_line(stderr, "sluice: %s has no clickhouse sink", argv[2]);
     }
     return any ? EXIT_OK : EXIT_POLICY;
 }

@@ -1,12 +1,13 @@
 #include "cli/show.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/attr.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 static const char *scaled(char out[SHOW_BYTES], double n, double step,
                           const char *const units[5])
@@ -97,42 +98,109 @@ size_t show_fit(const char *text, size_t columns)
     return n;
 }
 
-void show_tame(char *out, const char *p, size_t n, unsigned char *last)
-{
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)p[i];
+/* ---- texts of others ---- */
 
-        if ((c < 0x20 && c != '\n') || c == 0x7F) {
-            out[i] = ' ';
-        } else if (*last == 0xC2 && c >= 0x80 && c < 0xA0) {
-            out[i] = (char)0xA0; /* U+0080 to U+009F: a space that has two bytes too */
-        } else {
-            out[i] = p[i];
-        }
-        *last = c;
+static void put(FILE *to, const char *fmt, va_list ap)
+{
+    char *text, *line;
+
+    if (to == stderr) {
+        (void)fflush(stdout); /* in one order where both go to one place */
     }
+    if (vasprintf(&text, fmt, ap) < 0) {
+        abort(); /* as mem_alloc would */
+    }
+    line = text_new(TEXT_LINE, str_of(text));
+    (void)fputs(line, to);
+    free(line);
+    free(text);
+}
+
+void show_part(FILE *to, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    put(to, fmt, ap);
+    va_end(ap);
+}
+
+void show_line(FILE *to, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    put(to, fmt, ap);
+    va_end(ap);
+    (void)fputc('\n', to);
 }
 
 void show_words(FILE *to, const char *text)
 {
-    char *plain = text_new(TEXT_PLAIN, str_of(text));
-    size_t n = strlen(plain);
-    unsigned char last = 0;
+    if (to == stderr) {
+        (void)fflush(stdout);
+    }
+    do {
+        size_t n = strcspn(text, "\n");
+        char *line = text_new(TEXT_LINE, (struct str){text, n});
 
-    if (isatty(fileno(to)) == 1) {
-        show_tame(plain, plain, n, &last);
-    }
-    (void)fputs(plain, to);
-    if (n == 0 || plain[n - 1] != '\n') {
-        (void)fputc('\n', to);
-    }
-    free(plain);
+        (void)fprintf(to, "%s\n", line);
+        free(line);
+        text += n + (text[n] == '\n');
+    } while (*text != '\0');
 }
 
 void show_error(const char *text)
 {
-    (void)fputs("sluice: ", stderr);
-    show_words(stderr, text);
+    show_line(stderr, "sluice: %s", text);
+}
+
+/* The first character of p .. end - 1, of which *n bytes are read, as JSON may have it. */
+static const char *escaped(const char *p, const char *end, size_t *n, char out[8])
+{
+    unsigned char c = (unsigned char)*p;
+
+    *n = 1;
+    if (c >= 0x80) {
+        *n = utf8_char(p, end);
+        if (*n == 0) {
+            *n = 1;
+            return "\xEF\xBF\xBD"; /* part of no character */
+        }
+        c = *n == 2 && c == 0xC2 ? (unsigned char)p[1] : 0xFF;
+    }
+    if ((c >= ' ' && c < 0x7F) || c >= 0xA0 || c == '\n' || c == '\t') {
+        (void)snprintf(out, 8, "%.*s", (int)*n, p);
+    } else {
+        (void)snprintf(out, 8, "\\u%04x", c); /* also U+0080 to U+009F: commands */
+    }
+    return out;
+}
+
+static bool is_plain(char c)
+{
+    return (c >= ' ' && c < 0x7F) || c == '\n' || c == '\t';
+}
+
+void show_json(FILE *to, struct str json)
+{
+    const char *p = json.p, *end = json.p + json.n;
+    char out[8];
+    size_t n;
+
+    while (p < end) {
+        for (n = 0; p + n < end && is_plain(p[n]); n++) {
+        }
+        (void)fwrite(p, 1, n, to);
+        p += n;
+        if (p < end) {
+            (void)fputs(escaped(p, end, &n, out), to);
+            p += n;
+        }
+    }
+    if (json.n == 0 || end[-1] != '\n') {
+        (void)fputc('\n', to);
+    }
 }
 
 bool show_colours(int fd)

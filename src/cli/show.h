@@ -1,12 +1,15 @@
 /*
- * show - numbers for people: "1.2 k", "12 min", and whether colours are wanted. Pure, but
- * for the question about the terminal; any thread.
+ * show - what a command prints: numbers for people ("1.2 k", "12 min"), and texts of
+ * others so that no terminal obeys them. The one place for that; any thread.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+
+#include "base/attr.h"
+#include "base/str.h"
 
 enum { SHOW_BYTES = 32 };
 
@@ -23,16 +26,22 @@ const char *show_bytes(char out[SHOW_BYTES], double n);
  * characters. Those of three bytes or more may be two columns wide, and count so. */
 size_t show_fit(const char *text, size_t columns);
 
-/* n bytes of p as a terminal may have them: of all control characters only the ends of
- * lines stay, the others become spaces. Parts of a stream follow each other: *last is the
- * byte before p, 0 at the begin. out has n bytes, and may be p. */
-void show_tame(char *out, const char *p, size_t n, unsigned char *last);
-
 /* Whether fd is a terminal that knows colours, and NO_COLOR does not forbid them. */
 bool show_colours(int fd);
 
-/* Words of a server, of a client or of a policy, and the end of a line if they have none:
- * valid UTF-8, and as show_tame where to is a terminal. */
+/* What people read goes through these, to a terminal and into a pipe alike: names of files,
+ * clients' bytes, a policy's and a server's words may hold any byte. The result is valid
+ * UTF-8 without control characters; each becomes a space, as in the log. */
+
+/* One line, and its end. What stands in the arguments makes no second line. */
+void show_line(FILE *to, const char *fmt, ...) PRINTF(2, 3);
+/* A part of a line. */
+void show_part(FILE *to, const char *fmt, ...) PRINTF(2, 3);
+/* All lines of text, each with its end. */
 void show_words(FILE *to, const char *text);
-/* "sluice: ", and the words of an error, to standard error. */
+/* "sluice: ", and the words of an error in one line, to standard error. */
 void show_error(const char *text);
+
+/* A JSON text, and the end of a line if it has none: the same value, in which a control
+ * character is an escape such as \u009b. Line feeds and tabs stay. */
+void show_json(FILE *to, struct str json);

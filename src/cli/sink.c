@@ -159,11 +159,11 @@ static int repair(const char *dir, const char *name, bool yes)
     if (!journal_scan(path, NULL, NULL, &found, &e)) {
         return fail(&e);
     }
-    (void)printf("journal=%s bytes=%lu whole_records=%lu damaged_places=%lu "
-                 "damaged_bytes=%lu",
-                 path, (unsigned long)found.bytes, (unsigned long)found.records,
-                 (unsigned long)found.damaged_places,
-                 (unsigned long)found.damaged_bytes);
+    show_part(stdout,
+              "journal=%s bytes=%lu whole_records=%lu damaged_places=%lu "
+              "damaged_bytes=%lu",
+              path, (unsigned long)found.bytes, (unsigned long)found.records,
+              (unsigned long)found.damaged_places, (unsigned long)found.damaged_bytes);
     if (found.damaged_bytes == 0) {
         (void)printf("\nThe journal is whole; there is nothing to repair.\n");
         return 0;
@@ -179,9 +179,8 @@ static int repair(const char *dir, const char *name, bool yes)
     if (!journal_repair(path, kept, sizeof kept, &e)) {
         return fail(&e);
     }
-    (void)printf("repaired journal=%s damaged=%s\nA running server starts the sink "
-                 "within a second or two.\n",
-                 path, kept);
+    show_line(stdout, "repaired journal=%s damaged=%s", path, kept);
+    show_line(stdout, "A running server starts the sink within a second or two.");
     return 0;
 }
 

@@ -138,7 +138,7 @@ describe("a tap", function()
     s:post("/v1/batch", '[{"n":1,"user":"\194\1552J\127"}]')
     assert.equal(0, h.reap(pid))
     local text = h.read(out)
-    assert.matches('"user":"\194\1602J "', text, 1, true)
+    assert.matches([["user":"\u009b2J\u007f"]], text, 1, true)
   end)
 
   it("has a neighbour that shows a terminal no commands either: a reload's report", function()

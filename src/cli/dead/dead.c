@@ -13,16 +13,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/attr.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -38,19 +35,6 @@ static int fail(const struct err *e)
 {
     show_error(e->text);
     return 1;
-}
-
-/* A file's name may have any bytes. */
-PRINTF(1, 2)
-static void say(const char *fmt, ...)
-{
-    char text[4400];
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    show_error(text);
 }
 
 /* ---- list ---- */
@@ -97,7 +81,6 @@ static bool list_file(const char *path, bool *some, struct err *e)
 {
     static struct kind kinds[KINDS_MAX];
     struct letters *l = letters_open(path, e);
-    char file[4200];
     uint32_t n = 0;
     struct letter x;
     bool ok;
@@ -106,7 +89,6 @@ static bool list_file(const char *path, bool *some, struct err *e)
         /* A running server has given it another name, or it was purged. */
         return access(path, F_OK) != 0 && errno == ENOENT;
     }
-    (void)text_z(TEXT_LINE, str_of(path), file, sizeof file);
     while (letters_next(l, &x)) {
         char key[320];
         struct kind *k;
@@ -119,19 +101,19 @@ static bool list_file(const char *path, bool *some, struct err *e)
         k->n++;
     }
     for (uint32_t i = 0; i < n; i++) {
-        char a[MOMENT_TEXT], b[MOMENT_TEXT], text[sizeof kinds->text];
+        char a[MOMENT_TEXT], b[MOMENT_TEXT];
 
-        (void)printf("file=%s letters=%lu %s first=%s last=%s\n", file,
-                     (unsigned long)kinds[i].n,
-                     text_z(TEXT_LINE, str_of(kinds[i].text), text, sizeof text),
-                     show_time(a, kinds[i].first_ms), show_time(b, kinds[i].last_ms));
+        show_line(stdout, "file=%s letters=%lu %s first=%s last=%s", path,
+                  (unsigned long)kinds[i].n, kinds[i].text,
+                  show_time(a, kinds[i].first_ms), show_time(b, kinds[i].last_ms));
     }
     if (letters_refused(l) > 0) {
-        (void)printf("file=%s refusals=%lu\n", file, (unsigned long)letters_refused(l));
+        show_line(stdout, "file=%s refusals=%lu", path,
+                  (unsigned long)letters_refused(l));
     }
     if (letters_bad(l) > letters_refused(l)) {
-        (void)printf("file=%s unreadable_lines=%lu\n", file,
-                     (unsigned long)(letters_bad(l) - letters_refused(l)));
+        show_line(stdout, "file=%s unreadable_lines=%lu", path,
+                  (unsigned long)(letters_bad(l) - letters_refused(l)));
     }
     *some = *some || n > 0 || letters_bad(l) > 0;
     ok = letters_ended(l, e);
@@ -165,7 +147,8 @@ static int list(const char *dir)
     int code = 0;
 
     if (d == NULL && errno == ENOENT && is_not_made_yet(dir)) {
-        say("no dead letters: the server has not made %s yet", dir);
+        show_line(stderr, "sluice: no dead letters: the server has not made %s yet",
+                  dir);
         return 0;
     }
     if (d == NULL) {
@@ -189,32 +172,15 @@ static int list(const char *dir)
     }
     (void)closedir(d);
     if (!some && code == 0) {
-        say("no dead letters in the files *.ndjson of %s; a server's lie in the folder "
-            "dead "
-            "of its data directory",
-            dir);
+        show_line(stderr,
+                  "sluice: no dead letters in the files *.ndjson of %s; a server's lie "
+                  "in the folder dead of its data directory",
+                  dir);
     }
     return code;
 }
 
 /* ---- show ---- */
-
-/* Clients chose these bytes: to a terminal they are text, and nothing that it obeys. A
- * pipe gets them as they are. */
-static void put(struct str text)
-{
-    char *line = NULL;
-
-    if (text.n == 0) {
-        return;
-    }
-    if (isatty(STDOUT_FILENO) == 1) {
-        line = text_new(TEXT_LINE, text);
-        text = str_of(line);
-    }
-    (void)fwrite(text.p, 1, text.n, stdout);
-    free(line);
-}
 
 static int show(const char *path)
 {
@@ -229,17 +195,14 @@ static int show(const char *path)
     while (letters_next(l, &x)) {
         char when[MOMENT_TEXT];
 
-        (void)printf("%s ", show_time(when, x.time_ms));
-        put(x.reason);
-        (void)printf(" %.0f: ", x.code);
-        put(x.why);
-        (void)printf("\n    ");
-        put(x.event);
-        (void)printf("\n");
+        show_line(stdout, "%s %.*s %.0f: %.*s", show_time(when, x.time_ms),
+                  (int)x.reason.n, x.reason.p, x.code, (int)x.why.n, x.why.p);
+        (void)fputs("    ", stdout);
+        show_json(stdout, x.event); /* its text in JSON */
     }
     if (letters_bad(l) > 0) {
-        say("lines of %s that are no dead letters: %lu", path,
-            (unsigned long)letters_bad(l));
+        show_line(stderr, "sluice: lines of %s that are no dead letters: %lu", path,
+                  (unsigned long)letters_bad(l));
     }
     ok = letters_ended(l, &e);
     letters_close(l);

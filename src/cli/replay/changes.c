@@ -6,6 +6,7 @@
 
 #include "base/attr.h"
 #include "base/mem.h"
+#include "cli/show.h"
 #include "decode/quote.h"
 
 enum { ROWS_MAX = 64, WHAT_BYTES = 200, SAMPLE_BYTES = 4096, SHOWN_BYTES = 400 };
@@ -175,14 +176,14 @@ bool changes_same_line(struct str a, struct str b)
 
 static void print_line(FILE *to, const char *mark, const char *z)
 {
-    (void)fprintf(to, "    %s %.*s%s\n", mark, SHOWN_BYTES, z,
-                  strlen(z) > SHOWN_BYTES ? "..." : "");
+    show_line(to, "    %s %.*s%s", mark, SHOWN_BYTES, z,
+              strlen(z) > SHOWN_BYTES ? "..." : "");
 }
 
 static void print_row(const struct row *r, FILE *to)
 {
-    (void)fprintf(to, "  %10lu  %s%s%s\n", (unsigned long)r->n, names[r->kind],
-                  r->what[0] != '\0' ? ": " : "", r->what);
+    show_line(to, "  %10lu  %s%s%s", (unsigned long)r->n, names[r->kind],
+              r->what[0] != '\0' ? ": " : "", r->what);
     for (uint32_t i = 0; i < r->n_samples; i++) {
         bool both = r->samples[i].after != NULL;
 
@@ -244,7 +245,7 @@ void changes_print_json(const struct changes *c, const char *head, FILE *to)
         (void)cJSON_AddItemToArray(list, row_json(&c->rows[i]));
     }
     text = cJSON_PrintUnformatted(o);
-    (void)fprintf(to, "%s\n", text);
+    show_json(to, str_of(text));
     cJSON_free(text);
     cJSON_Delete(o);
 }

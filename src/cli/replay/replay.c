@@ -131,8 +131,10 @@ static bool take_options(struct replay *r, int argc, char **argv)
     optind = 1;
     while ((o = getopt_long(argc, argv, "", options, &i)) != -1) {
         if (!take_option(r, o, optarg)) {
-            (void)(o != '?' && fprintf(stderr, "replay: --%s can't be \"%.60s\"\n",
-                                       options[i].name, optarg));
+            if (o != '?') {
+                show_line(stderr, "sluice: --%s can't be \"%.60s\"", options[i].name,
+                          optarg);
+            }
             return false;
         }
     }
@@ -334,7 +336,7 @@ static bool load_side(struct side *s, const char *path, const struct compare_con
 
     s->policy = policy_load(path, &report);
     if (s->policy == NULL) {
-        (void)fputs(report.text, stderr);
+        show_words(stderr, report.text);
         policy_report_fini(&report);
         return err_set(e, "the policy %s has mistakes", path);
     }
@@ -361,12 +363,12 @@ static void report(const struct replay *r, double seconds)
         changes_print_json(r->changes, head, stdout);
         return;
     }
-    (void)printf("%lu events of %s through %s%s%s: %lu would change (%.2f s, %.0f "
-                 "events/s)\n",
-                 (unsigned long)n, r->input, r->new_path,
-                 r->old_path != NULL ? ", before: " : "",
-                 r->old_path != NULL ? r->old_path : "",
-                 (unsigned long)changes_changed(r->changes), seconds, rate);
+    show_line(
+        stdout,
+        "%lu events of %s through %s%s%s: %lu would change (%.2f s, %.0f events/s)",
+        (unsigned long)n, r->input, r->new_path,
+        r->old_path != NULL ? ", before: " : "", r->old_path != NULL ? r->old_path : "",
+        (unsigned long)changes_changed(r->changes), seconds, rate);
     changes_print(r->changes, stdout);
     if (r->undecided > 0) {
         (void)printf(
@@ -380,11 +382,10 @@ static bool is_whole(const char *input, uint64_t unread)
 {
     (void)fflush(stdout);
     if (unread > 0) {
-        (void)fprintf(
-            stderr,
-            "sluice: damaged or unreadable segments, whose events are missing "
-            "above: %lu; sluice inspect --verify %s tells which\n",
-            (unsigned long)unread, input);
+        show_line(stderr,
+                  "sluice: damaged or unreadable segments, whose events are missing "
+                  "above: %lu; sluice inspect --verify %s tells which",
+                  (unsigned long)unread, input);
     }
     return unread == 0;
 }

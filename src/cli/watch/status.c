@@ -25,7 +25,7 @@ static void print_json(const cJSON *facts)
 {
     char *json = cJSON_Print(facts);
 
-    show_words(stdout, json);
+    show_json(stdout, str_of(json));
     cJSON_free(json);
 }
 

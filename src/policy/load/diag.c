@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "policy/load/internal.h"
 
 struct page {
@@ -37,6 +38,15 @@ static void put(struct page *p, const char *fmt, ...)
     (void)vsnprintf(p->text + p->n, p->room - p->n, fmt, again);
     va_end(again);
     p->n += (size_t)n;
+}
+
+/* A name or a message: whatever bytes it has, it makes no second line. */
+static void put_text(struct page *p, const char *text)
+{
+    char *line = text_new(TEXT_LINE, str_of(text));
+
+    put(p, "%s", line);
+    free(line);
 }
 
 /* Line number `line` of text. */
@@ -160,12 +170,18 @@ static void put_problem(struct page *p, lua_State *L, int texts,
 {
     struct str text;
 
-    put(p, "%s:", x->file);
+    put_text(p, x->file);
+    put(p, ":");
     if (x->line > 0) {
         put(p, "%d:", x->line);
     }
-    put(p, " %s%s%s\n", x->path == NULL ? "" : x->path, x->path == NULL ? "" : ": ",
-        x->message);
+    put(p, " ");
+    if (x->path != NULL) {
+        put_text(p, x->path);
+        put(p, ": ");
+    }
+    put_text(p, x->message);
+    put(p, "\n");
     lua_getfield(L, texts, x->file);
     text.p = lua_tolstring(L, -1, &text.n);
     lua_pop(L, 1);
@@ -207,7 +223,8 @@ void diag_plain(struct policy_report *report, const char *file, const char *text
     size_t n = strlen(file);
     bool named = strncmp(text, file, n) == 0 && strncmp(text + n, ": ", 2) == 0;
 
-    put(&p, "%s\n1 problem\n", text);
+    put_text(&p, text);
+    put(&p, "\n1 problem\n");
     forget(report);
     report->text = p.text;
     add(report, &(struct policy_problem){.file = copy(file),
@@ -231,7 +248,10 @@ void diag_note(struct policy_report *report, const char *file, int line,
 
     p.n = report->text == NULL ? 0 : strlen(report->text);
     p.room = p.n;
-    put(&p, "%s:%d: note: %s\n", file, line, message);
+    put_text(&p, file);
+    put(&p, ":%d: note: ", line);
+    put_text(&p, message);
+    put(&p, "\n");
     report->text = p.text;
     add(report, &(struct policy_problem){.file = copy(file),
                                          .line = line,

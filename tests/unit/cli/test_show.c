@@ -36,23 +36,58 @@ static void numbers_are_rounded_for_people(void **state)
     assert_string_equal(show_seconds(out, 86400 * 4 + 3600 * 6), "4 d 6 h");
 }
 
-static void a_terminal_gets_no_commands_of_strangers(void **state)
+/* What show_words, show_line and show_json write of text; for free(). */
+static char *shown(char how, const char *text, size_t n)
 {
-    static const char text[] = "a\033[2J\r\x7F \xC2\x9B"
-                               "2J \xC3\x9B\n";
-    char out[sizeof text], last_of_parts[sizeof text];
-    unsigned char last = 0;
+    char *out = NULL;
+    size_t room = 0;
+    FILE *f = open_memstream(&out, &room);
+
+    assert_non_null(f);
+    if (how == 'w') {
+        show_words(f, text);
+    } else if (how == 'l') {
+        show_line(f, "<%s>", text);
+    } else {
+        show_json(f, (struct str){text, n});
+    }
+    (void)fclose(f);
+    return out;
+}
+
+static void check_shown(char how, const char *text, size_t n, const char *expected)
+{
+    char *out = shown(how, text, n);
+
+    assert_string_equal(out, expected);
+    free(out);
+}
+
+#define EVIL                                                                           \
+    "a\033[2J\r\x7F \xC2\x9B"                                                          \
+    "2J \x9B \xC3\x9B\xC2\xA0\nb"
+
+static void texts_of_others_are_no_commands(void **state)
+{
+    (void)state;
+    check_shown('w', EVIL, 0, "a [2J    2J \xEF\xBF\xBD \xC3\x9B\xC2\xA0\nb\n");
+    check_shown('l', EVIL, 0, "<a [2J    2J \xEF\xBF\xBD \xC3\x9B\xC2\xA0 b>\n");
+    check_shown('w', "", 0, "\n");
+    check_shown('w', "a\n\nb\n", 0, "a\n\nb\n");
+}
+
+static void json_keeps_its_value(void **state)
+{
+    static const char text[] =
+        "{\"a\":\t\"\033\x7F\xC2\x9B\xC2\xA0 \xC3\x9B\x9B\0\xC2\"}";
 
     (void)state;
-    show_tame(out, text, sizeof text - 1, &last);
-    out[sizeof text - 1] = '\0';
-    assert_string_equal(out, "a [2J   \xC2\xA0"
-                             "2J \xC3\x9B\n");
-    last = 0;
-    for (size_t i = 0; i < sizeof text - 1; i++) {
-        show_tame(last_of_parts + i, text + i, 1, &last);
-    }
-    assert_memory_equal(out, last_of_parts, sizeof text - 1);
+    check_shown('j', text, sizeof text - 1,
+                "{\"a\":\t\"\\u001b\\u007f\\u009b\xC2\xA0 \xC3\x9B\xEF\xBF\xBD\\u0000"
+                "\xEF\xBF\xBD\"}\n");
+    check_shown('j', "{}\n", 3, "{}\n");
+    check_shown('j', "\xC2", 1, "\xEF\xBF\xBD\n");
+    check_shown('j', "", 0, "\n");
 }
 
 static void a_line_is_cut_between_characters(void **state)
@@ -84,7 +119,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_rounded_for_people),
-        cmocka_unit_test(a_terminal_gets_no_commands_of_strangers),
+        cmocka_unit_test(texts_of_others_are_no_commands),
+        cmocka_unit_test(json_keeps_its_value),
         cmocka_unit_test(a_line_is_cut_between_characters),
         cmocka_unit_test(colours_are_for_terminals_alone),
     };
