@@ -220,8 +220,7 @@ const char *ask_where(const struct ask *a)
 void ask_tell_where(const struct ask *a)
 {
     if (!a->named) {
-        (void)fputs("server: ", stderr);
-        show_words(stderr, a->where);
+        show_line(stderr, "server: %s", a->where);
     }
 }
 
@@ -255,6 +254,9 @@ static bool no_answer(const struct ask *a, CURLcode rc, long timeout_ms, struct 
     switch (rc) {
     case CURLE_OPERATION_TIMEDOUT:
         (void)curl_easy_getinfo(a->curl, CURLINFO_CONNECT_TIME_T, &connected_us);
+        if (connected_us == 0 && a->socket[0] != '\0') {
+            return ask_socket_fails(a->socket, a->where, e);
+        }
         timeout_ms =
             connected_us == 0 && timeout_ms > CONNECT_MS ? CONNECT_MS : timeout_ms;
         return err_set(e,
@@ -287,6 +289,9 @@ static bool no_answer(const struct ask *a, CURLcode rc, long timeout_ms, struct 
         return err_set(e, "the answer of %s is cut: %s; try again", a->where,
                        curl_easy_strerror(rc));
     default:
+        if (a->socket[0] != '\0') {
+            return ask_socket_fails(a->socket, a->where, e);
+        }
         return err_set(e,
                        "no server answers at %s: %s; name another with --admin ADDRESS "
                        "or --spool DIR",
@@ -401,10 +406,13 @@ struct streaming {
     bool (*fn)(void *arg, const char *p, size_t n);
     void *arg;
     uint64_t heard_ns;
+    size_t since; /* bytes */
     bool enough;
 };
 
-/* The server gives a sign of life every 5 s. Bytes a second are no measure of it. */
+enum { LIFE_BYTES = 4096 };
+
+/* The server gives a sign of life every 5 s: the end of a line, or a part of a long one. */
 static int on_silence(void *arg, curl_off_t dl, curl_off_t dl_now, curl_off_t ul,
                       curl_off_t ul_now)
 {
@@ -427,7 +435,11 @@ static size_t on_streamed(char *p, size_t size, size_t n, void *arg)
         return on_part(p, size, n, s->a);
     }
     s->enough = !s->fn(s->arg, p, n);
-    s->heard_ns = clock_mono_ns(); /* after fn, which may wait for its reader */
+    s->since += n;
+    if (memchr(p, '\n', n) != NULL || s->since >= LIFE_BYTES) {
+        s->since = 0;
+        s->heard_ns = clock_mono_ns(); /* after fn, which may wait for its reader */
+    }
     return s->enough ? 0 : n;
 }
 
@@ -435,7 +447,7 @@ enum ask_end ask_stream(struct ask *a, const char *path,
                         bool (*fn)(void *arg, const char *p, size_t n), void *arg,
                         struct err *e)
 {
-    struct streaming s = {a, fn, arg, clock_mono_ns(), false};
+    struct streaming s = {.a = a, .fn = fn, .arg = arg, .heard_ns = clock_mono_ns()};
     struct ask_answer answer = {0, a->text, 0};
     char url[8192];
     CURLcode rc;

@@ -71,6 +71,11 @@ const char *ask_where(const struct ask *a);
 /* Tells people which server has obeyed, unless an argument has named it. */
 void ask_tell_where(const struct ask *a);
 
+/* ---- ask_socket.c ---- */
+
+/* Puts into *e why nothing answers at a socket of Unix; returns false. */
+bool ask_socket_fails(const char *path, const char *where, struct err *e);
+
 /* ---- ask_refused.c: an answer that says no ---- */
 
 /* Puts what is wrong with an answer of 400 or more into *e; returns false. */

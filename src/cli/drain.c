@@ -53,6 +53,23 @@ static void look_at(const struct sight *s, struct rest *x)
     cJSON_Delete(facts);
 }
 
+/* That no event is left is believed only of sinks that say so. */
+static bool tells(const struct sight *s)
+{
+    const cJSON *sink;
+
+    cJSON_ArrayForEach(sink, cJSON_GetObjectItem(s->status, "sinks"))
+    {
+        const cJSON *left =
+            cJSON_IsObject(sink) ? cJSON_GetObjectItem(sink, "left_events") : NULL;
+
+        if (!cJSON_IsNumber(left) || left->valuedouble < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool order(struct ask *a, bool undo, struct err *e)
 {
     struct ask_answer answer;
@@ -72,7 +89,7 @@ static int wait_for(struct ask *a, int64_t ms, struct sight *s)
     struct err e;
 
     for (unsigned n = 0;; n++) {
-        if (!sight_look(s, a, &e)) {
+        if (!sight_look(s, a, &e) || (!tells(s) && !ask_stranger(a, &e))) {
             show_error(e.text);
             return EXIT_SETUP;
         }
@@ -85,15 +102,15 @@ static int wait_for(struct ask *a, int64_t ms, struct sight *s)
             break;
         }
         if (n % TELL_LOOKS == 0) {
-            (void)printf(
-                "draining: %.0f events wait for sinks, %.0f for the disk%s%s\n", x.left,
-                x.waiting, x.comes ? ", clients still send" : "", x.why);
+            show_line(stdout,
+                      "draining: %.0f events wait for sinks, %.0f for the disk%s%s",
+                      x.left, x.waiting, x.comes ? ", clients still send" : "", x.why);
             (void)fflush(stdout);
         }
         (void)nanosleep(&pause, NULL);
     }
-    (void)printf("not drained: %.0f events wait for sinks, %.0f for the disk%s%s\n",
-                 x.left, x.waiting, x.comes ? ", clients still send" : "", x.why);
+    show_line(stdout, "not drained: %.0f events wait for sinks, %.0f for the disk%s%s",
+              x.left, x.waiting, x.comes ? ", clients still send" : "", x.why);
     return EXIT_POLICY;
 }
 

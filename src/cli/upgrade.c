@@ -23,7 +23,8 @@
 /* A policy with large tables loads for two minutes at most, and a drain has its time. */
 enum {
     UPGRADE_S = 900,
-    CLOSED_S = 10, /* the listener is handed on, and never closed between */
+    CLOSED_S = 10,  /* the listener is handed on, and never closed between */
+    SILENT_S = 180, /* no process of sluice answers */
     ANSWER_MS = 10000,
     LOOK_MS = 50,
     UNASKED = EXIT_SETUP,
@@ -80,7 +81,7 @@ static bool look(struct ask *at, struct server_state *x, struct err *e)
 
 static void show(const struct server_state *x, const char *what)
 {
-    (void)printf("pid %.0f, version %s: %s\n", x->pid, x->version, what);
+    show_line(stdout, "pid %.0f, version %s: %s", x->pid, x->version, what);
 }
 
 static int show_status(struct ask *at)
@@ -117,7 +118,7 @@ static int await(struct ask *at, const struct server_state *before)
 {
     const struct timespec pause = {0, LOOK_MS * 1000000L};
     uint64_t until_ns = clock_mono_ns() + UPGRADE_S * 1000000000ull;
-    uint64_t open_ns = clock_mono_ns(); /* last */
+    uint64_t open_ns = clock_mono_ns(), answer_ns = open_ns; /* last */
     struct server_state now = *before;
     struct err e;
 
@@ -129,6 +130,10 @@ static int await(struct ask *at, const struct server_state *before)
         open_ns = ask_closed(at) ? open_ns : clock_mono_ns();
         if (clock_mono_ns() - open_ns > CLOSED_S * 1000000000ull) {
             return fail_closed(at);
+        }
+        answer_ns = answers ? clock_mono_ns() : answer_ns;
+        if (clock_mono_ns() - answer_ns > SILENT_S * 1000000000ull) {
+            return fail(UNASKED, &e);
         }
         if (!answers || now.under_way) {
             continue;
@@ -142,7 +147,10 @@ static int await(struct ask *at, const struct server_state *before)
             return fail(1, &e);
         }
     } while (clock_mono_ns() < until_ns);
-    (void)err_set(&e, "the upgrade does not come to an end; see the log of the server");
+    (void)err_set(&e,
+                  "the upgrade has not ended after %d min; see the log of the server, "
+                  "and sluice upgrade --status",
+                  UPGRADE_S / 60);
     return fail(1, &e);
 }
 

@@ -242,6 +242,27 @@ route "POST /v1/own" { body = "event", stream = "events",
     assert.matches("replayed=0 .*left=1\n.*rc=1", said)
   end)
 
+  it("that a route refuses at length are not counted as sent", function()
+    s = h.server { policy = policy(r.url) .. [[
+route "POST /v1/strict" { body = "batch", stream = "events", on_event = function(ev)
+  if ev.n % 50 ~= 1 then return reject("no", ("\1"):rep(512)) end
+end }
+]] }
+    local dir, list = h.folder(), {}
+    for i = 1, 150 do
+      list[i] = ([[{"event":{"n":%d},"sink":"s","stream":"e","reason":"rejected","why":"no",]]
+        .. [["position":"p","code":1,"time":1700000000000}]]):format(i)
+    end
+    h.write(dir .. "/x.ndjson", table.concat(list, "\n") .. "\n")
+    local to = ("--to http://127.0.0.1:%d/v1/strict"):format(s.port)
+    for _, taken in ipairs { 3, 0 } do
+      assert.matches(("^replayed=%d refused_again=147 too_large=0 before=%d unreadable=0 "
+        .. "left=147\nrc=1"):format(taken, 3 - taken), dead("replay", dir .. "/x.ndjson", to))
+    end
+    assert.matches("147 letters of .*are not replayed.*rc=1", dead("purge", dir .. "/x.ndjson"))
+    h.remove(dir)
+  end)
+
   it("of more kinds than are listed one by one are listed all the same", function()
     local dir, list = h.folder(), {}
     for i = 1, 300 do

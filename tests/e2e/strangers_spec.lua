@@ -10,13 +10,21 @@ local function shell(args, env)
   return (out:gsub("rc=%d+\n$", "")), tonumber(out:match "rc=(%d+)\n$")
 end
 
--- Answers each request with what a file says, byte by byte; "hang" answers nothing.
+-- Answers each request with what a file says; "hang" answers nothing, and what follows "drip "
+-- comes byte by byte, without an end.
 local STRANGER = [[
-import socket, sys
+import socket, sys, threading, time
 said = sys.argv[1]
 server = socket.create_server(("127.0.0.1", 0))
 print(server.getsockname()[1], flush=True)
 held = []
+def drip(c, body):
+    try:
+        c.sendall(body)
+        while True:
+            time.sleep(0.3)
+            c.sendall(b"1")
+    except OSError: pass
 while True:
     c, _ = server.accept()
     got = b""
@@ -30,12 +38,15 @@ while True:
     if body == b"hang":
         held.append(c)
         continue
+    if body.startswith(b"drip "):
+        threading.Thread(target=drip, args=(c, body[5:]), daemon=True).start()
+        continue
+    print(path, flush=True) # first: who has the answer may ask for this
+    for line in got.split(b"\r\n"):
+        if line.startswith(b"Authorization"): print(line.decode(), flush=True)
     try: c.sendall(body)
     except OSError: pass # it has read enough
     c.close()
-    print(path, flush=True)
-    for line in got.split(b"\r\n"):
-        if line.startswith(b"Authorization"): print(line.decode(), flush=True)
 ]]
 
 describe("what is no server, or an odd one,", function()
@@ -77,6 +88,10 @@ describe("what is no server, or an odd one,", function()
     end
     says(http(("x"):rep(5 * 1048576)))
     local out, code = ask "tap"
+    assert.equal(3, code)
+    assert.matches("^sluice: what answers at 127.0.0.1:%d+ is no sluice", out)
+    says(http "It works\n\n{}\n")
+    out, code = ask "tap"
     assert.equal(3, code)
     assert.matches("^sluice: what answers at 127.0.0.1:%d+ is no sluice", out)
     says "SSH-2.0-OpenSSH_9.2\r\n"
@@ -145,11 +160,11 @@ describe("what is no server, or an odd one,", function()
   it("gives a terminal no commands, by whatever field", function()
     forget()
     local evil = "\\u001b]0;x\\u0007\\u009b2J\\u007f"
-    says(http(('{"version":"%s","pid":1,"uptime_ms":5,"upgrade":{"failed":1,"why":"%s"},'
+    says(http((('{"version":"%s","pid":1,"uptime_ms":5,"upgrade":{"failed":1,"why":"%s"},'
       .. '"generations":[{"generation":1,"status":"%s","cause":"%s","hash":"%s","why":"%s"}],'
       .. '"streams":[{"name":"%s","ack":"%s"}],"silent":{"thread":"%s","ms":9000},'
       .. '"refusing":{"codes":[{"route":"%s","code":"%s","hour":99,"hour_received":99}]},'
-      .. '"sinks":[{"name":"%s","holding":true,"why":"%s","lost":1}]}'):gsub("%%s", evil)),
+      .. '"sinks":[{"name":"%s","holding":true,"why":"%s","lost":1}]}'):gsub("%%s", evil))),
       "-status")
     says(http('sluice_refusals_total{route="\27]0;x\7",code="\194\155",status="\27c"} 3\n'
       .. 'sluice_tls_certificate_expiry_seconds{listener="\27c"} 3\n'), "-metrics")
@@ -161,9 +176,12 @@ describe("what is no server, or an odd one,", function()
       "upgrade --status", "loglevel info", "reload", "reload --json" } do
       local out = h.shell(("TERM=xterm NO_COLOR=1 script -qec '%s %s --admin 127.0.0.1:%d' "
         .. "/dev/null"):format(h.binary, args, port))
-      assert.is_true(#out > 10, args)
-      assert.falsy(out:find("[\27\7\127]"), args)
-      assert.falsy(out:find("\194[\128-\159]"), args)
+      for _, text in ipairs { out, (ask(args)) } do -- to a terminal, and into a pipe
+        assert.is_true(#text > 10, args)
+        assert.falsy(text:find("[\27\7\127]"), args)
+        assert.falsy(text:find("\194[\128-\159]"), args)
+      end
+      if args:find "json" then cjson.decode((ask(args):gsub("\nserver: .*", ""))) end
     end
   end)
 
@@ -205,24 +223,104 @@ describe("what is no server, or an odd one,", function()
     end
   end)
 
-  it("behind a path is named, whatever the path: too long, stale, or a file", function()
-    local sock = dir .. "/stale.sock"
+  ---A socket of Unix at path that nobody listens at, as python makes it.
+  local function bind(path)
     h.shell(("python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "
-      .. "%s"):format(sock))
+      .. "'%s'"):format(path))
+    return path
+  end
+
+  -- Of each command that asks; with what it takes.
+  local ALL = { "status", "status --json", "top", "tap", "reload", "rollback", "promote", "drain",
+    "loglevel info", "upgrade", "upgrade --status", "sink drop x", "dead replay --sink x",
+    "dead replay --sink x --dry-run", "dead replay --sink x --stop" }
+
+  it("behind a path is named, whatever the path: too long, stale, or a file", function()
     h.write(dir .. "/file", "")
+    local other = "name another with %-%-admin ADDRESS or %-%-spool DIR\n$"
     for path, text in pairs {
-      [sock] = "no server answers at unix:" .. sock,
-      [dir .. "/none.sock"] = "no server answers at unix:",
-      [dir .. "/file"] = "no server answers at unix:",
+      [bind(dir .. "/stale.sock")] = "no server answers at unix:[^ ]*/stale.sock: the one that "
+        .. "made the socket has ended; start it, or " .. other,
+      [dir .. "/none.sock"] = "no server answers at unix:[^ ]*/none.sock: there is no such "
+        .. "socket; start the server, or " .. other,
+      [dir .. "/none/none.sock"] = ": there is no such socket; start the server, or " .. other,
+      [dir .. "/file"] = "no server answers at unix:[^ ]*/file: this is not a socket; " .. other,
+      [dir .. "/file/x.sock"] = "x.sock: Not a directory; " .. other,
+      [dir] = ": this is not a socket; " .. other,
       ["/" .. ("x"):rep(120)] = "unix:/x+\" is too long: expected at most 107 bytes",
       ["/" .. ("x"):rep(400)] = "unix:/x+\" is too long: expected at most 107 bytes",
     } do
-      for _, args in ipairs { "status", "tap", "reload" } do
+      for _, args in ipairs(ALL) do
         local out, code = shell(("%s --admin 'unix:%s'"):format(args, path))
-        assert.equal(3, code)
-        assert.matches((text:gsub("[%-%.]", "%%%0")), out)
+        assert.equal("3 " .. args, code .. " " .. args, out)
+        assert.matches("^sluice: [^\n]+\n$", out)
+        assert.matches(text, out)
       end
     end
+  end)
+
+  it("behind a socket that the user may not use is told from one that has ended", function()
+    local other = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+    local here = h.shell "pwd":gsub("\n", "")
+    if h.shell(("%s %s/%s version 2>/dev/null"):format(other, here, h.binary)) == "" then
+      pending "only root can be another user, who needs the binary"
+      return
+    end
+    local sock = dir .. "/closed.sock"
+    local server = h.spawn({ "python3", "-c", "import socket, sys; s = socket.socket("
+      .. "socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); s.accept()", sock }, dir .. "/out")
+    h.wait_for("the socket", function()
+      return h.shell("ls " .. sock .. " 2>&1"):find "^/%S+\n$"
+    end)
+    for _, modes in ipairs { "755 600", "700 666" } do
+      h.shell(("chmod %s '%s'; chmod %s '%s'"):format(modes:match "^%d+", dir, modes:match "%d+$",
+        sock))
+      for _, args in ipairs(ALL) do
+        local out, code = shell(("%s --admin unix:%s"):format(args, sock), other)
+        assert.equal("3 " .. args, code .. " " .. args, out)
+        assert.matches("^sluice: the socket unix:%S+ can't be used: Permission denied; run the "
+          .. "command as the user of the server[ ()%l]* or as root\n$", out)
+        assert.equal(modes == "755 600", out:find("server (root)", 1, true) ~= nil)
+      end
+    end
+    signal.kill(server, signal.SIGKILL)
+    h.reap(server)
+    -- The note of a spool that is not this user's: nothing else is asked instead.
+    h.shell(("mkdir -p '%s/data/spool' && chmod 755 '%s' && chmod 700 '%s/data/spool'"):format(dir,
+      dir, dir))
+    for _, args in ipairs { "status --spool data/spool", "status", "reload" } do
+      local out = h.shell(("cd '%s'; env -u SLUICE_ADMIN %s %s/%s %s 2>&1; echo rc=$?"):format(dir,
+        other, here, h.binary, args))
+      assert.matches("^sluice: data/spool/ADMIN: Permission denied; run the command as the user "
+        .. "of the server or as root, or name the server with %-%-admin ADDRESS\nrc=3\n$", out)
+    end
+    h.shell(("rm -rf '%s/data'"):format(dir))
+  end)
+
+  it("behind a socket whose queue is full hangs, and is not said to have ended", function()
+    local sock = dir .. "/full.sock"
+    local server = h.spawn({ "python3", "-c", [[
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(0)
+held = []
+while True:
+    c = socket.socket(socket.AF_UNIX)
+    c.setblocking(False)
+    try: c.connect(sys.argv[1])
+    except BlockingIOError: break
+    held.append(c)
+print("full", flush=True)
+time.sleep(600)
+]], sock }, dir .. "/full")
+    h.wait_for("a full queue", function() return (h.read(dir .. "/full") or ""):find "full" end)
+    local out, code = shell("status --admin unix:" .. sock)
+    signal.kill(server, signal.SIGKILL)
+    h.reap(server)
+    assert.equal(3, code, out)
+    assert.matches("^sluice: unix:%S+ takes no connection: the server is stopped, hangs or is "
+      .. "overloaded; look at its process", out)
   end)
 
   it("gets no token that is none, and one that comes in parts whole", function()
@@ -246,6 +344,111 @@ describe("what is no server, or an odd one,", function()
     h.reap(writer)
     assert.matches("\nAuthorization: Bearer a%-token%-of%-two%-parts%-that%-is%-long\n",
       h.read(dir .. "/port"))
+  end)
+
+  ---What a server says of a replay, in JSON.
+  local function replay(over)
+    local o = { status = "done", dry_run = false, resumed = false, more = false, replayed = 0,
+      dead_again = 0, unreadable = 0, left = 0, left_bytes = 0, why = "" }
+    for k, v in pairs(over) do o[k] = v end
+    return cjson.encode(o)
+  end
+
+  it("that always has more dead letters to send is left after some", function()
+    forget()
+    says(http(replay { more = true, replayed = 1 }))
+    local out, code = shell("dead replay --sink x --admin 127.0.0.1:" .. port, "timeout 30")
+    assert.equal(3, code, out)
+    assert.equal(8, select(2, out:gsub("replayed=1 ", "")))
+    assert.matches("\nsluice: 127.0.0.1:%d+ says after 8 replays that more letters wait", out)
+  end)
+
+  it("has sent no dead letter by an answer that does not say how many", function()
+    forget()
+    for _, odd in ipairs { '{"status":"done"}', replay { status = "well" }, replay { left = "0" },
+      replay { replayed = cjson.null }, replay { dead_again = -1 }, replay { unreadable = {} },
+      (replay { left_bytes = 7 }:gsub("7", "1e300", 1)), (replay {}:gsub("}$", "")), "[]",
+      "\"done\"" } do
+      says(http(odd))
+      for _, args in ipairs { "", " --dry-run", " --stop" } do
+        local out, code = ask("dead replay --sink x" .. args)
+        assert.equal("3 " .. odd, code .. " " .. odd, out)
+        assert.matches("^sluice: what answers at 127.0.0.1:%d+ is no sluice", out)
+      end
+    end
+    says(http(replay {}, 5000))
+    local out, code = ask "dead replay --sink x"
+    assert.equal(3, code)
+    assert.matches("the answer of 127.0.0.1:%d+ is cut: ", out)
+  end)
+
+  it("does not drain by sinks that say nothing of what is left", function()
+    forget()
+    says(http "rests\n", "-drain")
+    says(http "sluice_requests_total 1\n", "-metrics")
+    for _, sinks in ipairs { '"none"', "{}", "[1]", "[{}]", '[{"name":"x","left_events":"0"}]',
+      '[{"name":"x","left_events":-1}]' } do
+      says(http(('{"sinks":%s}'):format(sinks)), "-status")
+      local out, code = ask "drain --wait 2s"
+      assert.equal("3 " .. sinks, code .. " " .. sinks, out)
+      assert.matches("what answers at 127.0.0.1:%d+ is no sluice", out)
+    end
+  end)
+
+  it("takes no dead letter by an answer that does not tell of each", function()
+    forget()
+    local list = {}
+    for i = 1, 3 do
+      list[i] = ([[{"event":{"n":%d},"sink":"s","stream":"e","reason":"rejected","why":"no",]]
+        .. [["position":"p","code":1,"time":1700000000000}]]):format(i)
+    end
+    local function resend(url)
+      h.shell(("rm -f '%s'/x.ndjson.replayed"):format(dir))
+      h.write(dir .. "/x.ndjson", table.concat(list, "\n") .. "\n")
+      return shell(("dead replay '%s/x.ndjson' --to %s"):format(dir, url))
+    end
+    local to = "http://127.0.0.1:" .. port .. "/"
+    for _, odd in ipairs { "", "<html>thanks</html>", "{}", '{"status":"accepted"}',
+      '{"status":"accepted","accepted":2}', '{"status":"accepted","accepted":4}',
+      '{"status":"accepted","accepted":2,"rejected":1}', '{"status":"accepted","accepted":3',
+      '{"status":"accepted","accepted":2,"rejected":1,"errors":[{"index":3}]}',
+      '{"status":"accepted","accepted":1,"rejected":2,"errors":[{"index":0},{"index":0}]}',
+      '{"accepted":3}', '{"status":"accepted","accepted":"3"}' } do
+      says((http(odd):gsub("200 OK", "202 Accepted")))
+      local out, code = resend(to)
+      assert.equal("1 " .. odd, code .. " " .. odd, out)
+      assert.matches("replayed=0 .* left=3\n", out)
+      assert.matches("answered 202, and not which events it took: ", out)
+    end
+    says((http '{"status":"accepted","accepted":2,"rejected":1,"errors":[{"index":1}]}':gsub(
+      "200 OK", "202 Accepted")))
+    local out, code = resend(to)
+    assert.equal(1, code)
+    assert.matches("^replayed=2 refused_again=1 .* left=1\n", out)
+    for _, url in ipairs { "file:///etc/hosts", "ftp://127.0.0.1:1/", "nonsense://x" } do
+      out, code = resend(url)
+      assert.equal(1, code)
+      assert.matches("replayed=0 .* left=3\nsluice: " .. url:match "^%a+" .. "[^\n]*", out)
+    end
+  end)
+
+  it("that answers byte by byte without an end is given up", function()
+    forget()
+    says "drip HTTP/1.1 200 OK\r\n\r\n{"
+    local asked = {}
+    for i, args in ipairs { "status", "upgrade --status", "drain --undo", "tap" } do
+      local argv = { h.binary }
+      for word in (args .. " --admin 127.0.0.1:" .. port):gmatch "%S+" do
+        argv[#argv + 1] = word
+      end
+      asked[i] = { args = args, out = dir .. "/dripped" .. i }
+      asked[i].pid = h.spawn(argv, asked[i].out)
+    end
+    for _, x in ipairs(asked) do
+      assert.equal(3, h.reap(x.pid), x.args)
+      assert.matches(x.args == "tap" and "gave no sign of life for 20 s"
+        or "no answer from 127.0.0.1:%d+ within 10 s: ", h.read(x.out))
+    end
   end)
 
   it("that hangs is given up, with the time", function()

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/attr.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/text.h"
@@ -15,6 +16,8 @@
 
 /* IDLE: as long as nothing changes, one waits at most so long. */
 enum { TIMEOUT_MS = 30000, LOOK_MS = 100, IDLE_MS = 10000, PATH = 1024 };
+/* A server has three files of a sink's letters at most, and each replay ends one. */
+enum { REPLAYS_MAX = 8 };
 
 struct asking {
     struct ask *at;
@@ -29,11 +32,26 @@ struct counts {
     char why[700];
 };
 
-static double number(const cJSON *o, const char *name)
+/* A count, as far as a double has it whole; *ok stays as it is. */
+static double number(const cJSON *o, const char *name, bool *ok)
 {
     const cJSON *x = cJSON_GetObjectItem(o, name);
+    bool is = cJSON_IsNumber(x) && x->valuedouble >= 0 && x->valuedouble <= 1e18;
 
-    return cJSON_IsNumber(x) ? x->valuedouble : 0;
+    *ok = *ok && is;
+    return is ? x->valuedouble : 0;
+}
+
+static bool is_state(const char *status)
+{
+    static const char *const states[] = {"none", "runs", "done", "stopped", "failed"};
+
+    for (size_t i = 0; i < N_ELEMS(states); i++) {
+        if (strcmp(status, states[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void text(const cJSON *o, const char *name, char *out, size_t n)
@@ -47,18 +65,19 @@ static bool take(struct asking *a, const struct ask_answer *answer, struct count
                  struct err *e)
 {
     cJSON *o = cJSON_ParseWithLength(answer->text, answer->n);
+    bool ok = true;
 
     text(o, "status", c->status, sizeof c->status);
     text(o, "why", c->why, sizeof c->why);
     c->resumed = cJSON_IsTrue(cJSON_GetObjectItem(o, "resumed"));
     c->more = cJSON_IsTrue(cJSON_GetObjectItem(o, "more"));
-    c->replayed = number(o, "replayed");
-    c->again = number(o, "dead_again");
-    c->unreadable = number(o, "unreadable");
-    c->left = number(o, "left");
-    c->left_bytes = number(o, "left_bytes");
+    c->replayed = number(o, "replayed", &ok);
+    c->again = number(o, "dead_again", &ok);
+    c->unreadable = number(o, "unreadable", &ok);
+    c->left = number(o, "left", &ok);
+    c->left_bytes = number(o, "left_bytes", &ok);
     cJSON_Delete(o);
-    if (c->status[0] == '\0') {
+    if (!ok || !is_state(c->status)) {
         a->code = EXIT_SETUP;
         return ask_stranger(a->at, e);
     }
@@ -84,6 +103,13 @@ static bool ask(struct asking *a, const char *method, const char *query,
     return take(a, &answer, c, e);
 }
 
+/* Whether a replay goes on: what it has done grows, or its dry run has counted more. */
+static bool advances(const struct counts *before, const struct counts *now)
+{
+    return now->replayed > before->replayed || now->again > before->again ||
+           now->left > before->left || now->left_bytes < before->left_bytes;
+}
+
 /* True: it has ended, or nothing has changed for a while. */
 static bool wait_for_end(struct asking *a, struct counts *c, struct err *e)
 {
@@ -92,14 +118,13 @@ static bool wait_for_end(struct asking *a, struct counts *c, struct err *e)
 
     while (strcmp(c->status, "runs") == 0 &&
            clock_mono_ns() - changed_ns < IDLE_MS * 1000000ull) {
-        struct counts before = *c;
+        const struct counts before = *c;
 
         (void)nanosleep(&pause, NULL);
         if (!ask(a, "GET", "", c, e)) {
             return false;
         }
-        if (c->replayed != before.replayed || c->again != before.again ||
-            c->left != before.left || c->left_bytes != before.left_bytes) {
+        if (advances(&before, c)) {
             changed_ns = clock_mono_ns();
         }
     }
@@ -123,10 +148,11 @@ static bool report(const struct counts *c, bool dry)
                      c->resumed ? " resumed=true" : "");
     }
     if (strcmp(c->status, "runs") == 0) {
-        (void)printf("the replay continues without this command%s%s\n",
-                     c->why[0] == '\0' ? "" : ": ", c->why);
+        show_line(stdout, "the replay continues without this command%s%s",
+                  c->why[0] == '\0' ? "" : ": ", c->why);
     } else if (strcmp(c->status, "failed") == 0) {
-        show_error(c->why);
+        show_error(c->why[0] == '\0' ? "the replay failed; see the log of the server"
+                                     : c->why);
     }
     if (strcmp(c->status, "stopped") == 0) {
         (void)printf("the replay stopped; the next replay continues there\n");
@@ -161,13 +187,22 @@ int redeliver(const struct ask_options *at, const char *sink, bool dry)
     struct err e;
     bool ok = begin(&a, at, sink, &e);
     bool clean = true, more = true;
+    unsigned n = 0;
 
     /* After one that was cut off come the letters since, after those of the name
      * before the sink's own. */
-    while (ok && more) {
+    while (ok && more && n++ < REPLAYS_MAX) {
         ok = ask(&a, "POST", dry ? "?dry-run" : "", &c, &e) && wait_for_end(&a, &c, &e);
         clean = ok && report(&c, dry) && clean;
         more = ok && !dry && c.more && strcmp(c.status, "done") == 0 && c.again == 0;
+    }
+    if (ok && more) {
+        a.code = EXIT_SETUP;
+        ok =
+            err_set(&e,
+                    "%s says after %d replays that more letters wait: is it no sluice? "
+                    "sluice dead list DIR tells which letters are left",
+                    ask_where(a.at), REPLAYS_MAX);
     }
     return finish(&a, ok, clean, &e);
 }

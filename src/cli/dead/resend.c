@@ -16,11 +16,13 @@
 #include "cli/show.h"
 #include "delivery/letters.h"
 
-/* An answer lists at most so many refused events: all of a batch then. */
-enum { EVENTS = 100, BYTES = 1 << 20, ANSWER = 64 << 10, TIMEOUT_S = 60 };
+/* An answer lists at most so many refused events: all of a batch then. Each takes some
+ * 5 KiB at most. */
+enum { EVENTS = 100, BYTES = 1 << 20, ANSWER = 1 << 20, TIMEOUT_S = 60 };
 
 struct resend {
     CURL *curl;
+    const char *url;
     struct curl_slist *lines, *alone; /* the headers of a batch and of one event */
     bool each;                        /* the route takes no batch */
     struct replayed *marks;
@@ -60,29 +62,66 @@ static long post(struct resend *r, struct curl_slist *headers, const char *p, si
     (void)curl_easy_setopt(r->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)n);
     rc = curl_easy_perform(r->curl);
     if (rc != CURLE_OK) {
-        (void)err_set(e, "%s", curl_easy_strerror(rc));
+        (void)err_set(e, "%.200s: %s", r->url, curl_easy_strerror(rc));
         return 0;
     }
     (void)curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
 
+/* A letter counts as sent only by the word of a sluice, in an answer that is whole. */
+static bool does_not_tell(const struct resend *r, long status, struct err *e)
+{
+    return err_set(e,
+                   "%.200s answered %ld, and not which events it took: give the URL of "
+                   "a route of sluice without an answer of its own",
+                   r->url, status);
+}
+
+static double count(const cJSON *o, const char *name)
+{
+    const cJSON *x = cJSON_GetObjectItem(o, name);
+
+    return cJSON_IsNumber(x) ? x->valuedouble : 0;
+}
+
+/* Which of n events are refused. False: the answer does not tell of each. */
+static bool read_refused(const cJSON *answer, uint32_t n, bool refused[EVENTS])
+{
+    const cJSON *error, *status = cJSON_GetObjectItem(answer, "status");
+    double accepted = count(answer, "accepted"), rejected = count(answer, "rejected");
+    uint32_t listed = 0;
+
+    if (!cJSON_IsString(status) || strcmp(status->valuestring, "accepted") != 0) {
+        return false;
+    }
+    cJSON_ArrayForEach(error, cJSON_GetObjectItem(answer, "errors"))
+    {
+        double at = cJSON_IsObject(error) ? count(error, "index") : -1;
+
+        if (at >= 0 && at < n && !refused[(uint32_t)at]) {
+            refused[(uint32_t)at] = true;
+            listed++;
+        }
+    }
+    if (n == 1) { /* a letter that was sent alone may be several events */
+        refused[0] = rejected > 0;
+        return accepted >= 1;
+    }
+    return rejected == listed && accepted + rejected == n;
+}
+
 /* Marks letters from .. to - 1, but for those that the answer lists as refused. */
 static bool take(struct resend *r, uint32_t from, uint32_t to, struct err *e)
 {
-    cJSON *answer = cJSON_ParseWithLength(r->answer, r->n_answer), *error;
+    cJSON *answer = cJSON_ParseWithLength(r->answer, r->n_answer);
     bool refused[EVENTS] = {false};
+    bool told = read_refused(answer, to - from, refused);
 
-    cJSON_ArrayForEach(error, cJSON_GetObjectItem(answer, "errors"))
-    {
-        const cJSON *at = cJSON_GetObjectItem(error, "index");
-
-        if (cJSON_IsNumber(at) && at->valuedouble >= 0 &&
-            at->valuedouble < (double)(to - from)) {
-            refused[(uint32_t)at->valuedouble] = true;
-        }
-    }
     cJSON_Delete(answer);
+    if (!told) {
+        return does_not_tell(r, 202, e);
+    }
     for (uint32_t i = from; i < to; i++) {
         if (refused[i - from]) {
             r->refused++;
@@ -114,11 +153,7 @@ static bool settle(struct resend *r, long status, uint32_t from, uint32_t to,
     case 204:
     case 302:
         /* It may say the same of an event that it refuses. */
-        return err_set(
-            e,
-            "the server answered %ld, and not which events it took: give the "
-            "URL of a route without an answer of its own",
-            status);
+        return does_not_tell(r, status, e);
     default:
         return err_set(e, "the server answered %ld: %.200s", status, r->answer);
     }
@@ -273,6 +308,7 @@ static CURL *client(struct resend *r, const char *url)
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
     (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     return curl;
 }
 
@@ -293,6 +329,7 @@ int resend(const char *path, const char *url)
     r->lines = curl_slist_append(NULL, "Content-Type: application/x-ndjson");
     r->alone = curl_slist_append(NULL, "Content-Type: application/json");
     if (ok) {
+        r->url = url;
         r->curl = url == NULL ? NULL : client(r, url);
         ok = send_all(r, l, &e);
         left = report(r, l, url == NULL);

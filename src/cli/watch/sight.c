@@ -28,7 +28,7 @@ bool sight_look(struct sight *s, struct ask *a, struct err *e)
         return false;
     }
     status = cJSON_ParseWithLength(answer.text, answer.n);
-    if (cJSON_GetObjectItem(status, "sinks") == NULL) {
+    if (!cJSON_IsArray(cJSON_GetObjectItem(status, "sinks"))) {
         cJSON_Delete(status);
         return ask_stranger(a, e);
     }

@@ -40,7 +40,7 @@ bool note_there(const char *spool_dir)
     char path[PATH_MAX];
 
     path_of(spool_dir, "ADMIN", path);
-    return path_there(path) == 1;
+    return path_there(path) != 0; /* one that is not to be seen may be there */
 }
 
 /* The process that holds the lock on the file with this inode; 0: none that is seen from
@@ -81,7 +81,10 @@ static bool read_text(struct note *n, const char *path, struct err *e)
                              "%s is not there: no server has noted its address; name "
                              "it with --admin ADDRESS",
                              path)
-                   : err_errno(e, errno, "%s", path);
+                   : err_set(e,
+                             "%s: %s; run the command as the user of the server or as "
+                             "root, or name the server with --admin ADDRESS",
+                             path, strerror(errno));
     }
     ok = fscanf(f, "%191s %ld", n->address, &n->pid) == 2;
     (void)fclose(f);
