@@ -63,6 +63,33 @@ static size_t make_block(char *out, uint64_t first)
     return h.block_bytes;
 }
 
+/* The search reads a window of 1 MiB at a time: a block that begins at the end of one is
+ * found with the next. */
+static void a_search_finds_a_block_at_the_edge_of_its_window(void **state)
+{
+    char path[] = "/tmp/sluice-test-XXXXXX", block[256] = "";
+    int fd = mkstemp(path);
+
+    (void)state;
+    for (uint64_t ahead = 0; ahead <= BLOCK_HEAD_BYTES + 8; ahead += 8) {
+        const uint64_t at = PAGE_BYTES + (1 << 20) - ahead;
+        const size_t n = make_block(block, 5);
+        struct blocks_hit hit = {.off = 0};
+
+        assert_int_equal(0, ftruncate(fd, 0));
+        assert_int_equal(0, ftruncate(fd, 3 << 20));
+        assert_int_equal(n, pwrite(fd, block, n, (off_t)at));
+        assert_int_equal(0, blocks_search(fd, SALT, PAGE_BYTES, 3 << 20, 5, &hit));
+        assert_int_equal(at, hit.off);
+        assert_int_equal(5, hit.first);
+        assert_int_equal(ENOENT, blocks_search(fd, SALT, PAGE_BYTES, 3 << 20, 6, &hit));
+        assert_int_equal(ENOENT,
+                         blocks_search(fd, SALT, PAGE_BYTES, at + n - 8, 5, &hit));
+    }
+    (void)close(fd);
+    (void)unlink(path);
+}
+
 struct found {
     bool has[5 + 2 * BLOCKS]; /* the event of that sequence */
     uint64_t lost;
@@ -158,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_read_that_fails_is_not_the_end),
         cmocka_unit_test(zeros_are_the_end),
+        cmocka_unit_test(a_search_finds_a_block_at_the_edge_of_its_window),
         cmocka_unit_test(what_is_wanted_is_read_whatever_is_passed),
         cmocka_unit_test(old_blocks_are_not_passed)};
 
