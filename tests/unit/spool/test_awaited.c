@@ -207,6 +207,45 @@ static void events_of_a_failed_sync_are_lost_before_the_next_segment(void **stat
     assert_false(spool_lost(&one, at(END)));
 }
 
+static unsigned n_woken;
+
+static void on_wake(void *arg)
+{
+    (void)arg;
+    n_woken++;
+}
+
+/* The next segment is in use, and its first write failed: no event follows yet. */
+static void a_request_hears_of_its_loss_before_another_event_is_synced(void **state)
+{
+    struct segment next = {.shard = &sh, .first = END, .fd = -1};
+
+    (void)state;
+    n_woken = 0;
+    w.wake = on_wake;
+    sh.writer = &w;
+    st.n_consumers = 0;
+    assert_int_equal(0, pthread_rwlock_init(&st.watch, NULL));
+    atomic_store(&next.state, SEGMENT_USED);
+    atomic_store(&next.tail, tail_of(PAGE_BYTES, 0));
+    atomic_store(&next.synced_tail, tail_of(PAGE_BYTES, 0));
+    g.next = &next;
+    atomic_store(&g.poisoned, true);
+    atomic_store(&g.sealed, true);
+    atomic_store(&g.synced_tail, tail_of(PAGE_BYTES + 400, 5));
+    atomic_store(&sh.current, &next);
+    sync_shard(&sh);
+    assert_int_equal(1, n_woken);
+    assert_int_equal(SYNCED, atomic_load(&sh.synced));
+    assert_true(spool_writer_lost(&w, FIRST + 5));
+    assert_true(spool_writer_lost(&w, END - 1));
+    assert_false(spool_writer_lost(&w, END));
+    assert_int_equal(END - FIRST - 5, atomic_load(&next.unacked));
+    sync_shard(&sh);
+    assert_int_equal(1, n_woken); /* once */
+    (void)pthread_rwlock_destroy(&st.watch);
+}
+
 /* A second sync would say that all is well. */
 static void a_shard_with_a_failed_sync_is_not_synced_again(void **state)
 {
@@ -233,6 +272,7 @@ int main(void)
         TEST(an_event_is_safe_once_its_sync_is_done),
         TEST(the_first_and_the_last_lost_event_are_lost),
         TEST(events_of_a_failed_sync_are_lost_before_the_next_segment),
+        TEST(a_request_hears_of_its_loss_before_another_event_is_synced),
         TEST(a_shard_with_a_failed_sync_is_not_synced_again)};
 
     return cmocka_run_group_tests_name("awaited", tests, NULL, NULL);

@@ -122,6 +122,7 @@ static void a_freed_segment_has_told_what_it_lost(void **state)
     atomic_store(&holding, true);
     (void)sem_post(&fail);
     (void)sem_wait(&held);
+    assert_true(spool_writer_synced(w) < waits); /* its request would be told so */
     assert_int_equal(SPOOL_READ_VOID, spool_cursor_next(cur, &b, &lost));
     assert_int_equal(1, lost);
     spool_cursor_release(cur, waits + 1);
