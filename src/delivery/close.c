@@ -14,6 +14,7 @@ static void close_delivery(struct delivery *d)
     while (d->kept != NULL) {
         struct kept_verdict *next = d->kept->next;
 
+        batch_free(d->kept->whole ? d->kept->batch : NULL); /* else the sink did */
         free(d->kept);
         d->kept = next;
     }

@@ -273,6 +273,17 @@ static void count_done(struct delivery *d, const struct batch *b,
     }
 }
 
+/* Events of b that kept verdicts speak of. */
+static uint32_t n_kept(const struct delivery *d, const struct batch *b)
+{
+    uint32_t n = 0;
+
+    for (const struct kept_verdict *k = d->kept; k != NULL; k = k->next) {
+        n += k->batch == b ? spoken_of(&k->verdict) : 0;
+    }
+    return n;
+}
+
 /* A verdict that could not be noted is kept until it can. */
 static void keep_verdict(struct delivery *d, struct batch *b,
                          const struct sink_verdict *v, const char *why)
@@ -281,6 +292,7 @@ static void keep_verdict(struct delivery *d, struct batch *b,
     struct kept_verdict *k = mem_alloc(sizeof *k + n_but);
 
     k->batch = b;
+    k->whole = b->n_acked + n_kept(d, b) + spoken_of(v) == b->n;
     k->verdict = *v;
     if (n_but > 0) {
         memcpy(k->but, v->but, n_but);

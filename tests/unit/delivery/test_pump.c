@@ -205,6 +205,21 @@ static bool is_settled(const struct delivery_status *s)
     return s->dead == 2 && s->delivered == 1;
 }
 
+static bool is_dead(const char *event)
+{
+    char path[128], text[4096];
+    FILE *f;
+    size_t n;
+
+    (void)snprintf(path, sizeof path, "%s/dead/sink-bus.ndjson", dir);
+    f = fopen(path, "re");
+    assert_non_null(f);
+    n = fread(text, 1, sizeof text - 1, f);
+    text[n] = '\0';
+    (void)fclose(f);
+    return strstr(text, event) != NULL;
+}
+
 /* The verdict is kept until the journal takes it, with the events that it leaves out. */
 static void a_verdict_that_waits_for_the_journal_keeps_its_exceptions(void **state)
 {
@@ -219,6 +234,62 @@ static void a_verdict_that_waits_for_the_journal_keeps_its_exceptions(void **sta
     (void)until_status(is_settled);
     assert_int_equal(0, atomic_load(&journal_writes_to_fail));
     assert_int_equal(before + 2, n_dead());
+    assert_true(is_dead("{\"a\":1}") && is_dead("{\"a\":3}"));
+    assert_false(is_dead("{\"a\":2}"));
+}
+
+static bool is_holding(const struct delivery_status *s)
+{
+    return s->holding;
+}
+
+static void end_with_a_full_disk(answer_fn *answer)
+{
+    enum delivery_end end;
+
+    threes();
+    atomic_store(&script.answer, answer);
+    bus_open();
+    atomic_store(&journal_writes_to_fail, INT_MAX);
+    store(1, 3);
+    (void)until_status(is_holding);
+    end = delivery_stop(bus.d, 0);
+    bus.d = NULL;
+    assert_int_equal(DELIVERY_LEFT, end);
+}
+
+/* The sink has let go of the batch: it is the delivery's to free. */
+static void a_batch_whose_verdicts_were_never_noted_is_freed(void **state)
+{
+    (void)state;
+    end_with_a_full_disk(only_the_middle_is_good);
+}
+
+/* The first and the last event are bad; the sink still has the one between. */
+static bool the_middle_is_not_known(const struct sink_conf *conf, struct batch *b,
+                                    uint32_t nth, struct sink_verdict *v)
+{
+    static const uint32_t but[] = {1};
+    static bool told;
+
+    (void)nth;
+    *v = (struct sink_verdict){.kind = SINK_DATA,
+                               .n = 3,
+                               .but = but,
+                               .n_but = 1,
+                               .row = -1,
+                               .why = "no number"};
+    if (!told) {
+        told = true;
+        conf->done(conf->arg, b, v);
+    }
+    return false;
+}
+
+static void a_batch_that_the_sink_has_a_part_of_is_freed_by_the_sink(void **state)
+{
+    (void)state;
+    end_with_a_full_disk(the_middle_is_not_known);
 }
 
 static atomic_uint syncs_at_submit;
@@ -257,11 +328,6 @@ static bool comes_back_late(const struct sink_conf *conf, struct batch *b, uint3
     *v = (struct sink_verdict){
         .kind = SINK_RETRY, .n = b->n, .after_ms = 60000, .why = "too many requests"};
     return true;
-}
-
-static bool is_holding(const struct delivery_status *s)
-{
-    return s->holding;
 }
 
 /* It keeps its place, and the sink after it has gauges of its own: both would count. */
@@ -417,6 +483,8 @@ int main(void)
         TEST(dead_letters_stop_at_max_bytes),
         TEST(a_verdict_counts_only_its_events),
         TEST(a_verdict_that_waits_for_the_journal_keeps_its_exceptions),
+        TEST(a_batch_whose_verdicts_were_never_noted_is_freed),
+        TEST(a_batch_that_the_sink_has_a_part_of_is_freed_by_the_sink),
         TEST(a_planned_batch_is_on_the_disk_before_it_is_sent),
         TEST(a_sink_that_was_handed_over_shows_no_backlog),
         TEST(a_sink_is_not_handed_over_with_letters_in_flight),

@@ -19,10 +19,14 @@ static void an_event_has_its_time_as_a_number_or_a_text(void **state)
                                 "{\"at\":\"2023-11-14T22:13:20Z\"}\n"
                                 "{\"at\":\"yesterday\"}\n"
                                 "{\"at\":-1}\n"
+                                "{\"at\":1e15}\n"
+                                "{\"at\":1e300}\n"
+                                "{\"at\":999999999999999}\n"
                                 "{\"at\":null}\n"
                                 "{}\n";
-    static const int64_t times[] = {1700000000000, 1700000000000, OTHERWISE,
-                                    OTHERWISE,     OTHERWISE,     OTHERWISE};
+    static const int64_t times[] = {1700000000000,   1700000000000, OTHERWISE,
+                                    OTHERWISE,       OTHERWISE,     OTHERWISE,
+                                    999999999999999, OTHERWISE,     OTHERWISE};
     enum { N = sizeof times / sizeof *times };
     char body[sizeof lines + SCAN_PAD] = {0};
     struct err e;
