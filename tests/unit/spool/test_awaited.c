@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "spool/internal.h"
@@ -246,6 +248,52 @@ static void a_request_hears_of_its_loss_before_another_event_is_synced(void **st
     (void)pthread_rwlock_destroy(&st.watch);
 }
 
+static int syncs_fail; /* of the next */
+
+int fdatasync(int fd)
+{
+    (void)fd;
+    if (syncs_fail > 0) {
+        syncs_fail--;
+        errno = EIO;
+        return -1;
+    }
+    return 0;
+}
+
+/* The segment was full, and the next in use, when its sync failed. */
+static void no_later_event_is_safe_before_a_loss_is_told(void **state)
+{
+    struct segment next = {.shard = &sh, .first = END, .fd = 2};
+
+    (void)state;
+    st.n_consumers = 0;
+    st.poisoned = stats_counter("sluice_spool_poisoned_total", "Test.", "");
+    s.sync_time = stats_histogram_new();
+    assert_int_equal(0, pthread_cond_init(&s.prepared, NULL));
+    assert_int_equal(0, pthread_rwlock_init(&st.watch, NULL));
+    atomic_store(&next.state, SEGMENT_USED);
+    atomic_store(&next.tail, tail_of(PAGE_BYTES + 80, 2));
+    atomic_store(&next.synced_tail, tail_of(PAGE_BYTES, 0));
+    g.fd = 2;
+    g.next = &next;
+    atomic_store(&g.sealed, true);
+    atomic_store(&g.synced_tail, tail_of(PAGE_BYTES + 400, 5));
+    atomic_store(&sh.synced, FIRST + 4);
+    atomic_store(&sh.current, &next);
+    syncs_fail = 1;
+    sync_shard(&sh);
+    assert_true(atomic_load(&g.poisoned));
+    assert_int_equal(FIRST + 4, atomic_load(&sh.synced));
+    sync_shard(&sh);
+    assert_int_equal(END + 1, atomic_load(&sh.synced));
+    assert_true(spool_writer_lost(&w, END - 1));
+    assert_false(spool_writer_lost(&w, END));
+    stats_histogram_free(s.sync_time);
+    (void)pthread_cond_destroy(&s.prepared);
+    (void)pthread_rwlock_destroy(&st.watch);
+}
+
 /* A second sync would say that all is well. */
 static void a_shard_with_a_failed_sync_is_not_synced_again(void **state)
 {
@@ -273,6 +321,7 @@ int main(void)
         TEST(the_first_and_the_last_lost_event_are_lost),
         TEST(events_of_a_failed_sync_are_lost_before_the_next_segment),
         TEST(a_request_hears_of_its_loss_before_another_event_is_synced),
+        TEST(no_later_event_is_safe_before_a_loss_is_told),
         TEST(a_shard_with_a_failed_sync_is_not_synced_again)};
 
     return cmocka_run_group_tests_name("awaited", tests, NULL, NULL);
