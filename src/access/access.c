@@ -33,8 +33,9 @@ struct access {
     bool reopen, stop;
     /* The thread's own. */
     struct access_file file;
-    uint64_t looked_ns, told_ns, told_lines, unmoved_ns;
+    uint64_t looked_ns, told_ns, unmoved_ns;
     struct err why;
+    _Atomic uint64_t told_lines, in_hand; /* also for who waited in vain for its end */
     char chunk[CHUNK_BYTES];
 };
 
@@ -100,11 +101,13 @@ static void write_chunk(struct access *a, size_t n)
 {
     uint64_t lines = n_lines(a->chunk, n);
 
+    atomic_store(&a->in_hand, lines);
     if (a->file.path != NULL && access_file_write(&a->file, a->chunk, n, &a->why)) {
         stats_add(a->written, lines);
     } else {
         stats_add(a->failed, lines);
     }
+    atomic_store(&a->in_hand, 0);
 }
 
 static void write_all(struct access *a)
@@ -131,23 +134,27 @@ static uint64_t lost(const struct access *a)
     return n;
 }
 
-/* Dropped lines are in the log, seldom. */
-static void tell(struct access *a, uint64_t now)
+static void tell_lost(uint64_t lines, const char *why)
 {
-    uint64_t n = lost(a);
     char quoted[ERR_TEXT_MAX + 16];
 
-    if (n == a->told_lines || (a->told_ns != 0 && now - a->told_ns < TELL_NS)) {
+    log_write(LOG_WARN, "access_log", "status=dropped lines=%lu why=%s",
+              (unsigned long)lines, log_quote(quoted, sizeof quoted, why));
+}
+
+/* Dropped lines are in the log: seldom, and at the end of the process the rest. */
+static void tell(struct access *a, uint64_t now, bool last)
+{
+    uint64_t n = lost(a), told = atomic_load(&a->told_lines);
+
+    if (n == told || (!last && a->told_ns != 0 && now - a->told_ns < TELL_NS)) {
         return;
     }
-    log_write(LOG_WARN, "access_log", "status=dropped lines=%lu why=%s",
-              (unsigned long)(n - a->told_lines),
-              log_quote(quoted, sizeof quoted,
-                        a->why.text[0] != '\0'
+    tell_lost(n - told, a->why.text[0] != '\0'
                             ? a->why.text
-                            : "the disk takes fewer lines than the workers write"));
+                            : "the disk takes fewer lines than the workers write");
     a->why.text[0] = '\0';
-    a->told_lines = n;
+    atomic_store(&a->told_lines, n);
     a->told_ns = now;
 }
 
@@ -221,7 +228,7 @@ static void *run(void *arg)
         if (fresh) {
             follow(a, &next);
         }
-        tell(a, now);
+        tell(a, now, stop);
         tell_unmoved(a, now);
     }
     access_file_close(&a->file);
@@ -272,19 +279,39 @@ void access_reopen(struct access *a)
     (void)pthread_mutex_unlock(&a->lock);
 }
 
-bool access_free(struct access *a, uint64_t until_ns)
+/* The thread hangs: those that it has, those that wait for it, and those not told. */
+static void tell_left(struct access *a)
 {
-    if (a == NULL) {
+    uint64_t n = lost(a) - atomic_load(&a->told_lines) + atomic_load(&a->in_hand);
+
+    for (uint32_t i = 0; i < a->n_rings; i++) {
+        n += ring_lines(a->rings[i]);
+    }
+    if (n > 0) {
+        tell_lost(n, "the process ends while the disk takes no line");
+    }
+}
+
+bool access_end(struct access *a, uint64_t until_ns)
+{
+    if (a == NULL || !a->running) {
         return true;
     }
-    if (a->running) {
-        (void)pthread_mutex_lock(&a->lock);
-        a->stop = true;
-        (void)pthread_cond_signal(&a->changed);
-        (void)pthread_mutex_unlock(&a->lock);
-        if (!latch_wait(&a->ended, until_ns)) {
-            return false;
-        }
+    (void)pthread_mutex_lock(&a->lock);
+    a->stop = true;
+    (void)pthread_cond_signal(&a->changed);
+    (void)pthread_mutex_unlock(&a->lock);
+    if (!latch_wait(&a->ended, until_ns)) {
+        tell_left(a);
+        return false;
+    }
+    return true;
+}
+
+void access_free(struct access *a)
+{
+    if (a == NULL) {
+        return;
     }
     for (uint32_t i = 0; i < a->n_rings; i++) {
         ring_free(a->rings[i]);
@@ -296,5 +323,4 @@ bool access_free(struct access *a, uint64_t until_ns)
     free(a->rings);
     free(a->behind);
     free(a);
-    return true;
 }

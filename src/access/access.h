@@ -1,7 +1,7 @@
 /*
  * access - the access log: the workers' lines, written by a thread of its own.
  *
- *   access_new -> access_follow* (each policy that goes live) -> access_free
+ *   access_new -> access_follow* (each policy that goes live) -> access_end -> access_free
  *   access_ring -> ring_put (a worker, while its policy wants lines)
  *
  * The supervisor's, unless said otherwise. The thread starts with the first policy that
@@ -40,6 +40,10 @@ bool access_follow(struct access *a, const struct access_conf *c,
 /* The file is opened again, by its path. Any number of times. */
 void access_reopen(struct access *a);
 
-/* Ends the thread after the lines that wait, and frees a. NULL is fine. False: it has
- * not ended by then (clock_mono_ns), and a lives. */
-bool access_free(struct access *a, uint64_t until_ns) MUST_USE;
+/* Ends the thread after the lines that wait; the log tells what it lost since it told
+ * last. False: it has not ended by then (clock_mono_ns); the log tells also of the lines
+ * that wait for it. NULL is fine. */
+bool access_end(struct access *a, uint64_t until_ns) MUST_USE;
+
+/* After access_end has returned true. NULL is fine. */
+void access_free(struct access *a);

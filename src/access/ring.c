@@ -72,3 +72,14 @@ size_t ring_take(struct ring *r, char *out, size_t room)
     atomic_store_explicit(&r->taken, taken + n, memory_order_release);
     return n;
 }
+
+uint64_t ring_lines(const struct ring *r)
+{
+    uint64_t put = atomic_load_explicit(&r->put, memory_order_acquire), lines = 0;
+
+    for (uint64_t at = atomic_load_explicit(&r->taken, memory_order_relaxed); at < put;
+         at++) {
+        lines += r->bytes[at % RING_BYTES] == '\n';
+    }
+    return lines;
+}

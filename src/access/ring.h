@@ -31,3 +31,6 @@ void ring_put(struct ring *r, const char *line, size_t n);
 
 /* Whole lines that fit into room bytes, oldest first; returns their bytes. */
 size_t ring_take(struct ring *r, char *out, size_t room);
+
+/* Lines that wait, once the worker puts no more. Any thread; the writer may be taking. */
+uint64_t ring_lines(const struct ring *r);

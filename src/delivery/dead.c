@@ -235,19 +235,27 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
     return append(d, n, e);
 }
 
-void dead_tell(struct dead *d, const char *sink, int code, const char *why, uint32_t n)
+static void tell(struct dead *d)
 {
-    uint64_t now = clock_mono_ns();
     char quoted[400];
 
-    d->untold += n;
-    if (d->told_ns != 0 && now - d->told_ns < TELL_EVERY_NS) {
-        return;
-    }
-    log_write(LOG_WARN, "dead_letter", "sink=%s events=%lu code=%d why=%s", sink,
-              (unsigned long)d->untold, code, log_quote(quoted, sizeof quoted, why));
-    d->told_ns = now;
+    log_write(LOG_WARN, "dead_letter", "sink=%s events=%lu code=%d why=%s", d->sink,
+              (unsigned long)d->untold, d->untold_code,
+              log_quote(quoted, sizeof quoted, d->untold_why));
     d->untold = 0;
+}
+
+void dead_tell(struct dead *d, int code, const char *why, uint32_t n)
+{
+    uint64_t now = clock_mono_ns();
+
+    d->untold += n;
+    d->untold_code = code;
+    (void)snprintf(d->untold_why, sizeof d->untold_why, "%s", why);
+    if (d->told_ns == 0 || now - d->told_ns >= TELL_EVERY_NS) {
+        d->told_ns = now;
+        tell(d);
+    }
 }
 
 bool dead_sync(struct dead *d, struct err *e)
@@ -286,6 +294,9 @@ void dead_rewind(struct dead *d)
 
 void dead_close(struct dead *d)
 {
+    if (d->untold > 0) {
+        tell(d);
+    }
     if (d->fd >= 0) {
         (void)close(d->fd);
     }

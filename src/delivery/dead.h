@@ -36,7 +36,9 @@ struct dead {
     char mark[DEAD_MARK_BYTES]; /* which file that was, and how it ended */
     char *line;
     size_t line_room;
-    uint64_t told_ns, untold; /* letters since the last log line */
+    uint64_t told_ns, untold; /* letters since the last log line, */
+    int untold_code;          /* and the server's words of the last one */
+    char untold_why[200];
 };
 
 struct dead_letter {
@@ -57,8 +59,8 @@ bool dead_open(struct dead *d, uint64_t length, const char *mark,
 /* Letters come. *tell: the journal must know d->length and d->mark before. */
 bool dead_begin(struct dead *d, bool *tell, struct err *e) MUST_USE;
 bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e) MUST_USE;
-/* n letters were put: a log line, at most one a second. */
-void dead_tell(struct dead *d, const char *sink, int code, const char *why, uint32_t n);
+/* n letters were put: a log line, at most one a second; dead_close tells the rest. */
+void dead_tell(struct dead *d, int code, const char *why, uint32_t n);
 bool dead_sync(struct dead *d, struct err *e) MUST_USE; /* sets d->mark */
 void dead_keep(struct dead *d);                         /* the journal has it */
 void dead_rewind(struct dead *d); /* it has not: the letters are put again */

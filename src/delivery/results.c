@@ -146,7 +146,7 @@ static bool bury(struct delivery *d, const struct batch *b,
     if (!dead_sync(&d->dead, e)) {
         return false;
     }
-    dead_tell(&d->dead, d->name, v->code, v->why, v->n - v->n_but);
+    dead_tell(&d->dead, v->code, v->why, v->n - v->n_but);
     return true;
 }
 

@@ -319,6 +319,7 @@ void accept_stop(struct listener *l)
 void accept_free(struct listener *l)
 {
     accept_stop(l);
+    preface_tell(l);
     peers_free(l->peers);
     free(l);
 }

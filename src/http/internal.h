@@ -69,9 +69,11 @@ struct listener {
     ev_io accepting;
     ev_timer pause;
     struct peers *peers;
-    uint32_t n_open;                   /* connections that were let in */
-    char label[128];                   /* its name, for the log */
-    uint64_t told_ms, n_untold;        /* connections refused since the last line */
+    uint32_t n_open;            /* connections that were let in */
+    char label[128];            /* its name, for the log */
+    uint64_t told_ms, n_untold; /* connections refused since the last line, */
+    char untold_peer[48];       /* and the last of them */
+    const char *untold_why;
     stats_cell *accepted, *open_gauge; /* NULL: it has no name */
     stats_cell *refused[OBSTACLES];
 };
@@ -249,6 +251,7 @@ bool conn_must_end(const struct conn *c);
 /* Whether a PROXY header must come first. *refused: from that end it may not. */
 bool preface_expected(struct listener *l, const struct conn_origin *from,
                       const struct sockaddr_storage *sa, bool *refused);
+void preface_tell(struct listener *l); /* refusals that the log does not name yet */
 void preface_begin(struct conn *c);
 void preface_read(struct conn *c); /* more of it; may close c */
 void preface_drop(struct conn *c);

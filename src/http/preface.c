@@ -1,6 +1,7 @@
 /* The PROXY header before a connection's first request, and the client of each request
  * that trusted proxies passed on. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -23,19 +24,28 @@ bool preface_is_trusted(const struct listener *l, const struct conn_origin *from
     return !from->unknown && address_in_any(&from->address, o->trusted, o->n_trusted);
 }
 
-/* At most one line in 10 s for each listener of a worker, with the number since. */
+void preface_tell(struct listener *l)
+{
+    if (l->n_untold > 0) {
+        log_write(LOG_WARN, "proxy_refused", "listener=%s peer=%s n=%lu why=\"%s\"",
+                  l->label, l->untold_peer, (unsigned long)l->n_untold, l->untold_why);
+        l->n_untold = 0;
+    }
+}
+
+/* At most one line in 10 s for each listener of a worker, with the number since. why
+ * lives on. */
 static void tell(struct listener *l, const char *peer, const char *why)
 {
     struct http_server *s = l->server;
 
     l->n_untold++;
-    if (l->told_ms != 0 && s->now_ms - l->told_ms < TELL_MS) {
-        return;
+    (void)snprintf(l->untold_peer, sizeof l->untold_peer, "%s", peer);
+    l->untold_why = why;
+    if (l->told_ms == 0 || s->now_ms - l->told_ms >= TELL_MS) {
+        l->told_ms = s->now_ms;
+        preface_tell(l);
     }
-    log_write(LOG_WARN, "proxy_refused", "listener=%s peer=%s n=%lu why=\"%s\"",
-              l->label, peer, (unsigned long)l->n_untold, why);
-    l->told_ms = s->now_ms;
-    l->n_untold = 0;
 }
 
 bool preface_expected(struct listener *l, const struct conn_origin *from,

@@ -74,22 +74,32 @@ static void add_unconfirmed(struct ingest *in, struct waiter *w)
     add_count(w, text, "skipped", skipped);
 }
 
+void commit_tell_dead(struct ingest *in)
+{
+    struct meters *m = &in->m;
+    char quoted[300];
+
+    if (m->dead_untold > 0) {
+        log_write(LOG_WARN, "dead_letter", "worker=%u route=%s events=%lu",
+                  in->conf.worker,
+                  log_quote(quoted, sizeof quoted, account_name(m->dead_last)),
+                  (unsigned long)m->dead_untold);
+        m->dead_untold = 0;
+    }
+}
+
 /* The log names the stream's dead letters, at most once a second. */
 static void tell_dead(struct ingest *in, const struct waiter *w)
 {
     struct meters *m = &in->m;
     uint64_t now = clock_mono_ns();
-    char quoted[300];
 
     m->dead_untold += w->ends.dead;
-    if (m->dead_told_ns != 0 && now - m->dead_told_ns < TELL_EVERY_NS) {
-        return;
+    m->dead_last = w->account;
+    if (m->dead_told_ns == 0 || now - m->dead_told_ns >= TELL_EVERY_NS) {
+        m->dead_told_ns = now;
+        commit_tell_dead(in);
     }
-    log_write(LOG_WARN, "dead_letter", "worker=%u route=%s events=%lu", in->conf.worker,
-              log_quote(quoted, sizeof quoted, account_name(w->account)),
-              (unsigned long)m->dead_untold);
-    m->dead_told_ns = now;
-    m->dead_untold = 0;
 }
 
 /* They are stored; else the caller counts them as refused. */

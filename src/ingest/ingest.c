@@ -494,6 +494,7 @@ void ingest_free(struct ingest *in)
     event_batch_fini(&in->batch);
     arena_fini(&in->arena);
     access_fini(&in->access);
+    commit_tell_dead(in);
     accounts_fini(&in->m.accounts);
     free(in);
 }

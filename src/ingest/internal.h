@@ -115,7 +115,8 @@ struct meters {
     struct accounts accounts;
     struct account *nowhere; /* of requests without a route */
     stats_cell *stopped;
-    uint64_t dead_told_ns, dead_untold; /* dead letters since the last line */
+    uint64_t dead_told_ns, dead_untold; /* dead letters since the last line, */
+    const struct account *dead_last;    /* and the route of the last one */
     struct stats_histogram *stages[N_STAGES];
     stats_cell *blocks;
 };
@@ -183,7 +184,8 @@ void waiter_join(struct ingest *in, struct waiter *w, uint32_t n);
 /* ---- commit.c: one block a stream, then the answers ---- */
 
 void commit_turn(struct ingest *in);
-void commit_synced(struct ingest *in);         /* answers whose sync has come */
+void commit_tell_dead(struct ingest *in); /* letters that the log does not name yet */
+void commit_synced(struct ingest *in);    /* answers whose sync has come */
 void commit_late(struct ingest *in, bool all); /* and those that waited too long */
 
 /* ---- store.c ---- */

@@ -188,10 +188,12 @@ struct policy_state {
         struct limit_view view;
     } limited[ROUTE_LIMITS_MAX];
     uint32_t n_limited;
-    bool trying;            /* its examples run: nothing else uses these handles */
-    double now_ms;          /* of the request, for time checks */
-    uint64_t told_ns;       /* when a hook's error was last logged */
-    uint64_t untold;        /* errors since */
+    bool trying;             /* its examples run: nothing else uses these handles */
+    double now_ms;           /* of the request, for time checks */
+    uint64_t told_ns;        /* when a hook's error was last logged */
+    uint64_t untold;         /* errors since, */
+    char untold_where[1310]; /* and the first of them */
+    char untold_why[200];
     char first_raised[200]; /* of the call that runs, or of the last one; "": none */
     int on_events, on_request, on_location; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
@@ -226,3 +228,6 @@ void hooks_raised(struct policy_state *s, struct str why);
 /* The same of a sink's function. */
 void hooks_raised_for(struct policy_state *s, const char *sink, const char *function,
                       struct str why);
+
+/* Logs the errors that no line names yet. */
+void hooks_tell(struct policy_state *s);

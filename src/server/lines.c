@@ -55,13 +55,23 @@ void lines_open(struct server *s)
     lines_follow(s);
 }
 
-bool lines_close(struct server *s, uint64_t until_ns)
+bool lines_end(struct server *s, uint64_t until_ns)
 {
-    if (!access_free(s->access, until_ns)) {
+    bool ended = access_end(s->access, until_ns);
+
+    if (!ended) {
         log_write(LOG_ERROR, "stuck",
                   "thread=access_log why=\"its thread does not end\"");
+    }
+    return ended;
+}
+
+bool lines_close(struct server *s, uint64_t until_ns)
+{
+    if (!lines_end(s, until_ns)) {
         return false;
     }
+    access_free(s->access);
     s->access = NULL;
     return true;
 }

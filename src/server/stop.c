@@ -93,6 +93,7 @@ bool stop_all(struct server *s)
     pulse_stop(&s->pulse);
     joined = reloads_join(s, clock_mono_ns() + LOADER_NS);
     if (!stop_threads(s)) {
+        (void)!lines_end(s, clock_mono_ns() + STOP_GRACE_NS);
         return false;
     }
     free(s->workers);

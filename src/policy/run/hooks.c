@@ -13,30 +13,41 @@ enum { LOOPS_MAX = 16 /* times that the loop may fail in a request */ };
 
 #define TELL_EVERY_NS 1000000000ull
 
+void hooks_tell(struct policy_state *s)
+{
+    char quoted[240];
+
+    if (s->untold > 0) {
+        log_write(LOG_ERROR, "policy",
+                  "status=raised %s generation=%lu errors=%lu why=%s", s->untold_where,
+                  (unsigned long)s->policy->plan->generation, (unsigned long)s->untold,
+                  log_quote(quoted, sizeof quoted, s->untold_why));
+        s->untold = 0;
+    }
+}
+
 /* where: "route=\"POST /v1/events\"". */
 static void raised(struct policy_state *s, const char *where, struct str why)
 {
-    const struct plan *plan = s->policy->plan;
     uint64_t now = clock_mono_ns();
-    char text[200], quoted[240];
 
-    s->untold++;
     s->raised++;
     if (s->first_raised[0] == '\0') {
         (void)snprintf(s->first_raised, sizeof s->first_raised, "%.*s", (int)why.n,
                        why.p);
     }
     /* Generation 0: an example of a policy that is not live yet. */
-    if (plan->generation == 0 ||
-        (s->told_ns != 0 && now - s->told_ns < TELL_EVERY_NS)) {
+    if (s->policy->plan->generation == 0) {
         return;
     }
-    (void)snprintf(text, sizeof text, "%.*s", (int)why.n, why.p);
-    log_write(LOG_ERROR, "policy", "status=raised %s generation=%lu errors=%lu why=%s",
-              where, (unsigned long)plan->generation, (unsigned long)s->untold,
-              log_quote(quoted, sizeof quoted, text));
-    s->told_ns = now;
-    s->untold = 0;
+    if (s->untold++ == 0) {
+        (void)snprintf(s->untold_where, sizeof s->untold_where, "%s", where);
+        (void)snprintf(s->untold_why, sizeof s->untold_why, "%.*s", (int)why.n, why.p);
+    }
+    if (s->told_ns == 0 || now - s->told_ns >= TELL_EVERY_NS) {
+        s->told_ns = now;
+        hooks_tell(s);
+    }
 }
 
 void hooks_raised(struct policy_state *s, struct str why)

@@ -430,6 +430,7 @@ void policy_state_free(struct policy_state *s)
     if (s == NULL) {
         return;
     }
+    hooks_tell(s);
     if (s->L != NULL) {
         lua_close(s->L);
     }

@@ -413,7 +413,8 @@ static void the_last_lines_are_written_at_the_end(void **state)
     for (int i = 0; i < 1000; i++) {
         access_reopen(a);
     }
-    assert_true(access_free(a, clock_mono_ns() + 60000000000u));
+    assert_true(access_end(a, clock_mono_ns() + 60000000000u));
+    access_free(a);
     assert_non_null(strstr(text_of(""), "first\n"));
     assert_non_null(strstr(text_of(""), "second\n"));
     assert_int_equal(2, stats_value("sluice_access_log_lines_total", ""));
@@ -434,7 +435,8 @@ static void no_file_is_larger_than_its_bound(void **state)
         ring_put(access_ring(a, 0), line, sizeof line);
     }
     assert_true(access_follow(a, &c, &e));
-    assert_true(access_free(a, clock_mono_ns() + 60000000000u));
+    assert_true(access_end(a, clock_mono_ns() + 60000000000u));
+    access_free(a);
     for (int i = 0; i < 5; i++) {
         char name[96];
         struct stat st;
@@ -458,7 +460,8 @@ static void lines_that_no_file_takes_are_counted(void **state)
     assert_true(access_follow(a, &c, &e));
     ring_put(access_ring(a, 0), "lost\n", 5);
     ring_put(access_ring(a, 0), "lost\n", 5);
-    assert_true(access_free(a, clock_mono_ns() + 60000000000u));
+    assert_true(access_end(a, clock_mono_ns() + 60000000000u));
+    access_free(a);
     assert_int_equal(
         2, stats_value("sluice_access_log_dropped_total", "reason=\"failed\""));
 }

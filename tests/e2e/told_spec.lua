@@ -1,0 +1,93 @@
+-- Lines of the log that come at most once a second, or once in ten, have the number of all
+-- that they stand for: also at the end, when there is no later line.
+local faults = require "faults"
+local h = require "harness"
+local receiver = require "receiver"
+
+---The sum of the number of each line of the event.
+local function told(s, pattern)
+  local sum = 0
+  for n in s:text():gmatch(pattern) do sum = sum + tonumber(n) end
+  return sum
+end
+
+describe("at the end the log has told", function()
+  local r, s
+  setup(function()
+    r = receiver.start()
+    r:rule "poison"
+    s = h.server { policy = ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+listen "127.0.0.1:0" { proxy_protocol = true, trusted = { "127.0.0.0/8" } }
+admin { listen = "127.0.0.1:0" }
+access_log { path = "/dev/full" }
+http "out" { url = %q, batch = { target = 2, max = 2, linger = "5ms" } }
+file "archive" { dir = "archive" }
+stream "out" { sinks = { "out" } }
+stream "events" { sinks = { "archive" } }
+route "POST /raise" { body = "event", stream = "events", on_error = "reject",
+  on_event = function(ev) error("no " .. ev.n) end }
+route "POST /die" { body = "event", stream = "events",
+  on_event = function(ev) error("no " .. ev.n) end }
+route "POST /out" { body = "batch", stream = "out" }
+]]):format(r.url) }
+  end)
+  teardown(function()
+    s:close()
+    r:close()
+  end)
+
+  it("each error of a hook, each dead letter, each proxy that was refused and each line "
+    .. "that the access log lacks", function()
+    local front = tonumber(s:text():match("event=ready listen=[^,]+,127%.0%.0%.1:(%d+)"))
+    for n = 1, 5 do
+      assert.equal(500, s:post("/raise", ('{"n":%d}'):format(n)).status)
+      assert.equal(202, s:post("/die", ('{"n":%d}'):format(n)).status)
+      -- Beside a good one, because otherwise the receiver counts as the cause.
+      assert.equal(202, s:post("/out", ('[{"n":%d},{"n":0,"value":"text"}]'):format(n)).status)
+      local c = h.connect(front)
+      c:send "GET / HTTP/1.1\r\n"
+      assert.is_nil(h.answer(c))
+      c:close()
+    end
+    h.wait_for("dead letters", function()
+      return s:metric("sluice_dead_events_total", 'sink="out"') == 5
+    end)
+    assert.equal(0, s:stop())
+    assert.same({ raised = 10, route = 5, sink = 5, proxies = 5, lines = 15 }, {
+      raised = told(s, "status=raised [^\n]*errors=(%d+)"),
+      route = told(s, 'event=dead_letter worker=0 route="POST /die" events=(%d+)'),
+      sink = told(s, "event=dead_letter sink=out events=(%d+)"),
+      proxies = told(s, "event=proxy_refused listener=127%.0%.0%.1:0 [^\n]*n=(%d+)"),
+      lines = told(s, "event=access_log status=dropped lines=(%d+)"),
+    })
+  end)
+end)
+
+describe("an access log whose disk hangs at the end", function()
+  it("is told with the number of all lines that it lacks", function()
+    local dir = h.folder()
+    local f = faults.new(dir)
+    local s = h.server { dir = dir, wrap = f:wrap(), policy = [[
+server { listen = "127.0.0.1:0", workers = 1, drain = "1s" }
+admin { listen = "127.0.0.1:0" }
+access_log {}
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "archive" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]] }
+    assert.equal(202, s:post("/v1/events", '{"n":0}').status)
+    h.wait_for("the first line", function() return h.read(s.data .. "/access.log") ~= "" end)
+    f:rules "on=write do=hang path=access.log"
+    for n = 1, 7 do
+      assert.equal(202, s:post("/v1/events", ('{"n":%d}'):format(n)).status)
+      h.sleep(0.03) -- so that the thread has one, and others wait
+    end
+    s:stop()
+    assert.equal(7, told(s, "event=access_log status=dropped lines=(%d+) why=\"the process"))
+    assert.truthy(s:text():find("event=stuck thread=access_log", 1, true))
+    f:rules()
+    s:close()
+    f:close()
+  end)
+end)
