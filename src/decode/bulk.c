@@ -116,6 +116,40 @@ static bool read_word(struct lex *l, struct str *word)
     return is_next(l, '{');
 }
 
+/* More members of the action's line, which some clients keep there for themselves, as
+ * {"index":{},"attempts":1}: passed over, unless they are another action. */
+static bool pass_more(struct lex *l)
+{
+    enum slot_kind kind;
+
+    while (lex_maybe_space(l), l->p < l->end && *l->p == ',') {
+        struct str word;
+        bool escaped;
+
+        l->p++;
+        if (!is_next(l, '"')) {
+            return false;
+        }
+        word.p = l->p++;
+        if (!lex_string(l, &escaped)) {
+            return false;
+        }
+        word.n = (size_t)(l->p - word.p);
+        if (kind_of(word) != ACTION_NONE) {
+            return lex_fail(l, word.p, "expected one action on a line");
+        }
+        if (!is_next(l, ':')) {
+            return false;
+        }
+        l->p++;
+        lex_maybe_space(l);
+        if (!lex_value(l, 1, &kind)) {
+            return false;
+        }
+    }
+    return is_next(l, '}');
+}
+
 static enum scan_result read_action(struct scan *s, const struct envelope *v,
                                     struct slot *values, enum action_kind *kind,
                                     struct scan_error *se)
@@ -133,7 +167,7 @@ static enum scan_result read_action(struct scan *s, const struct envelope *v,
     if (r != SCAN_OK) {
         return r;
     }
-    if (!is_next(l, '}')) {
+    if (!pass_more(l)) {
         return scan_failed(s, se);
     }
     l->p++;
