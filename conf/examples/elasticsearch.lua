@@ -68,13 +68,22 @@ for _, path in ipairs { "/_bulk", "/:index/_bulk" } do
   }
 end
 
--- Clients and shippers ask which server this is.
-route "GET /" {
-  body = "query", stream = "documents", on_event = function() return drop() end,
-  answer = { status = 200, headers = headers,
-    body = [[{"name":"sluice","version":{"number":"8.19.0","build_flavor":"default"},]]
-      .. [["tagline":"You Know, for Search"}]] },
-}
+-- Clients and shippers ask which server this is, and how it is. Some look for their index
+-- template before they send, and ask for a refresh behind the last document: without an
+-- answer pino-elasticsearch and winston-elasticsearch take the server for gone.
+local function told(asked, body)
+  route(asked) {
+    body = "query", stream = "documents", on_event = function() return drop() end,
+    answer = { status = 200, headers = headers, body = body },
+  }
+end
+
+told("GET /", [[{"name":"sluice","version":{"number":"8.19.0","build_flavor":"default"},]]
+  .. [["tagline":"You Know, for Search"}]])
+told("GET /_cluster/health", [[{"cluster_name":"sluice","status":"green",]]
+  .. [["timed_out":false,"number_of_nodes":1,"number_of_data_nodes":1}]])
+told("GET /_index_template/:name", [[{"index_templates":[]}]]) -- HEAD: it is there
+told({ "GET", "POST", "/:index/_refresh" }, [[{"_shards":{"total":1,"successful":1,"failed":0}}]])
 
 local AUTH = { authorization = API_KEY }
 

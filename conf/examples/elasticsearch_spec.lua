@@ -130,6 +130,27 @@ describe("elasticsearch.lua", function()
     end
   end)
 
+  it("answers what clients ask before and behind their documents", function()
+    for _, row in ipairs {
+      { "GET", "/_cluster/health?wait_for_status=yellow", "status", "green" },
+      { "HEAD", "/_index_template/template_logs" },
+      { "POST", "/logs/_refresh", "_shards", { total = 1, successful = 1, failed = 0 } },
+    } do
+      local r = policy:request(row[1], row[2], "", { headers = AUTH })
+      assert.same({ 200, "Elasticsearch", {} },
+        { r.status, r.headers["x-elastic-product"], r.stored }, row[2])
+      if row[3] then assert.same(row[4], testing.decode(r.body)[row[3]]) end
+    end
+  end)
+
+  it("passes over what a client keeps beside the action", function()
+    local r = bulk { '{"index":{"_index":"a","_id":"1"},"attempts":0}', '{"n":1}',
+      '{"index":{"_index":"a"},"create":{}}' }
+    assert.same({ 400, "invalid_json" }, { r.status, r.code })
+    r = bulk { '{"index":{"_index":"a","_id":"1"},"attempts":0}', '{"n":1}' }
+    assert.same({ 200, "1", 1 }, { r.status, items(r)[1].index._id, #r.stored.documents })
+  end)
+
   it("says which server it is", function()
     local r = policy:request("GET", "/", "", { headers = AUTH })
     assert.same({ 200, "Elasticsearch", "8.19.0", {} }, { r.status,
