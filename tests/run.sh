@@ -211,8 +211,8 @@ long="admin_page_changes powerloss admin_page_attacks held kafka_faults ledger_k
   dedup_persist questions clock hang allocations tap_ends resend isolation launcher
   clickhouse_table changer kafka_breaker http_sink poison kafka_tls upgrade_faults faults
   clickhouse fault_fuzz canary retire dead_replay supervisor admin_page_access crash
-  admin_page status handed_ids dedup admin_page_cost alerts_causes alerts_cures kafka4 clients series
-  kafka_copies disk endpoints alerts"
+  admin_page status handed_ids dedup admin_page_cost alerts_causes alerts_cures kafka4
+  clients series kafka_copies disk endpoints alerts senders_refused"
 among() { # file, names: whether its name is one of them
   name=$(basename "$1" _spec.lua)
   # shellcheck disable=SC2086
