@@ -47,6 +47,7 @@ bool encoding_of(struct str value, enum http_encoding *out)
         enum http_encoding how;
     } known[] = {{STR("identity"), HTTP_IDENTITY}, {STR("gzip"), HTTP_GZIP},
                  {STR("x-gzip"), HTTP_GZIP},       {STR("deflate"), HTTP_DEFLATE},
+                 {STR("zlib"), HTTP_DEFLATE}, /* OpenTelemetry's collectors say so */
                  {STR("br"), HTTP_BROTLI},         {STR("zstd"), HTTP_ZSTD}};
 
     for (size_t i = 0; i < N_ELEMS(known); i++) {

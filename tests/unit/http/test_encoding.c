@@ -114,6 +114,35 @@ static void a_body_that_was_cut_is_bad(void **state)
     }
 }
 
+static void words_are_known_in_any_case_and_others_are_not(void **state)
+{
+    static const struct {
+        const char *word;
+        int how; /* -1: unknown */
+    } words[] = {{"identity", HTTP_IDENTITY},
+                 {"gzip", HTTP_GZIP},
+                 {"X-GZip", HTTP_GZIP},
+                 {"deflate", HTTP_DEFLATE},
+                 {"zlib", HTTP_DEFLATE},
+                 {"br", HTTP_BROTLI},
+                 {"ZSTD", HTTP_ZSTD},
+                 {"snappy", -1},
+                 {"lz4", -1},
+                 {"gzip,br", -1},
+                 {"zlibs", -1},
+                 {"", -1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        enum http_encoding how = HTTP_IDENTITY;
+        bool known = encoding_of(str_of(words[i].word), &how);
+
+        if (known != (words[i].how >= 0) || (known && (int)how != words[i].how)) {
+            fail_msg("%s: %d", words[i].word, known ? (int)how : -1);
+        }
+    }
+}
+
 static void the_first_bytes_tell_all_but_brotli(void **state)
 {
     static const struct {
@@ -279,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inflates_bodies_that_fill_the_buffer_exactly),
         cmocka_unit_test(a_body_that_was_cut_is_bad),
+        cmocka_unit_test(words_are_known_in_any_case_and_others_are_not),
         cmocka_unit_test(the_first_bytes_tell_all_but_brotli),
         cmocka_unit_test(a_narrow_window_of_brotli_reaches_the_whole_body),
         cmocka_unit_test(a_bomb_of_brotli_is_stopped_at_the_bound)};
