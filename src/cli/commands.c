@@ -48,7 +48,8 @@ static const struct command list[] = {
      .forms = FORMS("status [--json] [--during TIME]"),
      .options = OPTIONS({"--json", NULL, "the same facts as one JSON object"},
                         {"--during", "TIME",
-                         "how long rates are measured, such as 200ms (default: 1s)"}),
+                         "how long rates are measured, such as 200ms: at most 1h "
+                         "(default: 1s)"}),
      .about =
          "Exit code 0: all is well, 1: something is wrong, as the first lines say, "
          "3: no server answers."},
@@ -177,8 +178,10 @@ static const struct command list[] = {
      .asks = 1,
      .about =
          "Without DIR, list reads data/dead. With --sink it asks a running server, "
-         "otherwise it reads files. Exit code 0: nothing is left, 1: something is left "
-         "or refused, 3: no server answers.",
+         "otherwise it reads files. Exit code of list and show 0: all files are read, "
+         "1: one can't be; of purge and replay 0: nothing is left, 1: something is "
+         "left "
+         "or refused; 3: no server answers.",
      .operand = OPERAND_WORD,
      .words = "list show purge replay"},
     {.name = "find",
@@ -258,8 +261,8 @@ static const struct command list[] = {
                          "make the directory OUT and write all readable events to "
                          "OUT/STREAM.ndjson"}),
      .about =
-         "DIR is a spool such as data/spool. The command only reads it, also while "
-         "a server runs.",
+         "DIR is the data directory or a spool, such as data/spool. The command only "
+         "reads it, also while a server runs.",
      .operand = OPERAND_FOLDER},
     {.name = "replay",
      .run = cli_replay,

@@ -36,8 +36,10 @@ static void look_at(const struct sight *s, struct rest *x)
     char line[sizeof x->why];
 
     *x = (struct rest){
-        .comes = series_sum(&s->now, "sluice_received_events_total", NULL) >
-                 series_sum(&s->before, "sluice_received_events_total", NULL)};
+        /* After one look alone all since the start would be of now. */
+        .comes = s->before_ns != 0 &&
+                 series_sum(&s->now, "sluice_received_events_total", NULL) >
+                     series_sum(&s->before, "sluice_received_events_total", NULL)};
     x->waiting = facts_number(cJSON_GetObjectItem(facts, "events"), "waiting");
     cJSON_ArrayForEach(sink, cJSON_GetObjectItem(facts, "sinks"))
     {
@@ -147,10 +149,10 @@ int cli_drain(int argc, char **argv)
     struct ask_options ask = {0};
     int64_t ms = WAIT_MS;
     bool ok = true, undo = false;
-    int o;
+    int o = 0, i = 0;
 
     optind = 1;
-    while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while (ok && (o = getopt_long(argc, argv, "", options, &i)) != -1) {
         if (o == 'u') {
             undo = true;
         } else if (o == 'w') {
@@ -158,6 +160,9 @@ int cli_drain(int argc, char **argv)
         } else {
             ok = ask_option(&ask, o, optarg);
         }
+    }
+    if (!ok && o != '?') {
+        return usage_value("drain", options[i].name, optarg);
     }
     return ok && optind == argc ? drain(&ask, undo, ms) : usage_wrong("drain");
 }

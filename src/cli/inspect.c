@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/show.h"
+#include "cli/spool_folder.h"
 #include "server/supervisor.h"
 #include "spool/inspect.h"
 #include "spool/spool.h"
@@ -134,6 +135,7 @@ int cli_inspect(int argc, char **argv)
     bool salvage = argc == 4 && strcmp(argv[1], "--salvage") == 0;
     struct inspection n = {.quiet = salvage};
     struct spool_visitor v = {.segment = on_segment, .arg = &n};
+    char dir[PATH_MAX];
     struct err e;
 
     if (argc < 2 || (argc != 2 && !verify && !salvage) || argv[argc - 1][0] == '-') {
@@ -148,7 +150,7 @@ int cli_inspect(int argc, char **argv)
             return 1;
         }
     }
-    if (!spool_visit(argv[argc - 1], &v, &e)) {
+    if (!spool_folder(argv[argc - 1], dir, &e) || !spool_visit(dir, &v, &e)) {
         show_error(e.text);
         return 1;
     }

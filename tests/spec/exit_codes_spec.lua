@@ -50,6 +50,7 @@ describe("the program", function()
     local spool = s.data .. "/spool"
     assert.equal(0, code(("check '%s'"):format(s.path)))
     assert.equal(0, code(("inspect --verify '%s'"):format(spool)))
+    assert.equal(0, code(("inspect --verify '%s'"):format(s.data)))
     assert.equal(0, code(("sink repair archive --spool '%s'"):format(spool)))
     h.write(dir .. "/bad.lua", "stream {")
     assert.equal(1, code(("check '%s/bad.lua'"):format(dir)))
