@@ -105,11 +105,12 @@ static bool set_address(struct ask *a, const char *address, const char *how,
         return true;
     }
     if (strncmp(address, "unix:", 5) == 0 || n == 0 || n >= NOTE_ADDRESS ||
-        strcspn(host, "/@?# \t\"") < n) {
+        strcspn(host, "/@?# \t\"") < n ||
+        (!http && !https && strchr(host, ':') == NULL)) {
         return err_set(e,
-                       "\"%.60s\" is no address: expected HOST:PORT, unix:/path or "
+                       "\"%.60s\"%s is no address: expected HOST:PORT, unix:/path or "
                        "https://HOST:PORT",
-                       address);
+                       address, how);
     }
     (void)snprintf(a->url, sizeof a->url, "%s%.*s", https ? "https://" : "http://",
                    (int)n, host);

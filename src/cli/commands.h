@@ -45,3 +45,5 @@ void usage_show(const struct command *c, FILE *to);
 void usage_all(FILE *to);
 /* For wrong arguments: the forms of the command to standard error; returns 2. */
 int usage_wrong(const char *name);
+/* The same for a value that an option, without its "--", can't have. */
+int usage_value(const char *name, const char *option, const char *value);

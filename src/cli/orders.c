@@ -173,7 +173,13 @@ int cli_loglevel(int argc, char **argv)
     enum log_level level;
     char path[64];
 
-    if (!read_arguments(&w, argc, argv, 1) || !log_level_of(w.word, &level)) {
+    if (!read_arguments(&w, argc, argv, 1)) {
+        return usage_wrong("loglevel");
+    }
+    if (!log_level_of(w.word, &level)) {
+        show_line(stderr,
+                  "sluice: no level is \"%.60s\": expected debug, info, warn or error",
+                  w.word);
         return usage_wrong("loglevel");
     }
     (void)snprintf(path, sizeof path, "/loglevel?%.20s", w.word);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/show.h"
 #include "server/supervisor.h"
 
 enum { WIDTH = 78, INDENT = 2, COLUMN = 22 };
@@ -98,4 +99,20 @@ int usage_wrong(const char *name)
 {
     show_forms(commands_find(name), stderr);
     return EXIT_USAGE;
+}
+
+int usage_value(const char *name, const char *option, const char *value)
+{
+    const struct command_option *o = commands_find(name)->options;
+
+    while (o->name != NULL && strcmp(o->name + 2, option) != 0) {
+        o++;
+    }
+    if (o->name == NULL) {
+        show_line(stderr, "sluice: --%s can't be \"%.60s\"", option, value);
+    } else {
+        show_line(stderr, "sluice: --%s can't be \"%.60s\"; %s %s: %s", option, value,
+                  o->name, o->value, o->help);
+    }
+    return usage_wrong(name);
 }

@@ -52,6 +52,28 @@ route "POST /e" { body = "event", stream = "s" }]])
     end
   end)
 
+  it("says which value an option can't have, and what it may be", function()
+    for args, text in pairs {
+      ["status --during 0s"] = '--during can\'t be "0s"; --during TIME: how long rates are ',
+      ["status --during 2h"] = '--during can\'t be "2h"; --during TIME: ',
+      ["top --every 1ms"] = '--every can\'t be "1ms"; --every TIME: between two looks: 50ms to 1h',
+      ["tap --sample 2"] = '--sample can\'t be "2"; --sample SHARE: ',
+      ["tap --count 0"] = '--count can\'t be "0"; --count N: end after so many',
+      ["tap --where n"] = '--where can\'t be "n"; --where FIELD=VALUE: events whose field',
+      ["drain --wait soon"] = '--wait can\'t be "soon"; --wait TIME: for so long at most',
+      ["loglevel loud"] = 'no level is "loud": expected debug, info, warn or error',
+    } do
+      local out, code = sluice(args, "2>&1")
+      assert.equal(2, code, args)
+      assert.equal("sluice: " .. text, out:sub(1, 8 + #text))
+      assert.matches("\nusage: sluice " .. args:match "^%l+", out)
+    end
+    local out, code = sluice("status --admin localhost", "2>&1")
+    assert.equal(3, code)
+    assert.equal('sluice: "localhost" is no address: expected HOST:PORT, unix:/path or '
+      .. "https://HOST:PORT\n", out)
+  end)
+
   it("lets what stands behind -- pass, also --help", function()
     local out = sluice("test " .. dir .. "/none -- --help", "2>&1")
     assert.falsy(out:find("usage: sluice test", 1, true))

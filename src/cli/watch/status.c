@@ -88,10 +88,10 @@ int cli_status(int argc, char **argv)
     struct ask_options ask = {0};
     int64_t ms = DURING_MS;
     bool json = false, ok = true;
-    int o;
+    int o = 0, i = 0;
 
     optind = 1;
-    while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while (ok && (o = getopt_long(argc, argv, "", options, &i)) != -1) {
         if (o == 'j') {
             json = true;
         } else if (o == 'd') {
@@ -99,6 +99,9 @@ int cli_status(int argc, char **argv)
         } else {
             ok = ask_option(&ask, o, optarg);
         }
+    }
+    if (!ok && o != '?') {
+        return usage_value("status", options[i].name, optarg);
     }
     return ok && optind == argc ? status_show(&ask, ms, json) : usage_wrong("status");
 }

@@ -220,11 +220,14 @@ int cli_tap(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     struct tap t = {.count = 0};
     bool ok = true;
-    int o;
+    int o = 0, i = 0;
 
     optind = 1;
-    while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while (ok && (o = getopt_long(argc, argv, "", options, &i)) != -1) {
         ok = set(&t, o, optarg);
+    }
+    if (!ok && o != '?' && optarg != NULL) {
+        return usage_value("tap", options[i].name, optarg);
     }
     return ok && optind == argc ? watch(&t) : usage_wrong("tap");
 }

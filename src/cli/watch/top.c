@@ -241,13 +241,16 @@ int cli_top(int argc, char **argv)
     struct ask_options ask = {0};
     int64_t ms = EVERY_MS;
     bool ok = true;
-    int o, code = EXIT_SETUP;
+    int o = 0, i = 0, code = EXIT_SETUP;
 
     optind = 1;
-    while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while (ok && (o = getopt_long(argc, argv, "", options, &i)) != -1) {
         ok = o == 'e' ? units_ms(str_of(optarg), &ms) && ms >= EVERY_LEAST_MS &&
                             ms <= EVERY_MOST_MS
                       : ask_option(&ask, o, optarg);
+    }
+    if (!ok && o != '?') {
+        return usage_value("top", options[i].name, optarg);
     }
     if (!ok || optind != argc) {
         return usage_wrong("top");
