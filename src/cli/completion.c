@@ -60,11 +60,16 @@ static void bash(const struct command *list, size_t n)
         (void)printf(" %s", list[i].name);
     }
     (void)fputs("'\n"
-                "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+                "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
                 "    return\n"
                 "  fi\n"
-                "  case ${COMP_WORDS[1]} in\n",
+                "  case ${COMP_WORDS[1]} in\n"
+                "  help) words='",
                 stdout);
+    for (size_t i = 0; i < n; i++) {
+        (void)printf("%s%s", i == 0 ? "" : " ", list[i].name);
+    }
+    (void)fputs("' ;;\n", stdout);
     for (size_t i = 0; i < n; i++) {
         (void)printf("  %s) options='", list[i].name);
         each_option(&list[i], bash_option);
@@ -72,14 +77,16 @@ static void bash(const struct command *list, size_t n)
     }
     (void)fputs("  esac\n"
                 "  if [ \"${cur#-}\" != \"$cur\" ]; then\n"
-                "    COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
+                "    mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\")\n"
                 "  elif [ \"$COMP_CWORD\" -eq 2 ] && [ -n \"$words\" ]; then\n"
-                "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+                "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
                 "  else\n"
-                "    COMPREPLY=($(compgen -f -- \"$cur\"))\n"
+                "    # Only here: a word such as dead may be a folder's name, too.\n"
+                "    compopt -o filenames 2>/dev/null\n"
+                "    mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
                 "  fi\n"
                 "}\n"
-                "complete -o filenames -F _sluice sluice\n",
+                "complete -F _sluice sluice\n",
                 stdout);
 }
 

@@ -125,6 +125,47 @@ route "POST /e" { body = "event", stream = "s" }]])
     end
     assert.equal("debug ", complete("loglevel", "d"))
     assert.equal("p.lua ", complete("check", "p."))
+    assert.equal("status ", complete("help", "stat"))
+  end)
+
+  it("completes in a real bash, at a terminal", function()
+    local place = dir .. "/bash"
+    h.shell(("mkdir -p '%s/dead' '%s/data'"):format(place, place))
+    h.write(place .. "/my policy.lua", "")
+    h.write(place .. "/sluice.bash", (sluice "completion bash"))
+    h.write(place .. "/type.py", [[
+import os, pty, select, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ.update(PS1="> ", TERM="dumb", HISTFILE="", INPUTRC="/dev/null")
+    os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
+seen = b""
+def until(what):
+    global seen
+    end = time.time() + 20
+    while what not in seen and time.time() < end:
+        if select.select([fd], [], [], 0.1)[0]:
+            seen += os.read(fd, 65536)
+    return what in seen
+os.write(fd, b"bind 'set enable-bracketed-paste off'; . ./sluice.bash; echo rea''dy\n")
+until(b"\nready\r\n")
+for typed, wanted in zip(sys.argv[1::2], sys.argv[2::2]):
+    seen = b""
+    os.write(fd, typed.encode() + b"\t")
+    print(wanted if until(wanted.encode()) else seen)
+    os.write(fd, b"\x15") # the line goes
+]])
+    local typed = { "sluice dea", "sluice dead ", "sluice statu", "sluice status ",
+      "sluice status --j", "sluice status --json ", "sluice check m",
+      "sluice check my\\ policy.lua ", "sluice dead li", "sluice dead list ", "sluice inspect da", "sluice inspect data/",
+      "sluice loglevel d", "sluice loglevel debug ", "sluice help upg", "sluice help upgrade " }
+    local argv, wanted = {}, {}
+    for i, text in ipairs(typed) do
+      argv[i] = "'" .. text .. "'"
+      if i % 2 == 0 then wanted[#wanted + 1] = text .. "\n" end
+    end
+    assert.equal(table.concat(wanted), h.shell(("cd '%s' && python3 type.py %s"):format(place,
+      table.concat(argv, " "))))
   end)
 
   it("knows all commands in zsh, fish and in the manual page", function()
