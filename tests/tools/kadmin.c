@@ -4,6 +4,7 @@
  *   kadmin BROKERS create NAME PARTITIONS [CONFIG VALUE]...
  *   kadmin BROKERS delete NAME
  *   kadmin BROKERS trim NAME PARTITION OFFSET
+ *   kadmin BROKERS grow NAME PARTITIONS
  *
  * Exits 0 when the broker has done so; else says why not.
  */
@@ -54,6 +55,31 @@ static bool trim(rd_kafka_t *rk, rd_kafka_queue_t *queue, char **argv)
     return ok;
 }
 
+/* Whether the topic has that many partitions now. */
+static bool grow(rd_kafka_t *rk, rd_kafka_queue_t *queue, char **argv)
+{
+    char why[256];
+    rd_kafka_NewPartitions_t *t =
+        rd_kafka_NewPartitions_new(argv[3], (size_t)atoi(argv[4]), why, sizeof why);
+    const rd_kafka_topic_result_t **list;
+    rd_kafka_event_t *ev;
+    size_t n = 0;
+    bool ok;
+
+    rd_kafka_CreatePartitions(rk, &t, 1, NULL, queue);
+    rd_kafka_NewPartitions_destroy(t);
+    ev = rd_kafka_queue_poll(queue, WAIT_MS);
+    ok = ev != NULL && rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    list = ok ? rd_kafka_CreatePartitions_result_topics(
+                    rd_kafka_event_CreatePartitions_result(ev), &n)
+              : NULL;
+    ok = n == 1 && rd_kafka_topic_result_error(list[0]) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (ev != NULL) {
+        rd_kafka_event_destroy(ev);
+    }
+    return ok;
+}
+
 int main(int argc, char **argv)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -72,6 +98,9 @@ int main(int argc, char **argv)
     queue = rd_kafka_queue_new(rk);
     if (strcmp(argv[2], "trim") == 0) {
         return argc == 6 && trim(rk, queue, argv) ? 0 : 1;
+    }
+    if (strcmp(argv[2], "grow") == 0) {
+        return argc == 5 && grow(rk, queue, argv) ? 0 : 1;
     }
     if (strcmp(argv[2], "delete") == 0) {
         rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(argv[3]);

@@ -97,6 +97,11 @@ static void print_result(const struct ledger_topic *t, const char *stream,
     if (r->compacted && r->all.missing > 0) {
         (void)puts("  missing may be no loss: brokers compact the topic, which removes "
                    "all but the last message of a key");
+    } else if (r->gaps > 0 && r->all.missing > 0) {
+        (void)printf("  missing may be no loss: %" PRIu64
+                     " offsets have no message: brokers have compacted the topic "
+                     "before, or these are of transactions\n",
+                     r->gaps);
     }
 }
 
@@ -141,6 +146,7 @@ bool ledger_topic_check(struct ledger_topic *t, const char *spool,
     }
     t->n_checked++;
     print_result(t, l->tallies.stream, &r);
-    *differs |= r.all.missing + r.all.doubled > 0 || r.all.cut || r.unconfirmed > 0;
+    *differs |= r.all.missing + r.all.doubled > 0 || r.all.cut || r.unconfirmed > 0 ||
+                r.deleted > 0;
     return true;
 }

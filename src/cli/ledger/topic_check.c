@@ -236,7 +236,7 @@ static bool compare_minutes(struct topics *k, struct err *e)
     if (!read_topics(k, add_up, e)) {
         return false;
     }
-    k->out->compacted = topic_reader_compacted(k->reader);
+    k->out->compacted = topic_reader_compacted(k->reader, &k->out->gaps);
     k->out->from_ms = topic_reader_horizon(k->reader);
     if (k->out->from_ms > 0 && k->c->plan->kafka.timestamp != NULL) {
         return err_set(e,
@@ -278,7 +278,7 @@ static bool is_confirmed(struct topics *k, const struct entry *t)
     }
     settled_count(&k->l->sinks[k->c->sink], t->epoch, t->worker, t->seq, 1, t->wall_ms,
                   !tallies_has(&k->l->tallies, t->epoch, t->worker), &c);
-    return c.confirmed + c.settled > 0;
+    return c.confirmed > 0; /* where it is settled, nothing tells */
 }
 
 static bool is_of_part(const struct topics *k, uint64_t print)

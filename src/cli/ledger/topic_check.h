@@ -39,6 +39,7 @@ struct topic_result {
     int64_t from_ms;  /* only events from then on: the topics lack older ones; 0: all */
     uint64_t deleted; /* events from before that */
     bool compacted;   /* brokers may have removed what is missing */
+    uint64_t gaps;    /* offsets without a message */
     uint32_t partitions;
 };
 

@@ -337,10 +337,11 @@ int64_t topic_reader_horizon(const struct topic_reader *r)
     return latest;
 }
 
-bool topic_reader_compacted(const struct topic_reader *r)
+bool topic_reader_compacted(const struct topic_reader *r, uint64_t *gaps)
 {
+    *gaps = r->n_gaps;
     for (uint32_t i = 0; i < r->n_topics; i++) {
-        if (r->topics[i].has_settings ? r->topics[i].compacted : r->n_gaps > 0) {
+        if (r->topics[i].compacted) {
             return true;
         }
     }

@@ -52,8 +52,8 @@ bool topic_reader_read(struct topic_reader *r, int64_t from_ms, topic_message_fn
  * brokers delete old ones. 0: they lack none; INT64_MAX: it can't be told. */
 int64_t topic_reader_horizon(const struct topic_reader *r);
 
-/* Whether a broker may have removed messages between others: by its settings or, where
- * it does not tell them, by offsets without a message. */
-bool topic_reader_compacted(const struct topic_reader *r);
+/* Whether brokers may have removed messages between others, by their settings. *gaps: offsets
+ * without a message, also those of transactions. */
+bool topic_reader_compacted(const struct topic_reader *r, uint64_t *gaps);
 
 uint32_t topic_reader_partitions(const struct topic_reader *r);
