@@ -35,10 +35,10 @@ describe("the cure of the alert", function()
     -- What a restart keeps.
     s.args = { "--listen", "127.0.0.1:" .. s.port, "--admin", "127.0.0.1:" .. s.admin }
     local rules = h.read("docker/prometheus/rules.yml"):gsub("for: %w+", "for: 1s")
-      :gsub("%[%d+m%]", { ["[30m]"] = "[20s]", ["[10m]"] = "[8s]", ["[5m]"] = "[8s]" })
+      :gsub("%[%d+m%]", { ["[30m]"] = "[25s]", ["[10m]"] = "[15s]", ["[5m]"] = "[15s]" })
     h.write(dir .. "/rules.yml", rules)
     h.write(dir .. "/p.yml", ([[
-global: { scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms }
+global: { scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms }
 rule_files: [rules.yml]
 scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"] }] }]
 ]]):format(s.admin))
@@ -136,11 +136,11 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     ends "SluiceKafkaResends"
   end)
 
-  -- Clients of 127.0.0.9 that never read: their answers stay with the server.
-  local function deaf()
+  -- Clients of 127.0.0.8 and 127.0.0.9 that never read: their answers stay with the server.
+  local function deaf(address)
     local fd = posix.socket(posix.AF_INET, posix.SOCK_STREAM, 0)
     posix.setsockopt(fd, posix.SOL_SOCKET, posix.SO_RCVBUF, 2048)
-    posix.bind(fd, { family = posix.AF_INET, addr = "127.0.0.9", port = 0 })
+    posix.bind(fd, { family = posix.AF_INET, addr = address, port = 0 })
     posix.connect(fd, { family = posix.AF_INET, addr = "127.0.0.1", port = s.admin })
     posix.send(fd, ("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n"):rep(60))
     return fd
@@ -148,37 +148,42 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
 
   cure("SluiceConnectionsEvicted: ss names the clients, max_per_address ends it", function()
     local list = {}
-    local function storm()
-      for _ = 1, 120 do list[#list + 1] = deaf() end
-    end
     local function go()
       for _, fd in ipairs(list) do unistd.close(fd) end
       list = {}
     end
     finally(go)
+    -- Their answers keep the listener busy: Prometheus needs time between to scrape it.
     local at = 0
-    fires("SluiceConnectionsEvicted", function()
-      if h.now() - at < 6 then return end
+    local function storm(every)
+      if h.now() - at < every then return end
       go()
-      storm()
+      for i = 1, 200 do list[#list + 1] = deaf("127.0.0." .. 8 + i % 2) end
       at = h.now()
-    end)
-    local said = h.shell(("ss -tn sport = :%d"):format(s.admin))
-    local full = 0
-    for queue, peer in said:gmatch "ESTAB +%d+ +(%d+) +%S+ +(127%.0%.0%.9):%d+" do
-      full = full + (tonumber(queue) > 1000 and peer and 1 or 0)
     end
-    assert.is_true(full >= 1, said)
+    local function evicted()
+      local a = h.request(s.admin, "GET", "/metrics")
+      return a and tonumber(a.body:match "sluice_connections_evicted_total (%d+)") or 0
+    end
+    fires("SluiceConnectionsEvicted", function()
+      if h.now() - at < 8 then return end
+      local before = evicted()
+      storm(0)
+      h.wait_for("evictions", function() return evicted() > before end)
+      go()
+    end)
+    storm(0)
+    h.wait_for("full send queues", function()
+      local said = h.shell(("ss -tn sport = :%d"):format(s.admin))
+      for queue in said:gmatch "ESTAB +%d+ +(%d+) +%S+ +127%.0%.0%.[89]:%d+" do
+        if tonumber(queue) > 1000 then return true end
+      end
+    end)
     h.write(s.path, POLICY:format(", max_per_address = 4", m.brokers, "b"))
     assert.equal(200, s:reload().status)
-    at = 0
     -- They come again and again.
-    ends("SluiceConnectionsEvicted", function()
-      if h.now() - at < 3 then return end
-      go()
-      storm()
-      at = h.now()
-    end)
+    at = 0
+    ends("SluiceConnectionsEvicted", function() storm(3) end)
     assert.is_true(s:metric("sluice_connections_refused_total", 'reason="address"') > 0)
   end)
 
@@ -218,9 +223,8 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
 
   cure("SluiceRestarts: it ends when the process stays", function()
     ends "SluiceRestarts" -- of the restarts above
-    local codes = {}
     fires("SluiceRestarts", function()
-      codes[#codes + 1] = s:stop "SIGKILL"
+      s:stop "SIGKILL"
       s:start()
       local began = s:metric "process_start_time_seconds"
       h.wait_for("a scrape", function()
@@ -229,7 +233,6 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
         return x and tonumber(x.value[2]) == began
       end)
     end)
-    assert.is_true(#codes >= 3)
     ends "SluiceRestarts"
   end)
 end)
