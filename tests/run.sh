@@ -207,11 +207,11 @@ beside() { # FOLDER:FILE of builds and their specs: three at a time
 # two processors idle, and took 4 min longer. Those that take longest begin, so that
 # none of them is the last one.
 alone="clickhouse_faults hostile_clients reload breaker hedge memory"
-long="admin_page_changes powerloss admin_page_attacks held kafka_faults ledger_kafka ledger_moving
+long="admin_page_changes alerts_cures powerloss admin_page_attacks held kafka_faults ledger_kafka ledger_moving
   dedup_persist questions clock hang allocations tap_ends resend isolation launcher
   clickhouse_table changer kafka_breaker http_sink poison kafka_tls upgrade_faults faults
   clickhouse fault_fuzz canary retire dead_replay supervisor admin_page_access crash
-  admin_page status handed_ids dedup admin_page_cost alerts_causes alerts_cures kafka4
+  admin_page status handed_ids dedup admin_page_cost admin_page_open alerts_causes kafka4
   clients series kafka_copies disk endpoints alerts senders_refused"
 among() { # file, names: whether its name is one of them
   name=$(basename "$1" _spec.lua)
