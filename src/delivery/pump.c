@@ -256,6 +256,7 @@ static void look_retired(struct delivery *d)
             result_back_off(d, e.text, 0);
             return;
         }
+        pump_show(d); /* nothing is left, before anybody is told so */
         (void)pthread_mutex_lock(&d->lock);
         d->status.finished = true;
         (void)pthread_mutex_unlock(&d->lock);

@@ -127,9 +127,15 @@ static void show_left(struct delivery *d, uint64_t remaining, int64_t oldest)
 
 void pump_show_idle(struct delivery *d)
 {
-    if (pump_show_lag(d) == 0) {
-        show_left(d, 0, 0);
+    if (pump_show_lag(d) != 0) {
+        return;
     }
+    show_left(d, 0, 0);
+    (void)pthread_mutex_lock(&d->lock);
+    d->status.lag_bytes = 0; /* what comes meanwhile is in the cells */
+    d->status.remaining = 0;
+    d->status.oldest_ms = 0;
+    (void)pthread_mutex_unlock(&d->lock);
 }
 
 void pump_show(struct delivery *d)

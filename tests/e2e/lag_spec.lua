@@ -87,6 +87,22 @@ describe("a sink that is behind", function()
     end)
   end)
 
+  it("and has caught up is told so by /status when the metrics tell it, not a look later",
+  function()
+    s = h.server { policy = policy(r.url, [["out"]]) }
+    for round = 1, 8 do
+      r:rule "status 503"
+      for _ = 1, 5 do assert.equal(202, s:post("/v1/events", "{}").status) end
+      h.wait_for("a look", function()
+        return cjson.decode(s:get("/status").body).sinks[1].left_events == 5
+      end)
+      r:rule ""
+      h.wait_for("the metric", function() return s:metric "sluice_sink_left_events" == 0 end)
+      local out = cjson.decode(s:get("/status").body).sinks[1]
+      assert.same({ round, 0, 0, 0 }, { round, out.left_events, out.lag_bytes, out.oldest_ms })
+    end
+  end)
+
   it("by less than max_lag loses nothing, though its segments are larger", function()
     s = h.server { policy = policy(r.url,
       [[out = { when_full = "skip", max_lag = "4MiB" }]]) }
