@@ -199,7 +199,8 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     s:logged "event=thread_silent .*worker=0"
     local screen = status()
     assert.matches("WRONG .*worker=0", screen)
-    s:stop "SIGKILL"
+    assert.equal(0, s:stop()) -- though the thread hangs
+    s:logged "event=stuck worker=0"
     waits:close()
     f:rules()
     s:start()
