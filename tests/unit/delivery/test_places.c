@@ -134,6 +134,7 @@ static void what_is_dropped_leaves_a_mark(void **state)
     places_fini(&p);
     assert_true(read_all().dead < TWO_FILES);
     assert_true(is_cut(at(PLACES_CUT_TAIL)));
+    assert_int_equal(0, cut_until(at(PLACES_CUT_TAIL))); /* by place, not by a clock */
 }
 
 static void nothing_is_dropped_where_no_mark_can_be_made(void **state)
