@@ -1,5 +1,8 @@
 #include "base/log.h"
 
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -8,14 +11,30 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log_json.h"
 #include "base/text.h"
 
-enum { LINE_MAX_BYTES = 4096 };
+enum { LINE_MAX_BYTES = 4096, OUT_MAX_BYTES = 6 * LINE_MAX_BYTES + 17 };
+
+/* How long the first line waits for a reader that does not read, and the rest of one that
+ * a pipe does not take at once. */
+enum { WAIT_MS = 10, REST_MS = 5 };
+
+#define TELL_NS 10000000000ull
 
 static const char *const names[] = {"debug", "info", "warn", "error"};
 static _Atomic int least_level = LOG_INFO;
 static _Atomic bool as_json;
+static _Atomic bool waits_never;
+
+/* Of a log that never waits; under the lock. */
+static struct {
+    pthread_mutex_t lock;
+    bool stalled; /* the last line was not taken */
+    bool torn;    /* or not all of it */
+    uint64_t untold, told_ns;
+} out = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void log_set_level(enum log_level least)
 {
@@ -60,35 +79,23 @@ static size_t close_quote(char *line, size_t n)
     return n;
 }
 
-/* A log that can't be written has nowhere to say so. */
-static void write_line(const char *line, size_t n)
-{
-    if (write(STDERR_FILENO, line, n) < 0) {
-        return;
-    }
-}
-
-void log_write(enum log_level level, const char *event, const char *fmt, ...)
+/* A line with its newline. */
+static size_t make_line(char text[OUT_MAX_BYTES], enum log_level level,
+                        const char *event, const char *fmt, va_list ap)
 {
     char raw[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
     struct timespec t;
     struct tm tm;
     size_t n;
     int k;
-    va_list ap;
 
-    if ((int)level < atomic_load(&least_level)) {
-        return;
-    }
     (void)clock_gettime(CLOCK_REALTIME, &t);
     (void)gmtime_r(&t.tv_sec, &tm);
     n = strftime(raw, sizeof raw, "ts=%Y-%m-%dT%H:%M:%S", &tm);
     k = snprintf(raw + n, sizeof raw - n, ".%03ldZ level=%s event=%s ",
                  t.tv_nsec / 1000000, names[level], event);
     n += (size_t)k;
-    va_start(ap, fmt);
     k = vsnprintf(raw + n, sizeof raw - n, fmt, ap);
-    va_end(ap);
     if (k > 0) {
         n += (size_t)k < sizeof raw - n ? (size_t)k : sizeof raw - n - 1;
     }
@@ -96,24 +103,143 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
     n = text_write(TEXT_LINE, (struct str){raw, n}, line, sizeof line - 2);
     n = close_quote(line, n);
     if (atomic_load(&as_json)) {
-        char json[6 * LINE_MAX_BYTES + 17];
+        n = log_json((struct str){line, n}, text);
+    } else {
+        memcpy(text, line, n);
+    }
+    text[n++] = '\n';
+    return n;
+}
 
-        n = log_json((struct str){line, n}, json);
-        json[n++] = '\n';
-        write_line(json, n);
+/* ---- standard error ---- */
+
+static bool takes(int wait_ms)
+{
+    struct pollfd p = {STDERR_FILENO, POLLOUT, 0};
+
+    return poll(&p, 1, wait_ms) > 0;
+}
+
+/* In parts that a pipe with room takes without a wait. */
+static bool put(const char *p, size_t n)
+{
+    int wait_ms = out.stalled ? 0 : WAIT_MS;
+    size_t from = 0;
+
+    while (from < n && takes(wait_ms)) {
+        ssize_t k =
+            write(STDERR_FILENO, p + from, n - from < PIPE_BUF ? n - from : PIPE_BUF);
+
+        if (k < 0) {
+            break;
+        }
+        from += (size_t)k;
+        wait_ms = REST_MS;
+    }
+    out.stalled = from < n;
+    out.torn |= from > 0 && from < n;
+    return from == n;
+}
+
+/* The end of a line that was cut. */
+static bool mend(void)
+{
+    if (out.torn && put("\n", 1)) {
+        out.torn = false;
+    }
+    return !out.torn;
+}
+
+static size_t tell_line(char text[OUT_MAX_BYTES], const char *fmt, ...)
+{
+    size_t n;
+    va_list ap;
+
+    va_start(ap, fmt);
+    n = make_line(text, LOG_WARN, "log", fmt, ap);
+    va_end(ap);
+    return n;
+}
+
+static void tell(uint64_t now)
+{
+    char text[OUT_MAX_BYTES];
+    size_t n = tell_line(
+        text, "status=dropped lines=%lu why=\"standard error did not take them\"",
+        (unsigned long)out.untold);
+
+    if (mend() && put(text, n)) {
+        out.untold = 0;
+        out.told_ns = now;
+    }
+}
+
+static uint64_t n_lines(const char *p, size_t n)
+{
+    uint64_t lines = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        lines += p[i] == '\n';
+    }
+    return lines;
+}
+
+/* One line, or a report. A log that waits and can't be written has nowhere to say so. */
+static void write_lines(const char *text, size_t n)
+{
+    uint64_t now;
+
+    if (!atomic_load(&waits_never)) {
+        (void)!write(STDERR_FILENO, text, n);
         return;
     }
-    line[n++] = '\n';
-    write_line(line, n);
+    now = clock_mono_ns();
+    (void)pthread_mutex_lock(&out.lock);
+    if (out.untold > 0 && (out.told_ns == 0 || now - out.told_ns >= TELL_NS)) {
+        tell(now);
+    }
+    if (!mend() || !put(text, n)) {
+        out.untold += n_lines(text, n);
+    }
+    (void)pthread_mutex_unlock(&out.lock);
+}
+
+void log_never_wait(void)
+{
+    atomic_store(&waits_never, true);
+}
+
+void log_end(void)
+{
+    (void)pthread_mutex_lock(&out.lock);
+    if (out.untold > 0) {
+        tell(clock_mono_ns());
+    }
+    (void)pthread_mutex_unlock(&out.lock);
+}
+
+void log_write(enum log_level level, const char *event, const char *fmt, ...)
+{
+    char text[OUT_MAX_BYTES];
+    size_t n;
+    va_list ap;
+
+    if ((int)level < atomic_load(&least_level)) {
+        return;
+    }
+    va_start(ap, fmt);
+    n = make_line(text, level, event, fmt, ap);
+    va_end(ap);
+    write_lines(text, n);
 }
 
 void log_text(enum log_level level, const char *event, const char *text)
 {
     if (!atomic_load(&as_json)) {
-        char *out = text_new(TEXT_PLAIN, str_of(text));
+        char *plain = text_new(TEXT_PLAIN, str_of(text));
 
-        write_line(out, strlen(out));
-        free(out);
+        write_lines(plain, strlen(plain));
+        free(plain);
         return;
     }
     while (*text != '\0') {
@@ -126,11 +252,11 @@ void log_text(enum log_level level, const char *event, const char *text)
     }
 }
 
-const char *log_quote(char *out, unsigned long out_bytes, const char *text)
+const char *log_quote(char *quoted, unsigned long bytes, const char *text)
 {
-    size_t n = text_write(TEXT_LOG, str_of(text), out + 1, out_bytes - 3);
+    size_t n = text_write(TEXT_LOG, str_of(text), quoted + 1, bytes - 3);
 
-    out[0] = out[n + 1] = '"';
-    out[n + 2] = '\0';
-    return out;
+    quoted[0] = quoted[n + 1] = '"';
+    quoted[n + 2] = '\0';
+    return quoted;
 }

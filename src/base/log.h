@@ -20,6 +20,12 @@ bool log_level_of(const char *word,
                   enum log_level *level); /* "warn"; false: no level */
 void log_set_json(bool json);             /* a JSON object a line */
 
+/* For a server: from now on a line that standard error does not take in 10 ms is dropped,
+ * so that a reader that hangs holds up no thread. The number of dropped lines is told with
+ * a later line, at most once in 10 s, and by log_end. */
+void log_never_wait(void);
+void log_end(void);
+
 /* event is one word; fmt gives the rest as key=value pairs, without newline.
  * Text values go through log_quote. */
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
@@ -30,5 +36,5 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
 void log_text(enum log_level level, const char *event, const char *text);
 
 /* Quotes text for a value: "…" with \", \\ and \n escaped, valid UTF-8, cut between
- * two characters to fit; returns out. out_bytes >= 8. */
-const char *log_quote(char *out, unsigned long out_bytes, const char *text);
+ * two characters to fit; returns quoted. bytes >= 8. */
+const char *log_quote(char *quoted, unsigned long bytes, const char *text);

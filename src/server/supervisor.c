@@ -398,6 +398,7 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
         launch_watch(s);
         link_watch(s);
         process_ready(s);
+        log_never_wait();
         (void)ev_run(s->loop, 0);
     } else {
         code = failed(s, &e, w);
@@ -421,12 +422,14 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
         }
         free(s);
         if (code >= 0) {
+            log_end();
             log_write(LOG_INFO, "stopped", "exit=%d", code);
         }
     } else { /* a thread still uses all, also things that exit() would take down */
         code = code == EXIT_AGAIN  ? EXIT_SETUP
                : code == EXIT_LEFT ? successor_alone(s)
                                    : code;
+        log_end();
         log_write(LOG_WARN, "stopped", "exit=%d stuck=true", code);
         _exit(code);
     }
