@@ -157,7 +157,8 @@ for typed, wanted in zip(sys.argv[1::2], sys.argv[2::2]):
 ]])
     local typed = { "sluice dea", "sluice dead ", "sluice statu", "sluice status ",
       "sluice status --j", "sluice status --json ", "sluice check m",
-      "sluice check my\\ policy.lua ", "sluice dead li", "sluice dead list ", "sluice inspect da", "sluice inspect data/",
+      "sluice check my\\ policy.lua ", "sluice dead li", "sluice dead list ",
+      "sluice inspect da", "sluice inspect data/",
       "sluice loglevel d", "sluice loglevel debug ", "sluice help upg", "sluice help upgrade " }
     local argv, wanted = {}, {}
     for i, text in ipairs(typed) do
