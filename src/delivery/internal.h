@@ -24,7 +24,7 @@ enum { INTENTS_MAX = 256 };
 struct kept_verdict {
     struct kept_verdict *next;
     struct batch *batch;
-    bool whole; /* with those kept before it, it ends the batch: the sink has let go */
+    bool whole; /* of the batch's, this one has it: the sink has let go */
     struct sink_verdict verdict;
     char why[600];
     uint32_t but[]; /* the verdict's */

@@ -273,15 +273,21 @@ static void count_done(struct delivery *d, const struct batch *b,
     }
 }
 
-/* Events of b that kept verdicts speak of. */
-static uint32_t n_kept(const struct delivery *d, const struct batch *b)
+/* Once all of b is noted or kept, the sink has let go of it: a kept verdict has it. */
+static void look_whole(struct delivery *d, const struct batch *b)
 {
-    uint32_t n = 0;
+    struct kept_verdict *of = NULL;
+    uint32_t n = b->n_acked;
 
-    for (const struct kept_verdict *k = d->kept; k != NULL; k = k->next) {
-        n += k->batch == b ? spoken_of(&k->verdict) : 0;
+    for (struct kept_verdict *k = d->kept; k != NULL; k = k->next) {
+        if (k->batch == b) {
+            n += spoken_of(&k->verdict);
+            of = k;
+        }
     }
-    return n;
+    if (of != NULL && n == b->n) {
+        of->whole = true;
+    }
 }
 
 /* A verdict that could not be noted is kept until it can. */
@@ -292,7 +298,7 @@ static void keep_verdict(struct delivery *d, struct batch *b,
     struct kept_verdict *k = mem_alloc(sizeof *k + n_but);
 
     k->batch = b;
-    k->whole = b->n_acked + n_kept(d, b) + spoken_of(v) == b->n;
+    k->whole = false;
     k->verdict = *v;
     if (n_but > 0) {
         memcpy(k->but, v->but, n_but);
@@ -302,6 +308,7 @@ static void keep_verdict(struct delivery *d, struct batch *b,
     (void)snprintf(k->why, sizeof k->why, "%s", v->why == NULL ? "" : v->why);
     k->next = d->kept;
     d->kept = k;
+    look_whole(d, b);
     result_back_off(d, why, 0);
 }
 
@@ -346,6 +353,7 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
     result_go_on(d);
     count_done(d, b, v);
     if (b->n_acked < b->n) {
+        look_whole(d, b);
         return;
     }
     forget_plan(d, b);

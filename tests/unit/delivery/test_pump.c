@@ -265,6 +265,33 @@ static void a_batch_whose_verdicts_were_never_noted_is_freed(void **state)
     end_with_a_full_disk(only_the_middle_is_good);
 }
 
+static bool has_three_dead(const struct delivery_status *s)
+{
+    return s->dead == 3;
+}
+
+static bool has_delivered_one(const struct delivery_status *s)
+{
+    return s->delivered == 1;
+}
+
+/* The dead letters have no room for the two bad ones; the one between is noted after, and
+ * the sink is handed over before the next try. */
+static void a_batch_whose_kept_verdict_came_first_is_freed(void **state)
+{
+    (void)state;
+    threes();
+    bus.sink.dead_max_bytes = 1;
+    atomic_store(&script.answer, dies);
+    bus_open();
+    store(1, 3);
+    (void)until_status(has_three_dead);
+    atomic_store(&script.answer, only_the_middle_is_good);
+    store(4, 3);
+    (void)until_status(has_delivered_one);
+    assert_true(delivery_hand_over(bus.d, WAIT_MS));
+}
+
 /* The first and the last event are bad; the sink still has the one between. */
 static bool the_middle_is_not_known(const struct sink_conf *conf, struct batch *b,
                                     uint32_t nth, struct sink_verdict *v)
@@ -484,6 +511,7 @@ int main(void)
         TEST(a_verdict_counts_only_its_events),
         TEST(a_verdict_that_waits_for_the_journal_keeps_its_exceptions),
         TEST(a_batch_whose_verdicts_were_never_noted_is_freed),
+        TEST(a_batch_whose_kept_verdict_came_first_is_freed),
         TEST(a_batch_that_the_sink_has_a_part_of_is_freed_by_the_sink),
         TEST(a_planned_batch_is_on_the_disk_before_it_is_sent),
         TEST(a_sink_that_was_handed_over_shows_no_backlog),
