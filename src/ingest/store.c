@@ -133,8 +133,11 @@ bool store_joins(struct ingest *in, const struct binding *b, int s)
                           is_identified(b, s))) {
         return false;
     }
-    o->ids_field = ids;
-    o->policy8 = b->policy8;
+    if (spool_writer_pending(o->writer) == 0) {
+        /* That of the block's first event, also if this one is not stored in the end. */
+        o->policy8 = b->policy8;
+        o->ids_field = ids;
+    }
     return true;
 }
 
