@@ -136,7 +136,13 @@ describe("a message of which a broker says nothing", function()
       all()
       return s:metric("sluice_kafka_possible_copies_total") > 0
     end)
+    -- A producer that is replaced later is not their cause.
+    h.write(s.path, policy(m.brokers, [[batch = { linger = "2ms" }]]))
+    assert.equal(200, s:reload().status)
+    post()
+    all()
     assert.equal(0, s:stop())
+    assert.is_nil(s:text():match "event=kafka_resent sink=bus cause=[^\n]*")
   end)
 
   it("because it is asked for no answer, is sent once", function()

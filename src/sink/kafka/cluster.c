@@ -164,6 +164,14 @@ static struct producer *make(struct cluster *c, const char *brokers,
     return producer_new(&conf, e);
 }
 
+/* Those of a producer that goes on have another cause: a broker's answer did not say that
+ * it has them. */
+void cluster_copied(struct cluster *c)
+{
+    c->n_copies +=
+        c->replacing || (c->producer != NULL && producer_failed(c->producer));
+}
+
 /* Ends old. Unconfirmed messages are sent again: each such message that was on its way
  * is one that the broker may have already. Those that a fatal error failed were counted
  * before it came here. */
@@ -173,9 +181,11 @@ static void replace(struct cluster *c, struct producer *fresh, const char *cause
     uint64_t copies;
 
     c->producer = fresh;
+    c->replacing = true;
     producer_free(old); /* reports come from in here */
-    copies = c->sink->n_copies - c->sink->n_copies_told;
-    c->sink->n_copies_told = c->sink->n_copies;
+    c->replacing = false;
+    copies = c->n_copies;
+    c->n_copies = 0;
     if (copies > 0) {
         log_write(LOG_WARN, "kafka_resent", "sink=%s cause=%s possible_copies=%lu",
                   c->sink->conf.plan->name, cause, (unsigned long)copies);

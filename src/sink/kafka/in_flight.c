@@ -97,12 +97,12 @@ static unsigned char verdict_of(struct in_flight *c, uint32_t i,
 }
 
 /* It is sent again, as another message to the broker. */
-static void count_copy(struct sink *s, const rd_kafka_message_t *m)
+static void count_copy(struct cluster *from, const rd_kafka_message_t *m)
 {
     if (!is_refusal(m->err) &&
         rd_kafka_message_status(m) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) {
-        s->n_copies++;
-        stats_add(s->copies, 1);
+        stats_add(from->sink->copies, 1);
+        cluster_copied(from);
     }
 }
 
@@ -133,7 +133,7 @@ void in_flight_report(struct cluster *from, const rd_kafka_message_t *m, bool ta
             lacking_taken(s, m);
             stats_add(s->hedge_wins, from->number);
         } else if ((c->state[i] & OUT) == 0) {
-            count_copy(s, m);
+            count_copy(from, m);
             decide(c, i, verdict_of(c, i, m->err));
         }
     }

@@ -54,6 +54,8 @@ struct cluster {
     bool refusing;              /* brokers answer, and take nothing */
     uint64_t next_by_ns;        /* or then; 0: however long that takes */
     struct producer *isolating; /* for messages sent alone; NULL: there was none yet */
+    bool replacing;             /* the old producer gives up its messages */
+    uint64_t n_copies; /* possible ones of a producer that is of no use any more */
     struct producer_cells cells;
     struct breaker breaker;
     struct meter meter;
@@ -104,8 +106,6 @@ struct sink {
     ev_timer lacking_timer; /* messages that wait for a topic are tried again */
     struct hedging hedging; /* in messages */
     stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins, *copies;
-    uint64_t n_copies;      /* as the last one counts */
-    uint64_t n_copies_told; /* with a producer that was replaced */
 };
 
 /* ---- cluster.c ---- */
@@ -133,6 +133,8 @@ bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_
 void cluster_done(struct cluster *c, struct in_flight_attempt *t);
 void cluster_overdue(struct cluster *c, struct in_flight_attempt *t);
 void cluster_show(struct cluster *c);
+/* A message is sent again, which the cluster may have already. */
+void cluster_copied(struct cluster *c);
 
 /* ---- message.c ---- */
 

@@ -273,6 +273,13 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     return p;
 }
 
+bool producer_failed(const struct producer *p)
+{
+    char why[8];
+
+    return rd_kafka_fatal_error(p->rk, why, sizeof why) != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 bool producer_idle(const struct producer *p)
 {
     return rd_kafka_outq_len(p->rk) == 0;

@@ -94,6 +94,8 @@ bool producer_poll(struct producer *p, unsigned most);
 
 /* Every message has its report, and that was handed out. */
 bool producer_idle(const struct producer *p);
+/* A fatal error: all that it has in hand fails. */
+bool producer_failed(const struct producer *p);
 /* Lingering messages are sent now; takes up to 10 ms. */
 void producer_flush(struct producer *p);
 
