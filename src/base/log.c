@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -8,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,10 +35,12 @@ static _Atomic bool waits_never;
 /* Of a log that never waits; under the lock. */
 static struct {
     pthread_mutex_t lock;
+    int fd;       /* standard error, of which no write waits if that can be had */
+    bool socket;  /* it is one */
     bool stalled; /* the last line was not taken */
     bool torn;    /* or not all of it */
     uint64_t untold, told_ns;
-} out = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} out = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
 
 void log_set_level(enum log_level least)
 {
@@ -115,9 +121,24 @@ static size_t make_line(char text[OUT_MAX_BYTES], enum log_level level,
 
 static bool takes(int wait_ms)
 {
-    struct pollfd p = {STDERR_FILENO, POLLOUT, 0};
+    struct pollfd p = {out.fd, POLLOUT, 0};
+    int n;
 
-    return poll(&p, 1, wait_ms) > 0;
+    do {
+        n = poll(&p, 1, wait_ms);
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
+static ssize_t write_part(const char *p, size_t n)
+{
+    ssize_t k;
+
+    do {
+        k = out.socket ? send(out.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL)
+                       : write(out.fd, p, n);
+    } while (k < 0 && errno == EINTR);
+    return k;
 }
 
 /* In parts that a pipe with room takes without a wait. */
@@ -127,8 +148,7 @@ static bool put(const char *p, size_t n)
     size_t from = 0;
 
     while (from < n && takes(wait_ms)) {
-        ssize_t k =
-            write(STDERR_FILENO, p + from, n - from < PIPE_BUF ? n - from : PIPE_BUF);
+        ssize_t k = write_part(p + from, n - from < PIPE_BUF ? n - from : PIPE_BUF);
 
         if (k < 0) {
             break;
@@ -202,6 +222,24 @@ static void write_lines(const char *text, size_t n)
         out.untold += n_lines(text, n);
     }
     (void)pthread_mutex_unlock(&out.lock);
+}
+
+/* A terminal with room for one byte says that it can be written, and then waits for room
+ * for all. O_NONBLOCK on standard error itself would be the shell's, too. A file is not
+ * opened again: its place is shared. */
+void log_prepare(void)
+{
+    struct stat st;
+    int fd;
+
+    if (fstat(STDERR_FILENO, &st) != 0) {
+        return;
+    }
+    out.socket = S_ISSOCK(st.st_mode);
+    if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)) {
+        fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        out.fd = fd < 0 ? STDERR_FILENO : fd;
+    }
 }
 
 void log_never_wait(void)

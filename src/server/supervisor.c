@@ -461,6 +461,7 @@ int supervisor_run(const struct supervisor_conf *c)
     place_init(&place);
     place.channel = channel_join();
     launch_prepare(&p); /* before secrets, descriptors and threads */
+    log_prepare();
     process_begin(&p);
     vitals_show(&start_s);
     p.notify.silent = place.channel >= 0;
