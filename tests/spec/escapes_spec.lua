@@ -85,6 +85,30 @@ describe("sluice prints no control character", function()
     end
   end)
 
+  it("of a spool's folders and of the ids that it has", function()
+    local s = h.server { policy = h.policy { workers = 1, stream = 'index = "event_id"' } }
+    local id = "\27[2J\127\194\155\nsluice: good"
+    assert.equal(202, s:post("/v1/events", cjson.encode { event_id = id }).status)
+    assert.equal(0, s:stop())
+    local stream = EVIL:gsub("/", "")
+    assert.equal("", h.shell(("mv %s/spool/events %s"):format(s.data,
+      quoted(s.data .. "/spool/" .. stream))))
+    for _, c in ipairs {
+      { "find --id " .. quoted(id), "events=1\nstream= .*\nlooked: stream= " },
+      { "find --json --id " .. quoted(id), "json" },
+      { "ledger", "stream= " },
+      { "ledger --json", "json" },
+    } do
+      local out = h.shell(("%s %s %s 2>&1"):format(h.binary, c[1], s.data))
+      assert.falsy(out:find "[%z\1-\8\11-\31\127]", c[1] .. "\n" .. out)
+      assert.falsy(out:find "\194[\128-\159]", c[1] .. "\n" .. out)
+      assert.falsy(out:find "%f[^\n%z]sluice: good", c[1] .. "\n" .. out)
+      if c[2] == "json" then cjson.decode(out)
+      else assert.matches(c[2], out) end
+    end
+    s:close()
+  end)
+
   it("in JSON, which has the same value", function()
     local out = h.shell(("%s dead show %s 2>/dev/null"):format(h.binary,
       quoted(evil .. "/dead/x.ndjson")))

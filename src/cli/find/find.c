@@ -53,8 +53,8 @@ static void print_place(const struct sighting *g)
 {
     char when[MOMENT_TEXT];
 
-    (void)printf("stream=%s position=%u.%u/%lu", g->stream, g->epoch, g->worker,
-                 (unsigned long)g->seq);
+    show_part(stdout, "stream=%s position=%u.%u/%lu", g->stream, g->epoch, g->worker,
+              (unsigned long)g->seq);
     if (g->wall_ms != 0) {
         (void)printf(" accepted=%s", moment_text(when, g->wall_ms, g->step_ms));
     }
@@ -79,7 +79,7 @@ static void print_fate(const char *sink, const struct fate *f)
 {
     char when[MOMENT_TEXT];
 
-    (void)printf("  sink=%s %s", sink, fate_word(f->kind));
+    show_part(stdout, "  sink=%s %s", sink, fate_word(f->kind));
     if (f->time_ms != 0) {
         (void)printf(" at=%s", moment_text(when, f->time_ms, 1));
     }
@@ -87,23 +87,27 @@ static void print_fate(const char *sink, const struct fate *f)
         (void)printf(" batch=%lu", (unsigned long)f->batch);
     }
     if (f->kind == FATE_PENDING && f->unsynced) {
-        (void)printf(
-            " file=%s before_byte=%lu (the machine has restarted, and the file "
-            "may have lost its end: the next start of sluice tells)",
-            f->file, (unsigned long)f->file_end);
+        show_part(stdout,
+                  " file=%s before_byte=%lu (the machine has restarted, and the file "
+                  "may have lost its end: the next start of sluice tells)",
+                  f->file, (unsigned long)f->file_end);
     } else if (f->kind == FATE_PLANNED) {
         (void)printf(" (it may have been sent; its result is not known yet)");
     } else if (f->kind == FATE_SETTLED) {
         (void)printf(" (the sink is done with it; whether it has it, or it is dead, "
                      "skipped or lost, is not recorded any more)");
     } else if (f->kind == FATE_DEAD && f->place[0] != '\0') {
-        (void)printf(" why=\"%s\"", f->place);
+        char *why = text_new(TEXT_LOG, str_of(f->place));
+
+        show_part(stdout, " why=\"%s\"", why);
+        free(why);
     } else if (f->kind == FATE_DEAD) {
         (void)printf(" (sluice dead list shows why)");
     } else if (f->kind == FATE_CONFIRMED && f->place[0] != '\0') {
-        (void)printf(" %s", f->place);
+        show_part(stdout, " %s", f->place);
     } else if (f->kind == FATE_CONFIRMED && f->file[0] != '\0') {
-        (void)printf(" file=%s before_byte=%lu", f->file, (unsigned long)f->file_end);
+        show_part(stdout, " file=%s before_byte=%lu", f->file,
+                  (unsigned long)f->file_end);
     } else if (f->kind == FATE_CONFIRMED && f->exact) {
         (void)printf(" (place not recorded)");
     } else if (f->kind == FATE_CONFIRMED) {
@@ -118,14 +122,15 @@ static void print_looked(const struct looked *l)
     char from[MOMENT_TEXT], to[MOMENT_TEXT];
 
     if (l->field[0] == '\0') {
-        (void)printf(
-            "looked: stream=%s has no index: put index = \"event_id\" into it, "
-            "or search its segments by --field PATH\n",
-            l->stream);
+        show_line(stdout,
+                  "looked: stream=%s has no index: put index = \"event_id\" into it, "
+                  "or search its segments by --field PATH",
+                  l->stream);
         return;
     }
-    (void)printf("looked: stream=%s field=%s indexed_events=%lu files=%lu", l->stream,
-                 l->field, (unsigned long)l->n_events, (unsigned long)l->n_files);
+    show_part(stdout, "looked: stream=%s field=%s indexed_events=%lu files=%lu",
+              l->stream, l->field, (unsigned long)l->n_events,
+              (unsigned long)l->n_files);
     if (l->oldest_ms != 0) {
         (void)printf(" from=%s to=%s", moment_text(from, l->oldest_ms, 1),
                      moment_text(to, l->newest_ms, 1));
@@ -181,7 +186,7 @@ static void print_text(const struct find *f)
         print_looked(&f->seen.looked[i]);
     }
     for (uint32_t i = 0; i < f->fates.n_unread; i++) {
-        (void)printf("unread: %s\n", f->fates.unread[i]);
+        show_line(stdout, "unread: %s", f->fates.unread[i]);
     }
 }
 
@@ -297,7 +302,7 @@ static void print_json(const struct find *f)
         (void)cJSON_AddItemToArray(list, cJSON_CreateString(f->fates.unread[i]));
     }
     text = cJSON_PrintUnformatted(o);
-    (void)puts(text);
+    show_json(stdout, str_of(text));
     cJSON_free(text);
     cJSON_Delete(o);
     free(id);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "cli/find/index_list.h"
 #include "cli/moment.h"
+#include "cli/show.h"
 
 enum { PRINTED_MAX = 20 };
 
@@ -131,22 +132,24 @@ void holes_print(const struct holes *h, const char *stream)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < h->n_gaps; i++) {
-        (void)printf("hole: stream=%s epochs=%" PRIu32 "..%" PRIu32 " events=unknown",
-                     stream, h->gaps[i].first, h->gaps[i].last);
+        show_part(stdout,
+                  "hole: stream=%s epochs=%" PRIu32 "..%" PRIu32 " events=unknown",
+                  stream, h->gaps[i].first, h->gaps[i].last);
         print_times(h->gaps[i].since_ms, h->gaps[i].until_ms, UNRECORDED);
     }
     for (; n < h->n && n < PRINTED_MAX; n++) {
         const struct index_account_hole *o = &h->list[n];
 
-        (void)printf("hole: stream=%s position=%" PRIu32 ".%" PRIu32 "/%" PRIu64
-                     "..%" PRIu64 " events=%" PRIu64,
-                     stream, o->at.epoch, o->at.worker, o->at.first, o->at.end - 1,
-                     o->at.end - o->at.first);
+        show_part(stdout,
+                  "hole: stream=%s position=%" PRIu32 ".%" PRIu32 "/%" PRIu64
+                  "..%" PRIu64 " events=%" PRIu64,
+                  stream, o->at.epoch, o->at.worker, o->at.first, o->at.end - 1,
+                  o->at.end - o->at.first);
         print_times(o->since_ms, o->until_ms, WHYS[o->why].text);
     }
     if (n < h->n) {
-        (void)printf("hole: stream=%s and %" PRIu32 " more, which are not shown\n",
-                     stream, h->n - n);
+        show_line(stdout, "hole: stream=%s and %" PRIu32 " more, which are not shown",
+                  stream, h->n - n);
     }
 }
 

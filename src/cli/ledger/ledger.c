@@ -70,11 +70,12 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l,
     if (!ok) {
         return false;
     }
-    (void)printf("table=%s stream=%s minutes=%" PRIu64 " accepted=%" PRIu64
-                 " rows=%" PRIu64 " missing=%" PRIu64 " doubled=%" PRIu64
-                 " extra=%" PRIu64,
-                 g->table, l->tallies.stream, r.minutes, r.expected, r.found, r.missing,
-                 r.doubled, r.extra);
+    show_part(stdout,
+              "table=%s stream=%s minutes=%" PRIu64 " accepted=%" PRIu64
+              " rows=%" PRIu64 " missing=%" PRIu64 " doubled=%" PRIu64
+              " extra=%" PRIu64,
+              g->table, l->tallies.stream, r.minutes, r.expected, r.found, r.missing,
+              r.doubled, r.extra);
     if (r.unconfirmed > 0) {
         (void)printf(" unconfirmed=%" PRIu64, r.unconfirmed);
     }
@@ -172,9 +173,10 @@ static bool name_unindexed(struct ledger *g, struct err *e)
     if (!g->json) {
         cJSON_ArrayForEach(name, g->unindexed)
         {
-            (void)printf("not compared: stream=%s has no index: put index = "
-                         "\"event_id\" into it\n",
-                         name->valuestring);
+            show_line(stdout,
+                      "not compared: stream=%s has no index: put index = "
+                      "\"event_id\" into it",
+                      name->valuestring);
         }
     }
     return true;
@@ -189,7 +191,7 @@ static void note_failed(struct ledger *g, const char *name, const char *why)
     (void)cJSON_AddStringToObject(o, "why", why);
     (void)cJSON_AddItemToArray(g->failed, o);
     if (!g->json) {
-        (void)printf("not compared: stream=%s %s: %s\n", name, g->fault, why);
+        show_line(stdout, "not compared: stream=%s %s: %s", name, g->fault, why);
     }
 }
 
@@ -351,7 +353,7 @@ static void print_json(const struct ledger *g)
     (void)cJSON_AddItemToObject(o, "unindexed", cJSON_Duplicate(g->unindexed, true));
     (void)cJSON_AddItemToObject(o, "failed", cJSON_Duplicate(g->failed, true));
     text = cJSON_PrintUnformatted(o);
-    (void)puts(text);
+    show_json(stdout, str_of(text));
     cJSON_free(text);
     cJSON_Delete(o);
 }

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "cli/ledger/read.h"
+#include "cli/show.h"
 
 static const char *const APART[SETTLED_HOWS] = {[SETTLED_DEAD] = "dead",
                                                 [SETTLED_SKIPPED] = "skipped",
@@ -38,7 +39,7 @@ bool ledger_all_agree(const struct ledger_stream *l, const struct ledger_minute 
 
 static void print_counts(const char *sink, const struct settled_counts *c)
 {
-    (void)printf("  sink=%s confirmed=%" PRIu64, sink, c->confirmed);
+    show_part(stdout, "  sink=%s confirmed=%" PRIu64, sink, c->confirmed);
     if (c->pending > 0) {
         (void)printf(" pending=%" PRIu64, c->pending);
     }
@@ -59,8 +60,8 @@ static void print_minute(const struct ledger_stream *l, const struct ledger_minu
     char when[24];
 
     show_minute(when, m->ms);
-    (void)printf("minute=%s stream=%s accepted=%" PRIu64 " checksum=%016" PRIx64, when,
-                 l->tallies.stream, m->accepted, m->sum);
+    show_part(stdout, "minute=%s stream=%s accepted=%" PRIu64 " checksum=%016" PRIx64,
+              when, l->tallies.stream, m->accepted, m->sum);
     if (m->anonymous > 0) {
         (void)printf(" without_id=%" PRIu64, m->anonymous);
     }
@@ -115,11 +116,12 @@ bool ledger_unfed(const struct ledger_stream *l)
 void ledger_show_unsure(const struct ledger_stream *l)
 {
     if (ledger_unsure(l)) {
-        (void)printf("not compared: stream=%s unknown=%" PRIu64
-                     " damaged_files=%" PRIu64 " unread_segments=%" PRIu64 "%s%s\n",
-                     l->tallies.stream, l->tallies.n_unknown,
-                     l->tallies.index.n_damaged, l->tallies.n_unread,
-                     l->unread[0] == '\0' ? "" : " unread: ", l->unread);
+        show_line(stdout,
+                  "not compared: stream=%s unknown=%" PRIu64 " damaged_files=%" PRIu64
+                  " unread_segments=%" PRIu64 "%s%s",
+                  l->tallies.stream, l->tallies.n_unknown, l->tallies.index.n_damaged,
+                  l->tallies.n_unread,
+                  l->unread[0] == '\0' ? "" : " unread: ", l->unread);
         holes_print(&l->tallies.holes, l->tallies.stream);
     }
 }
@@ -132,9 +134,10 @@ static void print_total(const struct ledger_stream *l)
     for (uint32_t i = 0; i < l->n_minutes; i++) {
         n += !ledger_all_agree(l, l->minutes[i]);
     }
-    (void)printf("stream=%s minutes=%u differ=%u accepted=%" PRIu64
-                 " checksum=%016" PRIx64,
-                 l->tallies.stream, l->n_minutes, n, t->accepted, t->sum);
+    show_part(stdout,
+              "stream=%s minutes=%u differ=%u accepted=%" PRIu64
+              " checksum=%016" PRIx64,
+              l->tallies.stream, l->n_minutes, n, t->accepted, t->sum);
     if (l->tallies.n_unknown > 0) {
         (void)printf(" unknown=%" PRIu64 " (neither the index nor a segment has them)",
                      l->tallies.n_unknown);
@@ -155,7 +158,7 @@ static void print_total(const struct ledger_stream *l)
             "unread: no sink's journal knows the stream: none has confirmed any");
     }
     if (l->unread[0] != '\0') {
-        (void)printf("unread: %s\n", l->unread);
+        show_line(stdout, "unread: %s", l->unread);
     }
     free(t);
 }

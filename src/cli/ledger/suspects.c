@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "cli/ledger/tallies.h"
+#include "cli/show.h"
 
 struct suspect *suspects_add(struct suspects *s, uint64_t print)
 {
@@ -93,21 +95,23 @@ void suspects_cut(struct suspects *s, uint32_t n)
 static void tell_one(struct suspect *x, const char *word, const char *spool,
                      const struct tallies *t, const char *rows)
 {
-    char id[SUSPECT_ID_MAX] = "";
+    char id[SUSPECT_ID_MAX] = "", *quoted;
 
     if (x->id != NULL) {
         (void)snprintf(id, sizeof id, "%s", x->id);
     } else if (x->at.seq != 0) {
         entries_name(spool, t, &x->at, id, sizeof id);
     }
-    (void)printf("%s id=\"%s\" accepted=%" PRId64 " %s=%" PRId64, word, id, x->here,
-                 rows, x->there);
+    quoted = text_new(TEXT_LOG, str_of(id));
+    show_part(stdout, "%s id=\"%s\" accepted=%" PRId64 " %s=%" PRId64, word, quoted,
+              x->here, rows, x->there);
+    free(quoted);
     if (x->at.seq != 0) {
-        (void)printf(" stream=%s position=%u.%u/%" PRIu64, t->stream, x->at.epoch,
-                     x->at.worker, x->at.seq);
+        show_part(stdout, " stream=%s position=%u.%u/%" PRIu64, t->stream, x->at.epoch,
+                  x->at.worker, x->at.seq);
     }
     if (x->where != NULL) {
-        (void)printf(" at=%s", x->where);
+        show_part(stdout, " at=%s", x->where);
     }
     (void)printf(id[0] == '\0' ? " (its bytes are gone: the fingerprint is %014" PRIx64
                                  ")\n"

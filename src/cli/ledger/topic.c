@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "cli/ledger/read.h"
 #include "cli/ledger/topic_check.h"
+#include "cli/show.h"
 #include "plan/plan.h"
 #include "policy/load/load.h"
 
@@ -38,7 +39,7 @@ bool ledger_topic_open(struct ledger_topic *t, struct err *e)
 
     t->policy = policy_load(t->file, &report);
     if (t->policy == NULL) {
-        (void)fputs(report.text, stderr);
+        show_words(stderr, report.text);
         policy_report_fini(&report);
         return err_set(e, "the policy %s has mistakes", t->file);
     }
@@ -64,12 +65,13 @@ void ledger_topic_close(struct ledger_topic *t)
 static void print_result(const struct ledger_topic *t, const char *stream,
                          const struct topic_result *r)
 {
-    (void)printf("topic=%s stream=%s partitions=%u minutes=%" PRIu64
-                 " accepted=%" PRIu64 " messages=%" PRIu64 " missing=%" PRIu64
-                 " doubled=%" PRIu64 " foreign=%" PRIu64,
-                 t->topics != NULL ? t->topics : t->plan->kafka.topic, stream,
-                 r->partitions, r->all.minutes, r->all.expected, r->all.found,
-                 r->all.missing, r->all.doubled, r->foreign);
+    show_part(stdout,
+              "topic=%s stream=%s partitions=%u minutes=%" PRIu64 " accepted=%" PRIu64
+              " messages=%" PRIu64 " missing=%" PRIu64 " doubled=%" PRIu64
+              " foreign=%" PRIu64,
+              t->topics != NULL ? t->topics : t->plan->kafka.topic, stream,
+              r->partitions, r->all.minutes, r->all.expected, r->all.found,
+              r->all.missing, r->all.doubled, r->foreign);
     if (r->unconfirmed > 0) {
         (void)printf(" unconfirmed=%" PRIu64, r->unconfirmed);
     }

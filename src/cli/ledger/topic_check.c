@@ -412,7 +412,7 @@ static void recount_there(struct topics *k, uint64_t print, struct str id)
     if (s->id == NULL) {
         char text[SUSPECT_ID_MAX];
 
-        (void)text_z(TEXT_LOG, id, text, sizeof text);
+        (void)text_z(TEXT_PLAIN, id, text, sizeof text);
         s->id = mem_strdup(text);
     }
 }

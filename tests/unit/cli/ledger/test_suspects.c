@@ -6,8 +6,10 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/ledger/suspects.h"
@@ -42,6 +44,41 @@ static bool differs(int64_t here, int64_t there, int64_t unconfirmed)
     const struct suspect x = {.here = here, .there = there, .unconfirmed = unconfirmed};
 
     return suspect_differs(&x);
+}
+
+/* Standard output while it tells the suspects. */
+static void tell(char *text, size_t room)
+{
+    const struct tallies t = {.stream = "a\x1b"
+                                        "b"};
+    struct check_result r = {.missing = 0};
+    int before = dup(STDOUT_FILENO);
+    FILE *f = tmpfile();
+
+    assert_non_null(f);
+    (void)fflush(stdout);
+    (void)dup2(fileno(f), STDOUT_FILENO);
+    suspects_tell(&s, "none", &t, "rows", &r);
+    (void)fflush(stdout);
+    (void)dup2(before, STDOUT_FILENO);
+    (void)close(before);
+    rewind(f);
+    text[fread(text, 1, room - 1, f)] = '\0';
+    (void)fclose(f);
+}
+
+static void an_id_can_be_no_other_line_and_no_order_to_a_terminal(void **state)
+{
+    char text[512];
+
+    (void)state;
+    add(1, 1, 0, 0);
+    s.list[0].id = mem_strdup("\x1b[2J\" rows=7\nmissing id=\"\xc2\x9b\x9b");
+    s.list[0].where = mem_strdup("t\x1b/0@7");
+    tell(text, sizeof text);
+    assert_string_equal(text,
+                        "missing id=\" [2J\\\" rows=7\\nmissing id=\\\" \xef\xbf\xbd\""
+                        " accepted=1 rows=0 at=t /0@7\n");
 }
 
 /* An unconfirmed event may be there or not, and at most once. */
@@ -122,6 +159,7 @@ static void only_those_that_differ_stay_if_asked_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(an_id_can_be_no_other_line_and_no_order_to_a_terminal),
         TEST(as_many_rows_as_events_are_right),
         TEST(the_halves_of_an_id_are_one_suspect),
         TEST(an_event_that_only_the_first_half_has_is_kept),
