@@ -24,6 +24,12 @@ static inline void hour_count(struct hour *h, uint64_t cell)
     h->sum += cell;
 }
 
+/* What was counted before hour_take is from before all looks. */
+static inline void hour_begin(struct hour *h)
+{
+    h->seen = h->sum;
+}
+
 /* All cells are counted. from_s: of the look before; fresh: what came before now_s is no
  * news of the last minutes. */
 void hour_take(struct hour *h, uint64_t from_s, uint64_t now_s, bool fresh);

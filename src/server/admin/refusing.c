@@ -82,6 +82,7 @@ static struct refusing_route *route_or_new(struct refusing *r, struct str pair)
     uint32_t *place;
 
     if (route != NULL || r->n_routes == REFUSING_ROUTES_MAX) {
+        r->n_unplaced += route == NULL;
         return route;
     }
     if ((r->n_routes & (r->n_routes - 1)) == 0) {
@@ -277,6 +278,23 @@ static void make_room(struct refusing *r)
     }
 }
 
+static void see_all(struct refusing *r)
+{
+    const uint32_t n_routes = r->n_routes, n_pairs = r->n_pairs;
+    const bool routes_waited = r->n_unplaced > 0, pairs_waited = r->n_unwatched > 0;
+
+    r->n_unwatched = r->n_unplaced = 0;
+    stats_each(see, r);
+    /* One that had no place until now may have counted for days. */
+    for (uint32_t i = n_routes; routes_waited && i < r->n_routes; i++) {
+        hour_begin(&r->routes[i].received);
+        hour_begin(&r->routes[i].refused);
+    }
+    for (uint32_t i = n_pairs; pairs_waited && i < r->n_pairs; i++) {
+        hour_begin(&r->pairs[i]->refused);
+    }
+}
+
 void refusing_look(struct refusing *r, uint64_t now_ns)
 {
     const uint64_t state = r->state_of(r->arg), s = now_ns / SECOND_NS,
@@ -292,8 +310,7 @@ void refusing_look(struct refusing *r, uint64_t now_ns)
     if (!other && now_ns - r->look_ns < SECOND_NS) {
         return;
     }
-    r->n_unwatched = 0;
-    stats_each(see, r);
+    see_all(r);
     for (uint32_t i = 0; i < r->n_routes; i++) {
         hour_take(&r->routes[i].received, from_s, s, other);
         hour_take(&r->routes[i].refused, from_s, s, other);

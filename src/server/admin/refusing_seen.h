@@ -38,7 +38,9 @@ struct refusing {
     uint64_t began_ns, look_ns, state_ns, state;
     struct refusing_route *routes;
     struct refusing_pair **pairs;
-    uint32_t n_routes, n_pairs, n_unwatched;
+    uint32_t n_routes, n_pairs;
+    uint32_t n_unwatched,
+        n_unplaced; /* cells without a pair, without a route: of a look */
     uint32_t places[REFUSING_PLACES]; /* 1 + the first pair of each hash; 0: none */
     uint32_t route_places[REFUSING_PLACES];
 };

@@ -356,6 +356,46 @@ static void routes_that_are_long_gone_make_room(void **state)
     refusing_free(r);
 }
 
+/* What it counted while there was no place for it is no news once there is. */
+static void a_route_that_waited_for_a_place_begins_with_it(void **state)
+{
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+    struct stats_owner part = {0}, *before;
+    struct route_cells waits;
+    char route[32];
+
+    refusing_look(r, S);
+    for (int i = 0; i < 2000; i++) {
+        (void)snprintf(route, sizeof route, "POST /before/%d", i);
+        count_and_go(route, 10, 1);
+    }
+    refusing_look(r, 2 * S);
+    before = stats_own(&part);
+    waits = cells_of("POST /waits");
+    (void)stats_own(before);
+    stats_add(waits.received, 1000000);
+    stats_add(waits.rejected, 900000);
+    refusing_look(r, 3 * S);
+    go_for_long();
+    refusing_look(r, 7200 * S); /* makes room */
+    refusing_look(r, 7210 * S);
+    assert_true(figure(r, 7210 * S, "POST /waits", "x", "hour") == -1);
+    assert_true(route_figure(r, 7210 * S, "POST /waits", "hour", NULL) == -1);
+    stats_add(waits.received, 100);
+    stats_add(waits.rejected, 3);
+    before = stats_own(&part);
+    reject("POST /waits", "new", 4);
+    (void)stats_own(before);
+    refusing_look(r, 7220 * S);
+    assert_true(figure(r, 7220 * S, "POST /waits", "x", "hour") == 3);
+    assert_true(figure(r, 7220 * S, "POST /waits", "x", "hour_received") == 100);
+    assert_true(figure(r, 7220 * S, "POST /waits", "new", "hour") == 4);
+    assert_true(route_figure(r, 7220 * S, "POST /waits", "recent", NULL) == 7);
+    refusing_free(r);
+    stats_disown(&part);
+    go_for_long();
+}
+
 /* The largest are listed; of too many the rest is counted. */
 static void memory_is_bounded(void **state)
 {
@@ -414,6 +454,7 @@ int main(void)
         cmocka_unit_test(shares_outside_of_all_routes_are_of_all),
         cmocka_unit_test(events_of_routes_that_are_long_gone_are_not_received_again),
         cmocka_unit_test(routes_that_are_long_gone_make_room),
+        cmocka_unit_test(a_route_that_waited_for_a_place_begins_with_it),
         cmocka_unit_test(memory_is_bounded),
     };
 
