@@ -23,7 +23,8 @@ enum { RECENT_LEAST = 20 };
 #define MOST .5
 enum { HOUR_LEAST = 10, FEW_LEAST = 3 };
 
-enum { LISTED_MAX = 200, TOLD_MAX = 8, TEXT = 320 };
+/* ROUTE_BYTES: of a whole route, to be compared; TEXT: as a line shows it. */
+enum { LISTED_MAX = 200, TOLD_MAX = 8, TEXT = 320, ROUTE_BYTES = 1200 };
 
 /* ---- the list ---- */
 
@@ -141,6 +142,8 @@ struct refusing {
     struct listed *codes; /* that refuse much */
     size_t n;
     double received; /* of all routes */
+    int n_routes;    /* that are told of now, by all codes together */
+    int n_told[3];   /* of what lasts: those that call for a note, and for a problem */
 };
 
 /* The length of the labels before the result, which are those of the route; 0: it is the
@@ -214,12 +217,13 @@ static double percent_of(double part, double whole)
 static void tell_code(struct refusing *r, const struct listed *l)
 {
     const struct series *x = l->x;
-    char route[TEXT], code[128], since[64], all[SHOW_BYTES];
+    char route[TEXT], name[ROUTE_BYTES], code[128], since[64], all[SHOW_BYTES];
     const cJSON *lasting;
 
     (void)series_label(x, "route", route, sizeof route);
+    (void)series_label(x, "route", name, sizeof name);
     (void)series_label(x, "code", code, sizeof code);
-    lasting = lasting_of(r->m, route, code);
+    lasting = lasting_of(r->m, name, code);
     (void)findings_tell(
         r->m->problems, "refuses", code,
         "%s refuses %.0f %% of %s events just now with %s%s, %s since the start",
@@ -239,7 +243,7 @@ static const char *most_with(const char *code, char out[160])
 
 /* Many codes with little each, or good events of batches that are refused: what the codes
  * that have their own lines leave. */
-static bool tell_route(struct refusing *r, const struct series *received,
+static void tell_route(struct refusing *r, const struct series *received,
                        struct share *s)
 {
     const bool nowhere = is_nowhere(received, strlen(received->labels));
@@ -249,7 +253,11 @@ static bool tell_route(struct refusing *r, const struct series *received,
     char route[TEXT], code[128] = "", most[160];
 
     if (s->refused <= s->named || s->refused - s->named < MUCH * all) {
-        return false;
+        return;
+    }
+    s->told = true;
+    if (r->n_routes++ >= TOLD_MAX) {
+        return;
     }
     (void)series_label(received, "route", route, sizeof route);
     if (s->code != NULL) {
@@ -261,8 +269,6 @@ static bool tell_route(struct refusing *r, const struct series *received,
         name_of(route), percent_of(s->refused, all), whose(route),
         most_with(code, most),
         s->mates ? " (a batch that is refused counts with all its events)" : "");
-    s->told = true;
-    return true;
 }
 
 static void tell_now(struct refusing *r)
@@ -279,8 +285,14 @@ static void tell_now(struct refusing *r)
                             "sluice top, key r, shows them",
                             r->n - TOLD_MAX);
     }
-    for (size_t i = 0, n = 0; n < TOLD_MAX && i < r->m->now->n; i++) {
-        n += tell_route(r, &r->m->now->list[i], &r->shares[i]);
+    for (size_t i = 0; i < r->m->now->n; i++) {
+        tell_route(r, &r->m->now->list[i], &r->shares[i]);
+    }
+    if (r->n_routes > TOLD_MAX) {
+        (void)findings_tell(r->m->problems, "refuses", "routes",
+                            "%d more routes refuse much just now by all codes "
+                            "together: sluice top, key r, shows the codes",
+                            r->n_routes - TOLD_MAX);
     }
 }
 
@@ -289,7 +301,7 @@ static void tell_now(struct refusing *r)
 /* Whether a problem of this look names the route and the code already. */
 static bool is_told(const struct refusing *r, const char *route, const char *code)
 {
-    char x_route[TEXT], x_code[128];
+    char x_route[ROUTE_BYTES], x_code[128];
 
     for (size_t i = 0; i < r->n; i++) {
         (void)series_label(r->codes[i].x, "route", x_route, sizeof x_route);
@@ -306,7 +318,7 @@ static int series_of(const struct findings *m, const char *route)
 {
     for (size_t i = 0; i < m->now->n; i++) {
         const struct series *x = &m->now->list[i];
-        char name[TEXT];
+        char name[ROUTE_BYTES];
 
         if (strcmp(x->name, "sluice_received_events_total") == 0 &&
             strcmp(series_label(x, "route", name, sizeof name), route) == 0) {
@@ -345,12 +357,15 @@ static void tell_lasting(struct refusing *r, enum call call, const cJSON *x,
                          const char *subject, const char *with)
 {
     const cJSON *of = cJSON_GetObjectItem(r->m->status, "refusing");
-    const char *route = facts_text(x, "route");
     const bool recent = call == CALLS_PROBLEM;
     const double n = facts_number(x, recent ? "recent" : "hour");
     const double all = facts_number(x, recent ? "recent_received" : "hour_received");
-    char time[SHOW_BYTES], part[SHOW_BYTES], whole[SHOW_BYTES];
+    char route[TEXT], time[SHOW_BYTES], part[SHOW_BYTES], whole[SHOW_BYTES];
 
+    if (call != CALLS_NOTHING && r->n_told[call]++ >= TOLD_MAX) {
+        return;
+    }
+    (void)snprintf(route, sizeof route, "%s", facts_text(x, "route"));
     (void)show_count(part, n);
     (void)show_count(whole, all);
     (void)show_seconds(time,
@@ -408,36 +423,52 @@ static void tell_lasting_route(struct refusing *r, const cJSON *x, double recent
                  x, route, with);
 }
 
+/* Each is judged: many that refuse a little come before one that refuses all of few. */
 static void tell_hour(struct refusing *r)
 {
     const cJSON *of = cJSON_GetObjectItem(r->m->status, "refusing"), *x, *c;
     const cJSON *codes = cJSON_GetObjectItem(of, "codes");
-    enum call calls[2 * TOLD_MAX] = {CALLS_NOTHING};
-    int n = 0, k = 0;
+    const int n = cJSON_GetArraySize(codes);
+    enum call *calls = mem_zalloc(((size_t)n + 1) * sizeof *calls);
+    char time[SHOW_BYTES];
+    int i = 0;
 
     cJSON_ArrayForEach(c, codes)
     {
-        if (n < 2 * TOLD_MAX) {
-            calls[n++] = tell_lasting_code(r, c);
-        }
+        calls[i++] = tell_lasting_code(r, c);
     }
     cJSON_ArrayForEach(x, cJSON_GetObjectItem(of, "routes"))
     {
         double recent = 0, hour = 0;
-        int i = 0;
 
+        i = 0;
         cJSON_ArrayForEach(c, codes)
         {
-            if (i < n && strcmp(facts_text(c, "route"), facts_text(x, "route")) == 0) {
+            if (strcmp(facts_text(c, "route"), facts_text(x, "route")) == 0) {
                 recent += calls[i] == CALLS_PROBLEM ? facts_number(c, "recent") : 0;
                 hour += calls[i] != CALLS_NOTHING ? facts_number(c, "hour") : 0;
             }
             i++;
         }
-        if (k++ < TOLD_MAX) {
-            tell_lasting_route(r, x, recent, hour);
-        }
+        tell_lasting_route(r, x, recent, hour);
     }
+    if (r->n_told[CALLS_PROBLEM] > TOLD_MAX) {
+        (void)findings_tell(
+            r->m->problems, "refuses", "more",
+            "%d more codes or routes refused much of a route's events in the last %s: "
+            "sluice top, key r, shows the codes",
+            r->n_told[CALLS_PROBLEM] - TOLD_MAX,
+            show_seconds(time, facts_number(of, "recent_seconds")));
+    }
+    if (r->n_told[CALLS_NOTE] > TOLD_MAX) {
+        (void)findings_tell(
+            r->m->notes, "refused", "more",
+            "%d more codes or routes have refused a part of a route's events in the "
+            "last %s",
+            r->n_told[CALLS_NOTE] - TOLD_MAX,
+            show_seconds(time, facts_number(of, "hour_seconds")));
+    }
+    free(calls);
 }
 
 void refused_facts(struct findings *m)

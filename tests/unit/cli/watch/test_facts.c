@@ -394,6 +394,92 @@ static void what_all_codes_refuse_for_longer_is_told(void **state)
     }
 }
 
+/* Many codes with a little each come first in the list of the last hour. */
+static void a_quiet_route_behind_many_codes_is_judged(void **state)
+{
+    enum { ROOM = 1 << 15 };
+    char *status = malloc(ROOM), out[512];
+    const cJSON *x;
+    size_t n;
+
+    (void)state;
+    for (int quiet = 1; quiet <= 12; quiet += 11) {
+        int n_text = 0;
+        cJSON *f;
+
+        n = (size_t)snprintf(status, ROOM,
+                             "{\"spool\":{\"writable\":true},\"sinks\":[],"
+                             "\"refusing\":{\"recent_seconds\":300,"
+                             "\"hour_seconds\":3600,\"codes\":[");
+        for (int i = 0; i < 40 + quiet; i++) {
+            n += (size_t)snprintf(
+                status + n, ROOM - n,
+                "%s{\"route\":\"POST /%c%d\",\"code\":\"x\",\"recent\":%d,"
+                "\"recent_received\":%d,\"hour\":%d,\"hour_received\":%d}",
+                i == 0 ? "" : ",", i < 40 ? 'a' : 'q', i, i < 40 ? 100 : 50,
+                i < 40 ? 100000 : 50, i < 40 ? 100 : 50, i < 40 ? 100000 : 50);
+        }
+        (void)snprintf(status + n, ROOM - n, "]}}");
+        f = facts_of(status, "", "");
+        assert_string_equal(problems(f, out, sizeof out),
+                            quiet == 1
+                                ? "refuses"
+                                : "refuses,refuses,refuses,refuses,refuses,refuses,"
+                                  "refuses,refuses,refuses");
+        cJSON_ArrayForEach(x, cJSON_GetObjectItem(f, "problems"))
+        {
+            const char *text = facts_text(x, "text");
+
+            n_text += strstr(text, "/q") != NULL && strstr(text, "100 %") != NULL;
+            n_text += strstr(text, "4 more codes or routes refused much of a route's "
+                                   "events in the last 5 min") == text;
+        }
+        assert_int_equal(n_text, quiet == 1 ? 1 : 9);
+        assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")), 0);
+        cJSON_Delete(f);
+    }
+    free(status);
+}
+
+/* As the server has it, whatever a line shows of it. */
+static void a_long_route_is_the_same_route(void **state)
+{
+    char route[1001], status[3000], now[3000], out[256];
+    cJSON *f;
+
+    (void)state;
+    memset(route, 'r', sizeof route - 1);
+    route[sizeof route - 1] = '\0';
+    (void)snprintf(status, sizeof status,
+                   "{\"spool\":{\"writable\":true},\"sinks\":[],\"refusing\":{"
+                   "\"recent_seconds\":300,\"hour_seconds\":3600,\"codes\":[{\"route\":"
+                   "\"%s\",\"code\":\"x\",\"recent\":50,\"recent_received\":50,"
+                   "\"hour\":50,\"hour_received\":50,\"since_seconds\":720}]}}",
+                   route);
+    (void)snprintf(now, sizeof now,
+                   "sluice_received_events_total{route=\"%s\"} 50\n"
+                   "sluice_events_total{route=\"%s\",result=\"rejected\",code=\"x\"} "
+                   "50\n",
+                   route, route);
+    f = facts_of(status, "", now);
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")), 0);
+    assert_non_null(strstr(
+        facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0), "text"),
+        "r refuses 100 % of its events just now with x, for 12 min, 50 since the "
+        "start"));
+    cJSON_Delete(f);
+    /* Without an event now, a line has its figures too. */
+    f = facts_of(status, now, now);
+    assert_string_equal(problems(f, out, sizeof out), "refuses");
+    assert_non_null(strstr(
+        facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0), "text"),
+        "r refuses 100 % of its events with x: 50 of 50 in the last 5 min, and no "
+        "event "
+        "just now"));
+    cJSON_Delete(f);
+}
+
 /* One code that refuses much now is told once, with its time. */
 static void a_code_of_now_has_its_own_time(void **state)
 {
@@ -873,6 +959,8 @@ int main(void)
         cmocka_unit_test(one_code_that_is_told_hides_no_others),
         cmocka_unit_test(what_all_codes_refuse_for_longer_is_told),
         cmocka_unit_test(what_is_refused_for_longer_is_told),
+        cmocka_unit_test(a_quiet_route_behind_many_codes_is_judged),
+        cmocka_unit_test(a_long_route_is_the_same_route),
         cmocka_unit_test(a_code_of_now_has_its_own_time),
         cmocka_unit_test(many_codes_are_told_as_a_number),
         cmocka_unit_test(many_codes_take_no_time),
