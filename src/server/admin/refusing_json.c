@@ -85,25 +85,28 @@ static void add_codes(const struct refusing *r, cJSON *to, uint64_t now_ns)
     struct listed list[REFUSING_PAIRS_MAX];
     struct hour all;
     cJSON *codes = cJSON_AddArrayToObject(to, "codes");
-    uint32_t n = 0;
+    uint32_t n = 0, n_baseless = 0;
 
+    refusing_add_all(r, &all);
     for (uint32_t i = 0; i < r->n_pairs; i++) {
         uint64_t hour = hour_sum(&r->pairs[i]->refused);
 
-        if (hour > 0) {
+        if (hour > 0 && refusing_base(r, &all, r->pairs[i]) == NULL) {
+            n_baseless++; /* its route has no place: of what it is a share, nothing tells */
+        } else if (hour > 0) {
             list[n++] = (struct listed){i, r->pairs[i]->key, hour};
         }
     }
     sort(list, n);
-    refusing_add_all(r, &all);
     for (uint32_t i = 0; i < n && i < LISTED_MAX; i++) {
         const struct refusing_pair *p = r->pairs[list[i].i];
 
         (void)cJSON_AddItemToArray(codes,
                                    pair_json(p, refusing_base(r, &all, p), now_ns));
     }
-    (void)cJSON_AddNumberToObject(
-        to, "more", (n > LISTED_MAX ? n - LISTED_MAX : 0) + r->n_unwatched);
+    (void)cJSON_AddNumberToObject(to, "more",
+                                  (n > LISTED_MAX ? n - LISTED_MAX : 0) + n_baseless +
+                                      r->n_unwatched);
 }
 
 /* The code of each route that refuses the most, of late if it refuses now. */

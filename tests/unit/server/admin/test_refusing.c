@@ -396,6 +396,40 @@ static void a_route_that_waited_for_a_place_begins_with_it(void **state)
     go_for_long();
 }
 
+/* Of a route that has no place nothing tells what it gets: no code of it has a share. */
+static void a_code_of_a_route_without_a_place_is_counted_alone(void **state)
+{
+    struct refusing *r = refusing_new(*state, policy_now, NULL);
+    struct stats_owner part = {0}, *before;
+    struct route_cells late;
+    char route[32];
+    double more;
+    cJSON *o;
+
+    refusing_look(r, S);
+    for (int i = 0; i < 1200; i++) {
+        (void)snprintf(route, sizeof route, "POST /renames/%d", i);
+        count_and_go(route, 10, 0);
+    }
+    refusing_look(r, 2 * S);
+    o = refusing_json(r, 2 * S);
+    more = number(o, "more");
+    cJSON_Delete(o);
+    before = stats_own(&part);
+    late = cells_of("POST /renamed");
+    (void)stats_own(before);
+    stats_add(late.received, 100000);
+    stats_add(late.rejected, 50);
+    refusing_look(r, 3 * S);
+    assert_true(figure(r, 3 * S, "POST /renamed", "x", "hour") == -1);
+    o = refusing_json(r, 3 * S);
+    assert_true(number(o, "more") == more + 1);
+    cJSON_Delete(o);
+    refusing_free(r);
+    stats_disown(&part);
+    go_for_long();
+}
+
 /* The largest are listed; of too many the rest is counted. */
 static void memory_is_bounded(void **state)
 {
@@ -455,6 +489,7 @@ int main(void)
         cmocka_unit_test(events_of_routes_that_are_long_gone_are_not_received_again),
         cmocka_unit_test(routes_that_are_long_gone_make_room),
         cmocka_unit_test(a_route_that_waited_for_a_place_begins_with_it),
+        cmocka_unit_test(a_code_of_a_route_without_a_place_is_counted_alone),
         cmocka_unit_test(memory_is_bounded),
     };
 
