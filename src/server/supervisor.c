@@ -405,6 +405,7 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
     }
     if (s->exit_code == EXIT_STUCK) {
         successor_forsake(s);
+        log_end();
         return EXIT_STUCK; /* a thread that never comes back is not waited for */
     }
     if (code == EXIT_AGAIN) {
@@ -421,8 +422,8 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
             successor_take(s, place);
         }
         free(s);
+        log_end(); /* also of one that another process follows */
         if (code >= 0) {
-            log_end();
             log_write(LOG_INFO, "stopped", "exit=%d", code);
         }
     } else { /* a thread still uses all, also things that exit() would take down */

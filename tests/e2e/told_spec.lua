@@ -124,6 +124,16 @@ route "POST /die" { body = "event", stream = "events",
         assert.equal(422, s:reload().status)
         return s:text():find 'event=log status=dropped lines=%d+ why="standard error'
       end)
+      -- Those of the next seconds no line has told yet when another process follows.
+      signal.kill(reader, signal.SIGSTOP)
+      for _ = 1, 80 do assert.equal(422, s:reload().status) end
+      signal.kill(reader, signal.SIGCONT)
+      h.write(s.path, GOOD)
+      local n = #s:text()
+      h.shell(("%s upgrade --admin 127.0.0.1:%d"):format(h.binary, s.admin))
+      h.wait_for("the number of those", function()
+        return s:text():find("event=log status=dropped lines=%d+", n)
+      end)
       assert.equal(0, s:stop())
       h.wait_for("the last line", function()
         return s:text():find("event=stopped exit=0", 1, true)
