@@ -174,12 +174,24 @@ static bool look_fresh(struct delivery *d, bool undo, struct err *e)
     return ok;
 }
 
+/* Whatever fails on the way back, all else goes back: a trace that is not erased is known
+ * as one, and one stream that can't begin leaves no other as the refused plan had it. */
+static bool apply_streams(struct delivery *d, const struct delivery_conf *c,
+                          struct err *e)
+{
+    uint64_t known = journal_bytes(d->journal);
+    bool ok = (c->undo || pump_erase_traces(d, e)) && take_streams(d, c, e);
+    bool erased = ok && look_fresh(d, c->undo, e);
+
+    ok = ok && open_subscriptions(d, c, e) && keep_records(d, known, e);
+    return ok && erased;
+}
+
 static bool apply_here(struct delivery *d, const void *arg, struct err *e)
 {
     const struct delivery_conf *c = arg;
     struct plan *before = d->plan;
     struct sink_hooks hooks = d->hooks;
-    uint64_t known = journal_bytes(d->journal);
     struct err why;
 
     if (d->ops != &sink_absent && sink_kind_ops(c->sink->kind) != d->ops) {
@@ -201,9 +213,7 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     (void)pthread_mutex_lock(&d->lock);
     d->status.finished = false;
     (void)pthread_mutex_unlock(&d->lock);
-    if ((!c->undo && !pump_erase_traces(d, &why)) || !take_streams(d, c, &why) ||
-        (!c->undo && !look_fresh(d, false, &why)) || !open_subscriptions(d, c, &why) ||
-        (c->undo && !look_fresh(d, true, &why)) || !keep_records(d, known, &why)) {
+    if (!apply_streams(d, c, &why)) {
         return err_set(e, "sink \"%s\": %s", d->name, why.text);
     }
     return true;

@@ -300,7 +300,10 @@ struct delivery_stream stream_for(const struct delivery *d,
 bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
                         struct err *e)
 {
-    for (uint32_t k = 0; k < c->n_streams; k++) {
+    bool ok = true;
+
+    /* On the way back to the plan before, all that can be opened is. */
+    for (uint32_t k = 0; k < c->n_streams && (ok || c->undo); k++) {
         struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
         const struct delivery_stream st = stream_for(d, &c->streams[k], o);
 
@@ -310,13 +313,11 @@ bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
         } else {
             subscription_apply(o, &st);
         }
-        if (!subscription_return(o, d->journal, e) ||
-            !subscription_adopt(o, subscription_before(c, o), d->journal, e) ||
-            !subscription_look(o, d->journal, e)) {
-            return false;
-        }
+        ok = subscription_return(o, d->journal, e) &&
+             subscription_adopt(o, subscription_before(c, o), d->journal, e) &&
+             subscription_look(o, d->journal, e) && ok;
     }
-    return true;
+    return ok;
 }
 
 static bool open_all(struct delivery *d, const struct delivery_conf *c, struct err *e)

@@ -96,4 +96,38 @@ describe("a policy that is refused since a journal's disk is full", function()
       close()
     end
   end)
+
+  -- The other stream of the sink is new to it since the restart: it can't begin on the way
+  -- back either. The refused stream stands first, so that it has begun before.
+  it("leaves none when another stream can't begin on the way back", function()
+    local function turned(text)
+      return (text:gsub('(stream "wanted"[^\n]*\n)(stream "refused"[^\n]*\n)', "%2%1"))
+    end
+    local traces = 0
+    for at = 1, 6 do
+      open()
+      post "refused"
+      h.write(s.path, turned(OLD))
+      s:stop "SIGKILL"
+      s:start()
+      f:rules "on=write do=EIO path=/a/\non=write,sync do=ENOSPC path=/a.journal"
+      post "wanted"
+      f:rules(("on=write do=EIO path=/a/\non=write,sync do=ENOSPC path=/a.journal from=%d")
+        :format(at))
+      h.write(s.path, turned(NEW))
+      local refused = s:reload().status == 500
+      traces = traces + (refused and has_trace() and 1 or 0)
+      if refused then post "refused" end
+      f:rules()
+      h.write(s.path, turned(NEW))
+      assert.equal(200, s:reload().status)
+      post "wanted"
+      h.wait_for("all of its own", function()
+        return select(2, stored "a":gsub("wanted%-", "")) == 2
+      end)
+      assert.is_nil(stored "a":find("refused-", 1, true), "a fault from step " .. at)
+      close()
+    end
+    assert.is_true(traces >= 1)
+  end)
 end)
