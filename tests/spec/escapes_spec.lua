@@ -60,7 +60,7 @@ describe("sluice prints no control character", function()
     { "replay --at %s --policy x y", "can't be" },
     { "status --spool %s", "no server has noted" },
     { "status --admin unix:%s/x", "no such socket" },
-    { "status --token-file %s/none", "No such file" },
+    { "status --admin 127.0.0.1:1 --token-file %s/none", "No such file" },
     { "find --id x %s", "." },
     { "ledger %s", "." },
   }
