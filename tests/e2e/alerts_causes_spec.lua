@@ -1,17 +1,15 @@
 -- Alerts about causes, each fired by its fault, as alerts_spec does for the rest: a slow and
 -- failing disk, clients that are refused, memory that is too small for its keys, sinks.
-local cjson = require "cjson"
 local certificates = require "certificates"
 local faults = require "faults"
-local free_port = require "clickhouse".free_port
 local h = require "harness"
 local kafka = require "kafka"
 local posix = require "posix.sys.socket"
-local signal = require "posix.signal"
+local prometheus = require "prometheus"
 local socket = require "socket"
 local unistd = require "posix.unistd"
 
-local missing = h.shell("command -v prometheus") == "" and "no prometheus is installed"
+local missing = prometheus.missing
 
 local POLICY = [[
 server { listen = "127.0.0.1:0", workers = 1, max_connections = 12,
@@ -36,7 +34,7 @@ route "POST /v1/events" { body = "batch", stream = "events",
 ]]
 
 describe("alerts about causes", function()
-  local s, m, f, prometheus, port, dir, tls, mounted
+  local s, m, f, p, dir, tls, mounted
   setup(function()
     if missing then return end
     dir, m = h.folder(), kafka.mock()
@@ -49,42 +47,17 @@ describe("alerts about causes", function()
       wrap = f:wrap() }
     tls = tonumber(s:text():match "listen=[^ ]*,127%.0%.0%.1:(%d+)")
     -- All faults last as long as the test, so that a short window sees them.
-    local rules = h.read("docker/prometheus/rules.yml"):gsub("for: %w+", "for: 1s")
-      :gsub("_seconds > 600", "_seconds > 1")
-    h.write(dir .. "/rules.yml", rules)
-    h.write(dir .. "/p.yml", ([[
-global: { scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms }
-rule_files: [rules.yml]
-scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"] }] }]
-]]):format(s.admin))
-    port = free_port()
-    prometheus = h.spawn({ "prometheus", "--config.file=" .. dir .. "/p.yml",
-      "--storage.tsdb.path=" .. dir .. "/tsdb", "--web.listen-address=127.0.0.1:" .. port,
-      "--log.level=error" }, dir .. "/log")
+    p = prometheus.start(dir, "250ms", { s.admin },
+      (prometheus.rules():gsub("_seconds > 600", "_seconds > 1")))
   end)
   teardown(function()
     if missing then return end
-    if prometheus then
-      signal.kill(prometheus, signal.SIGTERM)
-      h.reap(prometheus)
-    end
+    if p then p:close() end
     if s then s:close() end
     m:close()
     if mounted then h.shell("umount " .. dir .. "/data") end
     h.remove(dir)
   end)
-
-  local function ask(path)
-    local a = h.request(port, "GET", path)
-    return a and a.status == 200 and cjson.decode(a.body).data
-  end
-  local function firing()
-    local data, names = ask "/api/v1/alerts", {}
-    for _, a in ipairs(data and data.alerts or {}) do
-      if a.state == "firing" then names[a.labels.alertname] = true end
-    end
-    return names
-  end
 
   local n, waits = 0, nil
   local function send(count)
@@ -187,7 +160,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     s:stop "SIGKILL"
     s:start()
     h.wait_for("a scrape", function()
-      local data = ask "/api/v1/query?query=process_start_time_seconds"
+      local data = p:ask "/api/v1/query?query=process_start_time_seconds"
       return data and data.result[1]
         and tonumber(data.result[1].value[2]) == s:metric "process_start_time_seconds"
     end)
@@ -196,18 +169,15 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
   it("fire when what they name happens, and not before", function()
     if missing then pending(missing) return end
     assert.equal(202, send(1).status)
-    h.wait_for("two scrapes", function()
-      local ok, data = pcall(ask, "/api/v1/query?query=count_over_time(up[1m])")
-      return ok and data and data.result[1] and tonumber(data.result[1].value[2]) >= 2
-    end)
-    local early = firing()
+    h.wait_for("two scrapes", function() return p:scraped(2) end)
+    local early = p:firing()
     for name in pairs(FAULTS) do assert.is_nil(early[name], name) end
     f:rules "on=sync do=delay path=/spool/ ms=120"
     -- Again and again until all fire: a rate needs two scrapes that differ.
     for _, set in ipairs { FAULTS, LOG, HANG, STORE, SYNC, DEAF, FEW, START, mounted and DISK } do
       local left
       local ok, why = pcall(h.wait_for, "all alerts", function()
-        local now = firing()
+        local now = p:firing()
         left = {}
         for name, fault in pairs(set) do
           if not now[name] then

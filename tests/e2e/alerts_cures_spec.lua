@@ -1,15 +1,13 @@
 -- Alerts that end by what their section of conf/OPERATIONS.md says, word by word: the fault
 -- is made, a real Prometheus fires, each command of the section is run, the cure is done.
-local cjson = require "cjson"
 local faults = require "faults"
-local free_port = require "clickhouse".free_port
 local h = require "harness"
 local kafka = require "kafka"
 local posix = require "posix.sys.socket"
-local signal = require "posix.signal"
+local prometheus = require "prometheus"
 local unistd = require "posix.unistd"
 
-local missing = h.shell("command -v prometheus") == "" and "no prometheus is installed"
+local missing = prometheus.missing
 
 local POLICY = [[
 server { listen = "127.0.0.1:0", workers = 1, drain = "1s", max_body = "1MiB" }
@@ -25,7 +23,7 @@ route "POST /other" { body = "batch", stream = "other" }
 ]]
 
 describe("the cure of the alert", function()
-  local s, m, f, prometheus, port, dir
+  local s, m, f, p, dir
   setup(function()
     if missing then return end
     dir, m = h.folder(), kafka.mock()
@@ -34,46 +32,23 @@ describe("the cure of the alert", function()
       wrap = f:wrap() }
     -- What a restart keeps.
     s.args = { "--listen", "127.0.0.1:" .. s.port, "--admin", "127.0.0.1:" .. s.admin }
-    local rules = h.read("docker/prometheus/rules.yml"):gsub("for: %w+", "for: 1s")
-      :gsub("%[%d+m%]", { ["[30m]"] = "[25s]", ["[10m]"] = "[15s]", ["[5m]"] = "[15s]" })
-    h.write(dir .. "/rules.yml", rules)
-    h.write(dir .. "/p.yml", ([[
-global: { scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms }
-rule_files: [rules.yml]
-scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"] }] }]
-]]):format(s.admin))
-    port = free_port()
-    prometheus = h.spawn({ "prometheus", "--config.file=" .. dir .. "/p.yml",
-      "--storage.tsdb.path=" .. dir .. "/tsdb", "--web.listen-address=127.0.0.1:" .. port,
-      "--log.level=error" }, dir .. "/log")
-    h.wait_for("a scrape", function()
-      local ok, a = pcall(h.request, port, "GET", "/api/v1/query?query=up")
-      return ok and a and a.status == 200 and #cjson.decode(a.body).data.result > 0
-    end, 30)
+    p = prometheus.start(dir, "500ms", { s.admin }, (prometheus.rules():gsub("%[%d+m%]",
+      { ["[30m]"] = "[25s]", ["[10m]"] = "[15s]", ["[5m]"] = "[15s]" })))
+    h.wait_for("a scrape", function() return p:scraped(1) end, 30)
   end)
   teardown(function()
     if missing then return end
-    if prometheus then
-      signal.kill(prometheus, signal.SIGTERM)
-      h.reap(prometheus)
-    end
+    if p then p:close() end
     if f then f:rules() end
     if s then s:close() end
     m:close()
     h.remove(dir)
   end)
 
-  local function fires_now(name)
-    local a = h.request(port, "GET", "/api/v1/alerts")
-    for _, x in ipairs(a and a.status == 200 and cjson.decode(a.body).data.alerts or {}) do
-      if x.labels.alertname == name and x.state == "firing" then return true end
-    end
-    return false
-  end
   local function fires(name, fault)
     h.wait_for(name, function()
       if fault then fault() end
-      return fires_now(name)
+      return p:firing()[name]
     end, 60)
   end
   -- Nothing makes the fault any more.
@@ -81,7 +56,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     h.wait_for(name .. " to end", function()
       if beside then beside() end
       h.sleep(0.1)
-      return not fires_now(name)
+      return not p:firing()[name]
     end, 90)
   end
 
@@ -107,8 +82,8 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     assert.equal(202, send().status)
     s:deliver()
     h.wait_for("a scrape", function()
-      local a = h.request(port, "GET", "/api/v1/query?query=sluice_kafka_fatal_errors_total")
-      return a and a.status == 200 and #cjson.decode(a.body).data.result > 0
+      local data = p:ask "/api/v1/query?query=sluice_kafka_fatal_errors_total"
+      return data and #data.result > 0
     end)
     m:say "err 0 1 45" -- OUT_OF_ORDER_SEQUENCE_NUMBER ends a producer
     assert.equal(202, send().status)
@@ -229,9 +204,8 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
       s:start()
       local began = s:metric "process_start_time_seconds"
       h.wait_for("a scrape", function()
-        local a = h.request(port, "GET", "/api/v1/query?query=process_start_time_seconds")
-        local x = a and a.status == 200 and cjson.decode(a.body).data.result[1]
-        return x and tonumber(x.value[2]) == began
+        local data = p:ask "/api/v1/query?query=process_start_time_seconds"
+        return data and data.result[1] and tonumber(data.result[1].value[2]) == began
       end)
     end)
     ends "SluiceRestarts"

@@ -1,14 +1,11 @@
 -- Each alert fires when its fault happens: real faults on real servers, the rules
 -- evaluated by a real Prometheus, with shorter times only.
 local certificates = require "certificates"
-local cjson = require "cjson"
-local free_port = require "clickhouse".free_port
 local h = require "harness"
+local prometheus = require "prometheus"
 local receiver = require "receiver"
-local signal = require "posix.signal"
 
-local missing = h.shell("command -v prometheus") == "" and
-  "no prometheus is installed"
+local missing = prometheus.missing
 
 local POLICY = [[
 server { listen = "127.0.0.1:0", workers = 1 }
@@ -56,32 +53,19 @@ route "POST /v1/events" { body = "batch", stream = "events" }
 end
 
 describe("alerts", function()
-  local s, broken, r, prometheus, dir
+  local s, broken, r, p, dir
   setup(function()
     if missing then return end
     dir, r = h.folder(), receiver.start()
     certificates.make(dir, "in")
     s = h.server { policy = POLICY:format(dir, dir, r.url, "", "") }
     broken = damaged()
-    local rules = h.read("docker/prometheus/rules.yml"):gsub("for: %w+", "for: 1s")
-      :gsub("_seconds > 300", "_seconds > 1")
-    h.write(dir .. "/rules.yml", rules)
-    h.write(dir .. "/p.yml", ([[
-global: { scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms }
-rule_files: [rules.yml]
-scrape_configs: [{ job_name: sluice, static_configs: [{ targets:
-  ["127.0.0.1:%d", "127.0.0.1:%d"] }] }]
-]]):format(s.admin, broken.admin))
-    r.prometheus_port = free_port()
-    prometheus = h.spawn({ "prometheus", "--config.file=" .. dir .. "/p.yml",
-      "--storage.tsdb.path=" .. dir .. "/data",
-      "--web.listen-address=127.0.0.1:" .. r.prometheus_port, "--log.level=error" },
-      dir .. "/log")
+    p = prometheus.start(dir, "500ms", { s.admin, broken.admin },
+      (prometheus.rules():gsub("_seconds > 300", "_seconds > 1")))
   end)
   teardown(function()
     if missing then return end
-    signal.kill(prometheus, signal.SIGTERM)
-    h.reap(prometheus)
+    p:close()
     s:close()
     broken:close()
     r:kill()
@@ -89,41 +73,26 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets:
     h.remove(dir)
   end)
 
-  local function ask(path)
-    local a = h.request(r.prometheus_port, "GET", path)
-    return a and a.status == 200 and cjson.decode(a.body).data
-  end
-
-  local function firing(name)
-    local data = ask("/api/v1/alerts")
-    for _, a in ipairs(data and data.alerts or {}) do
-      if a.labels.alertname == name and a.state == "firing" then return true end
-    end
-  end
-
   -- The fault happens again and again until the alert fires: a rate needs two
   -- scrapes that differ.
   local function fires(name, fault)
     h.wait_for(name, function()
       if fault then fault() end
       h.sleep(0.1)
-      return firing(name)
+      return p:firing()[name]
     end, 40)
   end
 
   it("fire when what they name happens, and not before", function()
     if missing then pending(missing) return end
     r:rule("poison")
-    h.wait_for("two scrapes", function()
-      local ok, data = pcall(ask, "/api/v1/query?query=min(count_over_time(up[1m]))")
-      return ok and data and data.result[1] and
-        tonumber(data.result[1].value[2]) >= 2
-    end)
+    h.wait_for("two scrapes", function() return p:scraped(2) end)
     local quiet = { "SluiceHookRaises", "SluiceHookStopped", "SluiceDeadLetters",
       "SluicePolicyDeadLetters", "SluiceReloadRefused", "SluiceCanaryRolledBack",
       "SluiceRefusesForRoom", "SluiceDown", "SluiceCertificateExpires",
       "SluiceCertificateNotRenewed" }
-    for _, name in ipairs(quiet) do assert.same({ name }, { name, firing(name) }) end
+    local early = p:firing()
+    for _, name in ipairs(quiet) do assert.same({ name }, { name, early[name] }) end
 
     h.write(dir .. "/in.key", "half")
     fires("SluiceCertificateNotRenewed", function() h.shell("touch " .. dir .. "/in.key") end)
