@@ -12,16 +12,28 @@ local function allocations(path)
   return n
 end
 
+---A folder in memory, where that has 4 GB: a million events a second are as much as a disk
+---takes, and one that is busy with other tests gets clients 503.
+local function quick_folder()
+  local free = tonumber(h.shell "df -k --output=avail /dev/shm 2>/dev/null | tail -1")
+  return free and free > 4e6 and h.shell("mktemp -d /dev/shm/sluice-test-XXXXXX"):match "%S+"
+end
+
 describe("memory in steady state", function()
-  local s
-  after_each(function() if s then s:close() s = nil end end)
+  local s, quick
+  after_each(function()
+    if s then s:close() s = nil end
+    if quick then h.remove(quick) quick = nil end
+  end)
 
   for _, batch in ipairs { 1, 200 } do
     it("is not allocated by an event or a request, in batches of " .. batch,
     function()
       local dir = h.folder()
       local count = dir .. "/mallocs"
-      s = h.server { dir = dir, policy = h.policy { route = HOOK },
+      quick = quick_folder()
+      s = h.server { dir = dir, data = quick and quick .. "/data",
+        policy = h.policy { route = HOOK },
         wrap = { "env", "LD_PRELOAD=" .. h.build .. "/tools/libmallocs.so",
           "SLUICE_MALLOCS=" .. count } }
       local load = { batch = batch, connections = 16, seconds = 3,
@@ -35,7 +47,7 @@ describe("memory in steady state", function()
       requests = s:metric("sluice_requests_total", 'status="202"') - requests
       print(("# memory: batches of %d: requests=%d allocations=%d"):format(batch,
         requests, made))
-      assert.equal(0, f.other + f.broken + f.full)
+      assert.equal(0, f.other + f.broken + f.full, f.text .. "\n" .. s:text():sub(-1000))
       -- A connection has some when it opens, a segment when it is made, a
       -- finished file too; a request would have them by the thousand.
       assert.is_true(made < requests / 20 and made < 1000)

@@ -180,10 +180,12 @@ describe("events that no index file has", function()
       return s:metric("sluice_index_dropped_events_total", 'stream="events"') > 0
     end, 60)
     f:rules()
+    -- Not before the events have left the spool: until then they are found there.
     h.wait_for("the account", function()
       for _, hole in ipairs(looked().holes) do
         if hole.why == "disk" and hole.first == 1 and hole.since_ms then return true end
       end
+      send "c"
     end)
   end)
 
