@@ -251,6 +251,7 @@ void log_end(void)
 {
     (void)pthread_mutex_lock(&out.lock);
     if (out.untold > 0) {
+        out.stalled = false; /* the last chance is worth another 10 ms */
         tell(clock_mono_ns());
     }
     (void)pthread_mutex_unlock(&out.lock);

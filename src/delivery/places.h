@@ -105,8 +105,8 @@ void places_mend(struct places *p, const char *journal_path);
 
 /* Every whole record of the sink's places, also while it delivers: of what is apart, then
  * of what it has, the older ones first. *gone, which the caller frees: the events of which
- * records are gone or damaged may be among these; all, where damage was not mended. False and *e: what is apart can't be read.
- * Any thread. */
+ * records are gone or damaged may be among these; all, where damage was not mended. False
+ * and *e: what is apart can't be read. Any thread. */
 bool places_read(const char *journal_path, journal_record_fn *fn, void *arg,
                  struct doubt *gone, struct err *e) MUST_USE;
 /* Adds what an open mark says, or all up to its time if it can't be read. */

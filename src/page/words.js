@@ -142,7 +142,8 @@ function event_news(status, before) {
       + (raised.length > 0 ? `, most by ${raised[0].hook} of ${shown(raised[0].route, 160)}` : ""));
   }
   const refusing = status.refusing || {}, much = (n, of) => n >= MANY && n >= MUCH * of;
-  const told = (refusing.codes || []).filter((x) => x.route !== "none" && much(x.recent, x.recent_received));
+  const told = (refusing.codes || []).filter((x) =>
+    x.route !== "none" && much(x.recent, x.recent_received));
   const tell_refused = (x, by) => tell("warn", "refusals", `${shown(x.route, 160)} refused ${
     percent_of(Math.min(1, x.recent / (x.recent_received || 1)))} of its events in the last ${
     span(1000 * refusing.recent_seconds)} ${by}`);

@@ -34,10 +34,10 @@ void refusing_look(struct refusing *r, uint64_t now_ns);
  * "recent":N,"recent_received":N,"hour":N,"hour_received":N,"since_seconds":N}],"more":N,
  * "routes":[{"route":"POST /v1/events","most":"x","recent":N,"recent_received":N,"hour":N,
  * "hour_received":N}]}. Those that refused something in the last hour, the most events
- * first, at most 50 codes and 50 routes. "more" counts the other codes, those of
- * routes that found no place, and once a worker those that found none. recent: the last 5 minutes under this policy; since_seconds:
- * for how long the code refuses 1 % or more, with breaks of 5 minutes at most; 0: it does
- * not. The code "batch_refused" stands for good events of a batch that was refused. A route
- * counts all its codes; "most" is the one of them that refuses the most, where all have a
- * place. */
+ * first, at most 50 codes and 50 routes. "more" counts the other codes, those of routes that
+ * found no place, and once a worker those that found none. recent: the last 5 minutes under
+ * this policy; since_seconds: for how long the code refuses 1 % or more, with breaks of 5
+ * minutes at most; 0: it does not. The code "batch_refused" stands for good events of a
+ * batch that was refused. A route counts all its codes; "most" is the one of them that
+ * refuses the most, where all have a place. */
 struct cJSON *refusing_json(const struct refusing *r, uint64_t now_ns);

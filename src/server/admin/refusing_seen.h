@@ -39,8 +39,8 @@ struct refusing {
     struct refusing_route *routes;
     struct refusing_pair **pairs;
     uint32_t n_routes, n_pairs;
-    uint32_t n_unwatched,
-        n_unplaced; /* cells without a pair, without a route: of a look */
+    uint32_t n_unwatched;             /* cells of a look that found no pair, */
+    uint32_t n_unplaced;              /* no route */
     uint32_t places[REFUSING_PLACES]; /* 1 + the first pair of each hash; 0: none */
     uint32_t route_places[REFUSING_PLACES];
 };
@@ -49,8 +49,8 @@ struct refusing {
 
 /* pair: route="POST /e"; NULL: it has none, or there were too many. */
 struct refusing_route *refusing_route_of(const struct refusing *r, struct str pair);
-bool refusing_is_nowhere(
-    struct str pair); /* it stands for requests outside of all routes */
+/* It stands for requests outside of all routes. */
+bool refusing_is_nowhere(struct str pair);
 /* What the shares of a code are of: the route's events; outside of all routes, where
  * everything is refused, those of the server. all: refusing_add_all has filled it. */
 const struct hour *refusing_base(const struct refusing *r, const struct hour *all,
