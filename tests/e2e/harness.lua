@@ -412,8 +412,12 @@ end
 
 function Server:get(path) return M.request(self.admin, "GET", path) end
 
+---Its answer; an error with the log's end where none comes: a disk that stalls holds a
+---reload up, and longer than it does other requests.
 function Server:reload(query)
-  return M.request(self.admin, "POST", "/reload" .. (query or ""), "")
+  local a, why = M.request(self.admin, "POST", "/reload" .. (query or ""), "", nil, 60)
+  return a or error(("no answer to a reload (%s); the log's end:\n%s"):format(why,
+    self:text():sub(-2000)), 2)
 end
 
 ---The value of a series in /metrics; the sum when labels is a pattern.
