@@ -311,11 +311,18 @@ function Server:deliver(seconds)
   end, seconds or 120)
 end
 
+-- Signals that only a fault of the server's own ends it by.
+local CRASHES = { [4] = true, [6] = true, [7] = true, [8] = true, [11] = true }
+
 function Server:close()
+  local crashed = self.pid and self:ended()
+    and CRASHES[tonumber(tostring(self.code):match("^signal (%d+)"))]
   if self.pid then self:stop("SIGKILL") end
   local text = M.read(self.log) or ""
   local report = text:match("[^\n]*Sanitizer: .*") or
-    text:match("[^\n]*runtime error: .*")
+    text:match("[^\n]*runtime error: .*") or
+    (crashed and ("the server ended by %s; the log's end:\n%s"):format(self.code,
+      text:sub(-2000)))
   M.remove(self.dir)
   if report then error(report:sub(1, 4000), 2) end
 end
