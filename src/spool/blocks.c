@@ -24,8 +24,7 @@ int blocks_read(int fd, void *out, size_t n, uint64_t off)
 
 /* ---- the search ---- */
 
-/* Whether the bytes after the head at off agree with its crc; 0, ENOENT or an errno.
- * Piece by piece: a length that is made up costs no memory. */
+/* Piece by piece: a length that is made up costs no memory. */
 static int check(int fd, uint32_t salt, const struct block_head *h, uint64_t off,
                  char *piece)
 {
@@ -43,6 +42,15 @@ static int check(int fd, uint32_t salt, const struct block_head *h, uint64_t off
         at += n;
     }
     return crc == h->crc ? 0 : ENOENT;
+}
+
+int blocks_check(int fd, uint32_t salt, const struct block_head *h, uint64_t off)
+{
+    char *piece = mem_alloc(CHECK_BYTES);
+    int rc = check(fd, salt, h, off, piece);
+
+    free(piece);
+    return rc;
 }
 
 struct search {

@@ -69,5 +69,11 @@ struct blocks_hit {
 int blocks_search(int fd, uint32_t salt, uint64_t from, uint64_t end, uint64_t seq,
                   struct blocks_hit *hit) MUST_USE;
 
+/* Whether the bytes after the head, which is said to stand at off, agree with its crc; 0,
+ * ENOENT or the errno of a read that failed. */
+struct block_head;
+int blocks_check(int fd, uint32_t salt, const struct block_head *h,
+                 uint64_t off) MUST_USE;
+
 /* Reads all n bytes. 0, or an errno; EIO when the file ends before. */
 int blocks_read(int fd, void *out, size_t n, uint64_t off) MUST_USE;

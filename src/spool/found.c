@@ -153,6 +153,21 @@ enum found found_open(struct shard *sh, const char *path, struct segment **out,
 
 /* ---- where the blocks end ---- */
 
+/* Whether the block would be the next one with the right sequence: 0, ENOENT or an errno.
+ * A block of an earlier use of the segment would not. */
+static int look_misnumbered(const struct segment *g, const struct blocks *w,
+                            const struct block_head *head)
+{
+    struct block_head h = *head;
+
+    if (h.magic != BLOCK_MAGIC || h.block_bytes <= sizeof h ||
+        h.block_bytes > g->bytes - w->off) {
+        return ENOENT;
+    }
+    h.first = w->next;
+    return blocks_check(w->fd, g->salt, &h, w->off);
+}
+
 /* The bytes after the last whole block are the beginning of the next one: it was
  * cut, or damaged. */
 static int look_torn(struct segment *g, const struct blocks *w)
@@ -173,7 +188,13 @@ static int look_torn(struct segment *g, const struct blocks *w)
     memcpy(&h, head, sizeof h);
     sized = h.block_bytes == block_size(h.payload_bytes, h.n, false) ||
             h.block_bytes == block_size(h.payload_bytes, h.n, true);
-    if (h.first == w->next && (h.magic == BLOCK_MAGIC || sized)) {
+    rc = h.first != w->next                ? look_misnumbered(g, w, &h)
+         : h.magic == BLOCK_MAGIC || sized ? 0
+                                           : ENOENT;
+    if (rc != 0 && rc != ENOENT) {
+        return rc;
+    }
+    if (rc == 0) {
         n = sized ? h.block_bytes : n;
         damage_torn(g, w->fd, w->off, w->off + (n < left ? n : left));
     }

@@ -209,6 +209,17 @@ static void a_torn_end_is_no_loss_and_is_kept_for_a_look(void **state)
     assert_true(kept("-4448"));
 }
 
+/* Its sequence is what tells a block of this use of the segment from an older one. */
+static void a_last_block_with_a_wrong_sequence_is_kept_for_a_look(void **state)
+{
+    (void)state;
+    write_events();
+    crash();
+    flip(PAGE + (N - 1) * BLOCK + 17);
+    expect(read_back(), N - 1, 0);
+    assert_true(kept("-4448"));
+}
+
 static void a_first_page_with_a_wrong_byte_costs_nothing(void **state)
 {
     static const int at[] = {1, 9, 20, 100, 140, 3000, 150, 153};
@@ -414,6 +425,7 @@ int main(void)
         TEST(damage_of_all_blocks_is_told_after_a_stop_in_good_order),
         TEST(damage_is_told_from_a_torn_end_after_a_crash),
         TEST(a_torn_end_is_no_loss_and_is_kept_for_a_look),
+        TEST(a_last_block_with_a_wrong_sequence_is_kept_for_a_look),
         TEST(a_first_page_with_a_wrong_byte_costs_nothing),
         TEST(a_file_of_other_bytes_is_moved_and_not_deleted),
         TEST(a_first_page_of_zeros_costs_nothing_where_two_blocks_agree),
