@@ -93,7 +93,29 @@ static bool make_mark(const struct dead *d, uint64_t length, char mark[DEAD_MARK
     return true;
 }
 
-/* Only letters of this sink, the last one torn perhaps. */
+/* Whether the letter's event is still to be delivered, so that its letter will be put
+ * again. A client's text has no such quotes behind the last ones of the line. */
+static bool is_owed(const struct dead *d, const char *p, size_t n)
+{
+    static const char key[] = "\"position\":\"";
+    const char *at = NULL, *end = p + n, *next = p, *quote;
+    struct position where;
+
+    if (d->owes == NULL) {
+        return true;
+    }
+    while ((next = memmem(next, (size_t)(end - next), key, sizeof key - 1)) != NULL) {
+        next += sizeof key - 1;
+        at = next;
+    }
+    quote = at == NULL ? NULL : memchr(at, '"', (size_t)(end - at));
+    return quote != NULL &&
+           position_read((struct str){at, (size_t)(quote - at)}, &where) &&
+           d->owes(d->arg, &where);
+}
+
+/* Only letters of this sink that will be put again, the last one torn perhaps. People
+ * append others. */
 static bool only_letters(const struct dead *d, const char *p, size_t n)
 {
     static const char head[] = "{\"event\":";
@@ -107,7 +129,8 @@ static bool only_letters(const struct dead *d, const char *p, size_t n)
         size_t k = line < sizeof head - 1 ? line : sizeof head - 1;
 
         if (memcmp(p + at, head, k) != 0 ||
-            (end != NULL && memmem(p + at, line, frame, strlen(frame)) == NULL)) {
+            (end != NULL && (memmem(p + at, line, frame, strlen(frame)) == NULL ||
+                             !is_owed(d, p + at, line)))) {
             return false;
         }
         at += line + 1;

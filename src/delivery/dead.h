@@ -7,7 +7,8 @@
  *
  * The delivery thread. A letter is in the file for good once dead_sync has said so and
  * the journal has the file's length and mark; letters of this sink after that length
- * are cut on opening, because they are put again. People edit, move, truncate and
+ * are cut on opening if their events are still to be delivered, because they are put
+ * again. People edit, move, truncate and
  * replace the file while it is in use: letters go to the end of the file that has the
  * name, and nothing else is cut or written over.
  */
@@ -24,8 +25,13 @@ struct err;
 
 enum { DEAD_MARK_BYTES = 40 };
 
+/* Whether the event at that position is still to be delivered. */
+typedef bool dead_owes_fn(void *arg, const struct position *at);
+
 struct dead {
-    int fd; /* -1: not opened yet */
+    int fd;             /* -1: not opened yet */
+    dead_owes_fn *owes; /* set between dead_init and dead_open; NULL: all are */
+    void *arg;
     char path[3072];
     char sink[96];
     uint64_t length; /* of the file, as far as is known */

@@ -399,6 +399,8 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c, struct 
     }
     places_mend(&d->places, d->journal_path);
     dead_init(&d->dead, c->data_dir, d->name);
+    d->dead.owes = result_owes;
+    d->dead.arg = d;
     /* Letters that no journal of its own names are an earlier sink's. */
     return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, d->dead_mark, e);
 }

@@ -131,6 +131,14 @@ static bool acked(const struct subscription *o, const struct batch_range *r)
     return acked_first(o, r) == r->n;
 }
 
+bool subscription_owes(const struct subscription *o, uint32_t epoch, uint32_t worker,
+                       uint64_t seq)
+{
+    const struct batch_range one = {epoch, worker, seq, 1};
+
+    return ack_tracker_find(&o->acks, epoch, worker) != NULL && !acked(o, &one);
+}
+
 /* Whether any of r is. */
 static bool touched(const struct subscription *o, const struct batch_range *r)
 {

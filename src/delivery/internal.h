@@ -184,4 +184,6 @@ void result_fail(struct delivery *d, struct batch *b, const char *why,
 /* Letters that were replayed die again: in the file and the journal, synced. */
 bool result_bury(struct delivery *d, const struct batch *b,
                  const struct sink_verdict *v, struct err *e) MUST_USE;
+/* A dead_owes_fn, of a delivery: by its journal, before a stream is read. */
+bool result_owes(void *arg, const struct position *at);
 void result_retry(struct delivery *d); /* verdicts that could not be noted */

@@ -92,6 +92,16 @@ static void forget_plan(struct delivery *d, const struct batch *b)
     }
 }
 
+bool result_owes(void *arg, const struct position *at)
+{
+    struct delivery *d = arg;
+    const struct subscription *o =
+        at->stream.p == NULL ? NULL : subscription_of(d, at->stream);
+
+    return o != NULL && str_eq(at->uuid, str_of(spool_uuid_of(d->spool, at->epoch))) &&
+           subscription_owes(o, at->epoch, at->worker, at->seq);
+}
+
 /* Where the letters begin that come: more of this sink after that is cut by the next
  * process, unless the journal knows more by then. */
 static bool begin_letters(struct delivery *d, struct err *e)

@@ -152,6 +152,10 @@ void subscription_split(struct subscription *o, uint64_t id,
  * over. */
 void subscription_replayed(struct subscription *o);
 
+/* The journal knows where the sink is in the shard, and that the event is not settled. */
+bool subscription_owes(const struct subscription *o, uint32_t epoch, uint32_t worker,
+                       uint64_t seq);
+
 /* Those not rebuilt yet are still intents of a new journal. */
 void subscription_emit_intents(const struct subscription *o, const char *sink,
                                struct journal_draft *draft);

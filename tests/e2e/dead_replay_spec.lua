@@ -279,6 +279,27 @@ describe("dead letters that are sent to their sink once more", function()
     assert.equal(0, s:stop())
   end)
 
+  for _, name in ipairs { "SIGKILL", "SIGTERM" } do
+    it("are there after " .. name .. " also if they were mended and put back", function()
+      run()
+      die(1, 5)
+      local away = file() .. ".away"
+      assert.is_true(os.rename(file(), away))
+      die(6, 8)
+      h.shell(("cat '%s' >>'%s'"):format(away, file()))
+      s:stop(name)
+      s:start()
+      local list = letters()
+      table.sort(list)
+      assert.same({ "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8" }, list)
+      r:rule ""
+      assert.matches("^replayed=8 dead_again=0 unreadable=0 left_bytes=0\nrc=0",
+        replay())
+      once(r, 16)
+      assert.equal(0, s:stop())
+    end)
+  end
+
   it("can be given up while others wait for what becomes of it", function()
     run()
     die(1, 5)
