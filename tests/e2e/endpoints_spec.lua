@@ -100,6 +100,22 @@ describe("an endpoint", function()
     assert.equal(0, s:stop())
   end)
 
+  it("that is a proxy's page with a code now and then costs no row", function()
+    r:rule "clickhouse 23.8.1\nsorry 5"
+    s = h.server { policy = policy(([[clickhouse "out" { table = "default.events",
+      urls = { "http://127.0.0.1:%d" }, check = false, compression = "gzip",
+      batch = { min = 1, target = 20, linger = "200ms" },
+      breaker = { timeout = "10ms" } }]]):format(r.port)) }
+    for i = 1, 20 do s:post("/v1/events", ('{"n":%d}'):format(i)) end
+    h.wait_for("delivery", function()
+      return s:metric "sluice_sink_lag_bytes" == 0
+    end)
+    assert.equal(0, s:metric "sluice_dead_events_total")
+    assert.equal(20, delivered())
+    assert.equal(20, #r:events())
+    assert.equal(0, s:stop())
+  end)
+
   it("that asks to wait an hour stops neither another one nor an operator", function()
     local other = receiver.start()
     r:rule "status 503 3600"

@@ -14,6 +14,8 @@ it. DIR/rules says how requests are answered, one rule a line, read for each of 
     poison                  400 for a batch with an event whose value is text
     conflict                409 for a batch that is there already
     page                    200 and a page of HTML, and the batch is not taken
+    sorry EVERY             503 and a page of HTML that has a code, to all requests but
+                            every EVERYth
     memory BYTES            larger bodies are refused as ClickHouse does without memory
     late SECONDS            before the answer
     lose                    a batch that was taken, or is there, gets no answer
@@ -28,6 +30,7 @@ What was taken outlives kill -9: a batch is one write.
 """
 
 import gzip
+import itertools
 import json
 import os
 import ssl
@@ -39,6 +42,7 @@ from urllib.parse import parse_qs, urlsplit
 
 port, folder = int(sys.argv[1]), sys.argv[2]
 lock = threading.Lock()
+turns = itertools.count(1)
 seen = set()
 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 events_fd = os.open(folder + "/events.ndjson", flags, 0o644)
@@ -81,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
             return 401, [], "key"
         if "page" in rule:
             return 200, [], "<html><body>Please log in</body></html>"
+        if "sorry" in rule and next(turns) % int(rule["sorry"][0]) != 0:
+            return 503, [], "<html><body>Error Code: 503</body></html>"
         if "memory" in rule and len(body) > int(rule["memory"][0]):
             return 500, [], "Code: 241. DB::Exception: Memory limit exceeded"
         if "limit" in rule and len(body) > int(rule["limit"][0]):

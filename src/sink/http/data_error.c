@@ -99,15 +99,21 @@ static enum sink_verdict_kind kind_of(int code, struct str body)
     return SINK_RETRY;
 }
 
+/* The server's words begin with it, or with the name of an exception; a proxy's page may
+ * say "Error Code: 503" somewhere. */
+static int code_in(struct str body)
+{
+    const char *at = find(body, "Code: ");
+    bool own = at == body.p || find(body, "xception") != NULL;
+    int64_t code = own ? number_behind(body, at, "Code: ") : -1;
+
+    return code < 0 ? 0 : (int)code;
+}
+
 struct data_error data_error_of(int status, bool sent, int header, struct str body)
 {
-    struct data_error r = {.code = header, .row = -1};
+    struct data_error r = {.code = header != 0 ? header : code_in(body), .row = -1};
 
-    if (r.code == 0) {
-        int64_t code = number_behind(body, find(body, "Code: "), "Code: ");
-
-        r.code = code < 0 ? 0 : (int)code;
-    }
     if (status == 0) {
         r.kind = sent ? SINK_MAYBE : SINK_RETRY;
         return r;
