@@ -163,10 +163,12 @@ static bool synced(struct ingest *in, struct waiter *w)
     for (uint32_t i = 0; i < w->n_syncs; i++) {
         struct spool_writer *writer = in->writers[w->syncs[i].stream].writer;
         uint64_t last = w->syncs[i].first + w->syncs[i].n - 1;
-        uint64_t come = w->syncs[i].delivered ? spool_writer_delivered(writer)
-                                              : spool_writer_synced(writer);
+        bool delivered = w->syncs[i].delivered;
+        uint64_t come =
+            delivered ? spool_writer_delivered(writer) : spool_writer_synced(writer);
 
-        if (spool_writer_lost(writer, last)) {
+        if (delivered ? spool_writer_gone(writer, last)
+                      : spool_writer_lost(writer, last)) {
             w->failed = true;
             return true;
         }

@@ -79,8 +79,10 @@ struct segment {
     _Atomic uint32_t state;
     _Atomic uint64_t tail;        /* the worker's */
     _Atomic uint64_t synced_tail; /* the housekeeper's */
+    _Atomic uint64_t given_tail;  /* the worker's: up to there no client waits for a
+                                     sync, and consumers may have read */
     atomic_bool sealed;           /* the worker has gone on; tail is final */
-    atomic_bool poisoned;         /* a sync failed: it ends at synced_tail */
+    atomic_bool poisoned;         /* a sync failed: it ends at segment_kept */
     bool old;              /* of an earlier epoch: its end is found by reading; tail
                              says how far that may go */
     uint64_t old_end;      /* old: the sequence after its last event */
@@ -146,7 +148,7 @@ struct shard {
     _Atomic uint64_t synced; /* sequence */
     _Atomic uint64_t wanted; /* sequence: a request waits until it is synced */
     struct {
-        _Atomic uint64_t from, to;
+        _Atomic uint64_t from, to, gone; /* gone: consumers get none from there on */
     } lost[LOST_MAX]; /* never to be synced, the latest ones; the housekeeper's,
                                  each noted before `synced` passes it */
     _Atomic uint64_t n_lost;
@@ -357,6 +359,10 @@ uint64_t shard_end(const struct shard *sh);
 uint64_t segment_written_seq(const struct segment *g);
 /* Events of g after its last sync; any thread. */
 uint64_t segment_unsynced(const struct segment *g);
+/* The tail of a poisoned segment: what was synced, or promised without a sync. */
+uint64_t segment_kept(const struct segment *g);
+/* Events of a poisoned segment after that: no client was promised them. */
+uint64_t segment_unacked(const struct segment *g);
 /* The sequence after the last event of g that consumers may read; under lock. */
 uint64_t segment_end_seq(const struct segment *g);
 /* The tail up to which consumers may read g. */

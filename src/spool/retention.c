@@ -281,11 +281,12 @@ uint64_t segment_readable(const struct segment *g)
 {
     const struct stream *st = g->shard->stream;
 
-    if (atomic_load(&g->poisoned) ||
-        atomic_load_explicit(&st->synced, memory_order_relaxed)) {
-        return atomic_load(&g->synced_tail);
+    if (atomic_load(&g->poisoned)) {
+        return segment_kept(g);
     }
-    return atomic_load(&g->tail);
+    return atomic_load_explicit(&st->synced, memory_order_relaxed)
+               ? atomic_load(&g->synced_tail)
+               : atomic_load(&g->tail);
 }
 
 uint64_t segment_written_seq(const struct segment *g)
@@ -295,9 +296,22 @@ uint64_t segment_written_seq(const struct segment *g)
     }
     return atomic_load(&g->state) == SEGMENT_PREPARED
                ? 0
-               : g->first + tail_n(atomic_load(&g->poisoned)
-                                       ? atomic_load(&g->synced_tail)
-                                       : atomic_load(&g->tail));
+               : g->first + tail_n(atomic_load(&g->poisoned) ? segment_kept(g)
+                                                             : atomic_load(&g->tail));
+}
+
+/* A failed sync takes nothing back that clients were promised before it: the file may
+ * still have it, and the checksum of each block tells. */
+uint64_t segment_kept(const struct segment *g)
+{
+    uint64_t synced = atomic_load(&g->synced_tail), given = atomic_load(&g->given_tail);
+
+    return tail_end(given) > tail_end(synced) ? given : synced;
+}
+
+uint64_t segment_unacked(const struct segment *g)
+{
+    return tail_n(atomic_load(&g->tail)) - tail_n(segment_kept(g));
 }
 
 uint64_t segment_unsynced(const struct segment *g)

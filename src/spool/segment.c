@@ -87,6 +87,7 @@ static void reset(struct segment *g, uint64_t number)
     g->written_back = PAGE_BYTES;
     atomic_store(&g->tail, tail_of(PAGE_BYTES, 0));
     atomic_store(&g->synced_tail, tail_of(PAGE_BYTES, 0));
+    atomic_store(&g->given_tail, tail_of(PAGE_BYTES, 0));
     atomic_store(&g->sealed, false);
     atomic_store(&g->poisoned, false);
     atomic_store(&g->state, SEGMENT_PREPARED);

@@ -220,6 +220,9 @@ uint64_t spool_writer_delivered(const struct spool_writer *w);
  * events. */
 bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
 
+/* True when sequence seq will never be delivered for that. To be asked likewise. */
+bool spool_writer_gone(const struct spool_writer *w, uint64_t seq);
+
 /* ---- awaited.c ---- */
 
 /* Of events first .. first + n - 1, which are delivered: those that some sink could

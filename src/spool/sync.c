@@ -15,7 +15,7 @@ static bool in_use(const struct segment *g)
 /* The next segment is in use, so that g has its end. */
 static void note_unacked(struct segment *g)
 {
-    atomic_store(&g->next->unacked, segment_unsynced(g));
+    atomic_store(&g->next->unacked, segment_unacked(g));
 }
 
 /* A failed fdatasync may have dropped pages that it could not write, and a second one
@@ -86,6 +86,7 @@ static void give_up(struct shard *sh, struct segment *g)
 
         atomic_store(&sh->lost[at % LOST_MAX].from, from);
         atomic_store(&sh->lost[at % LOST_MAX].to, from + n - 1);
+        atomic_store(&sh->lost[at % LOST_MAX].gone, g->first + tail_n(segment_kept(g)));
         atomic_store(&sh->n_lost, at + 1);
     }
 }

@@ -260,11 +260,11 @@ static enum spool_result switch_segment(struct spool_writer *w)
         return SPOOL_FULL;
     }
     if (old != NULL) {
-        end = tail_end(atomic_load(&old->poisoned) ? atomic_load(&old->synced_tail)
+        end = tail_end(atomic_load(&old->poisoned) ? segment_kept(old)
                                                    : atomic_load(&old->tail));
     }
     if (old != NULL && atomic_load(&old->poisoned)) {
-        unacked = segment_unsynced(old);
+        unacked = segment_unacked(old);
     }
     if (!segment_write_page(g, w->next_seq, end, unacked)) {
         /* Not ahead any more: the housekeeper may have put another one there. */
@@ -348,7 +348,11 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
         empty(w);
         return SPOOL_FAILED;
     }
-    atomic_store(&g->tail, tail_of(end + size, tail_n(tail) + w->n));
+    tail = tail_of(end + size, tail_n(tail) + w->n);
+    atomic_store(&g->tail, tail);
+    if (!atomic_load_explicit(&sh->stream->synced, memory_order_relaxed)) {
+        atomic_store(&g->given_tail, tail);
+    }
     /* It may have been poisoned meanwhile: either this or poison() sees the other's store. */
     atomic_store(&sh->left, g->bytes - end - size);
     if (UNLIKELY(atomic_load(&g->poisoned))) {
@@ -394,18 +398,30 @@ uint64_t spool_writer_delivered(const struct spool_writer *w)
     return atomic_load(&w->shard->delivered);
 }
 
-bool spool_writer_lost(const struct spool_writer *w, uint64_t seq)
+/* gone: of the lost ones those that no consumer gets. */
+static bool is_lost(struct shard *sh, uint64_t seq, bool gone)
 {
-    struct shard *sh = w->shard;
     struct segment *g = atomic_load(&sh->current);
     uint64_t n = atomic_load(&sh->n_lost);
 
     for (uint64_t i = 0; i < LOST_MAX && i < n; i++) {
-        if (seq >= atomic_load(&sh->lost[i].from) &&
-            seq <= atomic_load(&sh->lost[i].to)) {
+        uint64_t from = atomic_load(gone ? &sh->lost[i].gone : &sh->lost[i].from);
+
+        if (seq >= from && seq <= atomic_load(&sh->lost[i].to)) {
             return true;
         }
     }
     return g != NULL && atomic_load(&g->poisoned) &&
-           seq >= g->first + tail_n(atomic_load(&g->synced_tail));
+           seq >=
+               g->first + tail_n(gone ? segment_kept(g) : atomic_load(&g->synced_tail));
+}
+
+bool spool_writer_lost(const struct spool_writer *w, uint64_t seq)
+{
+    return is_lost(w->shard, seq, false);
+}
+
+bool spool_writer_gone(const struct spool_writer *w, uint64_t seq)
+{
+    return is_lost(w->shard, seq, true);
 }

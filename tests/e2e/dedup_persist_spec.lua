@@ -148,6 +148,33 @@ describe("dedup with persist", function()
     for i = 1, 20 do assert.equal(1, n["e" .. i]) end
   end)
 
+  -- The keys wait for a sync of the events, the clients do not.
+  for ack, more in pairs {
+    written = "\non=create do=EIO path=/archive/", -- the sink is behind meanwhile
+    delivered = "",
+  } do
+    it("stores each event once when a sync for its keys fails, " .. ack, function()
+      failing { policy = policy { workers = 1, ack = ack } }
+      f:rules("on=sync do=EIO path=.seg" .. more)
+      local n, again = 0, {}
+      h.wait_for("a failed sync", function()
+        n = n + 1
+        if post("w" .. n).status ~= 202 then again[#again + 1] = "w" .. n end
+        return (s:metric("sluice_spool_segments_total", 'op="poisoned"') or 0) > 0
+      end)
+      f:rules()
+      h.wait_for("a new segment", function() return post("after").status == 202 end)
+      for _, id in ipairs(again) do assert.equal(202, post(id).status) end
+      s:stop("SIGKILL")
+      s:start()
+      s:deliver()
+      assert.equal(0, s:stop())
+      local found = stored()
+      for i = 1, n do assert.equal(1, found["w" .. i], "w" .. i) end
+      assert.equal(1, found.after)
+    end)
+  end
+
   it("remembers in memory what the disk does not take, and saves it later", function()
     s = h.server { policy = policy() }
     post_all(1, 100)

@@ -83,13 +83,27 @@ static void a_poisoned_segment_ends_at_its_last_good_sync(void **state)
     assert_int_equal(FIRST + 5, shard_end(&sh));
 }
 
+/* A written stream's clients have their answers before any sync. */
+static void a_failed_sync_takes_no_promise_back(void **state)
+{
+    (void)state;
+    atomic_store(&g.given_tail, tail_of(PAGE_BYTES + 600, 7));
+    atomic_store(&g.poisoned, true);
+    assert_int_equal(FIRST + 7, segment_end_seq(&g));
+    assert_int_equal(FIRST + 7, segment_written_seq(&g));
+    assert_int_equal(PAGE_BYTES + 600, tail_end(segment_readable(&g)));
+    assert_int_equal(END - FIRST - 7, segment_unacked(&g));
+    assert_int_equal(FIRST + 7, shard_end(&sh));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_segment_is_kept_until_each_consumer_has_its_last_event,
                                set_up),
         cmocka_unit_test_setup(a_synced_stream_is_read_to_the_last_sync, set_up),
-        cmocka_unit_test_setup(a_poisoned_segment_ends_at_its_last_good_sync, set_up)};
+        cmocka_unit_test_setup(a_poisoned_segment_ends_at_its_last_good_sync, set_up),
+        cmocka_unit_test_setup(a_failed_sync_takes_no_promise_back, set_up)};
 
     return cmocka_run_group_tests_name("retention", tests, NULL, NULL);
 }
