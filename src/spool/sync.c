@@ -24,13 +24,19 @@ static void poison(struct shard *sh, struct segment *g, int why)
 {
     struct spool *s = sh->stream->spool;
     struct segment *ahead = atomic_exchange(&sh->ahead, NULL);
+    uint64_t left;
     struct err e;
 
     if (in_use(g->next)) {
         note_unacked(g);
     }
     atomic_store(&g->poisoned, true);
-    atomic_store(&sh->left, 0);
+    /* Only g has no room any more. The worker may have gone on to the next segment: then
+     * what is left is that one's, and stays. */
+    left = atomic_load(&sh->left);
+    if (!atomic_load(&g->sealed)) {
+        (void)atomic_compare_exchange_strong(&sh->left, &left, 0);
+    }
     stats_add(sh->stream->poisoned, 1);
     (void)err_errno(&e, why, "fdatasync of segment %lu of %s/%u.%u",
                     (unsigned long)g->number, sh->stream->name, sh->epoch, sh->worker);

@@ -171,13 +171,56 @@ static void a_block_on_its_way_gives_a_poisoned_segment_no_room(void **state)
     spool_close(s);
 }
 
+/* The stream may have no third segment: its worker goes on in the one that it has. */
+static void a_poisoned_segment_before_it_leaves_the_current_one_its_room(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 2 * SEGMENT, true);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    char *large = malloc(LARGE + 1);
+    uint64_t lost, last = 0;
+
+    (void)state;
+    memset(large, '1', LARGE);
+    large[LARGE] = '\0';
+    (void)sem_init(&begun, 0, 0);
+    (void)sem_init(&fail, 0, 0);
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    spool_writer_want(w, last);
+    until_synced(w, last);
+    /* As above: for the one that is ahead. */
+    for (int i = 0; i < 300; i++) {
+        rest();
+    }
+
+    atomic_store(&armed, true);
+    assert_int_equal(SPOOL_OK, commit(w, large, &lost));
+    spool_writer_want(w, lost);
+    (void)sem_wait(&begun);
+    assert_int_equal(SPOOL_OK, commit(w, large, &last)); /* in the next one */
+    spool_writer_want(w, last);
+    (void)sem_post(&fail);
+    until_synced(w, last);
+    assert_true(spool_writer_lost(w, lost));
+    assert_true(spool_has_room(s, stream, 1));
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    until_synced(w, last);
+    spool_writer_close(w);
+    spool_close(s);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_freed_segment_has_told_what_it_lost, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
-            a_block_on_its_way_gives_a_poisoned_segment_no_room, set_up, tear_down)};
+            a_block_on_its_way_gives_a_poisoned_segment_no_room, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_poisoned_segment_before_it_leaves_the_current_one_its_room, set_up,
+            tear_down)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
