@@ -188,6 +188,55 @@ describe("an upgrade", function()
     x:close()
   end)
 
+  ---Has a policy go live by act while a new process starts, which has read the file by then.
+  ---began: the processor's time that a start takes.
+  local function meanwhile(began, act)
+    s.log_from = #h.read(s.log)
+    s:signal("SIGUSR2")
+    local new = tonumber(s:logged("event=upgrade status=starts pid=(%d+)"))
+    -- Of the time of a start, most goes into the workers' states.
+    h.wait_for("the new process", function() return faults.cpu(new) > 0.6 * began end)
+    signal.kill(new, signal.SIGSTOP)
+    act()
+    signal.kill(new, signal.SIGCONT)
+  end
+  local SLOW = "local t = 0\nfor i = 1, 1e7 do t = t + i end\n"
+
+  it("reads the policy once more for a POST /reload that came while it began", function()
+    s:close()
+    text = h.policy { workers = 8 }
+    s = h.server { policy = SLOW .. text }
+    meanwhile(faults.cpu(s.real_pid), function()
+      h.write(s.path, text .. [[
+        stream "more" { sinks = { "archive" } }
+        route "POST /v1/more" { body = "event", stream = "more" }
+      ]])
+      assert.equal(200, s:reload().status)
+      assert.equal(202, s:post("/v1/more", '{"a":1}').status)
+    end)
+    s:ready()
+    s:logged("event=upgrade status=took_over")
+    s:logged("generation=2 status=live cause=SIGHUP")
+    assert.equal(202, s:post("/v1/more", '{"a":1}').status)
+    assert.equal(0, s:stop())
+  end)
+
+  it("is given up for a canary that goes live while it begins", function()
+    s:close()
+    text = SLOW .. h.policy { workers = 8 }
+    s = h.server { policy = text }
+    local pid, began = s.real_pid, faults.cpu(s.real_pid)
+    h.write(s.path, text .. '\ncanary { share = "20%", during = "10m" }\n')
+    assert.matches("canary", s:reload().body)
+    meanwhile(began, function() assert.equal(200, s:reload("?promote").status) end)
+    s:logged("event=upgrade status=failed [^\n]*another policy went live meanwhile")
+    assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+    assert.equal(pid, tonumber(s:get("/status").body:match('"pid":%s*(%d+)')) or pid)
+    upgrades.upgrade(s)
+    assert.is_nil(s:text():find("status=kept_policy", 1, true))
+    assert.equal(0, s:stop())
+  end)
+
   it("gives no batch up that a slow server has in hand", function()
     local x = upgrades.slow_sink()
     h.write(s.path, text .. x.policy)

@@ -403,6 +403,9 @@ bool reload_ask(struct server *s, const struct reload_request *asked)
     r->s = s;
     r->asked = *asked;
     r->states = mem_zalloc(s->n_workers * sizeof(struct policy_state *));
+    if (asked->kind == RELOAD_FILE) {
+        successor_reloads(s); /* it may have read the file before */
+    }
     s->n_reloading++;
     *s->reloading_tail = r;
     s->reloading_tail = &r->next;

@@ -53,6 +53,7 @@ struct successor {
     bool workers;      /* hand over */
     bool sinks;        /* were told to end */
     uint32_t tries;    /* looks since then: what is idle is handed over */
+    char live[65];     /* the policy's hash when it began */
     struct place place;
 };
 
@@ -164,6 +165,13 @@ static void on_handed(void *arg, const struct http_handed *h)
     place_connection(&x->place, key, h);
 }
 
+/* It may have read the file before: a reload of that comes to it as a SIGHUP. What a
+ * promotion or a rollback makes live it can't know. */
+static bool knows_live(const struct successor *x)
+{
+    return x->place.reloads || strcmp(x->live, policy_plan(x->s->policy)->hash) == 0;
+}
+
 /* Then the time of the rest begins. */
 static void look_called(struct successor *x, bool late)
 {
@@ -197,6 +205,11 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
         if (late) { /* its thread would not end either: nothing is given up so far */
             give_up(x, "a reload that is under way does not come to its end");
         }
+        return;
+    }
+    if (!x->sinks && !x->workers && !x->place.drains && !knows_live(x)) {
+        give_up(x, "another policy went live meanwhile, without a load of the file: "
+                   "upgrade again");
         return;
     }
     if (!x->sinks &&
@@ -338,6 +351,7 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
     x->s = s;
     x->cause = cause;
     x->channel = ends[0];
+    (void)snprintf(x->live, sizeof x->live, "%s", policy_plan(s->policy)->hash);
     place_init(&x->place);
     s->successor = x;
     ev_child_init(&x->child, on_child, 0,

@@ -53,7 +53,7 @@ void successor_drains(struct server *s);
  * leaves. */
 void successor_unled(struct server *s);
 
-/* SIGHUP came: the new process may have read the policy's file before it changed. */
+/* A reload was asked for: the new process may have read the policy's file before it changed. */
 void successor_reloads(struct server *s);
 
 /* After the loop, before stop_all: its sockets stay open, and its policy lives. */
