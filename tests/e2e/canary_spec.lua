@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local faults = require "faults"
 local h = require "harness"
 
 local function policy(hook, trial, more)
@@ -329,6 +330,32 @@ describe("a canary", function()
     local lines = s:lines()
     table.sort(lines)
     assert.same({ [[{"n":1,"version":4}]], [[{"n":2,"version":4}]] }, lines)
+  end)
+
+  it("has its dead letters delivered, also after one that was refused for their sink",
+  function()
+    local dir = h.folder()
+    local f = faults.new(dir)
+    s = h.server { dir = dir, wrap = f:wrap() }
+    local text = policy([[error("no")]],
+      [[canary { share = "50%", during = "1h", by = "request" }]])
+    h.write(s.path, text)
+    f:rules "on=create do=ENOSPC path=/dead-letters.journal"
+    assert.not_equal(200, s:reload().status)
+    f:rules()
+    load(text)
+    for i = 1, 20 do
+      assert.equal(202, s:post("/v1/events", ([[{"n":%d}]]):format(i)).status)
+    end
+    -- Each worker splits its own.
+    local n = status().trial.new.requests
+    assert.is_true(n > 5 and n < 15, n)
+    h.wait_for("its dead letters", function()
+      local lines = h.shell(("cat '%s/dead/'* 2>/dev/null"):format(s.data))
+      return select(2, lines:gsub("\n", "")) == n
+    end)
+    assert.equal(0, s:stop())
+    f:close()
   end)
 
   it("can't add streams, whose events nobody would deliver after a roll-back",

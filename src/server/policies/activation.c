@@ -387,10 +387,10 @@ static bool canary_streams(struct reload *r, const struct plan *plan, struct err
     if (r->dead_stream == s->dead_stream) {
         return true;
     }
-    s->dead_stream = r->dead_stream;
-    if (!sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e)) {
+    if (!sinks_apply(s, s->policy, s->stream_ids, r->dead_stream, e)) {
         return false;
     }
+    s->dead_stream = r->dead_stream; /* not without its sink */
     sinks_retire(s);
     return true;
 }
