@@ -14,8 +14,10 @@ enum { CHANGE_MS = 1000 };
 
 struct leaving {
     bool removed;
+    bool undo;
     const int *ids;
     uint32_t n;
+    const struct subscription_ends *ends; /* of those streams; NULL: those of now */
 };
 
 /* Copies of all that it is made of: the caller may have given up. */
@@ -27,6 +29,7 @@ struct change {
     struct delivery_stream streams[PLAN_STREAMS_MAX];
     struct leaving leaving;
     int ids[PLAN_STREAMS_MAX];
+    struct subscription_ends ends[PLAN_STREAMS_MAX];
     bool runs, done, ok;
     bool given_up;  /* the caller does not wait: it frees itself */
     bool cancelled; /* and does nothing */
@@ -35,10 +38,19 @@ struct change {
 
 static void change_free(struct change *ch)
 {
-    if (ch->conf.plan != NULL) {
-        plan_unref(ch->conf.plan);
+    for (uint32_t i = 0; i < ch->leaving.n; i++) {
+        free(ch->ends[i].list);
     }
+    plan_unref(ch->conf.plan);
     free(ch);
+}
+
+static void tell_not_undone(const struct delivery *d, const char *why)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+
+    log_write(LOG_ERROR, "sink", "sink=%s status=not_undone why=%s", d->name,
+              log_quote(quoted, sizeof quoted, why));
 }
 
 static void on_change(void *arg)
@@ -48,8 +60,8 @@ static void on_change(void *arg)
     bool cancelled, given_up;
 
     (void)pthread_mutex_lock(&d->lock);
-    d->hung = false;
     cancelled = ch->cancelled;
+    d->hung &= ch->given_up && !cancelled; /* still, until what it owes is made */
     ch->runs = true;
     (void)pthread_mutex_unlock(&d->lock);
     if (cancelled) {
@@ -66,6 +78,9 @@ static void on_change(void *arg)
     (void)pthread_cond_signal(&d->changed);
     (void)pthread_mutex_unlock(&d->lock);
     if (given_up) {
+        if (!ch->ok && ch->conf.undo) {
+            tell_not_undone(d, ch->why.text);
+        }
         change_free(ch);
     }
 }
@@ -155,18 +170,52 @@ static bool forget(struct delivery *d, struct subscription *o, struct err *e)
     return ok || pump_compact(d, e);
 }
 
+void change_mark_new(struct delivery *d)
+{
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        struct subscription *o = &d->subscriptions[i];
+
+        o->fresh = o->wanted && o->consumer == NULL && !o->known;
+        o->back = false;
+    }
+}
+
+bool change_forget_refused(struct delivery *d, const struct delivery_conf *c,
+                           struct err *e)
+{
+    bool ok = true;
+
+    for (uint32_t i = 0; i < d->n_subscriptions && c->undo; i++) {
+        struct subscription *o = &d->subscriptions[i];
+        const struct subscription *before = subscription_before(c, o);
+
+        if (o->known && !o->wanted && before != NULL && before->fresh) {
+            const struct record gone = {
+                .type = RECORD_START, .value = 1, .stream = str_of(o->name)};
+
+            /* Not written again: the other streams are not opened yet. */
+            ok = journal_append(d->journal, &gone, e) && ok;
+            subscription_forget(o);
+        }
+    }
+    return ok;
+}
+
 /* The streams that are new with this plan; those of the plan before it, which was
- * refused, leave no trace: a later plan that has one begins anew. One of which events
- * are on their way retires. */
+ * refused, leave no trace: a later plan that has one begins anew. Those that it brought
+ * back end where they ended. One of which events are on their way retires. */
 static bool look_fresh(struct delivery *d, bool undo, struct err *e)
 {
     bool ok = true;
 
-    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+    if (!undo) {
+        change_mark_new(d);
+    }
+    for (uint32_t i = 0; i < d->n_subscriptions && undo; i++) {
         struct subscription *o = &d->subscriptions[i];
 
-        if (!undo) {
-            o->fresh = o->wanted && o->consumer == NULL && !o->known;
+        if (o->back && !o->wanted) {
+            subscription_unreturn(o, d->journal);
         } else if (o->fresh && !o->wanted && subscription_idle(o)) {
             ok = forget(d, o, e) && ok;
         }
@@ -187,32 +236,88 @@ static bool apply_streams(struct delivery *d, const struct delivery_conf *c,
     return ok && erased;
 }
 
+void change_owe_nothing(struct delivery *d)
+{
+    plan_unref(d->owed.plan);
+    d->owed.plan = NULL;
+    atomic_store(&d->owes, false);
+}
+
+static bool take_settings(struct delivery *d, const struct sink_plan *sink,
+                          struct plan *plan, const struct sink_hooks *hooks,
+                          struct err *e)
+{
+    struct sink_hooks hooks_before = d->hooks;
+    struct plan *before = d->plan;
+
+    d->hooks = *hooks;
+    if (!d->ops->apply(d->sink, sink, e)) {
+        d->hooks = hooks_before;
+        return false;
+    }
+    d->conf = sink;
+    d->plan = plan_ref(plan);
+    plan_unref(before);
+    d->target = 0;
+    change_owe_nothing(d);
+    return true;
+}
+
+bool change_settle(struct delivery *d, struct err *e)
+{
+    struct err why;
+
+    return d->owed.plan == NULL ||
+           take_settings(d, d->owed.sink, d->owed.plan, &d->owed.hooks, &why) ||
+           err_set(e, "it can't go back from a policy that was refused: %s", why.text);
+}
+
+/* Nothing is sent until the sink has taken them: it would go where the refused policy
+ * says. */
+static void owe(struct delivery *d, const struct delivery_conf *c)
+{
+    struct err e;
+
+    change_owe_nothing(d);
+    d->owed.sink = c->sink;
+    d->owed.plan = plan_ref(c->plan);
+    d->owed.hooks = c->hooks;
+    atomic_store(&d->owes, true);
+    if (!change_settle(d, &e)) {
+        tell_not_undone(d, e.text);
+        result_back_off(d, e.text, 0);
+    }
+}
+
+bool delivery_owes(const struct delivery *d)
+{
+    return atomic_load(&d->owes);
+}
+
 static bool apply_here(struct delivery *d, const void *arg, struct err *e)
 {
     const struct delivery_conf *c = arg;
-    struct plan *before = d->plan;
-    struct sink_hooks hooks = d->hooks;
     struct err why;
 
+    if (d->sink == NULL) {
+        return err_set(e, "sink \"%s\": its thread has ended", d->name);
+    }
     if (d->ops != &sink_absent && sink_kind_ops(c->sink->kind) != d->ops) {
         return err_set(e,
                        "sink \"%s\" changes its kind from %s to %s: give the "
                        "new one another name, and the old one retires",
                        d->name, d->ops->kind, sink_kind_ops(c->sink->kind)->kind);
     }
-    d->hooks = c->hooks;
-    if (!d->ops->apply(d->sink, c->sink, e)) {
-        d->hooks = hooks;
+    if (c->undo) {
+        owe(d, c); /* its streams go back, whatever comes of that */
+    } else if (!take_settings(d, c->sink, c->plan, &c->hooks, e)) {
         return false;
     }
-    d->conf = c->sink;
-    d->plan = plan_ref(c->plan);
-    plan_unref(before);
-    d->target = 0;
     d->removed = false;
     (void)pthread_mutex_lock(&d->lock);
     d->status.finished = false;
     (void)pthread_mutex_unlock(&d->lock);
+    d->new_waits = c->wait;
     if (!apply_streams(d, c, &why)) {
         return err_set(e, "sink \"%s\": %s", d->name, why.text);
     }
@@ -232,21 +337,26 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c, struct er
     memcpy(ch->streams, c->streams, c->n_streams * sizeof *c->streams);
     ch->conf.streams = ch->streams;
     ch->arg = &ch->conf;
-    return change(ch, false, e);
+    return change(ch, c->undo, e);
 }
 
 /* ---- streams that leave ---- */
+
+static uint32_t place_of(const struct leaving *l, int id)
+{
+    uint32_t i = 0;
+
+    while (i < l->n && l->ids[i] != id) {
+        i++;
+    }
+    return i;
+}
 
 static bool named(const void *arg, int id)
 {
     const struct leaving *l = arg;
 
-    for (uint32_t i = 0; i < l->n && l->ids != NULL; i++) {
-        if (l->ids[i] == id) {
-            return true;
-        }
-    }
-    return l->ids == NULL;
+    return l->ids == NULL || place_of(l, id) < l->n;
 }
 
 static bool retire_here(struct delivery *d, const void *arg, struct err *e)
@@ -255,20 +365,27 @@ static bool retire_here(struct delivery *d, const void *arg, struct err *e)
 
     (void)e;
     d->removed |= l->removed;
+    d->new_waits &= !l->removed;
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
 
         o->wanted &= !l->removed;
         if (o->consumer != NULL && !o->wanted && named(l, o->conf.id)) {
-            subscription_retire(o, d->spool, d->journal);
+            if (l->undo) {
+                subscription_unreturn(o, d->journal);
+            }
+            subscription_retire(o, d->spool, d->journal,
+                                l->ends == NULL ? NULL
+                                                : &l->ends[place_of(l, o->conf.id)]);
         }
     }
     return true;
 }
 
-void delivery_retire(struct delivery *d, bool removed, const int *ids, uint32_t n)
+void delivery_retire(struct delivery *d, bool removed, bool undo, const int *ids,
+                     uint32_t n)
 {
-    const struct leaving l = {removed, ids, n};
+    const struct leaving l = {removed, undo, ids, n, NULL};
     struct change *ch;
     struct err e;
 
@@ -277,9 +394,14 @@ void delivery_retire(struct delivery *d, bool removed, const int *ids, uint32_t 
         return;
     }
     ch = change_new(d, retire_here);
-    ch->leaving = (struct leaving){removed, ids == NULL ? NULL : ch->ids, n};
+    ch->leaving = (struct leaving){removed, undo, NULL, 0, NULL};
     if (ids != NULL) {
         memcpy(ch->ids, ids, n * sizeof *ids);
+        ch->leaving = (struct leaving){removed, undo, ch->ids, n, ch->ends};
+    }
+    /* Where they end now, whatever comes while the thread hangs. */
+    for (uint32_t i = 0; i < ch->leaving.n; i++) {
+        ch->ends[i] = subscription_ends(d->spool, ids[i]);
     }
     ch->arg = &ch->leaving;
     if (!change(ch, true, &e)) {

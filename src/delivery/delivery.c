@@ -280,7 +280,7 @@ static bool open_left(struct delivery *d, const struct delivery_conf *c,
     if (!subscription_ending_as(o, subscription_before(c, o))) {
         subscription_ending_old(o, spool_epoch(d->spool), d->journal);
     } else if (c->removed) {
-        subscription_retire(o, d->spool, d->journal);
+        subscription_retire(o, d->spool, d->journal, NULL);
     }
     /* Shards that have gone leave the journal with its rewrite. The pump looks again. */
     (void)!subscription_look(o, d->journal, &ignored);
@@ -322,6 +322,7 @@ bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
 
 static bool open_all(struct delivery *d, const struct delivery_conf *c, struct err *e)
 {
+    change_mark_new(d);
     if (!open_subscriptions(d, c, e)) {
         return false;
     }
@@ -447,7 +448,8 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
     struct err why;
     int rc;
 
-    if (!take_streams(d, c, &why) || !open_sink(d, c, &why) || !open_all(d, c, &why) ||
+    if (!take_streams(d, c, &why) || !open_sink(d, c, &why) ||
+        !change_forget_refused(d, c, &why) || !open_all(d, c, &why) ||
         !pump_try_compact(d, &why)) {
         (void)err_set(e, "sink \"%s\": %s", c->sink->name, why.text);
         delivery_free(d);

@@ -54,9 +54,9 @@ struct delivery_conf {
     const struct delivery *before; /* held or handed over, and this one is in its
                                 stead: it knows the ends that the journal does not;
                                 NULL: none. Only for the call */
-    bool wait;                     /* sends nothing before delivery_go */
-    bool undo; /* the plan before the one of the last apply, which was
-                                     refused */
+    bool wait; /* sends nothing before delivery_go; an apply: nothing of the streams
+                  that it brings */
+    bool undo; /* the plan before the one of the last apply, which was refused */
     delivery_retired_fn *retired; /* NULL: no call */
     void *arg;
 };
@@ -67,8 +67,8 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e) MU
 
 /* ---- pump.c ---- */
 
-/* A delivery that was started to wait begins to send: its policy is not refused any
- * more. */
+/* A delivery that was started to wait begins to send, and one that was altered to wait
+ * reads the streams that it got: their policy is not refused any more. */
 void delivery_go(struct delivery *d);
 
 /* ---- paused.c ---- */
@@ -88,15 +88,21 @@ bool delivery_paused_retires(const struct delivery *d, struct err *e) MUST_USE;
 /* ---- change.c ---- */
 
 /* A new plan: settings change from the next batch on. Waits for at most a second.
- * False and *e: nothing changed, or, with delivery_hung, it may change later. */
+ * False and *e: nothing changed, or, with delivery_hung, it may change later. With undo
+ * it does then; and settings that the sink does not take are tried again until it does,
+ * while it holds its events: with delivery_owes those of the plan before are still used. */
 bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e) MUST_USE;
 
+bool delivery_owes(const struct delivery *d);
+
 /* Streams that do not feed the sink any more retire: their present events are still
  * delivered. removed: the sink itself is not in the policy. Only streams among the n
- * ids (NULL: all) retire now; the others go on until they are named. Waits for at most
- * a second; a thread that hangs does it once it goes on. */
-void delivery_retire(struct delivery *d, bool removed, const int *ids, uint32_t n);
+ * ids (NULL: all) retire now; the others go on until they are named. undo: the policy of
+ * the last apply was refused, and what it brought back ends where it ended before. Waits
+ * for at most a second; a thread that hangs does it once it goes on. */
+void delivery_retire(struct delivery *d, bool removed, bool undo, const int *ids,
+                     uint32_t n);
 
 /* STUCK: the thread did not end by the deadline, which it may do later: d lives, and
  * may be joined again. Else the thread has ended and d is freed. */

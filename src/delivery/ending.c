@@ -87,14 +87,32 @@ static void note_ending(const struct subscription *o, struct journal *j)
     }
 }
 
-void subscription_retire(struct subscription *o, struct spool *spool, struct journal *j)
+struct subscription_ends subscription_ends(struct spool *spool, int stream)
 {
+    const uint32_t room = spool_ends(spool, stream, NULL, 0);
+    struct subscription_ends at = {mem_alloc((room + 1) * sizeof *at.list), 0};
+
+    at.n = spool_ends(spool, stream, at.list, room);
+    at.n = at.n < room ? at.n : room;
+    return at;
+}
+
+void subscription_retire(struct subscription *o, struct spool *spool, struct journal *j,
+                         const struct subscription_ends *at)
+{
+    struct subscription_ends now = {NULL, 0};
+
     if (o->ending) {
         return;
     }
-    o->n_ends = spool_ends(spool, o->conf.id, NULL, 0);
+    if (at == NULL) {
+        now = subscription_ends(spool, o->conf.id);
+        at = &now;
+    }
+    o->n_ends = at->n;
     o->ends = mem_realloc(o->ends, (o->n_ends + 1) * sizeof *o->ends);
-    o->n_ends = spool_ends(spool, o->conf.id, o->ends, o->n_ends);
+    memcpy(o->ends, at->list, o->n_ends * sizeof *o->ends);
+    free(now.list);
     o->ends_epoch = spool_epoch(spool);
     o->ending = true;
     note_ending(o, j);
@@ -202,9 +220,19 @@ bool subscription_return(struct subscription *o, struct journal *j, struct err *
         read_on(o, &o->readers[i]);
     }
     o->ending = false;
-    o->n_ends = 0;
+    o->back = true;
     tell(o);
     return true;
+}
+
+void subscription_unreturn(struct subscription *o, struct journal *j)
+{
+    if (o->back && !o->ending) {
+        o->ending = true;
+        note_ending(o, j);
+        tell(o);
+    }
+    o->back = false;
 }
 
 void subscription_forget(struct subscription *o)

@@ -81,7 +81,16 @@ struct delivery {
     bool removed;        /* not in the policy any more */
     bool handing_over;   /* ends when nothing is in flight */
     atomic_bool waiting; /* for delivery_go */
-    bool over;           /* it has no thread: paused.c, or handed over */
+    bool new_waits;      /* streams that the last plan brought wait for it */
+    /* The settings of the live plan, where the sink did not take them when another plan
+     * was refused: it has those of the refused one. plan NULL: none. */
+    struct {
+        const struct sink_plan *sink;
+        struct plan *plan;
+        struct sink_hooks hooks;
+    } owed;
+    atomic_bool owes;
+    bool over; /* it has no thread: paused.c, or handed over */
     char journal_path[4096];
     delivery_retired_fn *retired; /* NULL: no call */
     void *retired_arg;
@@ -125,6 +134,18 @@ void pump_show_idle(struct delivery *d); /* what is left, when no batch is in ha
 void pump_show(struct delivery *d); /* the view of the supervisor and the metrics */
 void pump_cells(struct delivery *d, const char *sink); /* its label */
 void pump_block(struct delivery *d); /* tells the spool whether a breaker is open */
+
+/* ---- change.c ---- */
+
+/* The sink has the settings of its plan. False and *e: it has not, and nothing is sent. */
+bool change_settle(struct delivery *d, struct err *e) MUST_USE;
+void change_owe_nothing(struct delivery *d);
+/* Before the streams are opened: those that the plan brings. */
+void change_mark_new(struct delivery *d);
+/* The journal is read, and c's plan takes the place of a refused one that c->before had
+ * and did not run by: the streams that this one brought leave no trace. */
+bool change_forget_refused(struct delivery *d, const struct delivery_conf *c,
+                           struct err *e) MUST_USE;
 
 /* ---- paused.c ---- */
 

@@ -142,7 +142,16 @@ struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
         d->patched |= is_read && scan.damaged_bytes > 0;
         is_read &= !d->patched;
     }
-    if (!take_streams(d, c, e) || !open_places(d, c, e)) {
+    if (!take_streams(d, c, e)) {
+        delivery_free(d);
+        return NULL;
+    }
+    if (d->journal != NULL) {
+        /* One that stays in the journal ends before this process. */
+        (void)!change_forget_refused(d, c, &ignored);
+    }
+    change_mark_new(d);
+    if (!open_places(d, c, e)) {
         delivery_free(d);
         return NULL;
     }
@@ -198,7 +207,7 @@ void paused_retire(struct delivery *d, bool removed, bool (*named)(const void *,
 
         o->wanted &= !removed;
         if (o->consumer != NULL && !o->wanted && named(arg, o->conf.id)) {
-            subscription_retire(o, d->spool, j);
+            subscription_retire(o, d->spool, j, NULL);
         }
     }
     journal_close(j);

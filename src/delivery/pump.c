@@ -280,6 +280,13 @@ static bool quiet(const struct delivery *d)
     return (n == 0 && !replay_in_flight(d)) || d->kept != NULL;
 }
 
+/* Events that it took of a stream which a refused plan gave it would be no other policy's
+ * to take back. */
+static bool waits_to_go(const struct delivery *d, const struct subscription *o)
+{
+    return d->new_waits && (o->fresh || o->back);
+}
+
 void pump(struct delivery *d)
 {
     int64_t next_ms = INT64_MAX;
@@ -298,7 +305,7 @@ void pump(struct delivery *d)
         }
         return;
     }
-    if (d->replay != NULL) {
+    if (d->replay != NULL && d->owed.plan == NULL) {
         replay_pump(d);
     }
 
@@ -307,11 +314,13 @@ void pump(struct delivery *d)
             subscription_rest(&d->subscriptions[i]);
         }
     }
-    if (d->failed != NULL || d->kept != NULL || ev_is_active(&d->retry)) {
+    if (d->failed != NULL || d->kept != NULL || d->owed.plan != NULL ||
+        ev_is_active(&d->retry)) {
         return; /* order is kept: nothing new before the batch that failed */
     }
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
-        if (d->subscriptions[i].consumer != NULL) {
+        if (d->subscriptions[i].consumer != NULL &&
+            !waits_to_go(d, &d->subscriptions[i])) {
             more |= pump_subscription(d, &d->subscriptions[i], &next_ms);
         }
     }
@@ -366,6 +375,10 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
+    if (!change_settle(d, &e)) {
+        result_back_off(d, e.text, 0);
+        return;
+    }
     /* Only then: a new file costs syncs, which clients' writes wait for, and a sink
      * that a server or a full file holds comes back every second or two. */
     if (journal_in_trouble(d->journal) && !pump_try_compact(d, &e)) {
@@ -419,11 +432,23 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     pump(d);
 }
 
+/* After the changes that came before it, also where the thread hung in one. */
+static void on_go(void *arg)
+{
+    struct delivery *d = arg;
+
+    if (d->new_waits) {
+        d->new_waits = false;
+        pump_later(d);
+    }
+}
+
 void delivery_go(struct delivery *d)
 {
     if (atomic_exchange(&d->waiting, false)) {
         ev_async_send(d->loop, &d->woken);
     }
+    (void)delivery_post(d, on_go, d);
 }
 
 void pump_watch(struct delivery *d)

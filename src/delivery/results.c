@@ -59,7 +59,7 @@ void result_back_off(struct delivery *d, const char *why, int64_t after_ms)
 
 void result_go_on(struct delivery *d)
 {
-    if (d->backoff_ms == 0) {
+    if (d->backoff_ms == 0 || d->owed.plan != NULL) {
         return;
     }
     d->backoff_ms = 0;

@@ -54,6 +54,7 @@ struct subscription {
     bool known;      /* the journal knows the stream */
     bool looked;     /* the spool's shards have been listed once */
     bool fresh;      /* the last plan brought it */
+    bool back;       /* or brought it back, while it was ending */
     bool traced;     /* a refused plan brought it, and the journal still has it */
     bool met;        /* its places know where it begins, or need not */
     uint32_t epoch;  /* of this process */
@@ -61,7 +62,7 @@ struct subscription {
     struct ack_tracker begins;   /* it begins there */
     bool ending;                 /* only events before its ends are delivered, then it
                                     is closed */
-    uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */
+    uint32_t ends_epoch, n_ends; /* see spool_consumer_leave; back: those before */
     struct spool_pos *ends;
     struct spool_consumer *consumer;
     struct places *places; /* of the sink; NULL: nothing is noted there */
@@ -170,10 +171,18 @@ void subscription_pass(struct subscription *o, const struct batch_range *r);
 
 /* ---- ending.c: the policy no longer sends the stream here ---- */
 
-/* The ends are where the stream ends now; the journal is told (if it can't be, or is
+/* Where the shards of a stream end. */
+struct subscription_ends {
+    struct spool_pos *list;
+    uint32_t n;
+};
+
+/* Those of now; the caller frees the list. */
+struct subscription_ends subscription_ends(struct spool *spool, int stream);
+/* The ends are these (NULL: those of now); the journal is told (if it can't be, or is
  * NULL, a restart delivers more than it has to). */
-void subscription_retire(struct subscription *o, struct spool *spool,
-                         struct journal *j);
+void subscription_retire(struct subscription *o, struct spool *spool, struct journal *j,
+                         const struct subscription_ends *at);
 /* The journal's replay, record by record. */
 void subscription_ending(struct subscription *o, const struct record *r);
 /* As if all of this process were after the ends: left by an earlier one. The journal is
@@ -187,6 +196,8 @@ bool subscription_ending_as(struct subscription *o,
  * that the spool no longer has. False and *e: the journal did not take that. */
 bool subscription_return(struct subscription *o, struct journal *j,
                          struct err *e) MUST_USE;
+/* That policy was refused: if it came back with it, it has its ends again. */
+void subscription_unreturn(struct subscription *o, struct journal *j);
 /* It is ending, and all before its ends is settled. */
 bool subscription_finished(const struct subscription *o);
 /* All that is known of the stream but its name goes. */

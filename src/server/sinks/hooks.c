@@ -10,6 +10,7 @@
 #include "stats/stats.h"
 
 struct sink_lua {
+    struct sink_lua *before; /* kept as long; NULL: none */
     struct policy_state *state;
     uint32_t sink; /* in the plan */
     stats_cell *failed;
@@ -105,9 +106,25 @@ bool sink_hooks_new(struct policy *p, uint32_t sink, struct sink_lua **out,
 
 void sink_hooks_free(struct sink_lua *l)
 {
-    if (l != NULL) {
+    while (l != NULL) {
+        struct sink_lua *before = l->before;
+
         policy_state_free(l->state);
         stats_disown(&l->series);
         free(l);
+        l = before;
     }
+}
+
+struct sink_lua *sink_hooks_join(struct sink_lua *l, struct sink_lua *before)
+{
+    struct sink_lua *last = l;
+
+    while (last != NULL && last->before != NULL) {
+        last = last->before;
+    }
+    if (last != NULL) {
+        last->before = before;
+    }
+    return l != NULL ? l : before;
 }

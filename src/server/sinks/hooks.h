@@ -19,4 +19,6 @@ struct sink_lua;
  * is empty. False and *e: the state can't be made. */
 bool sink_hooks_new(struct policy *p, uint32_t sink, struct sink_lua **out,
                     struct sink_hooks *hooks, struct err *e) MUST_USE;
-void sink_hooks_free(struct sink_lua *l); /* NULL is fine */
+void sink_hooks_free(struct sink_lua *l); /* NULL is fine; and those that it keeps */
+/* Both live until the result, which may be NULL, is freed: the sink may call either. */
+struct sink_lua *sink_hooks_join(struct sink_lua *l, struct sink_lua *before) MUST_USE;

@@ -33,6 +33,12 @@ bool sink_in_plan(const struct plan *plan, const char *name)
     return strcmp(name, DEAD_LETTERS) == 0;
 }
 
+/* One whose thread hangs has not shown its streams since, and has the order in its line. */
+static bool leaves(struct delivery *d, const struct delivery_status *status)
+{
+    return status->leaving || delivery_hung(d);
+}
+
 static void retire(struct server *s, struct running_sink *r)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -43,15 +49,15 @@ static void retire(struct server *s, struct running_sink *r)
         bool first = !r->retiring;
 
         running_retires(s, r, true);
-        delivery_retire(r->delivery, true, s->stream_ids, plan->n_streams);
+        delivery_retire(r->delivery, true, s->undoing, s->stream_ids, plan->n_streams);
         delivery_status(r->delivery, &status);
         if (first) {
             log_write(LOG_INFO, "sink",
                       "sink=%s status=retiring left_events=%lu left_bytes=%lu", r->name,
                       (unsigned long)status.remaining, (unsigned long)status.lag_bytes);
         }
-    } else if (status.leaving) {
-        delivery_retire(r->delivery, false, s->stream_ids, plan->n_streams);
+    } else if (leaves(r->delivery, &status)) {
+        delivery_retire(r->delivery, false, s->undoing, s->stream_ids, plan->n_streams);
     }
 }
 
@@ -77,9 +83,9 @@ static void retire_rest(void *arg)
             continue;
         }
         delivery_status(r->delivery, &status);
-        if (status.leaving) {
+        if (leaves(r->delivery, &status)) {
             changer_at(&s->changer, r->name);
-            delivery_retire(r->delivery, r->retiring, NULL, 0);
+            delivery_retire(r->delivery, r->retiring, false, NULL, 0);
         }
     }
 }

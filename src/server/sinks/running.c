@@ -180,7 +180,11 @@ static bool alter(struct server *s, struct running_sink *r,
     if (!delivery_apply(r->delivery, c, e)) {
         return false;
     }
-    sink_hooks_free(r->lua);
+    if (delivery_owes(r->delivery)) {
+        lua = sink_hooks_join(lua, r->lua);
+    } else {
+        sink_hooks_free(r->lua);
+    }
     r->lua = lua;
     if (r->retiring) {
         running_retires(s, r, false);

@@ -100,8 +100,11 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *
     }
     if (!start_or_alter(s, &c, lua, e)) {
         r = sinks_find(s, c.sink->name);
-        if (r == NULL || !delivery_hung(r->delivery)) { /* else it may be used yet */
+        if (r == NULL || !delivery_hung(r->delivery)) {
             sink_hooks_free(lua);
+        } else { /* it may be used yet */
+            r->lua = sink_hooks_join(lua, r->lua);
+            r->kept = s->undoing ? line_of(plan, c.sink) : r->kept;
         }
         return false;
     }

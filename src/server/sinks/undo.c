@@ -55,6 +55,21 @@ static bool restore_kept(struct server *s, const struct persisted *before,
     return ok && persisted_write(&kept, s->spool_dir, NULL, e);
 }
 
+/* One whose thread hangs has the change in its line: it is made before all that comes
+ * later. */
+static bool is_left_to_its_thread(struct server *s, const char *name, const char *why)
+{
+    const struct running_sink *r = sinks_find(s, name);
+    char quoted[ERR_TEXT_MAX + 16];
+
+    if (r == NULL || !delivery_hung(r->delivery)) {
+        return false;
+    }
+    log_write(LOG_WARN, "sink", "sink=%s status=undone_later why=%s", name,
+              log_quote(quoted, sizeof quoted, why));
+    return true;
+}
+
 /* A policy that was refused leaves no trace: the sinks that it altered are as the live
  * policy has them, those that it started are gone. */
 void sinks_undo(struct server *s, const struct persisted *before)
@@ -67,10 +82,15 @@ void sinks_undo(struct server *s, const struct persisted *before)
     s->undoing = true;
     stop_fresh(s, before);
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
-        ok = sinks_apply_one(s, s->policy, k, s->stream_ids, &e) && ok;
+        struct err why;
+
+        if (!sinks_apply_one(s, s->policy, k, s->stream_ids, &why) &&
+            !is_left_to_its_thread(s, plan->sinks[k].name, why.text)) {
+            ok = err_set(&e, "%s", why.text);
+        }
     }
-    s->undoing = false;
     sinks_retire(s);
+    s->undoing = false;
     ok = restore_kept(s, before, &e) && ok;
     if (!ok) {
         log_write(LOG_ERROR, "sink", "status=not_undone why=%s",

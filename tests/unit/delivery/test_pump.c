@@ -465,7 +465,7 @@ static void a_sink_that_retires_ends_with_what_came_before(void **state)
     bus_open();
     store(1, 2);
     until_submitted(2);
-    delivery_retire(bus.d, true, NULL, 0);
+    delivery_retire(bus.d, true, false, NULL, 0);
     store(3, 3);
     atomic_store(&go, true);
     s = until_status(is_finished);

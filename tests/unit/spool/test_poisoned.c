@@ -45,7 +45,9 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
-static struct spool *written; /* the next pwritev goes on once a sync has failed */
+/* The next pwritev goes on once the sync of this sequence has failed. */
+static struct spool_writer *writing;
+static uint64_t until_lost;
 
 static void rest(void)
 {
@@ -56,13 +58,14 @@ static void rest(void)
 
 ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
 {
-    const struct spool *s = written;
+    const struct spool_writer *w = writing;
 
-    written = NULL;
-    if (s != NULL) {
+    writing = NULL;
+    if (w != NULL) {
         (void)sem_post(&fail);
     }
-    while (s != NULL && spool_writable(s)) {
+    /* The segment that is prepared may be the first that fails. */
+    while (w != NULL && !spool_writer_lost(w, until_lost)) {
         rest();
     }
     return syscall(SYS_pwritev, fd, iov, n, at, 0);
@@ -156,7 +159,8 @@ static void a_block_on_its_way_gives_a_poisoned_segment_no_room(void **state)
     spool_writer_want(w, first);
     (void)sem_wait(&begun);
     atomic_store(&failing, true);
-    written = s;
+    writing = w;
+    until_lost = first;
     assert_int_equal(SPOOL_OK, commit(w, "2", &last));
     assert_false(spool_writable(s));
     assert_false(spool_has_room(s, stream, 1));

@@ -1,0 +1,239 @@
+-- A policy that is refused changes nothing: while it is applied, when its undo meets a
+-- thread that hangs, and for sinks that were on their way out.
+local faults = require "faults"
+local h = require "harness"
+
+---@param streams table { name, sinks } each
+local function policy(sinks, streams)
+  local list = {}
+  for _, k in ipairs(sinks) do
+    list[#list + 1] = ('file %q { dir = %q, linger = "5ms", %s }'):format(k[1],
+      k.dir or k[1], k.was and ("was = %q"):format(k.was) or "")
+  end
+  for _, x in ipairs(streams) do
+    list[#list + 1] = ('stream %q { sinks = { "%s" } }'):format(x[1],
+      table.concat(x[2], '", "'))
+    list[#list + 1] = ('route "POST /%s" { body = "event", stream = %q }'):format(x[1], x[1])
+  end
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1, drain = "500ms" }
+admin { listen = "127.0.0.1:0" }
+%s
+]]):format(table.concat(list, "\n"))
+end
+
+-- It starts last, and can't.
+local BAD = { "bad", dir = "/proc/none", was = "z" }
+
+describe("a sink", function()
+  local f, s, n
+  before_each(function() n = 0 end)
+  after_each(function()
+    if f then f:rules() end
+    if s then os.remove(s.dir .. "/hang") end
+    if s then s:close() s = nil end
+    if f then f:close() f = nil end
+  end)
+
+  local function start(text)
+    local dir = h.folder()
+    f = faults.new(dir .. "/data")
+    local wrap = f:wrap()
+    wrap[2] = ("LD_PRELOAD=%s/tools/libfault_shim.so %s/tools/libhang.so"):format(h.build,
+      h.build)
+    wrap[#wrap + 1] = "SLUICE_HANG=" .. dir .. "/hang"
+    s = h.server { dir = dir, wrap = wrap, policy = text }
+  end
+
+  ---The thread of that name hangs; nil: none does.
+  local function hang(name)
+    h.write(s.dir .. "/hang.new", name or "")
+    os.rename(s.dir .. "/hang.new", s.dir .. "/hang")
+    h.wait_for("the hang", function()
+      return (h.read(s.dir .. "/hang.hung") == "h") == (name ~= nil)
+    end)
+  end
+
+  ---Numbered events.
+  local function post(count, stream)
+    for _ = 1, count do
+      n = n + 1
+      assert.equal(202, s:post("/" .. stream, ('{"n":"%d."}'):format(n)).status)
+    end
+  end
+
+  ---How often each number is in the folder: "1:1 2:1".
+  local function numbers(folder)
+    local seen, list = {}, {}
+    for i in h.shell(("cat '%s/%s/'*.ndjson* 2>/dev/null"):format(s.data, folder))
+      :gmatch('"n":"(%d+)%."') do
+      i = tonumber(i)
+      seen[i] = (seen[i] or 0) + 1
+    end
+    for i = 1, n do
+      if seen[i] then list[#list + 1] = i .. ":" .. seen[i] end
+    end
+    return table.concat(list, " ")
+  end
+
+  ---It has these in the end, which come last, and no other.
+  local function has(folder, expected)
+    pcall(h.wait_for, "the events", function() return numbers(folder) == expected end, 15)
+    assert.equal(expected, numbers(folder))
+  end
+
+  local function reload(text)
+    h.write(s.path, text)
+    return h.request(s.admin, "POST", "/reload", "", nil, 60)
+  end
+
+  ---A reload that waits for the disk, when the sinks before "n" have it already.
+  local function begin_reload(text)
+    local made = f:made()
+    h.write(s.path, text)
+    f:rules "on=create,open do=hang path=/n.journal"
+    local c = h.connect(s.admin, 60)
+    c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+    h.wait_for("the reload to hang", function() return f:made() > made end)
+    return c
+  end
+
+  local function refused(c)
+    f:rules()
+    local a = h.answer(c)
+    c:close()
+    assert.equal(500, a.status, a.body)
+  end
+
+  local OLD = policy({ { "a" }, { "e" } }, { { "x", { "a" } }, { "y", { "e" } } })
+  local NEW = policy({ { "a" }, { "e" }, { "n" }, BAD },
+    { { "x", { "a" } }, { "y", { "e", "a", "n", "bad" } } })
+
+  it("gets no event of a stream that a refused policy gave it, while that was applied",
+  function()
+    start(OLD)
+    post(2, "y")
+    local c = begin_reload(NEW)
+    post(3, "y")
+    h.wait_for("the other sink", function() return numbers "e" == "1:1 2:1 3:1 4:1 5:1" end)
+    refused(c)
+    post(1, "y")
+    post(1, "x")
+    has("a", "7:1")
+    has("e", "1:1 2:1 3:1 4:1 5:1 6:1")
+  end)
+
+  it("gets the stream's events from the reload on when the policy is not refused", function()
+    start(OLD)
+    post(2, "y")
+    local c = begin_reload(policy({ { "a" }, { "e" }, { "n" } },
+      { { "x", { "a" } }, { "y", { "e", "a", "n" } } }))
+    f:rules()
+    assert.equal(200, h.answer(c).status)
+    c:close()
+    post(2, "y")
+    has("a", "3:1 4:1")
+    has("n", "3:1 4:1")
+    has("e", "1:1 2:1 3:1 4:1")
+  end)
+
+  it("whose thread hangs goes back from a refused policy once it goes on", function()
+    start(OLD)
+    local c = begin_reload(NEW)
+    hang "a"
+    refused(c)
+    s:logged "sink=a status=undone_later"
+    post(2, "y")
+    hang()
+    post(2, "y")
+    post(1, "x")
+    has("a", "5:1")
+    has("e", "1:1 2:1 3:1 4:1")
+    -- The next one is a reload like any other.
+    assert.equal(200, reload(policy({ { "a" }, { "e" } },
+      { { "x", { "a" } }, { "y", { "e", "a" } } })).status)
+    post(1, "y")
+    has("a", "5:1 6:1")
+    assert.is_nil(s:text():find("not_undone", 1, true))
+    assert.equal(0, s:stop())
+  end)
+
+  for _, mended in ipairs { false, true } do
+    it("that is held, and can" .. (mended and "" or "not") .. " start by then, gets no event "
+      .. "of a stream that a refused policy gave it", function()
+      local dir = h.folder()
+      f = faults.new(dir .. "/data")
+      h.shell(("mkdir '%s/data' && touch '%s/data/a'"):format(dir, dir))
+      s = h.server { dir = dir, wrap = f:wrap(), policy = OLD }
+      s:logged "sink=a status=holding"
+      post(1, "x")
+      post(1, "y")
+      if mended then os.remove(s.data .. "/a") end
+      local c = begin_reload(NEW)
+      post(3, "y")
+      refused(c)
+      post(1, "y")
+      post(1, "x")
+      os.remove(s.data .. "/a")
+      has("a", "1:1 7:1")
+      has("e", "2:1 3:1 4:1 5:1 6:1")
+      s:stop "SIGKILL"
+      s:start()
+      post(1, "x")
+      has("a", "1:1 7:1 8:1")
+    end)
+  end
+
+  for _, whole in ipairs { false, true } do
+    it("whose thread hangs gets no event that came since "
+      .. (whole and "it left the policy" or "the stream left it"), function()
+      start(policy({ { "a" }, { "e" } }, { { "x", { "a" } }, { "y", { "e", "a" } } }))
+      post(2, "y")
+      local c = begin_reload(whole and policy({ { "e" }, { "n" } }, { { "y", { "e", "n" } } })
+        or policy({ { "a" }, { "e" }, { "n" } }, { { "x", { "a" } }, { "y", { "e", "n" } } }))
+      hang "a"
+      f:rules()
+      assert.equal(200, h.answer(c).status)
+      c:close()
+      s:logged "sink=a status=retires_later"
+      post(3, "y")
+      hang()
+      has("e", "1:1 2:1 3:1 4:1 5:1")
+      if whole then s:logged "sink=a status=removed" else post(1, "x") end
+      has("a", whole and "1:1 2:1" or "1:1 2:1 6:1")
+    end)
+  end
+
+  it("has a stream end where it did, after a refused policy took it up again", function()
+    start(policy({ { "a" }, { "e" } }, { { "x", { "a" } }, { "y", { "e", "a" } } }))
+    f:rules "on=create do=ENOSPC path=/a/"
+    post(2, "y")
+    assert.equal(200, reload(OLD).status)
+    post(2, "y")
+    f:rules "on=create do=ENOSPC path=/a/"
+    assert.equal(500, reload(policy({ { "a" }, { "e" }, BAD },
+      { { "x", { "a" } }, { "y", { "e", "a", "bad" } } })).status)
+    post(2, "y")
+    post(1, "x")
+    f:rules()
+    has("a", "1:1 2:1 7:1")
+    has("e", "1:1 2:1 3:1 4:1 5:1 6:1")
+  end)
+
+  it("ends where it did, after a refused policy took it up again", function()
+    start(policy({ { "a" }, { "e" } }, { { "y", { "e", "a" } } }))
+    f:rules "on=create do=ENOSPC path=/a/"
+    post(2, "y")
+    assert.equal(200, reload(policy({ { "e" } }, { { "y", { "e" } } })).status)
+    post(2, "y")
+    assert.equal(500, reload(policy({ { "a" }, { "e" }, BAD },
+      { { "y", { "e", "a", "bad" } } })).status)
+    post(2, "y")
+    f:rules()
+    h.wait_for("its end", function()
+      return s:text():find("sink=a status=removed", 1, true)
+    end)
+    has("a", "1:1 2:1")
+    has("e", "1:1 2:1 3:1 4:1 5:1 6:1")
+  end)
+end)
