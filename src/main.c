@@ -4,6 +4,7 @@
  * subcommand.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,10 +71,25 @@ static int help(int argc, char **argv)
     return written(0);
 }
 
+/* A caller may have closed one: then the next file, such as a segment or a socket, would get
+ * its number, and with it the log's lines. A new descriptor has the lowest number. */
+static bool hold_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     const struct command *c;
 
+    if (!hold_standard()) {
+        return 2;
+    }
     if (argc < 2) {
         usage_all(stderr);
         return 2;

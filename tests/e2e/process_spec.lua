@@ -2,7 +2,9 @@
 -- thread that hangs stops its watchdog.
 local certificates = require "certificates"
 local faults = require "faults"
+local free_port = require "clickhouse".free_port
 local h = require "harness"
+local signal = require "posix.signal"
 local sys = require "posix.sys.socket"
 local poll = require "posix.poll"
 local unistd = require "posix.unistd"
@@ -285,6 +287,31 @@ describe("what the service manager hears", function()
 
   it("is no more that all is well while a worker hangs", function()
     hangs("path=/spool/events/", "worker=%d")
+  end)
+end)
+
+describe("a server whose caller has closed the standard descriptors", function()
+  it("writes its log to no file or socket of its own, and can be upgraded", function()
+    local dir, port = h.folder(), free_port()
+    h.write(dir .. "/policy.lua", h.policy())
+    local pid = h.spawn({ "sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", h.binary, "run",
+      "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:" .. port, "--data", dir .. "/data",
+      dir .. "/policy.lua" }, dir .. "/log")
+    finally(function()
+      if pid then h.kill(pid) end
+      h.remove(dir)
+    end)
+    h.wait_for("the server", function()
+      local ok, a = pcall(h.request, port, "GET", "/readyz")
+      return ok and a and a.status == 200
+    end, 60)
+    assert.equal(("/dev/null\n"):rep(3),
+      h.shell(("readlink /proc/%d/fd/0 /proc/%d/fd/1 /proc/%d/fd/2"):format(pid, pid, pid)))
+    assert.equal("0\n", h.shell(("%s upgrade --admin 127.0.0.1:%d >/dev/null 2>&1; echo $?")
+      :format(h.binary, port)))
+    signal.kill(pid, signal.SIGTERM)
+    assert.equal(0, h.reap(pid))
+    pid = nil
   end)
 end)
 
