@@ -135,4 +135,5 @@ void adapt(struct delivery *d)
     d->load.since_ns = now;
     shrink(d, now);
     stats_set(d->target_gauge, adapt_limits(d).target);
+    stats_set(d->linger_gauge, (uint64_t)plan->batch.linger_ms / 1000);
 }

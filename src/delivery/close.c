@@ -39,6 +39,7 @@ static void close_delivery(struct delivery *d)
     stats_set(d->skipped, 0);
     stats_set(d->dead_bytes, 0);
     stats_set(d->target_gauge, 0);
+    stats_set(d->linger_gauge, 0);
 }
 
 void delivery_free(struct delivery *d)

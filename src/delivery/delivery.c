@@ -229,6 +229,10 @@ static void make_cells(struct delivery *d)
                                   "Number of events at which a batch is sent "
                                   "now.",
                                   sink);
+    d->linger_gauge = stats_gauge("sluice_batch_linger_seconds",
+                                  "Whole seconds that a batch waits for more events "
+                                  "at most (linger).",
+                                  sink);
     d->batch_bytes =
         stats_histogram("sluice_batch_bytes", "Bytes of a batch.", sink, STATS_COUNT);
     d->batch_events =

@@ -102,7 +102,7 @@ struct delivery {
                                    thread's once it goes on */
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *remaining_events,
         *oldest, *failing, *holding, *lost, *skipped, *replayed, *dead_events,
-        *dead_bytes, *target_gauge, *unrecorded;
+        *dead_bytes, *target_gauge, *linger_gauge, *unrecorded;
     struct stats_histogram *batch_events, *batch_bytes, *age;
 };
 

@@ -106,8 +106,10 @@ describe("the metrics of sinks", function()
     s:post("/v1/events", "{}")
     becomes(1, "insert_rows_total")
     assert.equal(2, metric "sink_window") -- 2 + 1/2
-    reload(policy(out(r.url, "max_in_flight = 1")))
+    becomes(0, "batch_linger_seconds") -- 20 ms
+    reload(policy((out(r.url, "max_in_flight = 1"):gsub('"20ms"', '"90s"'))))
     becomes(1, "sink_window")
+    becomes(90, "batch_linger_seconds")
     assert.equal(1, metric "insert_rows_total") -- counters go on
     reload(policy("", ""))
     h.wait_for("the sink to be gone", function()

@@ -61,7 +61,7 @@ local sections = {
     { "", "spool_disk_free_bytes spool_disk_bytes commits_total spool_sync_seconds",
       "spool_prepare_seconds" } },
   { "Delivery", "", { "sink", "delivered_events_total delivery_age_seconds batch_events",
-      "batch_bytes batch_target" }, { "sink, reason", "batches_total" } },
+      "batch_bytes batch_target batch_linger_seconds" }, { "sink, reason", "batches_total" } },
   { "A sink that is late", "", { "sink",
     "sink_holding sink_failing_seconds sink_oldest_event_seconds",
       "sink_left_events sink_lag_bytes sink_retries_total sink_apart_batches",

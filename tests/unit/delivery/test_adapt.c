@@ -40,6 +40,7 @@ static int set_up(void **state)
     d = mem_zalloc(sizeof *d);
     d->conf = &plan;
     d->target_gauge = stats_gauge("sluice_batch_target", "Target.", "sink=\"olap\"");
+    d->linger_gauge = stats_gauge("sluice_batch_linger_seconds", "L.", "sink=\"olap\"");
     adapt(d);
     return 0;
 }
