@@ -13,7 +13,8 @@
 enum { SPOOL_FULL_PERCENT = 80, DISK_FULL_PERCENT = 90, CERTIFICATE_DAYS = 14 };
 /* As ingest/health.c: a load balancer sends nobody any more. */
 enum { UNREADY_PERCENT = 90 };
-#define FEW_DESCRIPTORS .75
+/* Clients get three quarters of them. */
+#define FEW_DESCRIPTORS .7
 
 /* A canary is worse from here on, while it runs. */
 enum { CANARY_REQUESTS = 20 };
@@ -284,7 +285,7 @@ void condition_server(struct findings *m)
     if (max > 0 && open > FEW_DESCRIPTORS * max) {
         (void)findings_tell(m->problems, "descriptors", "process",
                             "%.0f of %.0f file descriptors are open: new connections "
-                            "are refused when none is left",
+                            "are refused from three quarters on",
                             open, max);
     }
 }

@@ -19,16 +19,14 @@ static const struct growth_rule rules[] = {
      .begin = "",
      .middle = " connections were refused: max_connections was reached",
      .end = "",
-     .next =
-         "raise max_connections or LimitNOFILE, or find who opens so many (ss -tn)"},
+     .next = "raise max_connections, or find who opens so many (ss -tn)"},
     {.name = "sluice_connections_refused_total",
      .pair = "reason=\"descriptors\"",
      .what = "connections_refused",
      .begin = "",
      .middle = " connections were refused: few file descriptors were left",
      .end = "",
-     .next =
-         "raise max_connections or LimitNOFILE, or find who opens so many (ss -tn)"},
+     .next = "raise LimitNOFILE, or find who opens so many (ss -tn)"},
     {.name = "sluice_connections_refused_total",
      .pair = "reason=\"address\"",
      .what = "connections_refused",
@@ -36,8 +34,8 @@ static const struct growth_rule rules[] = {
      .middle =
          " connections were refused: one address had more than the listener allows",
      .end = "",
-     .next =
-         "raise max_connections or LimitNOFILE, or find who opens so many (ss -tn)"},
+     .next = "find the address (ss -tn): name a proxy in trusted, or raise "
+             "max_per_address"},
     {.name = "sluice_connections_evicted_total",
      .what = "connections_evicted",
      .begin = "",
@@ -105,7 +103,8 @@ static const struct growth_rule rules[] = {
      .begin = "dedup found ",
      .middle = " damaged files or pages of keys of stream ",
      .end = ": repeats of those are stored",
-     .next = "raise max_keys of dedup, or shorten its window"},
+     .next = "look for errors of the disk (dmesg, smartctl): the log names the file "
+             "(event=dedup_keys_damaged)"},
     {.name = "sluice_limit_forgotten_total",
      .label = "limit",
      .what = "limit_forgets",

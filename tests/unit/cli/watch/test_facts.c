@@ -77,6 +77,24 @@ static void a_server_without_faults_is_ok(void **state)
     cJSON_Delete(f);
 }
 
+/* Clients are refused from three quarters on: it is said before that. */
+static void few_descriptors_are_told_before_clients_are_refused(void **state)
+{
+    static const struct {
+        const char *series, *problems;
+    } cases[] = {{"process_open_fds 70\nprocess_max_fds 100\n", ""},
+                 {"process_open_fds 71\nprocess_max_fds 100\n", "descriptors"}};
+    char out[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cJSON *f = facts_of(good_status, "", cases[i].series);
+
+        assert_string_equal(problems(f, out, sizeof out), cases[i].problems);
+        cJSON_Delete(f);
+    }
+}
+
 static void each_fault_is_named(void **state)
 {
     static const char now[] =
@@ -950,6 +968,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_without_faults_is_ok),
+        cmocka_unit_test(few_descriptors_are_told_before_clients_are_refused),
         cmocka_unit_test(each_fault_is_named),
         cmocka_unit_test(what_was_before_is_no_problem_of_now),
         cmocka_unit_test(a_refused_batch_counts_with_all_its_events),

@@ -190,6 +190,39 @@ static void each_rule_has_words_and_what_to_do(void **state)
                               "stream=\"a\",op=\"poisoned\""));
 }
 
+/* The words of the rule of such a counter. */
+static const char *next_of(const char *name, const char *labels)
+{
+    const struct growth_rule *r;
+
+    for (size_t i = 0; (r = growth_rule(i)) != NULL; i++) {
+        if (growth_counts(r, name, labels)) {
+            return r->next;
+        }
+    }
+    fail_msg("no rule counts %s{%s}", name, labels);
+    return NULL;
+}
+
+static void what_to_do_is_of_the_reason_itself(void **state)
+{
+    static const char refused[] = "sluice_connections_refused_total";
+    const char *next = next_of(refused, "reason=\"descriptors\"");
+
+    (void)state;
+    assert_non_null(strstr(next, "raise LimitNOFILE"));
+    assert_null(strstr(next, "max_connections"));
+    next = next_of(refused, "reason=\"limit\"");
+    assert_non_null(strstr(next, "raise max_connections"));
+    assert_null(strstr(next, "LimitNOFILE"));
+    next = next_of(refused, "reason=\"address\"");
+    assert_non_null(strstr(next, "raise max_per_address"));
+    assert_null(strstr(next, "max_connections"));
+    next = next_of("sluice_dedup_damaged_total", "stream=\"s\"");
+    assert_non_null(strstr(next, "disk"));
+    assert_null(strstr(next, "max_keys"));
+}
+
 static int setup(void **state)
 {
     *state = ev_loop_new(EVFLAG_AUTO);
@@ -210,6 +243,7 @@ int main(void)
         cmocka_unit_test(the_log_has_its_begin_and_its_end),
         cmocka_unit_test(the_counters_that_it_keeps_have_a_bound),
         cmocka_unit_test(each_rule_has_words_and_what_to_do),
+        cmocka_unit_test(what_to_do_is_of_the_reason_itself),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
