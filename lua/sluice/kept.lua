@@ -53,6 +53,9 @@ local function why_no_metric(word, name)
       return ("names that begin with %s are the server's own"):format(prefix)
     end
   end
+  if name == "up" or name:match("^scrape_") then
+    return "up, and names that begin with scrape_, are Prometheus' own"
+  end
   if word == "counter" and not name:match("_total$") then
     return ("a counter's name ends in _total: \"%s_total\""):format(name)
   elseif word == "gauge" and (name:match("_total$") or name:match("_count$") or

@@ -18,6 +18,11 @@ local rows = {
   { "a counter that would be sluice's own",
     [[{BASE}counter "sluice_events_total" {}]],
     [[p.lua:4: counter "sluice_events_total": names that begin with sluice_ are the server's own]] },
+  { "a gauge that Prometheus makes of each scrape",
+    [[{BASE}gauge "up" {}
+gauge "scrape_duration_seconds" {}]],
+    [[p.lua:4: gauge "up": up, and names that begin with scrape_, are Prometheus' own
+p.lua:5: gauge "scrape_duration_seconds": up, and names that begin with scrape_, are Prometheus' own]] },
   { "a gauge named as a counter",
     [[{BASE}gauge "clicks_total" {}]],
     [[p.lua:4: gauge "clicks_total": a gauge's name does not end in _total, _count, _sum or _bucket]] },
