@@ -73,6 +73,10 @@ struct secure *secure_new(void)
 
 void secure_free(struct secure *x)
 {
+    if (x != NULL && x->n_unlogged > 0) {
+        log_write(LOG_WARN, "tls_handshake", "status=over unlogged=%llu",
+                  (unsigned long long)x->n_unlogged);
+    }
     free(x);
 }
 

@@ -1,5 +1,6 @@
 -- Lines of the log that come at most once a second, or once in ten, have the number of all
 -- that they stand for: also at the end, when there is no later line.
+local certificates = require "certificates"
 local faults = require "faults"
 local h = require "harness"
 local receiver = require "receiver"
@@ -13,13 +14,15 @@ local function told(s, pattern)
 end
 
 describe("at the end the log has told", function()
-  local r, s
+  local r, s, dir
   setup(function()
-    r = receiver.start()
+    r, dir = receiver.start(), h.folder()
+    local own = certificates.make(dir, "own")
     r:rule "poison"
     s = h.server { policy = ([[
 server { listen = "127.0.0.1:0", workers = 1 }
 listen "127.0.0.1:0" { proxy_protocol = true, trusted = { "127.0.0.0/8" } }
+listen "127.0.0.1:0" { tls = { cert = "%s.pem", key = "%s.key" } }
 admin { listen = "127.0.0.1:0" }
 access_log { path = "/dev/full" }
 http "out" { url = %q, batch = { target = 2, max = 2, linger = "5ms" } }
@@ -31,31 +34,37 @@ route "POST /raise" { body = "event", stream = "events", on_error = "reject",
 route "POST /die" { body = "event", stream = "events",
   on_event = function(ev) error("no " .. ev.n) end }
 route "POST /out" { body = "batch", stream = "out" }
-]]):format(r.url) }
+]]):format(own, own, r.url) }
   end)
   teardown(function()
     s:close()
     r:close()
+    h.remove(dir)
   end)
 
-  it("each error of a hook, each dead letter, each proxy that was refused and each line "
-    .. "that the access log lacks", function()
-    local front = tonumber(s:text():match("event=ready listen=[^,]+,127%.0%.0%.1:(%d+)"))
+  it("each error of a hook, each dead letter, each proxy that was refused, each handshake that "
+    .. "failed and each line that the access log lacks", function()
+    local front, tls = s:text():match("event=ready listen=[^,]+,127%.0%.0%.1:(%d+),"
+      .. "127%.0%.0%.1:(%d+)")
     for n = 1, 5 do
       assert.equal(500, s:post("/raise", ('{"n":%d}'):format(n)).status)
       assert.equal(202, s:post("/die", ('{"n":%d}'):format(n)).status)
       -- Beside a good one, because otherwise the receiver counts as the cause.
       assert.equal(202, s:post("/out", ('[{"n":%d},{"n":0,"value":"text"}]'):format(n)).status)
-      local c = h.connect(front)
-      c:send "GET / HTTP/1.1\r\n"
-      assert.is_nil(h.answer(c))
-      c:close()
+      for _, port in ipairs { front, tls } do
+        local c = h.connect(tonumber(port))
+        c:send "what is neither a PROXY header nor a TLS hello"
+        h.closed(c)
+        c:close()
+      end
     end
     h.wait_for("dead letters", function()
       return s:metric("sluice_dead_events_total", 'sink="out"') == 5
     end)
     assert.equal(0, s:stop())
-    assert.same({ raised = 10, route = 5, sink = 5, proxies = 5, lines = 15 }, {
+    local _, handshakes = s:text():gsub("event=tls_handshake reason=", "")
+    assert.same({ raised = 10, route = 5, sink = 5, proxies = 5, lines = 15, handshakes = 5 }, {
+      handshakes = handshakes + told(s, "event=tls_handshake [^\n]*unlogged=(%d+)"),
       raised = told(s, "status=raised [^\n]*errors=(%d+)"),
       route = told(s, 'event=dead_letter worker=0 route="POST /die" events=(%d+)'),
       sink = told(s, "event=dead_letter sink=out events=(%d+)"),
