@@ -121,8 +121,9 @@ static const struct command list[] = {
      .asks = 1,
      .summary = "send clients elsewhere, and wait until sinks have all events",
      .forms = FORMS("drain [--wait TIME]", "drain --undo"),
-     .options = OPTIONS({"--wait", "TIME", "for so long at most (default: 10m)"},
-                        {"--undo", NULL, "take part again"}),
+     .options =
+         OPTIONS({"--wait", "TIME", "for so long at most: up to 30d (default: 10m)"},
+                 {"--undo", NULL, "take part again"}),
      .about =
          "The server's health turns to 503 and each answer closes its connection; it "
          "takes what still comes, and does not end.\n\nExit code 0: nothing is left, "

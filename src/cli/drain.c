@@ -21,6 +21,10 @@
 #include "server/supervisor.h"
 
 enum { WAIT_MS = 600000, LOOK_MS = 250, TELL_LOOKS = 4, ORDER_MS = 10000 };
+/* So long no event comes before clients are said to send nothing, unless the time is over:
+ * between two looks is no client that sends each second. */
+enum { QUIET_MS = 1500 };
+static const int64_t WAIT_MAX_MS = (int64_t)30 * 86400000;
 
 /* What there is still to do. */
 struct rest {
@@ -82,12 +86,20 @@ static bool order(struct ask *a, bool undo, struct err *e)
             ask_stranger(a, e));
 }
 
+/* Whether the server takes no part any more. It does again after a restart, and when
+ * another sluice drain --undo asks for it; an older one does not say. */
+static bool rests(const struct sight *s)
+{
+    return !cJSON_IsFalse(cJSON_GetObjectItem(s->status, "draining"));
+}
+
 /* Until nothing is left, or the time is over. */
 static int wait_for(struct ask *a, int64_t ms, struct sight *s)
 {
     const struct timespec pause = {0, LOOK_MS * 1000000L};
-    uint64_t until = clock_mono_ns() + (uint64_t)ms * 1000000u;
+    uint64_t until = clock_mono_ns() + (uint64_t)ms * 1000000u, quiet_ns = 0;
     struct rest x = {0};
+    bool over;
     struct err e;
 
     for (unsigned n = 0;; n++) {
@@ -95,12 +107,23 @@ static int wait_for(struct ask *a, int64_t ms, struct sight *s)
             show_error(e.text);
             return EXIT_SETUP;
         }
+        if (!rests(s)) {
+            (void)puts("not drained: the server takes events again, after a restart or "
+                       "sluice drain --undo");
+            return EXIT_POLICY;
+        }
         look_at(s, &x);
-        if (n > 0 && x.waiting + x.left <= 0 && !x.comes) {
+        /* From the first look of a process on: what came before that is not known. */
+        if (x.comes || s->before_ns == 0) {
+            quiet_ns = s->now_ns;
+        }
+        over = clock_mono_ns() >= until;
+        if (x.waiting + x.left <= 0 &&
+            s->now_ns - quiet_ns >= (over ? 1 : QUIET_MS * (uint64_t)1000000)) {
             (void)puts("drained: clients send nothing, sinks have all events");
             return EXIT_OK;
         }
-        if (clock_mono_ns() >= until) {
+        if (over) {
             break;
         }
         if (n % TELL_LOOKS == 0) {
@@ -156,7 +179,7 @@ int cli_drain(int argc, char **argv)
         if (o == 'u') {
             undo = true;
         } else if (o == 'w') {
-            ok = units_ms(str_of(optarg), &ms) && ms >= 0;
+            ok = units_ms(str_of(optarg), &ms) && ms >= 0 && ms <= WAIT_MAX_MS;
         } else {
             ok = ask_option(&ask, o, optarg);
         }

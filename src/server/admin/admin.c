@@ -268,6 +268,10 @@ static void post_drain(struct server *s, struct http_request *r, struct str quer
         answer_text(r, 400, "expected /drain or /drain?off\n");
         return;
     }
+    if (off && s->draining) {
+        answer_text(r, 409, "the server stops: it takes no events again\n");
+        return;
+    }
     drain_rest(s, !off);
     answer_text(r, 200, off ? "returns\n" : "rests\n");
 }
