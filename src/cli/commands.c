@@ -30,8 +30,9 @@ static const struct command list[] = {
      .forms = FORMS("check [--json] POLICY.lua|FOLDER|-..."),
      .options = OPTIONS({"--json", NULL, "a list of problems, for editors"}),
      .about =
-         "A folder stands for its policies: files *.lua with a route that no other "
-         "one requires. - is standard input.\n\nExit code 0: all are good, 1: one has "
+         "A folder stands for its policies: files *.lua that have a route, or take in "
+         "a file with one, and that no other policy takes in by require or include. - "
+         "is standard input.\n\nExit code 0: all are good, 1: one has "
          "a mistake.",
      .operand = OPERAND_FILE},
     {.name = "test",

@@ -2,10 +2,12 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "cli/show.h"
@@ -17,22 +19,109 @@ struct candidate {
     struct policy_report report;
 };
 
-/* route "..." at the start of a line. */
-static bool has_route(const char *path)
+/* ---- what a file says, also one that can't be loaded ---- */
+
+/* The files that lines take in are followed; a circle ends with one of these bounds. */
+enum { DEPTH_MAX = 8, READS_MAX = 256 };
+
+struct trail {
+    const char *dir;    /* in which all names are looked up, as the loader does */
+    const char *wanted; /* a file; NULL: a file with a route */
+    unsigned reads;
+};
+
+static bool same_file(const char *a, const char *b)
 {
-    FILE *f = fopen(path, "re");
+    struct stat x, y;
+
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
+/* The text that a call of word has on this line, as at route "POST /e"; NULL: no call is
+ * in [line, end). The text begins behind its quotation mark. */
+static const char *call_of(const char *line, const char *end, const char *word)
+{
+    for (const char *p = line; (p = strstr(p, word)) != NULL && p < end; p++) {
+        const char *q = p + strlen(word);
+
+        q += strspn(q, " \t(");
+        if ((p == line ||
+             (!isalnum((unsigned char)p[-1]) && strchr("_.:", p[-1]) == NULL)) &&
+            (*q == '"' || *q == '\'' || *q == '[')) {
+            return q + 1;
+        }
+    }
+    return NULL;
+}
+
+static bool leads(struct trail *w, const char *path, int depth);
+
+/* name: of the file that the line takes in, with what is a pattern to include. */
+static bool leads_by(struct trail *w, const char *name, bool module, int depth)
+{
+    size_t n = strcspn(name, "\"']\n"), at = 0;
+    char path[2 * PATH_MAX + NAME_MAX];
+    bool found = false;
+    glob_t files;
+
+    if (n > NAME_MAX) {
+        return false;
+    }
+    for (const char *p = w->dir; *p != '\0' && name[0] != '/'; p++) {
+        if (strchr("[*?\\", *p) != NULL) {
+            path[at++] = '\\'; /* the folder is no pattern */
+        }
+        path[at++] = *p;
+    }
+    path[at++] = '/';
+    for (size_t i = 0; i < n; i++) {
+        path[at++] = module && name[i] == '.' ? '/' : name[i];
+    }
+    (void)snprintf(path + at, sizeof path - at, "%s", module ? ".lua" : "");
+    if (glob(path, 0, NULL, &files) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < files.gl_pathc && !found; i++) {
+        found = w->wanted != NULL && same_file(files.gl_pathv[i], w->wanted);
+    }
+    for (size_t i = 0; i < files.gl_pathc && !found; i++) {
+        found = leads(w, files.gl_pathv[i], depth + 1);
+    }
+    globfree(&files);
+    return found;
+}
+
+static bool line_leads(struct trail *w, const char *line, int depth)
+{
+    static const char *const words[] = {"include", "require"};
+    const char *comment = strstr(line, "--");
+    const char *end = comment == NULL ? line + strlen(line) : comment;
+
+    if (w->wanted == NULL && call_of(line, end, "route") != NULL) {
+        return true;
+    }
+    for (int i = 0; i < 2; i++) {
+        for (const char *name = line; (name = call_of(name, end, words[i])) != NULL;) {
+            if (leads_by(w, name, i == 1, depth)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Whether the file, or one that it takes in, has what is wanted. */
+static bool leads(struct trail *w, const char *path, int depth)
+{
+    FILE *f = depth > DEPTH_MAX || w->reads >= READS_MAX ? NULL : fopen(path, "re");
     char *line = NULL;
     size_t room = 0;
     bool found = false;
 
+    w->reads++;
     while (f != NULL && !found && getline(&line, &room, f) > 0) {
-        const char *p = line;
-
-        if (strncmp(p, "route", 5) == 0) {
-            for (p += 5; isspace((unsigned char)*p) || *p == '('; p++) {
-            }
-            found = *p == '"' || *p == '\'' || *p == '[';
-        }
+        found = line_leads(w, line, depth);
     }
     free(line);
     if (f != NULL) {
@@ -41,24 +130,40 @@ static bool has_route(const char *path)
     return found;
 }
 
-static bool requires(const struct candidate *c, const char *path)
+static bool has_route(const char *dir, const char *path)
 {
-    const char *file;
+    struct trail w = {.dir = dir};
+
+    return leads(&w, path, 0);
+}
+
+/* ---- which of them are policies ---- */
+
+/* A policy with a mistake was not read to its end: what it says counts. */
+static bool takes(const struct candidate *c, const char *path)
+{
+    const char *slash = strrchr(c->path, '/'), *file;
+    char dir[PATH_MAX];
+    struct trail w = {.dir = dir, .wanted = path};
 
     for (uint32_t i = 1;
          c->policy != NULL && (file = policy_file(c->policy, i)) != NULL; i++) {
-        if (strcmp(file, path) == 0) {
+        if (same_file(file, path)) {
             return true;
         }
     }
-    return false;
+    (void)snprintf(dir, sizeof dir, "%.*s", slash == NULL ? 1 : (int)(slash - c->path),
+                   slash == NULL ? "." : c->path);
+    return c->policy == NULL && leads(&w, c->path, 0);
 }
 
 /* Whether another of the list has it as a part. */
 static bool is_part(const struct candidate *list, int n, int at)
 {
     for (int i = 0; i < n; i++) {
-        if (i != at && requires(&list[i], list[at].path)) {
+        /* Of two that take in each other the first is a policy. */
+        if (i != at && takes(&list[i], list[at].path) &&
+            !(at < i && takes(&list[at], list[i].path))) {
             return true;
         }
     }
@@ -125,7 +230,7 @@ static struct candidate *candidates(const char *dir, int *n_list)
         char path[PATH_MAX];
 
         (void)snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
-        if (has_route(path)) {
+        if (has_route(dir, path)) {
             list[(*n_list)++] = load(path);
         }
         free(names[i]);

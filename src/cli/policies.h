@@ -1,6 +1,10 @@
 /*
  * policies - the policies of a folder, checked. Problems go to standard error as
  * `sluice check` shows them.
+ *
+ * A file of the folder is a policy when it, or a file that it takes in, has a route, and no
+ * other policy of the folder takes it in. That holds too for policies that have mistakes: what
+ * their text says is followed then.
  */
 #pragma once
 
@@ -8,8 +12,7 @@
 
 #include "base/attr.h"
 
-/* A file is a policy when it has a route and no other policy of the folder
- * requires it. True: all are good. */
+/* True: all are good. */
 bool policies_check(const char *dir) MUST_USE;
 
 /* Calls fn with the path of each policy of the folder, by name. False and errno: it can't

@@ -107,6 +107,50 @@ route "POST /e" { body = "event", stream = "s" }]])
     assert.matches("no policy in ", out)
   end)
 
+  it("checks of a folder the policies, and their parts within them, whatever is wrong", function()
+    local head = 'file "f" { dir = "d" } stream "s" { sinks = { "f" } }\n'
+    local part = 'route "POST /p" { body = "event", stream = "s" }\n'
+    local function check(files)
+      h.shell(("rm -rf '%s/parts' && mkdir -p '%s/parts/more'"):format(dir, dir))
+      for name, text in pairs(files) do h.write(dir .. "/parts/" .. name, text) end
+      local out, code = sluice("check '" .. dir .. "/parts'", "2>&1")
+      return out:gsub(dir:gsub("%p", "%%%0") .. "/parts/", ""), code
+    end
+    local mistake = 'main.lua:2: route "POST /e".strem: unknown key'
+    local wrong = 'route "POST /e" { body = "event", strem = "s" }\n'
+    for _, takes in ipairs { 'require "part"', "local a, b = 1, require 'part'",
+      'include "part.lua"', 'include "p*t.lua"', 'require "more.all"' } do
+      local out, code = check { ["main.lua"] = head .. wrong .. takes, ["part.lua"] = part,
+        ["more/all.lua"] = 'include "part.lua"' }
+      assert.equal(1, code, takes)
+      assert.truthy(out:find(mistake, 1, true), takes .. out)
+      assert.falsy(out:find("\npart.lua:", 1, true), takes .. out) -- of itself it has no stream
+      out, code = check { ["main.lua"] = head .. takes .. "\nstream {", ["part.lua"] = part,
+        ["more/all.lua"] = 'include "part.lua"' }
+      assert.equal(1, code)
+      assert.falsy(out:find("part.lua:", 1, true), takes .. out)
+    end
+    -- A policy need not have its routes in its own lines, or at their start.
+    for _, says in ipairs { 'include "more/*.lua"', "for _ = 1, 1 do " .. part .. "end",
+      "if true then\n  " .. part .. "end" } do
+      local out, code = check { ["main.lua"] = head .. says, ["more/part.lua"] = part,
+        ["other.lua"] = head .. part }
+      assert.equal(0, code, out)
+      assert.matches("^main.lua: good: 1 route,", out)
+      assert.matches("\nother.lua: good: 1 route,", out)
+    end
+    -- Files that take in each other, or themselves, end.
+    local out, code = check { ["a.lua"] = head .. 'include "b.lua"\n' .. part,
+      ["b.lua"] = 'include "a.lua"\n' .. part }
+    assert.equal(1, code)
+    assert.matches("^a.lua:2?:?", out)
+    -- What only speaks of a file does not take it in.
+    out, code = check { ["main.lua"] = head .. wrong .. '-- require "other"',
+      ["other.lua"] = head .. wrong }
+    assert.equal(1, code)
+    assert.matches("\nother.lua:2: ", out)
+  end)
+
   it("completes its commands, their options and words in bash", function()
     h.write(dir .. "/sluice.bash", (sluice "completion bash"))
     assert.equal("", h.shell("bash -n " .. dir .. "/sluice.bash"))
