@@ -258,6 +258,11 @@ static void tell_event(struct ingest *in, struct tap *t, const struct request_st
     if (passed || f->path[0] != '\0') {
         text = ev->error_at != 0 ? text : text_of(in, t, ev);
     }
+    if (f->path[0] != '\0' && text.n == 0 && ev->error_at == 0) {
+        tap_drop(t, in->conf.worker,
+                 1); /* too large to tell whether it has the value */
+        return;
+    }
     if (f->path[0] != '\0' && !has_value(f, text)) {
         return;
     }

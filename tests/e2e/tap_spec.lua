@@ -239,13 +239,27 @@ describe("a tap", function()
     assert.is_true(dropped > 0)
   end)
 
+  it("counts an event that is too large to be looked into as not shown", function()
+    local large = ('{"n":77,"pad":"%s"}'):format(("x"):rep(20000))
+    local list = tap({ "--where", "n=77" }, 1, function()
+      assert.equal(202, s:post("/v1/events", large).status)
+      h.wait_for("the count", function()
+        return (h.read(s.dir .. "/tap.out") or ""):find '{"dropped":1}\n'
+      end)
+      assert.equal(202, s:post("/v1/events", '{"n":77}').status)
+    end)
+    assert.equal(1, list[1].dropped)
+    assert.equal(77, list[2].event.n)
+  end)
+
   it("is refused to web pages, to the fifth, and when it asks for what there is not", function()
     assert.equal(403, h.request(s.admin, "GET", "/tap", nil,
       { Origin = "http://page.example" }).status)
     assert.equal(405, h.request(s.admin, "HEAD", "/tap").status)
     for _, query in ipairs { "?route", "?rout=x", "?sample=0", "?sample=1.1", "?sample=x",
       "?refused=1", "?field=n", "?value=n", "?field=a%5B&value=1", "?route=%00",
-      "?route=" .. ("x"):rep(300) } do
+      "?route=" .. ("x"):rep(300), "?route=a&route=b", "?stream=a&refused&stream=a",
+      "?field=n&value=1&field=m&value=2" } do
       assert.equal(query .. " 400", query .. " "
         .. h.request(s.admin, "GET", "/tap" .. query).status)
     end
@@ -263,7 +277,8 @@ describe("a tap", function()
     for i = 1, 4 do list[i]:close() end
     open():close()
     for _, args in ipairs { "--sample 0", "--sample 2", "--count 0", "--count x", "--where x",
-      "--where =x", "--where x=", "x" } do
+      "--where =x", "--where x=", "x", "--where a=1 --where b=2", "--route a --route b",
+      "--stream a --where a=1 --stream a" } do
       local code = h.shell(("%s tap --admin 127.0.0.1:1 %s >/dev/null 2>&1; echo $?"):format(
         h.binary, args))
       assert.equal("2\n", code, args)

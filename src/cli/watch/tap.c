@@ -23,7 +23,8 @@ struct tap {
     size_t n;
     uint64_t count, seen; /* count 0: no end */
     bool stranger;
-    char *line; /* that has not come whole yet */
+    bool route, stream, where; /* given */
+    char *line;                /* that has not come whole yet */
     size_t n_line, room;
 };
 
@@ -90,6 +91,21 @@ static bool set_count(struct tap *t, const char *text)
 
     t->count = strtoull(text, &end, 10);
     return text[0] >= '1' && text[0] <= '9' && *end == '\0';
+}
+
+/* Of two the server would take one: events that the other forbids would be shown. */
+static bool is_again(struct tap *t, int o)
+{
+    bool *given = o == 'r'   ? &t->route
+                  : o == 's' ? &t->stream
+                  : o == 'w' ? &t->where
+                             : NULL;
+    bool again = given != NULL && *given;
+
+    if (given != NULL) {
+        *given = true;
+    }
+    return again;
 }
 
 static bool set(struct tap *t, int o, const char *value)
@@ -224,6 +240,11 @@ int cli_tap(int argc, char **argv)
 
     optind = 1;
     while (ok && (o = getopt_long(argc, argv, "", options, &i)) != -1) {
+        if (is_again(&t, o)) {
+            show_line(stderr, "sluice: --%s stands twice: expected it once",
+                      options[i].name);
+            return usage_wrong("tap");
+        }
         ok = set(&t, o, optarg);
     }
     if (!ok && o != '?' && optarg != NULL) {

@@ -75,11 +75,24 @@ static bool unquote(struct str s, char *out, size_t room)
     return n > 0;
 }
 
+/* A second one would take the first one's place, and events would pass that the first
+ * forbids. */
+static bool is_again(const struct tap_filter *f, struct str name)
+{
+    return (f->route[0] != '\0' && str_eq(name, STR("route"))) ||
+           (f->stream[0] != '\0' && str_eq(name, STR("stream"))) ||
+           (f->path[0] != '\0' && str_eq(name, STR("field"))) ||
+           (f->value[0] != '\0' && str_eq(name, STR("value")));
+}
+
 static bool set(struct tap_filter *f, struct str name, struct str value)
 {
     char text[TAP_NAME_MAX], *end;
     struct path path;
 
+    if (is_again(f, name)) {
+        return false;
+    }
     if (str_eq(name, STR("route"))) {
         return unquote(value, f->route, sizeof f->route);
     }
@@ -263,8 +276,9 @@ void taps_get(struct taps *t, struct http_request *r, const struct http_view *v)
     }
     if (!filter_of(&f, v->query)) {
         refuse(r, 400,
-               "expected route=, stream=, field= with value=, sample= (more than 0, at "
-               "most 1), refused or raw\n");
+               "expected route=, stream=, field= with value=, each once and of at most "
+               "255 "
+               "bytes, sample= (more than 0, at most 1), refused or raw\n");
         return;
     }
     if (t->n >= TAPS_MAX) {
