@@ -33,8 +33,12 @@ const char *show_count(char out[SHOW_BYTES], double n)
 
 const char *show_rate(char out[SHOW_BYTES], double n)
 {
+    if (n > 0 && n < .005) {
+        (void)snprintf(out, SHOW_BYTES, "<0.01"); /* it is not nothing */
+        return out;
+    }
     if (n > 0 && n < 9.95) {
-        (void)snprintf(out, SHOW_BYTES, "%.1f", n);
+        (void)snprintf(out, SHOW_BYTES, n < .095 ? "%.2f" : "%.1f", n);
         return out;
     }
     return show_count(out, n);

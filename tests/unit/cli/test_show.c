@@ -25,6 +25,9 @@ static void numbers_are_rounded_for_people(void **state)
     assert_string_equal(show_count(out, 5e15), "5000 T");
     assert_string_equal(show_rate(out, .44), "0.4");
     assert_string_equal(show_rate(out, 61.2), "61");
+    assert_string_equal(show_rate(out, 0), "0");
+    assert_string_equal(show_rate(out, 2 / 60.), "0.03");
+    assert_string_equal(show_rate(out, 1 / 3600.), "<0.01");
     assert_string_equal(show_bytes(out, 312 * 1048576.), "312 MiB");
     assert_string_equal(show_bytes(out, 1023), "1023 B");
     assert_string_equal(show_bytes(out, 1023.6), "1.0 KiB");
