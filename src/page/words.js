@@ -156,7 +156,8 @@ function event_news(status, before) {
   }
   const others = Math.max(0, told.length - TOLD) + Math.max(0, routes.length - TOLD);
   if (others > 0) {
-    tell("warn", "refusals", `${others} more codes or routes refused much of a route's events in the last ${
+    const unlisted = (refusing.more || 0) + (refusing.routes_more || 0);
+    tell("warn", "refusals", `${unlisted > 0 ? "At least " : ""}${others} more codes or routes refused much of a route's events in the last ${
       span(1000 * refusing.recent_seconds)}: the table of refusals has them`);
   }
   return list;

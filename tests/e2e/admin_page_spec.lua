@@ -187,13 +187,14 @@ describe("the live page", function()
         recent = recent, recent_received = received } } } }
     end
     -- Codes of one route, and what it refuses in all.
-    local function all_codes(codes, recent, received, most)
+    local function all_codes(codes, recent, received, most, more)
       local list = {}
       for i, n in ipairs(codes) do
         list[i] = { route = "POST /e", code = "c" .. i, recent = n, recent_received = received }
       end
-      return { refusing = { recent_seconds = 300, codes = list, routes = { { route = "POST /e",
-        recent = recent, recent_received = received, most = most } } } }
+      return { refusing = { recent_seconds = 300, codes = list, more = more,
+        routes = { { route = "POST /e", recent = recent, recent_received = received,
+          most = most } } } }
     end
     local RAISED = { { route = "POST /e", hook = "on_event", errors = 6 },
       { route = "POST /f", hook = "on_request", errors = 1 } }
@@ -240,6 +241,8 @@ describe("the live page", function()
         "refused 90 %% .* with c1\n.*refused 94 %% .* by all codes together, most with c1$" },
       { all_codes({ 100, 99, 98, 97, 96, 95, 94 }, 679, 1000, "c1"), "warn",
         ("[^\n]+\n"):rep(5) .. "2 more codes or routes refused much of a route's events in" },
+      { all_codes({ 100, 99, 98, 97, 96, 95, 94 }, 679, 1000, "c1", 9), "warn",
+        ("[^\n]+\n"):rep(5) .. "At least 2 more codes or routes refused much of a route's" },
       { { faults = { hook_errors = 7 } }, "bad",
         "Hooks raised an error 3 times in the last minute, 7",
         { faults = { hook_errors = 4 } } },

@@ -423,6 +423,13 @@ static void tell_lasting_route(struct refusing *r, const cJSON *x, double recent
                  x, route, with);
 }
 
+/* The server lists at most 50 codes and routes of those that refuse. */
+static const char *at_least(const cJSON *of)
+{
+    return facts_number(of, "more") + facts_number(of, "routes_more") > 0 ? "at least "
+                                                                          : "";
+}
+
 /* Each is judged: many that refuse a little come before one that refuses all of few. */
 static void tell_hour(struct refusing *r)
 {
@@ -453,19 +460,19 @@ static void tell_hour(struct refusing *r)
         tell_lasting_route(r, x, recent, hour);
     }
     if (r->n_told[CALLS_PROBLEM] > TOLD_MAX) {
-        (void)findings_tell(
-            r->m->problems, "refuses", "more",
-            "%d more codes or routes refused much of a route's events in the last %s: "
-            "sluice top, key r, shows the codes",
-            r->n_told[CALLS_PROBLEM] - TOLD_MAX,
-            show_seconds(time, facts_number(of, "recent_seconds")));
+        (void)findings_tell(r->m->problems, "refuses", "more",
+                            "%s%d more codes or routes refused much of a route's "
+                            "events in the last %s: "
+                            "sluice top, key r, shows the codes",
+                            at_least(of), r->n_told[CALLS_PROBLEM] - TOLD_MAX,
+                            show_seconds(time, facts_number(of, "recent_seconds")));
     }
     if (r->n_told[CALLS_NOTE] > TOLD_MAX) {
         (void)findings_tell(
             r->m->notes, "refused", "more",
-            "%d more codes or routes have refused a part of a route's events in the "
+            "%s%d more codes or routes have refused a part of a route's events in the "
             "last %s",
-            r->n_told[CALLS_NOTE] - TOLD_MAX,
+            at_least(of), r->n_told[CALLS_NOTE] - TOLD_MAX,
             show_seconds(time, facts_number(of, "hour_seconds")));
     }
     free(calls);

@@ -33,9 +33,10 @@ void refusing_look(struct refusing *r, uint64_t now_ns);
 /* {"recent_seconds":N,"hour_seconds":N,"codes":[{"route":"POST /v1/events","code":"x",
  * "recent":N,"recent_received":N,"hour":N,"hour_received":N,"since_seconds":N}],"more":N,
  * "routes":[{"route":"POST /v1/events","most":"x","recent":N,"recent_received":N,"hour":N,
- * "hour_received":N}]}. Those that refused something in the last hour, the most events
- * first, at most 50 codes and 50 routes. "more" counts the other codes, those of routes that
- * found no place, and once a worker those that found none. recent: the last 5 minutes under
+ * "hour_received":N}],"routes_more":N}. Those that refused something in the last hour, at most
+ * 50 codes and 50 routes: those with a large share of late first, then those with a share of
+ * the hour, and of equals the most events. "more" counts the other codes, those of routes that
+ * found no place, and once a worker those that found none; "routes_more" the other routes. recent: the last 5 minutes under
  * this policy; since_seconds: for how long the code refuses 1 % or more, with breaks of 5
  * minutes at most; 0: it does not. The code "batch_refused" stands for good events of a
  * batch that was refused. A route counts all its codes; "most" is the one of them that

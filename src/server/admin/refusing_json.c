@@ -8,23 +8,41 @@
 enum { LISTED_MAX = 50, ROUTE_BYTES = 1200, CODE_BYTES = 256 };
 static const uint64_t SECOND_NS = 1000000000u;
 
+/* From these on a status or the page may tell of it: cli/watch/refused_facts.c, page/words.js. */
+enum { RECENT_LEAST = 20, HOUR_LEAST = 3 };
+static const double MUCH = .04, SOME = .01;
+
 struct listed {
     uint32_t i; /* the pair or the route */
+    int call;   /* for an operator: the most first */
     const char *name;
     uint64_t hour;
 };
 
-static int by_events(const void *a, const void *b)
+static int by_call(const void *a, const void *b)
 {
     const struct listed *x = a, *y = b;
 
-    return x->hour > y->hour ? -1 : x->hour < y->hour ? 1 : strcmp(x->name, y->name);
+    return x->call != y->call   ? y->call - x->call
+           : x->hour != y->hour ? (x->hour > y->hour ? -1 : 1)
+                                : strcmp(x->name, y->name);
+}
+
+/* A busy route with a small share has more events than a quiet one that refuses all. */
+static int call_of(const struct hour *refused, const struct hour *of)
+{
+    const uint64_t recent = hour_recent(refused), hour = hour_sum(refused);
+
+    return recent >= RECENT_LEAST && (double)recent >= MUCH * (double)hour_recent(of)
+               ? 2
+           : hour >= HOUR_LEAST && (double)hour >= SOME * (double)hour_sum(of) ? 1
+                                                                               : 0;
 }
 
 static void sort(struct listed *list, uint32_t n)
 {
     if (n > 1) {
-        qsort(list, n, sizeof *list, by_events);
+        qsort(list, n, sizeof *list, by_call);
     }
 }
 
@@ -89,12 +107,14 @@ static void add_codes(const struct refusing *r, cJSON *to, uint64_t now_ns)
 
     refusing_add_all(r, &all);
     for (uint32_t i = 0; i < r->n_pairs; i++) {
-        uint64_t hour = hour_sum(&r->pairs[i]->refused);
+        const struct refusing_pair *p = r->pairs[i];
+        const struct hour *of = refusing_base(r, &all, p);
+        uint64_t hour = hour_sum(&p->refused);
 
-        if (hour > 0 && refusing_base(r, &all, r->pairs[i]) == NULL) {
+        if (hour > 0 && of == NULL) {
             n_baseless++; /* its route has no place: of what it is a share, nothing tells */
         } else if (hour > 0) {
-            list[n++] = (struct listed){i, r->pairs[i]->key, hour};
+            list[n++] = (struct listed){i, call_of(&p->refused, of), p->key, hour};
         }
     }
     sort(list, n);
@@ -138,10 +158,12 @@ static void add_routes(const struct refusing *r, cJSON *to)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < r->n_routes; i++) {
-        uint64_t hour = hour_sum(&r->routes[i].refused);
+        const struct refusing_route *x = &r->routes[i];
+        uint64_t hour = hour_sum(&x->refused);
 
-        if (hour > 0 && !refusing_is_nowhere(str_of(r->routes[i].pair))) {
-            list[n++] = (struct listed){i, r->routes[i].pair, hour};
+        if (hour > 0 && !refusing_is_nowhere(str_of(x->pair))) {
+            list[n++] =
+                (struct listed){i, call_of(&x->refused, &x->received), x->pair, hour};
         }
     }
     sort(list, n);
@@ -157,6 +179,8 @@ static void add_routes(const struct refusing *r, cJSON *to)
         add_figures(o, &route->refused, &route->received);
         (void)cJSON_AddItemToArray(routes, o);
     }
+    (void)cJSON_AddNumberToObject(to, "routes_more",
+                                  n > LISTED_MAX ? n - LISTED_MAX : 0);
 }
 
 cJSON *refusing_json(const struct refusing *r, uint64_t now_ns)
