@@ -92,6 +92,24 @@ static void put_help(struct top *t, int columns)
     put_z(t, screen_end(TONE_FAINT, t->colours));
 }
 
+/* What is wrong, and that all below was true at another time. */
+static size_t put_no_answer(struct top *t, size_t rows, int columns)
+{
+    char *text = text_new(TEXT_LINE, str_of(t->e.text));
+    char age[SHOW_BYTES], old[64];
+
+    put_line(t, TONE_BAD, text, columns);
+    free(text);
+    if (rows > 1 && t->looks > 1) {
+        (void)snprintf(
+            old, sizeof old, "this is of %s ago:",
+            show_seconds(age, (double)(clock_mono_ns() - t->sight.now_ns) / 1e9));
+        put_line(t, TONE_BAD, old, columns);
+        return rows - 2;
+    }
+    return rows - 1;
+}
+
 static bool draw(struct top *t)
 {
     struct terminal_size size = terminal_size();
@@ -102,11 +120,7 @@ static bool draw(struct top *t)
     t->options.columns = (size_t)size.columns;
     put_z(t, "\033[H");
     if (!t->answers && rows > 0) {
-        char *text = text_new(TEXT_LINE, str_of(t->e.text));
-
-        put_line(t, TONE_BAD, text, size.columns);
-        free(text);
-        rows--;
+        rows = put_no_answer(t, rows, size.columns);
     }
     if (t->looks > 1) { /* of one alone all since the start would be of now */
         cJSON *facts = sight_facts(&t->sight);
