@@ -146,6 +146,33 @@ rm "$root/var/lib/sluice/spool"
 mv "$root/var/lib/sluice/away" "$root/var/lib/sluice/spool"
 until_holds "the service serves" serves
 
+step "the unit gives a variable, a credential, a port below 1024 and a Unix socket"
+extra=$root/etc/systemd/system/sluice.service.d
+mkdir -p "$extra"
+echo "a word" >"$root/root/word"
+cat >"$extra/given.conf" <<'X'
+[Service]
+Environment="DEB_GIVEN=with a space"
+LoadCredential=word:/root/word
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+PrivateUsers=no
+X
+cat >>"$root/etc/sluice/policy.lua" <<'X'
+local given, word = env "DEB_GIVEN", secret "credential:word"
+listen "127.0.0.1:80" { health = "/healthz" }
+listen "unix:/run/sluice/in.sock" { health = "/healthz" }
+X
+holds "daemon-reload" inside systemctl daemon-reload
+holds "restart" inside systemctl restart sluice
+until_holds "the service serves" serves
+holds "port 80 serves" inside curl -fsS -o /dev/null http://127.0.0.1:80/healthz
+holds "the Unix socket serves" \
+  inside curl -fsS -o /dev/null --unix-socket /run/sluice/in.sock http://sluice/healthz
+holds "the server can tell starts of the machine apart" \
+  inside nsenter --target "$(main_pid)" --mount \
+  grep -q . /proc/sys/kernel/random/boot_id
+
 step "systemctl reload takes the operator's policy"
 echo "-- The operator's." >>"$root/etc/sluice/policy.lua"
 holds "reload" inside systemctl reload sluice
@@ -203,11 +230,23 @@ active && fail "it runs"
 inside systemctl --quiet is-enabled sluice && fail "it is enabled"
 holds "enable" inside systemctl --quiet enable --now sluice
 
-step "remove keeps policy and events"
+step "remove keeps policy and events, and no client starts what is removed"
 holds "an event is accepted" post
+mkdir -p "$root/etc/systemd/system/sluice.socket.d"
+printf '[Socket]\nListenStream=\nListenStream=127.0.0.1:8090\n' \
+  >"$root/etc/systemd/system/sluice.socket.d/port.conf"
+echo 'listen "systemd:in" { }' >>"$root/etc/sluice/policy.lua"
+holds "daemon-reload" inside systemctl daemon-reload
+holds "stop" inside systemctl stop sluice
+holds "the socket" inside systemctl --quiet enable --now sluice.socket
+inside curl -sS http://127.0.0.1:8090/ >/dev/null
+until_holds "a client starts the service" serves
 holds "apt-get remove" package apt-get remove -y sluice
 holds "it is said" grep -q "stay; purge deletes them" "$dir/said"
 active && fail "it runs"
+inside systemctl --quiet is-active sluice.socket && fail "its socket listens"
+inside curl -sS http://127.0.0.1:8090/ >/dev/null 2>&1 && fail "its port answers"
+sed -i '/systemd:in/d' "$root/etc/sluice/policy.lua"
 holds "the policy stays" grep -q "operator's" "$root/etc/sluice/policy.lua"
 holds "dpkg -i" package dpkg --force-confold -i /root/4.deb
 until_holds "the service serves" serves
@@ -226,11 +265,14 @@ holds "every acknowledged event is archived" \
   [ -z "$(comm -23 "$dir/accepted" "$dir/ids" | head -5)" ]
 
 step "purge"
+rm -r "$extra" "${extra%/*}/sluice.socket.d" "$root/root/word"
 holds "apt-get purge" package apt-get purge -y sluice
 holds "it is said" grep -q "deleting /var/lib/sluice" "$dir/said"
 holds "the events are gone" [ ! -e "$root/var/lib/sluice" ]
 holds "the access log's folder is gone" [ ! -e "$root/var/log/sluice" ]
 holds "the policy is gone" [ ! -e "$root/etc/sluice" ]
+holds "the socket is disabled" \
+  [ ! -L "$root/etc/systemd/system/sockets.target.wants/sluice.socket" ]
 inside systemctl --quiet is-active sluice && fail "it runs"
 inside systemctl poweroff || true
 wait "$outer" || true

@@ -142,6 +142,10 @@ describe("the Debian package", function()
     assert.matches("\nExecStart=/usr/bin/sluice run ", unit)
     -- For the access log of the documents, beside what ProtectSystem takes.
     assert.matches("\nLogsDirectory=sluice\nLogsDirectoryMode=0750\n", unit)
+    -- For the Unix sockets of the documents.
+    assert.matches("\nRuntimeDirectory=sluice\n", unit)
+    -- It would hide what tells one start of the machine from another.
+    assert.is_nil(unit:find("\nProcSubset=pid", 1, true))
     if missing "systemd-analyze" then return end
     local text = unit:gsub("/usr/bin/sluice", root .. "/usr/bin/sluice")
     h.write(dir .. "/sluice.service", text)
