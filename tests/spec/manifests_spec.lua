@@ -72,6 +72,15 @@ describe("docker/compose.yml", function()
     h.remove(dir)
   end)
 
+  it("sends Docker no build, no event and no history", function()
+    local left_out = {}
+    for line in h.read(".dockerignore"):gmatch "[^\n]+" do left_out["/" .. line] = true end
+    assert.is_true(left_out["/.git"])
+    for line in h.read(".gitignore"):gmatch "[^\n]+" do
+      assert.is_true(left_out[(line:gsub("/$", ""))], line)
+    end
+  end)
+
   it("gives each server a volume of its own, where the image has its data", function()
     local image, seen = h.read "docker/Dockerfile", {}
     local data = image:match "\nVOLUME (%S+)"
@@ -247,6 +256,8 @@ describe("docker/kubernetes", function()
     local target = objects["HorizontalPodAutoscaler/sluice"].spec.scaleTargetRef
     assert.same({ set.apiVersion, "StatefulSet", "sluice" },
       { target.apiVersion, target.kind, target.name })
+    -- A later apply would take pods with a backlog away.
+    assert.is_nil(set.spec.replicas)
     assert.equal("sluice-replicas", set.spec.serviceName)
     assert.equal("None", objects["Service/sluice-replicas"].spec.clusterIP)
   end)
