@@ -13,8 +13,8 @@ run="build-essential cmake ninja-build pkg-config libev-dev
   libluajit-5.1-dev libhttp-parser-dev libcjson-dev libzstd-dev libbrotli-dev zlib1g-dev
   libssl-dev librdkafka-dev libcurl4-openssl-dev libmaxminddb-dev libseccomp-dev
   libyaml-dev libpcre2-dev
-  curl"
-quick="luajit lua-busted lua-check lua-posix lua-socket lua-cjson lua-yaml libcmocka-dev zstd git
+  curl zstd"
+quick="luajit lua-busted lua-check lua-posix lua-socket lua-cjson lua-yaml libcmocka-dev git
   gzip procps openssl file"
 test="lua-filesystem python3 python3-venv jq clang clang-tidy-14 clang-format-14
   libclang-rt-14-dev libsimdjson-dev uap-core python3-ua-parser gnutls-bin nginx-light wrk bc kcat clickhouse-server clickhouse-client zookeeper

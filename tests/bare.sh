@@ -56,6 +56,8 @@ answer=$(bare "curl -fsS --json '{\"event_id\":\"e1\",\"event_type\":\"click\",
   127.0.0.1:$port/v1/events")
 echo "bare: quickstart: $answer"
 [ "$answer" = '{"status":"accepted","accepted":1}' ]
+bare 'for i in 1 2 3 4 5 6 7 8 9; do sleep 1; zstdcat data/archive/* && exit; done; exit 1' |
+  grep -q '"event_id":"e1"' || { echo "bare: zstdcat shows no event"; exit 1; }
 kill "$(sed -n 's/.*event=ready .*pid=\([0-9]*\).*/\1/p' "$dir/quickstart")"
 code=0
 wait "$server" || code=$?
