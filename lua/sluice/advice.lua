@@ -17,8 +17,9 @@ local other_languages = {
 }
 
 ---The cause of a syntax error in a line, where that can be seen.
+---@param message string Lua's own
 ---@return string advice "" or "; Lua …"
-function Loader.syntax_advice(_, text, line)
+function Loader.syntax_advice(_, text, line, message)
   for at = line, math.max(line - 1, 1), -1 do
     local before
     for t in source.line_tokens(text, at) do
@@ -30,6 +31,12 @@ function Loader.syntax_advice(_, text, line)
       end
       before = t
     end
+  end
+  local near = message:match("^'}' expected.* near '(.*)'$")
+  if near == "=" then
+    return "; a key that is no plain name stands in brackets: [\"a.b\"] = …"
+  elseif near and near:match("^[%w_\"']") then
+    return "; a comma or a } is missing before it"
   end
   return ""
 end
@@ -57,6 +64,9 @@ end
 
 ---The problem with a global that the environment lacks.
 function Loader:unknown_advice(file, line, key)
+  if type(key) == "string" and key:find("^\226\128[\152-\159]") then
+    return "unknown word: a text stands in straight quotes, \"…\""
+  end
   if type(key) ~= "string" or not key:match("^[%w_]+$") then return nil end
   local below = defined_below(self.texts[file] or "", line, key)
   if below then

@@ -327,8 +327,11 @@ function Loader:environment()
     end,
     __newindex = function(t, key, v)
       if fixed[key] ~= nil then
-        error(("\"%s\" is a word of the policy language and can't be set")
-          :format(tostring(key)), 2)
+        local word = words[key]
+        error(("\"%s\" is a word of the policy language and can't be set%s"):format(
+          tostring(key), type(v) == "table" and type(word) == "table" and word.help
+          and (": write %s%s { … }, without ="):format(key, word.named and " \"name\"" or "")
+          or ""), 2)
       end
       if not self.loading then
         error(("sets the global \"%s\": write local %s"):format(tostring(key),
@@ -351,15 +354,19 @@ end
 
 function Loader:run(file, text)
   self.texts[file] = text
-  if text:sub(1, 1) == "\27" then
-    self:add(file, 1, 1, 0, "expected a text file, found compiled Lua")
+  local found = text:sub(1, 1) == "\27" and "a text file, found compiled Lua"
+    or (text:sub(1, 2) == "\255\254" or text:sub(1, 2) == "\254\255")
+    and "a text in UTF-8, found UTF-16"
+  if found then
+    self:add(file, 1, 1, 0, "expected " .. found)
     return nil
   end
   local chunk, why = loadstring(text, "@policy:" .. file)
   if not chunk then
     local at, line, rest = raised(file, why)
     local column, length = source.find(text, line, rest:match("near '(.*)'$"))
-    self:add(at, line, column, length, rest .. self:syntax_advice(text, line), "syntax")
+    self:add(at, line, column, length, rest .. self:syntax_advice(text, line, rest),
+      "syntax")
     return nil
   end
   jit.off(chunk, true)

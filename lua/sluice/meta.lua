@@ -837,7 +837,7 @@ function schema(fields) end
 ---@field basic table<string, string> User and password of Authorization: Basic: req.basic.user, req.basic.password; nil if the client did not send them.
 ---@field key table<string, string>? Row of the key that the route's auth accepted: req.key.app; nil on a route without auth, and in sluice replay. The key's own column is not in it.
 ---@field jwt table<string, string|number|boolean> Claims of the token that the route's auth accepted: req.jwt.sub. Only those that claims of jwt { } names; nil if the token does not have it, without a token, and in sluice replay.
----@field peer string IP address from which the client connects. If a proxy is in front of sluice, it is the proxy's address.
+---@field peer string IP address from which the client connects. If a proxy is in front of sluice, it is the proxy's address, unless trusted of the listener names the proxy: then it is the client that the proxy names.
 ---@field tls table<string, string> TLS of the connection: req.tls.version ("TLSv1.3"), req.tls.cipher, req.tls.host (the name that the client asked for), and of the client's certificate req.tls.subject ("CN=app7,O=Example"), req.tls.fingerprint (SHA-256, 64 digits) and req.tls.ca (the subject of the listener's authority at the end of its chain). Each is nil if the connection does not have it; without TLS all are nil.
 ---@field headers table<string, string> Headers by name, in upper or lower case: req.headers["x-api-key"]; nil if the client did not send it.
 

@@ -242,7 +242,9 @@ function M.markdown()
   out("Made by `sluice reference` from `lua/sluice/words*.lua`; a test compares. A size is "
     .. "a text such as `\"64MiB\"`, a")
   out("duration one such as `\"50ms\"`, `\"1h\"` or `\"30d\"`; a bare number is a count. "
-    .. "Bounds are inclusive.")
+    .. "Bounds are inclusive. The units")
+  out("of sizes are `B`, `KB`, `MB`, `GB`, `TB` (1 KB is 1,000 B) and `KiB`, `MiB`, `GiB`, `TiB` "
+    .. "(1 KiB is 1,024 B); those of durations `ms`, `s`, `m`, `h` and `d`.")
   for _, g in ipairs(statements()) do
     out("")
     out("## " .. g.title)

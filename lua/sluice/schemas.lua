@@ -106,6 +106,31 @@ function Loader:item(s, name, opts)
   return item, rest
 end
 
+-- What other languages' regular expressions have and Lua's patterns take for plain
+-- characters: such a pattern is good, and fits nothing that was meant.
+local OF_REGEXES = {
+  { "\\[dDwWsS.]", "is a backslash and a character: write %%%s" },
+  { "{%d+,?%d*}", "is these characters: write the item as often, or use min and max" },
+  { "|", "is this character: a pattern has no alternatives" },
+}
+
+-- The pattern without its sets and what % makes plain.
+local function outside_sets(pattern)
+  return (pattern:gsub("%%.", ""):gsub("%[%^?%]?[^%]]*%]", ""))
+end
+
+function Loader:note_regex(s, name, pattern)
+  local rest = outside_sets(pattern)
+  for _, r in ipairs(OF_REGEXES) do
+    local found = rest:match(r[1])
+    if found then
+      local line = source.locate(self.texts[s.file] or "", s, { name }, "value")
+      self:remark(s.file, line, ("schema.%s.pattern: in a Lua pattern %s %s"):format(name,
+        found, r[2]:format(found:sub(2))))
+    end
+  end
+end
+
 function Loader:field(s, name, f)
   local path = { name }
   local opts, list, item = f.opts, nil, nil
@@ -116,6 +141,7 @@ function Loader:field(s, name, f)
   end
   local o = self:options(s, path, opts, words.fields[f.kind].options)
   self:possible(s, name, f.kind, o)
+  if o.pattern then self:note_regex(s, name, o.pattern) end
   o.path, o.type, o.values, o.item = name, f.kind, list, item
   o.file, o.line = f.file, f.line
   return o

@@ -49,14 +49,20 @@ function M.show(v)
   return tostring(v)
 end
 
+-- What stands after the number.
+local units = {
+  size = "B, KB, MB, GB, TB, KiB, MiB, GiB or TiB",
+  duration = "ms, s, m, h or d",
+}
+
 local function quantity(v, parse, what, sample)
   if type(v) == "number" then
     return nil, ("%s needs a unit, such as \"%s\""):format(M.show(v), sample)
   end
   local n = type(v) == "string" and parse(v)
   if not n then
-    return nil, ("%s is not a %s such as \"%s\""):format(M.show(v), what,
-      sample)
+    return nil, ("%s is not a %s such as \"%s\": a number and %s"):format(M.show(v), what,
+      sample, units[what])
   end
   return n
 end
@@ -97,7 +103,9 @@ local checks = {}
 function checks.string(v, spec)
   if v == "" and spec.empty then return nil end
   if v == "" then return nil, '"" is empty: expected a text' end
-  if type(v) ~= "string" then
+  if spec.joined and type(v) == "table" and type(v[1]) == "string" then
+    return nil, ("a table is not a text: write %s"):format(M.show(table.concat(v, ",")))
+  elseif type(v) ~= "string" then
     return nil, ("%s is not a text"):format(M.show(v))
   elseif not spec.bytes and v:find("\0", 1, true) then
     return nil, ("%s has a NUL byte: write it without"):format(M.show(v))

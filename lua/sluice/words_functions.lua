@@ -135,7 +135,8 @@ M.objects = {
       .. "accepted: req.jwt.sub. Only those that claims of jwt { } names; nil if the token does "
       .. "not have it, without a token, and in sluice replay." },
     { "peer", "string", "IP address from which the client connects. If a proxy is in front of "
-      .. "sluice, it is the proxy's address." },
+      .. "sluice, it is the proxy's address, unless trusted of the listener names the proxy: "
+      .. "then it is the client that the proxy names." },
     { "tls", "table<string, string>",
       "TLS of the connection: req.tls.version (\"TLSv1.3\"), req.tls.cipher, req.tls.host (the "
       .. "name that the client asked for), and of the client's certificate req.tls.subject "

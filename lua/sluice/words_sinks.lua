@@ -126,7 +126,7 @@ M.kafka = {
   named = true,
   sink = true,
   options = {
-    brokers = { type = "string", required = true,
+    brokers = { type = "string", required = true, joined = true,
       help = "Addresses of the first brokers to ask, \"host:port,host:port\"." },
     topic = { type = "topic", required = true,
       help = "Topic of the messages. With topic_by, the topic of events for which "
@@ -177,7 +177,7 @@ M.kafka = {
       help = "A second cluster that also gets the messages which the first one is late to "
         .. "confirm.",
       options = {
-        brokers = { type = "string",
+        brokers = { type = "string", joined = true,
           help = "Addresses of the second cluster's brokers, \"host:port,host:port\"." },
         after = { type = "after",
           help = "How long the first cluster may take to confirm a message. \"p95\" is "

@@ -93,11 +93,11 @@ route = 5]],
   { "an unknown unit of time",
     [[server { idle_timeout = "5 parsecs" }
 {BASE}]],
-    [[p.lua:1: server.idle_timeout: "5 parsecs" is not a duration such as "50ms"]] },
+    [[p.lua:1: server.idle_timeout: "5 parsecs" is not a duration such as "50ms": a number and ms, s, m, h or d]] },
   { "no unit of time",
     [[server { idle_timeout = "5" }
 {BASE}]],
-    [[p.lua:1: server.idle_timeout: "5" is not a duration such as "50ms"]] },
+    [[p.lua:1: server.idle_timeout: "5" is not a duration such as "50ms": a number and ms, s, m, h or d]] },
   { "a time below its least",
     [[server { idle_timeout = "1ms" }
 {BASE}]],
@@ -113,7 +113,7 @@ route = 5]],
   { "a size without its unit",
     [[server { max_body = "4" }
 {BASE}]],
-    [[p.lua:1: server.max_body: "4" is not a size such as "64MiB"]] },
+    [[p.lua:1: server.max_body: "4" is not a size such as "64MiB": a number and B, KB, MB, GB, TB, KiB, MiB, GiB or TiB]] },
   { "a size below its least",
     [[server { max_body = "1B" }
 {BASE}]],
@@ -301,6 +301,38 @@ route "POST /x" { body = "event", stream = "events", schema = s }]],
     [[local x = env()
 {BASE}]],
     [[p.lua:1: env: expected a name]] },
+  { "a comma too few between the fields of a schema",
+    [[{BASE}local s = schema {
+  a = str { }
+  b = num { },
+}]],
+    [[p.lua:6: syntax: '}' expected (to close '{' at line 4) near 'b'; a comma or a } is missing before it]] },
+  { "a bracket that is never closed",
+    [[{BASE}local s = schema {
+  a = str { }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:6: syntax: '}' expected (to close '{' at line 4) near 'route'; a comma or a } is missing before it]] },
+  { "a path without its brackets",
+    [[{BASE}local s = schema { properties.page = str { } }]],
+    [[p.lua:4: syntax: '}' expected near '='; a key that is no plain name stands in brackets: ["a.b"] = …]] },
+  { "quotes of a word processor",
+    [[{BASE}log { level = “debug” }]],
+    [[p.lua:4: “debug”: unknown word: a text stands in straight quotes, "…"]] },
+  { "a statement that is set",
+    [[server = { workers = 1 }
+{BASE}]],
+    [[p.lua:1: "server" is a word of the policy language and can't be set: write server { … }, without =]] },
+  { "a statement with a name that is set",
+    [[file = { dir = "a" }
+{BASE}]],
+    [[p.lua:1: "file" is a word of the policy language and can't be set: write file "name" { … }, without =]] },
+  { "a file in UTF-16",
+    "\255\254s\0e\0r\0v\0e\0r\0",
+    [[p.lua:1: expected a text in UTF-8, found UTF-16]] },
+  { "brokers in a list",
+    [[{BASE}kafka "k" { brokers = { "a:9092", "b:9092" }, topic = "t" }
+stream "ks" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".brokers: a table is not a text: write "a:9092,b:9092"]] },
   { "a word that is set",
     [[server = 5
 {BASE}]],
@@ -378,7 +410,7 @@ describe("sluice check", function()
   it("marks the spot below the source line", function()
     local out = check("server { idle_timeout = \"5\" }\n{BASE}")
     assert.equal([[
-p.lua:1: server.idle_timeout: "5" is not a duration such as "50ms"
+p.lua:1: server.idle_timeout: "5" is not a duration such as "50ms": a number and ms, s, m, h or d
      1 | server { idle_timeout = "5" }
        |                         ^^^
 1 problem

@@ -108,6 +108,30 @@ route "POST /x" { body = "event", stream = "events", schema = s }]==],
     [==[p.lua:4: schema.a.mox: unknown key; did you mean "max"?]==] },
 }
 
+describe("sluice check", function()
+  local c = checking.new(BASE)
+  teardown(c.remove)
+
+  local function notes(pattern)
+    local out, code = c.check("{BASE}local s = schema { a = str { pattern = " .. pattern .. " } } "
+      .. "route \"POST /x\" { body = \"event\", stream = \"events\", schema = s }")
+    assert.equal(0, code, out)
+    return (out:match("note: ([^\n]*)"))
+  end
+
+  it("notes what only the regular expressions of other languages have", function()
+    assert.equal("schema.a.pattern: in a Lua pattern \\d is a backslash and a character: "
+      .. "write %d", notes [["^\\d+$"]])
+    assert.equal("schema.a.pattern: in a Lua pattern {2,5} is these characters: write the item "
+      .. "as often, or use min and max", notes [["^[a-z]{2,5}$"]])
+    assert.equal("schema.a.pattern: in a Lua pattern | is this character: a pattern has no "
+      .. "alternatives", notes [["^a$|^b$"]])
+    for _, good in ipairs { [["^%d+$"]], [["^[|{}2]+$"]], [["^a%|b%{2%}$"]], [["^[%]|]$"]] } do
+      assert.is_nil(notes(good))
+    end
+  end)
+end)
+
 describe("the schema of a ClickHouse table", function()
   it("has a column for each type", function()
     local dir = h.folder()

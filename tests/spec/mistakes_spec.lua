@@ -12,7 +12,7 @@ route "POST /v1/events" { body = "event", stream = "events" }
 local rows = {
   { "a comma too few",
     [[{BASE}server { listen = "0.0.0.0:1" workers = 1 }]],
-    [[p.lua:4: syntax: '}' expected near 'workers']] },
+    [[p.lua:4: syntax: '}' expected near 'workers'; a comma or a } is missing before it]] },
   { "a bracket of the wrong kind",
     [[{BASE}server { listen = "0.0.0.0:1" )]],
     [[p.lua:4: syntax: '}' expected near ')']] },

@@ -1,9 +1,9 @@
 /*
  * The only place that formats a policy's errors:
  *
- *   conf/x.lua:13: kafka "bus".batch.linger: "50" is not a duration such as "50ms"
- *      13 |   batch       = { target = 200, min = 50, max = 500, linger = "50" },
- *         |                                                               ^^^^
+ *   conf/x.lua:13: kafka "bus".batch.linger: 50 needs a unit, such as "50ms"
+ *      13 |   batch       = { target = 200, min = 50, max = 500, linger = 50 },
+ *         |                                                               ^^
  *   1 problem
  */
 #include <lauxlib.h>
