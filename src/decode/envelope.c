@@ -21,7 +21,9 @@ static const struct scan_keys usual_keys = {
 
 const struct envelope envelope_usual = {.keys = &usual_keys,
                                         .missing =
-                                            "expected {\"events\":[...]} or an array",
+                                            "expected {\"events\":[...]} or an array; "
+                                            "NDJSON has Content-Type: "
+                                            "application/x-ndjson",
                                         .no_array = "\"events\" must be an array",
                                         .twice = "\"events\" is given twice"};
 

@@ -41,10 +41,36 @@ struct event *event_next(struct scan *s)
     return ev;
 }
 
+/* What a body is that does not begin as JSON; NULL: nothing that is known. */
+static const char *known_beginning(const char *p, const char *end)
+{
+    static const struct {
+        const char *bytes, *is;
+    } known[] = {
+        {"\x1F\x8B", "the body begins like gzip; name it in Content-Encoding"},
+        {"\x28\xB5\x2F\xFD", "the body begins like zstd; name it in Content-Encoding"},
+        {"\xFF\xFE", "the body begins like UTF-16; send UTF-8"},
+        {"\xFE\xFF", "the body begins like UTF-16; send UTF-8"}};
+
+    for (size_t i = 0; i < N_ELEMS(known); i++) {
+        size_t n = strlen(known[i].bytes);
+
+        if ((size_t)(end - p) >= n && memcmp(p, known[i].bytes, n) == 0) {
+            return known[i].is;
+        }
+    }
+    return NULL;
+}
+
 enum scan_result scan_failed(const struct scan *s, struct scan_error *se)
 {
+    const char *is = NULL;
+
     se->at = (size_t)(s->l.at - s->b->body);
-    se->detail = s->l.detail;
+    if (se->at == 0) {
+        is = known_beginning(s->b->body, s->l.end);
+    }
+    se->detail = is != NULL ? is : s->l.detail;
     return s->l.deep ? SCAN_TOO_DEEP : s->l.wide ? SCAN_TOO_WIDE : SCAN_INVALID;
 }
 

@@ -198,9 +198,40 @@ static void refuses_bodies_whose_values_a_slot_cannot_hold(void **state)
     assert_int_equal(batch.n, 0);
 }
 
+/* What clients send by mistake: a body that is compressed and does not say so, another
+ * encoding of the text, lines where the content type is JSON's. */
+static void names_what_a_body_is(void **state)
+{
+    static const struct {
+        enum scan_shape shape;
+        const char *text, *why;
+    } rows[] = {{SCAN_EVENT, "\x1F\x8B\x08",
+                 "the body begins like gzip; name it in Content-Encoding"},
+                {SCAN_BATCH, "\x1F\x8B\x08",
+                 "the body begins like gzip; name it in Content-Encoding"},
+                {SCAN_VALUES, "\x28\xB5\x2F\xFD\x01",
+                 "the body begins like zstd; name it in Content-Encoding"},
+                {SCAN_EVENT, "\xFF\xFE{", "the body begins like UTF-16; send UTF-8"},
+                {SCAN_BATCH, "\xFE\xFF", "the body begins like UTF-16; send UTF-8"},
+                {SCAN_EVENT, "\x1F", "expected a value"},
+                {SCAN_EVENT, "{\"id\":\"\xFF\xFE\"}", "a string is not UTF-8"},
+                {SCAN_BATCH, "{\"id\":1}\n{\"id\":2}\n",
+                 "expected {\"events\":[...]} or an array; NDJSON has Content-Type: "
+                 "application/x-ndjson"}};
+    struct scan_error se;
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(rows); i++) {
+        assert_int_equal(scan(rows[i].shape, rows[i].text, strlen(rows[i].text), &se),
+                         SCAN_INVALID);
+        assert_string_equal(se.detail, rows[i].why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_what_a_body_is),
         cmocka_unit_test(leaves_the_neighbours_of_a_faulty_element_alone),
         cmocka_unit_test(refuses_too_deep_an_element_alone),
         cmocka_unit_test(refuses_an_event_whose_escaped_keys_need_too_much_memory),
