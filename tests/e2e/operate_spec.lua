@@ -160,7 +160,11 @@ describe("a command to a running server", function()
     assert.matches("status=live", s:text():sub(from)) -- the load's own level holds
     assert.equal(2, select(2, sluice("loglevel loud " .. here())))
     assert.equal(400, h.request(s.admin, "POST", "/loglevel?loud", "").status)
-    assert.equal(405, s:get("/loglevel").status)
+    local wrong = s:get "/loglevel"
+    assert.equal(405, wrong.status)
+    assert.matches('"detail":"this path accepts POST"', wrong.body, 1, true)
+    assert.equal(400, h.request(s.admin, "POST", "/upgrade?status", "").status)
+    assert.is_nil(s:text():find("event=upgrade", 1, true))
   end)
 
   it("does not believe the note of a server that has ended", function()

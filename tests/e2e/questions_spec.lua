@@ -281,6 +281,8 @@ sys.stdin.read()
     local line, next = wrong(screen, "the last load of the policy was refused")
     assert.matches("ago: .*generation 1 stays live, but a restart would fail", line)
     assert.matches("sluice check", next)
+    assert.matches("last load: generation 2, refused, by POST, [^,]+ ago: [^,]*policy.lua:1",
+      screen)
     assert.equal(200, load("").status)
     assert.equal(0, select(2, sluice "status --during 20ms"))
   end)

@@ -309,6 +309,17 @@ route "POST /o" { body = "event", stream = "s", schema = schema { s = str {}, t 
     end
   end)
 
+  it("names the option of find and ledger whose value can't be", function()
+    for args, option in pairs { ["find --id e1 --since yesterday"] = "since",
+      ["ledger --since 1"] = "since", ["ledger --until now"] = "until",
+      ["ledger --timeout 1ms"] = "timeout", ["ledger --memory 1"] = "memory" } do
+      local out, code = sluice(args, "2>&1")
+      assert.equal(2, code, args)
+      assert.matches("^sluice: %-%-" .. option .. " can't be \"[^\"]+\"; .+\nusage: sluice "
+        .. args:match "%l+", out)
+    end
+  end)
+
   it("fails when a full disk does not take its output", function()
     for _, args in ipairs { "version", "help", "key", "reference --markdown",
       "check " .. dir .. "/p.lua", "check --json " .. dir .. "/p.lua" } do

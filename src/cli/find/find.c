@@ -326,7 +326,8 @@ static bool take_since(struct find *f, const char *text)
     return true;
 }
 
-static bool take_options(struct find *f, int argc, char **argv)
+/* 0, or the exit code: what is wrong has been told. */
+static int take_options(struct find *f, int argc, char **argv)
 {
     static const struct option options[] = {{"id", required_argument, NULL, 'i'},
                                             {"since", required_argument, NULL, 's'},
@@ -343,7 +344,9 @@ static bool take_options(struct find *f, int argc, char **argv)
             f->want.id = str_of(optarg);
             break;
         case 's':
-            ok = take_since(f, optarg);
+            if (!take_since(f, optarg)) {
+                return usage_value("find", "since", optarg);
+            }
             break;
         case 't':
             f->want.stream = optarg;
@@ -361,18 +364,19 @@ static bool take_options(struct find *f, int argc, char **argv)
     if (optind < argc) {
         f->path = argv[optind++];
     }
-    return ok && optind == argc && f->want.id.p != NULL;
+    return ok && optind == argc && f->want.id.p != NULL ? 0 : usage();
 }
 
 int cli_find(int argc, char **argv)
 {
     struct find f = {.json = false};
-    int code = EXIT_SETUP;
+    int code = take_options(&f, argc, argv);
     struct err e;
 
-    if (!take_options(&f, argc, argv)) {
-        return usage();
+    if (code != 0) {
+        return code;
     }
+    code = EXIT_SETUP;
     f.want.dir = f.dir;
     if (spool_folder(f.path, f.dir, &e) && sightings_find(&f.want, &f.seen, &e) &&
         fates_read(f.dir, f.seen.list, f.seen.n, &f.fates, &e)) {

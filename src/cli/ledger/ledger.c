@@ -262,7 +262,8 @@ static bool asks_well(const struct ledger *g)
            g->until_ms / TALLY_MINUTE_MS > g->since_ms / TALLY_MINUTE_MS;
 }
 
-static bool take_options(struct ledger *g, int argc, char **argv)
+/* 0, or the exit code: what is wrong has been told. */
+static int take_options(struct ledger *g, int argc, char **argv)
 {
     static const struct option options[] = {
         {"since", required_argument, NULL, 's'},
@@ -290,10 +291,14 @@ static bool take_options(struct ledger *g, int argc, char **argv)
     for (int c; ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 's':
-            ok = take_age(optarg, &g->since_ms);
+            if (!take_age(optarg, &g->since_ms)) {
+                return usage_value("ledger", "since", optarg);
+            }
             break;
         case 'U':
-            ok = take_age(optarg, &g->until_ms);
+            if (!take_age(optarg, &g->until_ms)) {
+                return usage_value("ledger", "until", optarg);
+            }
             break;
         case 'k':
             g->topic.sink = optarg;
@@ -305,10 +310,14 @@ static bool take_options(struct ledger *g, int argc, char **argv)
             g->topic.topics = optarg;
             break;
         case 'O':
-            ok = take_timeout(g, optarg);
+            if (!take_timeout(g, optarg)) {
+                return usage_value("ledger", "timeout", optarg);
+            }
             break;
         case 'M':
-            ok = take_memory(g, optarg);
+            if (!take_memory(g, optarg)) {
+                return usage_value("ledger", "memory", optarg);
+            }
             break;
         case 't':
             g->stream = optarg;
@@ -341,7 +350,7 @@ static bool take_options(struct ledger *g, int argc, char **argv)
     if (optind < argc) {
         g->path = argv[optind++];
     }
-    return ok && optind == argc && asks_well(g);
+    return ok && optind == argc && asks_well(g) ? 0 : usage();
 }
 
 static void print_json(const struct ledger *g)
@@ -374,12 +383,13 @@ static bool compare(struct ledger *g, struct err *e)
 int cli_ledger(int argc, char **argv)
 {
     struct ledger g = {.path = NULL};
-    int code = EXIT_SETUP;
+    int code = take_options(&g, argc, argv);
     struct err e;
 
-    if (!take_options(&g, argc, argv)) {
-        return usage();
+    if (code != 0) {
+        return code;
     }
+    code = EXIT_SETUP;
     g.streams = cJSON_CreateArray();
     g.unindexed = cJSON_CreateArray();
     g.failed = cJSON_CreateArray();

@@ -345,9 +345,11 @@ static void show_last_load(struct screen *s, const cJSON *facts, const cJSON *la
     if (now_ms > 0 && ago_s >= 0) { /* the server's clock may have been set back */
         (void)snprintf(when, sizeof when, ", %s ago", show_seconds(text, ago_s));
     }
-    add(s, TONE_PLAIN, "  last load: generation %.0f, %s, by %s%s, hash %.12s%s%s",
+    /* A text that can't be read has no hash. */
+    add(s, TONE_PLAIN, "  last load: generation %.0f, %s, by %s%s%s%.12s%s%s",
         facts_number(last, "generation"), facts_text(last, "status"),
-        facts_text(last, "cause"), when, facts_text(last, "hash"),
+        facts_text(last, "cause"), when,
+        facts_text(last, "hash")[0] == '\0' ? "" : ", hash ", facts_text(last, "hash"),
         facts_text(last, "why")[0] == '\0' ? "" : ": ", facts_text(last, "why"));
 }
 

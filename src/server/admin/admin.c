@@ -247,11 +247,15 @@ static void replay_letters(struct server *s, struct http_request *r,
 }
 
 /* How it ends is in /status, maybe of another process. */
-static void post_upgrade(struct server *s, struct http_request *r)
+static void post_upgrade(struct server *s, struct http_request *r, struct str query)
 {
     char text[ERR_TEXT_MAX + 2];
     struct err e;
 
+    if (query.n > 0) {
+        answer_text(r, 400, "expected /upgrade; /status says how the last one went\n");
+        return;
+    }
     if (successor_begin(s, "POST", &e)) {
         answer_text(r, 202, "a new process starts\n");
         return;
@@ -337,8 +341,12 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
         }
         if (post ? !str_eq(v->method, STR("POST")) : !get) {
             http_answer(r, 405, post ? "Allow: POST\r\n" : "Allow: GET\r\n",
-                        STR("{\"error\":\"Method not allowed\","
-                            "\"code\":\"method_not_allowed\"}"));
+                        post ? STR("{\"error\":\"Method not allowed\","
+                                   "\"code\":\"method_not_allowed\","
+                                   "\"detail\":\"this path accepts POST\"}")
+                             : STR("{\"error\":\"Method not allowed\","
+                                   "\"code\":\"method_not_allowed\","
+                                   "\"detail\":\"this path accepts GET\"}"));
         }
         return;
     }
@@ -368,7 +376,7 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
     } else if (str_eq(v->path, STR("/status"))) {
         get_status(s, r);
     } else if (str_eq(v->path, STR("/upgrade"))) {
-        post_upgrade(s, r);
+        post_upgrade(s, r, v->query);
     } else if (str_eq(v->path, STR("/tap"))) {
         taps_get(s->taps, r, v);
     } else if (str_eq(v->path, STR("/drain"))) {
