@@ -35,7 +35,8 @@ struct index_builder {
     struct index_row *rows;
     uint32_t n_rows, rows_room;
     uint32_t step_ms;
-    bool apart; /* the next event begins a row */
+    int64_t newest_ms; /* a row keeps the time of its first event only */
+    bool apart;        /* the next event begins a row */
     bool mixed; /* a row may have events of several policies: its policy8 is 0 then */
 };
 
@@ -88,12 +89,7 @@ int64_t index_oldest_ms(const struct index_builder *b)
 
 int64_t index_newest_ms(const struct index_builder *b)
 {
-    int64_t newest = 0;
-
-    for (uint32_t i = 0; i < b->n_rows; i++) {
-        newest = b->rows[i].wall_ms > newest ? b->rows[i].wall_ms : newest;
-    }
-    return newest;
+    return b->newest_ms;
 }
 
 /* ---- rows ---- */
@@ -161,6 +157,7 @@ void index_block(struct index_builder *b, int64_t wall_ms, uint64_t policy8)
     struct index_row row = {
         .seq = b->next, .wall_ms = wall_ms < 0 ? 0 : wall_ms, .policy8 = policy8};
 
+    b->newest_ms = row.wall_ms > b->newest_ms ? row.wall_ms : b->newest_ms;
     if (joins(b, &row)) {
         return;
     }
@@ -254,12 +251,8 @@ static void fill_head(const struct index_builder *b, const struct index_place *p
     h->n_ids = b->n_ids;
     h->n_rows = b->n_rows;
     h->step_ms = b->step_ms;
-    for (uint32_t i = 0; i < b->n_rows; i++) {
-        const int64_t ms = b->rows[i].wall_ms;
-
-        h->oldest_ms = i == 0 || ms < h->oldest_ms ? ms : h->oldest_ms;
-        h->newest_ms = i == 0 || ms > h->newest_ms ? ms : h->newest_ms;
-    }
+    h->oldest_ms = index_oldest_ms(b);
+    h->newest_ms = b->newest_ms;
 }
 
 /* The whole file: it is written at once. */

@@ -146,6 +146,24 @@ describe("sluice find", function()
     assert.is_nil(out:find "unknown=")
   end)
 
+  it("finds by --since an event that shares its row of times with earlier ones", function()
+    local clock = h.folder() .. "/clock"
+    start { wrap = h.own_clock(clock) }
+    local now = math.floor(h.now() / 60) * 60000
+    local function send(id, ms)
+      h.set_clock(clock, math.floor(ms - h.now() * 1000))
+      assert.equal(202, s:post("/v1/events", ('{"event_id":"%s"}'):format(id)).status)
+    end
+    -- More rows than a file may have: their times are kept to a minute.
+    for i = 1, 200 do send("e" .. i, now - 3600000 + i * 15000) end
+    send("first", now - 119000)
+    send("last", now - 66000)
+    in_files()
+    local function age(ms) return ("--since %ds"):format((h.now() * 1000 - ms) / 1000) end
+    assert.same({ 0, 0 }, { code("last", age(now - 110000)), code("last", age(now - 121000)) })
+    assert.same({ 1, 1 }, { code("e10", age(now - 110000)), code("last", age(now - 50000)) })
+  end)
+
   it("says that an event may have been stored while its index was read-only", function()
     start()
     local pad = ("x"):rep(900)

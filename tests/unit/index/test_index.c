@@ -254,6 +254,8 @@ static void rows_count_minutes_exactly(void **state)
     assert_int_equal(60000, n[1]);
     assert_int_equal(0, sum[0] | sum[1]);
     assert_int_equal(108000, f.head.n_ids);
+    assert_true(f.head.step_ms > 1); /* a row's time is that of its first event */
+    assert_true(minute == f.head.oldest_ms && minute + 119999 == f.head.newest_ms);
     assert_null(index_row_of(&f, 120001));
     close_it(&f);
 }
