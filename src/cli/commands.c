@@ -197,7 +197,9 @@ static const struct command list[] = {
          {"--id", "ID", "the event's id: the text or number of the stream's index"},
          {"--since", "AGE", "only events accepted within that time, such as 1h"},
          {"--stream", "NAME", "only that stream"},
-         {"--field", "PATH", "for streams without an index: reads all their segments"},
+         {"--field", "PATH",
+          "where the id is, in streams without an index of it: reads all their "
+          "segments"},
          {"--json", NULL, "the answer as one JSON object"}),
      .about =
          "DIR is the data directory or a spool (default: data), also of a running "

@@ -93,6 +93,26 @@ describe("sluice find", function()
     assert.equal(1, #find("only-here", "--field k").events)
   end)
 
+  it("says that there is no such stream, and not that the event is not there", function()
+    local out = h.shell(("%s find --id e1 --stream tow '%s' 2>&1; echo code=$?"):format(h.binary,
+      s.data))
+    assert.matches('no stream "tow" has events or an index here.*\ncode=3', out)
+  end)
+
+  it("looks at the named field also where the index has another one", function()
+    s:post("/two", '[{"a":{"id":"of-two"},"user":"u-5"}]')
+    local got = find("u-5", "--field user")
+    assert.equal(1, #got.events)
+    assert.same({ "two", true, false }, { got.events[1].stream, got.events[1].certain,
+      got.events[1].indexed })
+    local out = h.shell(("%s find --id u-6 --field user --stream two '%s'"):format(h.binary,
+      s.data))
+    assert.matches("looked: stream=two field=user .*%(not by an index: events that left the "
+      .. "spool are not found%)", out)
+    assert.equal(0, #find("of-two", "--field user --stream two").events)
+    assert.equal(1, #find("of-two", "--field a.id --stream two").events)
+  end)
+
   it("finds both of two events with one id, in the index and after its end", function()
     for _ = 1, 3 do s:post("/v1/events/batch", big) end
     h.wait_for("an index file", function() return index_files "events" == 1 end)

@@ -136,6 +136,9 @@ static void print_looked(const struct looked *l)
                      moment_text(to, l->newest_ms, 1));
     }
     (void)printf(" read_events=%lu", (unsigned long)l->n_read);
+    if (!l->indexed) {
+        (void)printf(" (not by an index: events that left the spool are not found)");
+    }
     if (l->n_unknown > 0) {
         (void)printf(" unknown_events=%lu (neither the index nor a segment has them)",
                      (unsigned long)l->n_unknown);
@@ -268,6 +271,7 @@ static cJSON *looked_json(const struct looked *l)
     (void)cJSON_AddStringToObject(o, "stream", l->stream);
     (void)cJSON_AddBoolToObject(o, "searched", l->field[0] != '\0');
     (void)cJSON_AddStringToObject(o, "field", l->field);
+    (void)cJSON_AddBoolToObject(o, "by_index", l->indexed);
     put(o, "files", (double)l->n_files);
     put(o, "indexed_events", (double)l->n_events);
     put(o, "read_events", (double)l->n_read);

@@ -185,10 +185,19 @@ static bool search_index(struct search *s, struct err *e)
     for (uint32_t i = 0; i < s->out->n_looked; i++) {
         struct looked *l = &s->out->looked[i];
         struct index_list *list = index_lists_add(&s->indexes);
+        const uint64_t more = s->out->more;
 
         s->stream = i;
         if (!index_list_read(list, s->want->dir, l->stream, on_file, s, e)) {
             return false;
+        }
+        if (s->want->field != NULL &&
+            index_list_field(list, s->want->field) == list->n_fields) {
+            /* Ids at another path: it is searched as a stream without an index. */
+            sightings_forget(s->out, l->stream, more);
+            index_list_free(list);
+            *list = (struct index_list){.n = 0};
+            continue;
         }
         l->n_files = list->n;
         l->n_damaged = list->n_damaged;
@@ -197,6 +206,7 @@ static bool search_index(struct search *s, struct err *e)
         l->oldest_ms = list->oldest_ms;
         l->newest_ms = list->newest_ms;
         if (list->n_fields > 0) {
+            l->indexed = true;
             (void)snprintf(l->field, sizeof l->field, "%s", list->fields[0]);
         }
     }
@@ -474,6 +484,12 @@ bool sightings_find(const struct sightings_wanted *w, struct sightings *out,
         }
     }
     sightings_sort(out);
+    if (ok && w->stream != NULL && out->n_looked == 0) {
+        return err_set(e,
+                       "%s: no stream \"%s\" has events or an index here: sluice "
+                       "inspect names those that have",
+                       w->dir, w->stream);
+    }
     return ok ||
            err_set(e, "%s: segments went away while they were read; try again", w->dir);
 }

@@ -41,7 +41,8 @@ struct sighting {
 /* What was looked at, of one stream. */
 struct looked {
     char stream[SIGHTINGS_STREAM_BYTES];
-    char field[512];              /* "": it has no index */
+    char field[512];              /* where ids were looked for; "": not known */
+    bool indexed;                 /* by that field */
     int64_t oldest_ms, newest_ms; /* of the index; 0: it has no file */
     uint64_t n_files, n_events;   /* of the index */
     uint64_t n_damaged;           /* of these files, not believed */
@@ -83,4 +84,6 @@ void sightings_begin(struct sightings *s);
  * one more unless it was counted before. */
 struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t epoch,
                                uint32_t worker, uint64_t seq, bool counted);
+/* Those of the stream are none; more: as before them. */
+void sightings_forget(struct sightings *s, const char *stream, uint64_t more);
 void sightings_sort(struct sightings *s);

@@ -43,6 +43,19 @@ struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t
     return g;
 }
 
+void sightings_forget(struct sightings *s, const char *stream, uint64_t more)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (strcmp(s->list[i].stream, stream) != 0) {
+            s->list[n++] = s->list[i];
+        }
+    }
+    s->n = n;
+    s->more = more;
+}
+
 static int by_position(const void *a, const void *b)
 {
     const struct sighting *x = a, *y = b;
