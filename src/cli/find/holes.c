@@ -54,7 +54,7 @@ static void on_part(void *arg, const struct index_run *part,
         new.until_ms = index_account_end(c->account, part->epoch);
         new.why = index_account_why(c->account, part);
         if (new.until_ms < new.since_ms) { /* the clock was set back */
-            new.until_ms = 0;
+            new.since_ms = new.until_ms = 0;
         }
     }
     if (!in_period(c, new.since_ms, new.until_ms)) {

@@ -240,7 +240,10 @@ static void on_missing(void *arg, const struct index_run *part,
         return;
     }
     new.until_ms = new.until_ms == 0 ? n->now_ms : new.until_ms;
-    new.until_ms = new.until_ms < new.since_ms ? new.since_ms : new.until_ms;
+    if (new.until_ms < new.since_ms) { /* the clock was set back */
+        new.until_ms = new.since_ms;
+        new.since_ms = 0;
+    }
     for (uint32_t i = 0; i < n->x->n_files; i++) { /* the clock was set back */
         const struct index_known *k = &n->x->files[i];
 
