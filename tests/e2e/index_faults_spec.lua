@@ -102,6 +102,43 @@ describe("an index that is being written", function()
     assert.equal(4 * EVENTS, ledger().accepted)
   end)
 
+  it("has no hole where a sync failed of more events than a file has", function()
+    dir = h.folder()
+    f = faults.new(dir)
+    s = h.server { dir = dir, wrap = f:wrap(), policy = h.policy { workers = 1, ack = "synced",
+      server = 'max_body = "1MiB", max_events = 50000', stream = 'index = "event_id"' } }
+    assert.equal(202, s:post("/v1/events", '{"event_id":"before"}').status)
+    f:rules "on=sync do=hang path=/spool/events/1.0"
+    local body = "[" .. ('{"event_id":"v"},'):rep(49999) .. '{"event_id":"v"}]'
+    local clients = {}
+    for i = 1, 6 do
+      clients[i] = h.connect(s.port, 60)
+      clients[i]:send(("POST /v1/events/batch HTTP/1.1\r\nHost: t\r\nContent-Type: "
+        .. "application/json\r\nContent-Length: %d\r\n\r\n%s"):format(#body, body))
+    end
+    h.wait_for("events that wait", function()
+      return s:metric "sluice_waiting_events" == 300000
+    end)
+    f:rules "on=sync do=EIO path=/spool/events/1.0"
+    for i = 1, 6 do
+      assert.equal(503, h.answer(clients[i]).status)
+      clients[i]:close()
+    end
+    f:rules()
+    h.wait_for("syncs to work", function()
+      return s:post("/v1/events", '{"event_id":"after"}').status == 202
+    end)
+    indexed(2)
+    assert.equal(0, s:stop())
+    for _ = 1, 2 do
+      local v = find "v"
+      assert.same({ 0, 0, 0 }, { #v.events, #v.looked[1].holes, v.looked[1].unknown_events })
+      assert.same({ 1, 1 }, { #find "before".events, #find "after".events })
+      s:start()
+      assert.equal(0, s:stop())
+    end
+  end)
+
   it("has the events of before and after a clock that jumps back", function()
     local clock = h.folder() .. "/clock"
     start(h.own_clock(clock))

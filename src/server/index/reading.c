@@ -204,7 +204,8 @@ static void take_block(struct indexer *x, struct index_reader *r,
     block_taken(x, r, b);
 }
 
-static void lose(struct indexer *x, struct index_reader *r, uint64_t n, bool promised)
+static void lose_run(struct indexer *x, struct index_reader *r, uint64_t n,
+                     bool promised)
 {
     const bool few = n < INDEX_FILE_EVENTS;
 
@@ -220,6 +221,17 @@ static void lose(struct indexer *x, struct index_reader *r, uint64_t n, bool pro
         index_lose(r->builder, n, promised);
     }
     r->next += n;
+}
+
+/* Sequences that no client counts on are in files, however many a failed sync left; events
+ * that are gone may be a hole. */
+static void lose(struct indexer *x, struct index_reader *r, uint64_t n, bool promised)
+{
+    while (!promised && n >= INDEX_FILE_EVENTS) {
+        lose_run(x, r, INDEX_FILE_EVENTS - 1, promised);
+        n -= INDEX_FILE_EVENTS - 1;
+    }
+    lose_run(x, r, n, promised);
 }
 
 static void end_reader(struct indexer *x, struct index_reader *r)
