@@ -157,6 +157,32 @@ route "POST /b" { body = "batch", stream = "events", on_event = on_event }
     assert.matches("extra=0 events_without_id=0 rows_without_id=1\ncode=0", ledger "nameless")
   end)
 
+  it("calls no empty id doubled by rows without one", function()
+    if why_not then pending(why_not) return end
+    local t = h.server { policy = ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+clickhouse "olap" { urls = { %q }, table = "default.blank", batch = { linger = "20ms" } }
+stream "events" { sinks = { "olap" }, index = "event_id" }
+local function on_event(ev, req) ev.at = req.time_ms end
+route "POST /b" { body = "batch", stream = "events", on_event = on_event }
+]]):format(ch.url) }
+    finally(function() t:close() end)
+    ch:must "CREATE TABLE blank AS good"
+    t:post("/b", [=[[{"n":1},{"event_id":"","n":2},{"n":3},{"event_id":"e1","n":4}]]=])
+    h.wait_for("delivery", function() return t:metric("sluice_delivered_events_total") == 4 end)
+    local function compare(name)
+      return h.shell(("exec 2>&1; %s ledger --clickhouse %s --table default.%s "
+        .. "--time 'intDiv(at, 1000)' '%s'; echo code=$?"):format(h.binary, ch.url, name, t.data))
+    end
+    assert.matches("accepted=1 rows=1 missing=0 doubled=0 extra=0 events_without_id=3 "
+      .. "rows_without_id=3\ncode=0", compare "blank")
+    ch:must "CREATE TABLE fewer AS good"
+    ch:must "INSERT INTO fewer SELECT * FROM blank WHERE n != 2"
+    assert.matches("missing=0 doubled=0 extra=0 events_without_id=3 rows_without_id=2\ncode=1",
+      compare "fewer")
+  end)
+
   it("takes no answer for rows that has none, and asks for whole answers", function()
     if why_not then pending(why_not) return end
     local r = receiver.start()

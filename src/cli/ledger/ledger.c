@@ -58,7 +58,7 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l,
     char id[600];
     struct table_check c = {
         .spool = g->dir, .table = g->table, .id = g->id, .time = g->time};
-    const uint64_t n_anonymous = ledger_without_id(l);
+    uint64_t n_anonymous;
     struct check_result r;
     bool ok;
 
@@ -70,6 +70,7 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l,
     if (!ok) {
         return false;
     }
+    n_anonymous = ledger_without_id(l) + r.empty;
     show_part(stdout,
               "table=%s stream=%s minutes=%" PRIu64 " accepted=%" PRIu64
               " rows=%" PRIu64 " missing=%" PRIu64 " doubled=%" PRIu64

@@ -85,6 +85,19 @@ void suspects_join(struct suspects *s, uint32_t from, bool differing)
     s->n = n;
 }
 
+bool suspects_drop(struct suspects *s, uint64_t print)
+{
+    struct suspect *x = suspects_find(s, print);
+
+    if (x == NULL) {
+        return false;
+    }
+    forget(x);
+    s->n--;
+    memmove(x, x + 1, (size_t)(s->list + s->n - x) * sizeof *x);
+    return true;
+}
+
 void suspects_cut(struct suspects *s, uint32_t n)
 {
     while (s->n > n) {

@@ -38,7 +38,8 @@ struct check_result {
     uint64_t missing, doubled, extra;  /* ids */
     uint64_t
         unconfirmed; /* ids of events that the destination need not have, and has not */
-    uint64_t anonymous; /* rows without an id */
+    uint64_t anonymous; /* rows without an id, which a table has as '' */
+    uint64_t empty;     /* events whose id is '': not among the expected ones */
     bool cut;           /* there are more than were looked at */
 };
 
@@ -47,8 +48,15 @@ struct suspect *suspects_add(struct suspects *s, uint64_t print); /* else zeros 
 struct suspect *suspects_find(const struct suspects *s, uint64_t print);
 /* One for each id from `from` on; those whose counts agree go, if `differing`. */
 void suspects_join(struct suspects *s, uint32_t from, bool differing);
+/* False: it is none of them. */
+bool suspects_drop(struct suspects *s, uint64_t print);
 void suspects_cut(struct suspects *s, uint32_t n); /* keeps the first n */
 bool suspect_differs(const struct suspect *s);
+/* One of its messages is there. */
+void suspect_note_where(struct suspect *s, const char *topic, int32_t partition,
+                        int64_t offset);
+/* Those that were accepted never go. */
+void suspects_drop_foreign(struct suspects *s);
 
 /* Writes a line for each to stdout, and counts them in out. rows: what the destination
  * has, "rows". */
