@@ -321,6 +321,49 @@ describe("the ledger against a mock cluster", function()
     assert.matches("accepted=300 messages=300 missing=0 doubled=0 foreign=0\ncode=0", ledger(s))
   end)
 
+  it("misses no event of a batch that stands before the period", function()
+    s:close()
+    local clock = h.folder() .. "/clock"
+    s = h.server { wrap = h.own_clock(clock), policy = policy(m.brokers,
+      { sink = 'framing = "batch", batch = { target = 400, min = 300, linger = "5s" },' })
+      :gsub("workers = 2", "workers = 1") }
+    local edge = math.floor(h.now() / 60 - 5) * 60000
+    local function send(from, to, ms)
+      h.set_clock(clock, math.floor(ms - h.now() * 1000))
+      assert.equal(202, s:post("/b", batch(from, to)).status)
+    end
+    send(301, 310, edge - 500)
+    send(311, 320, edge + 1000)
+    h.wait_for("all messages", function()
+      return s:metric("sluice_delivered_events_total") == 20
+    end)
+    h.set_clock(clock, 0)
+    local since = ("--since %ds"):format(h.now() - (edge / 1000 + 20))
+    assert.matches("accepted=10 messages=%d+ missing=0 doubled=0 foreign=%d+\ncode=0",
+      ledger(s, since))
+    m:say "topic empty 4"
+    assert.matches("accepted=10 messages=0 missing=10 ", ledger(s, since .. " --topic empty"))
+  end)
+
+  it("calls nothing missing that the sink sent to another topic", function()
+    m:say "topic second 4"
+    local text = h.read(s.path)
+    h.write(s.path, (text:gsub('topic = "events"', 'topic = "second"')))
+    assert.equal(200, s:reload().status)
+    s:post("/b", batch(301, 400))
+    h.wait_for("all messages", function()
+      return s:metric("sluice_delivered_events_total") == 400
+    end)
+    local out = ledger(s)
+    assert.matches("topic=second .*accepted=400 messages=100 missing=0 doubled=0 foreign=0 "
+      .. "elsewhere=300\n.*%-%-topic 'second,events' compares all\ncode=1", out)
+    assert.matches("accepted=400 messages=400 missing=0 doubled=0 foreign=0\ncode=0",
+      ledger(s, "--topic second,events"))
+    m:say "topic third 4"
+    h.write(s.path, (text:gsub('topic = "events"', 'topic = "third"')))
+    assert.matches("missing=0 .*elsewhere=400", ledger(s))
+  end)
+
   it("is an error while a partition has no leader", function()
     m:say "leader events 2 -1"
     assert.matches('topic "events" partition 2: .*\ncode=3', ledger(s, "--timeout 3s"))

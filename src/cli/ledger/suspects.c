@@ -105,6 +105,32 @@ void suspects_cut(struct suspects *s, uint32_t n)
     }
 }
 
+void suspect_note_where(struct suspect *s, const char *topic, int32_t partition,
+                        int64_t offset)
+{
+    const size_t n = s->where == NULL ? 0 : strlen(s->where);
+
+    if (s->where == NULL) {
+        s->where = mem_zalloc(SUSPECT_WHERE_MAX);
+    }
+    (void)snprintf(s->where + n, SUSPECT_WHERE_MAX - n, "%s%s/%" PRId32 "@%" PRId64,
+                   n > 0 ? "," : "", topic, partition, offset);
+}
+
+void suspects_drop_foreign(struct suspects *s)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (s->list[i].here > 0) {
+            s->list[n++] = s->list[i];
+        } else {
+            forget(&s->list[i]);
+        }
+    }
+    s->n = n;
+}
+
 static void tell_one(struct suspect *x, const char *word, const char *spool,
                      const struct tallies *t, const char *rows)
 {

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "cli/ledger/away.h"
 #include "cli/ledger/read.h"
 #include "cli/ledger/topic_check.h"
 #include "cli/show.h"
@@ -62,8 +63,17 @@ void ledger_topic_close(struct ledger_topic *t)
     t->policy = NULL;
 }
 
+static void print_elsewhere(const struct ledger_topic *t, const struct away *away)
+{
+    show_line(stdout,
+              "  elsewhere: the sink has sent these events to other topics, and they "
+              "were not compared: --topic '%s,%s' compares all",
+              t->plan->kafka.topic, away->topics[0] == '\0' ? "..." : away->topics);
+}
+
 static void print_result(const struct ledger_topic *t, const char *stream,
-                         const struct topic_result *r)
+                         const struct topic_result *r, const struct away *away,
+                         uint64_t n_away)
 {
     show_part(stdout,
               "topic=%s stream=%s partitions=%u minutes=%" PRIu64 " accepted=%" PRIu64
@@ -75,6 +85,9 @@ static void print_result(const struct ledger_topic *t, const char *stream,
     if (r->unconfirmed > 0) {
         (void)printf(" unconfirmed=%" PRIu64, r->unconfirmed);
     }
+    if (n_away > 0) {
+        (void)printf(" elsewhere=%" PRIu64, n_away);
+    }
     if (r->tombstones > 0) {
         (void)printf(" tombstones=%" PRIu64, r->tombstones);
     }
@@ -84,6 +97,9 @@ static void print_result(const struct ledger_topic *t, const char *stream,
     (void)printf("%s\n", r->all.cut ? " and more: there are too many differences to "
                                       "name"
                                     : "");
+    if (n_away > 0) {
+        print_elsewhere(t, away);
+    }
     if (r->from_ms > 0) {
         const time_t s = (time_t)(r->from_ms / 1000);
         char when[24];
@@ -132,23 +148,30 @@ bool ledger_topic_check(struct ledger_topic *t, const char *spool,
                         const struct ledger_stream *l, const char *field, bool *differs,
                         struct err *e)
 {
+    struct away away = {.topics = ""};
     struct topic_check c = {.spool = spool,
                             .field = field,
                             .sink = sink_of(t, l),
                             .plan = t->plan,
                             .topics = t->topics,
+                            .away = &away,
                             .since_ms = t->since_ms,
                             .until_ms = t->until_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS,
                             .timeout_ms = t->timeout_ms,
                             .memory_bytes = t->memory_bytes};
     struct topic_result r;
+    uint64_t n_away;
+    bool ok = t->topics != NULL || away_read(spool, t->sink, l->tallies.stream,
+                                             t->plan->kafka.topic, &away, e);
 
-    if (!topic_check(&c, l, &r, e)) {
-        return false;
+    ok = ok && topic_check(&c, l, &r, e);
+    if (ok) {
+        t->n_checked++;
+        n_away = away_count(&away, l);
+        print_result(t, l->tallies.stream, &r, &away, n_away);
+        *differs |= r.all.missing + r.all.doubled > 0 || r.all.cut ||
+                    r.unconfirmed + n_away > 0 || r.deleted > 0;
     }
-    t->n_checked++;
-    print_result(t, l->tallies.stream, &r);
-    *differs |= r.all.missing + r.all.doubled > 0 || r.all.cut || r.unconfirmed > 0 ||
-                r.deleted > 0;
-    return true;
+    away_free(&away);
+    return ok;
 }

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/ledger/away.h"
 #include "cli/ledger/entries.h"
 #include "cli/ledger/prints.h"
 #include "decode/scan.h"
@@ -44,7 +45,9 @@ struct topics {
     uint64_t n_parts, part; /* of the fingerprints */
     struct suspects suspects;
     uint64_t n_foreign_kept;
-    bool crowded; /* more foreign messages than can be looked at one by one */
+    int64_t horizon_ms; /* older messages are gone; 0: none */
+    bool from_start;    /* the whole topics are read */
+    bool crowded;       /* more foreign messages than can be looked at one by one */
     /* the message in hand */
     const struct topic_message *m;
     void (*on_id)(struct topics *k, uint64_t print, struct str id);
@@ -145,10 +148,12 @@ static bool read_topics(struct topics *k,
 
     k->on_id = on_id;
     /* Messages with times of their own stand anywhere. */
-    return topic_reader_read(
-        k->reader,
-        since > EARLY_MS && k->c->plan->kafka.timestamp == NULL ? since - EARLY_MS : 0,
-        on_message, k, e);
+    return topic_reader_read(k->reader,
+                             since > EARLY_MS && k->c->plan->kafka.timestamp == NULL &&
+                                     !k->from_start
+                                 ? since - EARLY_MS
+                                 : 0,
+                             on_message, k, e);
 }
 
 /* ---- by minute ---- */
@@ -237,7 +242,7 @@ static bool compare_minutes(struct topics *k, struct err *e)
         return false;
     }
     k->out->compacted = topic_reader_compacted(k->reader, &k->out->gaps);
-    k->out->from_ms = topic_reader_horizon(k->reader);
+    k->horizon_ms = k->out->from_ms = topic_reader_horizon(k->reader);
     if (k->out->from_ms > 0 && k->c->plan->kafka.timestamp != NULL) {
         return err_set(e,
                        "kafka \"%s\": its topic has lost its oldest messages, and "
@@ -270,10 +275,14 @@ static bool is_confirmed(struct topics *k, const struct entry *t)
     const uint32_t at = minute_of(k, t->wall_ms);
     struct settled_counts c = {.confirmed = 0};
 
-    if (at == k->l->n_minutes || t->wall_ms < k->out->from_ms) {
+    if (t->wall_ms < k->out->from_ms || t->wall_ms < k->horizon_ms ||
+        (at == k->l->n_minutes && !k->from_start)) {
         return false; /* of another period */
     }
-    if (!k->minutes[at].open) {
+    if (settled_in(&k->c->away->events, t->epoch, t->worker, t->seq, t->seq + 1) > 0) {
+        return false; /* in another topic */
+    }
+    if (at < k->l->n_minutes && !k->minutes[at].open) {
         return true;
     }
     settled_count(&k->l->sinks[k->c->sink], t->epoch, t->worker, t->seq, 1, t->wall_ms,
@@ -388,27 +397,17 @@ static void recount_here(void *arg, const struct entry *t)
     }
 }
 
-static void note_where(struct suspect *s, const struct topic_message *m)
-{
-    const size_t n = s->where == NULL ? 0 : strlen(s->where);
-
-    if (s->where == NULL) {
-        s->where = mem_zalloc(SUSPECT_WHERE_MAX);
-    }
-    (void)snprintf(s->where + n, SUSPECT_WHERE_MAX - n, "%s%s/%" PRId32 "@%" PRId64,
-                   n > 0 ? "," : "", m->topic, m->partition, m->offset);
-}
-
 static void recount_there(struct topics *k, uint64_t print, struct str id)
 {
     struct suspect *s =
         id.p == NULL ? NULL : suspects_find(&k->suspects, index_stored_print(print));
 
-    if (s == NULL || (!k->timeless && !is_of_period(k, k->m->time_ms))) {
+    if (s == NULL ||
+        (!k->timeless && !k->from_start && !is_of_period(k, k->m->time_ms))) {
         return;
     }
     s->there++;
-    note_where(s, k->m);
+    suspect_note_where(s, k->m->topic, k->m->partition, k->m->offset);
     if (s->id == NULL) {
         char text[SUSPECT_ID_MAX];
 
@@ -417,33 +416,25 @@ static void recount_there(struct topics *k, uint64_t print, struct str id)
     }
 }
 
-/* An id that was accepted never is counted as foreign already. */
-static void drop_foreign(struct suspects *s)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (s->list[i].here > 0) {
-            s->list[n++] = s->list[i];
-        } else {
-            free(s->list[i].id);
-            free(s->list[i].where);
-        }
-    }
-    s->n = n;
-}
-
 static bool recount(struct topics *k, struct err *e)
 {
     struct suspects *s = &k->suspects;
+    bool all;
 
     suspects_join(s, 0, false);
     if (s->n == 0) {
         return true;
     }
-    if (!entries_each(k->c->spool, &k->l->tallies, k->timeless ? 0 : first_ms(k),
-                      k->timeless ? INT64_MAX : end_ms(k), recount_here, k, e) ||
-        !read_topics(k, recount_there, e)) {
+    /* A message with a whole batch has the time of its first event: it may stand before
+     * the period, or after it, and the others not. */
+    k->from_start = k->c->plan->kafka.framing == KAFKA_BATCH;
+    all = k->timeless || k->from_start;
+    if (!read_topics(k, recount_there, e)) {
+        return false;
+    }
+    k->horizon_ms = k->from_start ? topic_reader_horizon(k->reader) : k->horizon_ms;
+    if (!entries_each(k->c->spool, &k->l->tallies, all ? 0 : first_ms(k),
+                      all ? INT64_MAX : end_ms(k), recount_here, k, e)) {
         return false;
     }
     suspects_join(s, 0, true);
@@ -456,7 +447,7 @@ static bool recount(struct topics *k, struct err *e)
         }
         k->out->foreign = k->out->foreign - k->n_foreign_kept + n;
     }
-    drop_foreign(s);
+    suspects_drop_foreign(s); /* they are counted as foreign already */
     return true;
 }
 

@@ -16,6 +16,7 @@
 #include "cli/ledger/read.h"
 #include "cli/ledger/suspects.h"
 
+struct away;
 struct err;
 struct sink_plan;
 
@@ -24,6 +25,7 @@ struct topic_check {
     const char *field;            /* path of the ids */
     const struct sink_plan *plan; /* of a Kafka sink */
     const char *topics;           /* NULL: the plan's */
+    const struct away *away;      /* events that need not be in these */
     uint32_t sink;                /* the same among those of the ledger */
     int64_t since_ms;             /* 0: the whole topics are read */
     int64_t until_ms;             /* INT64_MAX: up to their ends */
