@@ -70,7 +70,7 @@ describe("the file sink", function()
 
   it("holds while its folder is gone, keeps all, and goes on by itself", function()
     s = h.server { policy = h.policy { workers = 1 } }
-    h.shell(("rm -r '%s/archive' && touch '%s/archive'"):format(s.data, s.data))
+    h.block(s.data .. "/archive", s.data .. "/gone")
     assert.equal(202, s:post("/v1/events", [[{"n":1}]]).status)
     s:logged("sink=archive status=holding")
     assert.matches('"holding":%s*true', s:get("/status").body)
@@ -82,8 +82,7 @@ describe("the file sink", function()
 
   it("delivers nothing again of a shard whose files outlive it", function()
     local function block()
-      h.shell(("mv '%s/archive' '%s/kept' && touch '%s/archive'"):format(s.data,
-        s.data, s.data))
+      h.block(s.data .. "/archive", s.data .. "/kept")
     end
     local function unblock()
       h.shell(("rm '%s/archive' && mv '%s/kept' '%s/archive'"):format(s.data,
@@ -125,7 +124,7 @@ end)
 describe("sluice inspect", function()
   it("says what lies in a spool", function()
     local s = h.server { policy = h.policy { workers = 1 } }
-    h.shell(("rm -r '%s/archive' && touch '%s/archive'"):format(s.data, s.data))
+    h.block(s.data .. "/archive", s.data .. "/gone")
     for _ = 1, 3 do s:post("/v1/events", [[{"n":1}]]) end
     s:stop("SIGKILL")
     local out = h.shell(h.binary .. " inspect '" .. s.data .. "/spool'")

@@ -261,8 +261,7 @@ describe("a disk without room", function()
     s = h.server { dir = dir, data = dir .. "/mnt/data",
       policy = (synced():gsub('dir = "archive"',
         ('dir = "%s/archive"'):format(dir))) }
-    h.shell(("mv '%s/archive' '%s/gone'; touch '%s/archive'"):format(dir, dir,
-      dir))
+    h.block(dir .. "/archive", dir .. "/gone")
     local acks = dir .. "/acks"
     local l = h.load(s.port, { batch = 50, connections = 8, seconds = 120,
       acks = acks })

@@ -9,8 +9,7 @@ describe("a full spool", function()
     s = h.server { policy = h.policy { workers = 1,
       spool = [[segment = "16MiB", max_bytes = "256MiB"]],
       stream = [[max_bytes = "64MiB"]] } }
-    h.shell(("mv '%s/archive' '%s/gone' && touch '%s/archive'"):format(s.data,
-      s.data, s.data))
+    h.block(s.data .. "/archive", s.data .. "/gone")
     local body = '{"x":"' .. ("y"):rep(4000000) .. '"}'
     local a
     for _ = 1, 60 do

@@ -1,6 +1,7 @@
 -- harness: starts the built server in a folder of its own, talks to it in raw
 -- bytes, stops it by its own pid. Every wait is for an event and has an end.
 
+local ffi = require "ffi"
 local fcntl = require "posix.fcntl"
 local signal = require "posix.signal"
 local socket = require "socket"
@@ -8,6 +9,8 @@ local stdlib = require "posix.stdlib"
 local unistd = require "posix.unistd"
 local wait = require "posix.sys.wait"
 local ledger = require "ledger"
+
+ffi.cdef "int renameat2(int, const char *, int, const char *, unsigned);"
 
 local M = {}
 
@@ -98,6 +101,13 @@ end
 function M.remove(path)
   assert(path:find("/sluice%-test%-"))
   os.execute("rm -rf '" .. path .. "'")
+end
+
+---Puts a file where a folder is, which then has the name `kept`: at once, since a sink
+---makes a folder of its own where it finds none.
+function M.block(path, kept)
+  M.write(kept, "")
+  assert(ffi.C.renameat2(-100, path, -100, kept, 2) == 0, "RENAME_EXCHANGE") -- AT_FDCWD
 end
 
 function M.read(path)
@@ -260,9 +270,10 @@ function Server:text()
 end
 
 function Server:logged(pattern, seconds)
-  return M.wait_for("log: " .. pattern, function()
+  local ok, line = pcall(M.wait_for, "log: " .. pattern, function()
     return self:text():match(pattern)
   end, seconds)
+  return ok and line or error(("%s; its end:\n%s"):format(line, self:text():sub(-2000)), 2)
 end
 
 function Server:signal(name)
@@ -283,19 +294,25 @@ end
 ---that it returns is called: of all its threads, or of the one of that name. Needs
 ---root.
 function Server:inject(what, thread)
-  local id = not thread and self.real_pid or M.wait_for(thread, function()
-    return shell(("grep -lx '%s' /proc/%d/task/*/comm"):format(thread,
-      self.real_pid)):match("task/(%d+)") -- it names itself, maybe after "ready"
-  end)
-  local argv = { "strace", "-qq", "-o", self.dir .. "/strace", "-e",
-    "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p", tostring(id) }
-  if not thread then table.insert(argv, 2, "-f") end
-  local pid = M.spawn(argv, self.dir .. "/strace.log")
-  -- Each thread by itself: the first is not the last.
+  local pid, id
+  local function begin()
+    id = not thread and self.real_pid or M.wait_for(thread, function()
+      return shell(("grep -lx '%s' /proc/%d/task/*/comm"):format(thread,
+        self.real_pid)):match("task/(%d+)") -- it names itself, maybe after "ready"
+    end)
+    local argv = { "strace", "-qq", "-o", self.dir .. "/strace", "-e",
+      "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p", tostring(id) }
+    if not thread then table.insert(argv, 2, "-f") end
+    pid = M.spawn(argv, self.dir .. "/strace.log")
+  end
+  begin()
   M.wait_for("strace", function()
-    return shell(thread and ("grep TracerPid /proc/%d/status"):format(id)
+    -- Threads of a start that have the name may end before it gets hold of them.
+    if wait.wait(pid, wait.WNOHANG) == pid then begin() end
+    -- Each thread by itself: the first is not the last.
+    local tracers = shell(thread and ("grep TracerPid /proc/%d/status"):format(id)
       or ("grep -h TracerPid /proc/%d/task/*/status"):format(id))
-      :find("TracerPid:%s*0") == nil
+    return tracers:find("TracerPid:%s*[1-9]") and not tracers:find("TracerPid:%s*0")
   end)
   return function()
     M.shell("kill " .. pid)

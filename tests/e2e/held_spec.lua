@@ -59,8 +59,7 @@ describe("a sink that can't start", function()
   end
 
   local function block(folder)
-    h.shell(("mv '%s/%s' '%s/%s.away'; touch '%s/%s'"):format(s.data, folder, s.data,
-      folder, s.data, folder))
+    h.block(s.data .. "/" .. folder, ("%s/%s.away"):format(s.data, folder))
   end
 
   local function unblock(folder)

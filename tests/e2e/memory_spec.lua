@@ -44,7 +44,7 @@ describe("memory in steady state", function()
       spool = [[max_bytes = "4GiB"]] } }
     h.load_wait(h.load(s.port, { batch = 100, connections = 16, seconds = 2 }))
     local archive = s.data .. "/archive"
-    h.shell(("mv '%s' '%s.gone' && touch '%s'"):format(archive, archive, archive))
+    h.block(archive, archive .. ".gone")
     s:reload()
     local l = h.load(s.port, { batch = 100, connections = 16, seconds = 60 })
     h.sleep(2)

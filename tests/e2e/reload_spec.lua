@@ -53,7 +53,7 @@ local function on_event(ev) ev.version = 2 end]], route = "on_event = on_event" 
     local s = h.server { policy = policy("128MiB") }
     -- The sink holds, and no folder can be made where its own is.
     local dir = s.data .. "/archive"
-    h.shell(("mv '%s' '%s.gone' && touch '%s'"):format(dir, dir, dir))
+    h.block(dir, dir .. ".gone")
     h.write(s.path, (policy("32MiB"):gsub('"archive",', '"archive/below",')))
     local a = s:reload()
     assert.equal(500, a.status, a.body)

@@ -72,8 +72,7 @@ static void on_place(void *arg, const struct record *r)
 bool away_read(const char *spool, const char *sink, const char *stream,
                const char *topic, struct away *out, struct err *e)
 {
-    struct reading g = {
-        .out = out, .stream = str_of(stream), .topic = str_of(topic)};
+    struct reading g = {.out = out, .stream = str_of(stream), .topic = str_of(topic)};
     struct doubt doubt;
     char path[PATH_MAX];
     bool ok;
