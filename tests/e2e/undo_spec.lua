@@ -236,4 +236,19 @@ describe("a sink", function()
     has("a", "1:1 2:1")
     has("e", "1:1 2:1 3:1 4:1 5:1 6:1")
   end)
+
+  it("that is taken out after a policy was refused delivers what it has after a restart",
+  function()
+    start(policy({ { "a" }, { "e" } }, { { "y", { "e", "a" } } }))
+    f:rules "on=create do=ENOSPC path=/a/"
+    post(2, "y")
+    assert.equal(500, reload(policy({ { "a" }, { "e" }, { "n" }, BAD },
+      { { "y", { "e", "a", "n", "bad" } } })).status)
+    assert.equal(200, reload(policy({ { "e" } }, { { "y", { "e" } } })).status)
+    assert.equal(0, s:stop())
+    f:rules()
+    s:start()
+    s:logged "sink=a status=removed"
+    has("a", "1:1 2:1")
+  end)
 end)

@@ -267,7 +267,9 @@ bool persisted_write(const struct persisted *k, const char *spool_dir,
     if (!write_lines(k, path, e)) {
         return false;
     }
-    persisted_sweep(k, spool_dir);
+    if (p == NULL) {
+        persisted_sweep(k, spool_dir);
+    }
     return true;
 }
 

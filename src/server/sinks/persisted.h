@@ -46,8 +46,8 @@ const struct persisted_sink *persisted_find(const struct persisted *k,
 bool persisted_put(struct persisted *k, const struct persisted_sink *line) MUST_USE;
 void persisted_remove(struct persisted *k, const char *name);
 
-/* Saves p (NULL: none) unless it is there, then k, and removes policies that no
- * line names. */
+/* Saves p unless it is there, then k. p NULL: only k, and persisted_sweep; else the
+ * policies that p replaces stay, because it may be refused. */
 bool persisted_write(const struct persisted *k, const char *spool_dir,
                      const struct policy *p, struct err *e) MUST_USE;
 
@@ -59,7 +59,8 @@ bool persisted_end(const char *spool_dir, const char *journal, const char *name,
                    struct err *e) MUST_USE;
 /* Whether it is between the two: 1 or 0; -1 and errno: the disk does not say. */
 int persisted_without(const char *spool_dir, const char *name) MUST_USE;
-/* Marks of sinks that have their journals, or no line, go. persisted_write does it. */
+/* Policies that no line names go, and marks of sinks that have their journals, or no
+ * line. */
 void persisted_sweep(const struct persisted *k, const char *spool_dir);
 
 /* The policy of that hash, loaded; NULL and *e: gone, or it does not load here. */

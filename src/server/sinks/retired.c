@@ -125,7 +125,8 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", r->name,
                   log_quote(quoted, sizeof quoted, e.text));
     }
-    if (persisted_read(&kept, s->spool_dir, &e)) {
+    /* While a policy is applied the lines are that one's, or come back whole. */
+    if (!s->applying && persisted_read(&kept, s->spool_dir, &e)) {
         persisted_remove(&kept, r->name);
         persisted_remove(&kept, r->at);
         (void)!persisted_write(&kept, s->spool_dir, NULL, &e);
