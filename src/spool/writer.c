@@ -276,6 +276,8 @@ static enum spool_result switch_segment(struct spool_writer *w)
     if (old != NULL) {
         atomic_store(&old->sealed, true);
     }
+    /* Also for blocks that are not written now. */
+    atomic_store(&sh->left, g->bytes - tail_end(atomic_load(&g->tail)));
     atomic_store(&sh->current, g);
     housekeeper_wake(sh->stream->spool);
     return SPOOL_OK;

@@ -27,6 +27,7 @@ enum { LARGE = 700 << 10 };
 
 static atomic_bool armed;   /* the next fdatasync waits, then fails */
 static atomic_bool failing; /* all later ones fail, too */
+static atomic_bool full;    /* the next pwritev fails */
 static atomic_bool holding; /* the consumer's wake waits */
 static sem_t begun, fail, held, go_on;
 
@@ -60,6 +61,10 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
 {
     const struct spool_writer *w = writing;
 
+    if (atomic_exchange(&full, false)) {
+        errno = ENOSPC;
+        return -1;
+    }
     writing = NULL;
     if (w != NULL) {
         (void)sem_post(&fail);
@@ -215,6 +220,44 @@ static void a_poisoned_segment_before_it_leaves_the_current_one_its_room(void **
     free(large);
 }
 
+/* The stream may have no third segment. */
+static void a_segment_whose_first_block_fails_has_room(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 2 * SEGMENT, true);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    enum spool_result r = SPOOL_FULL;
+    uint64_t lost, last = 0;
+
+    (void)state;
+    (void)sem_init(&begun, 0, 0);
+    (void)sem_init(&fail, 0, 0);
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    spool_writer_want(w, last);
+    until_synced(w, last);
+    atomic_store(&armed, true);
+    assert_int_equal(SPOOL_OK, commit(w, "2", &lost));
+    spool_writer_want(w, lost);
+    (void)sem_wait(&begun);
+    (void)sem_post(&fail);
+    while (!spool_writer_lost(w, lost)) {
+        rest();
+    }
+    /* Once there is another segment. */
+    atomic_store(&full, true);
+    for (int i = 0; i < 20000 && r == SPOOL_FULL; i++) {
+        r = commit(w, "3", &last);
+        rest();
+    }
+    assert_int_equal(SPOOL_FAILED, r);
+    assert_true(spool_has_room(s, stream, 1));
+    assert_int_equal(SPOOL_OK, commit(w, "4", &last));
+    until_synced(w, last);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,7 +267,9 @@ int main(void)
             a_block_on_its_way_gives_a_poisoned_segment_no_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_poisoned_segment_before_it_leaves_the_current_one_its_room, set_up,
-            tear_down)};
+            tear_down),
+        cmocka_unit_test_setup_teardown(a_segment_whose_first_block_fails_has_room,
+                                        set_up, tear_down)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
