@@ -264,7 +264,7 @@ bool start_all(struct server *s, struct err *e)
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
         !keystores_open(s, s->policy, s->stream_ids, e) ||
-        !indexes_open(s, plan, s->stream_ids, e)) {
+        !indexes_open(s, plan, s->stream_ids, false, e)) {
         return false;
     }
     s->quotas = quotas_open(s->registry, s->spool_dir, e);

@@ -109,7 +109,7 @@ void streams_restore(struct server *s)
                   log_quote(quoted, sizeof quoted, e.text));
         return;
     }
-    if (!indexes_open(s, policy_plan(s->policy), s->stream_ids, &e)) {
+    if (!indexes_open(s, policy_plan(s->policy), s->stream_ids, false, &e)) {
         log_write(LOG_ERROR, "index_not_undone", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
     }

@@ -358,6 +358,37 @@ describe("a canary", function()
     f:close()
   end)
 
+  it("takes nothing away from an index before it is promoted", function()
+    local function indexed(bytes, trial)
+      return h.policy { workers = 1, server = 'max_body = "1MiB", max_events = 20000',
+        spool = 'segment = "4MiB"', stream = ('index = { field = "id", max_bytes = "%s" }')
+          :format(bytes), top = trial }
+    end
+    local function files()
+      return select(2, h.shell(("ls '%s'/spool/events/index"):format(s.data)):gsub("%.idx", ""))
+    end
+    s = h.server { policy = indexed "1GiB" }
+    for at = 1, 16 do
+      local lines = {}
+      for i = 1, 10000 do
+        lines[i] = ('{"id":"%d-%d","pad":"%s"}'):format(at, i, ("x"):rep(40))
+      end
+      h.wait_for("room in the spool", function()
+        return s:post("/v1/events/batch", "[" .. table.concat(lines, ",") .. "]").status == 202
+      end)
+    end
+    assert.equal(0, s:stop())
+    s:start()
+    local before = files()
+    assert.is_true(before > 2)
+    load(indexed("1MiB", [[canary { share = "50%", during = "1h" }]]))
+    -- It looks each ten seconds.
+    assert.is_false((pcall(h.wait_for, "a file to go", function() return files() < before end, 12)))
+    assert.equal(200, s:reload("?promote").status)
+    h.wait_for("a file to go", function() return files() < before end)
+    assert.equal(0, s:stop())
+  end)
+
   it("can't add streams, whose events nobody would deliver after a roll-back",
   function()
     s = h.server { policy = policy("") }

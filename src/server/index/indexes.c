@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/folder.h"
@@ -28,13 +29,31 @@ static void conf_of(struct indexer_conf *conf, const struct server *s,
                                                .max_bytes = st->index_max_bytes}};
 }
 
+/* A canary's events have their ids in the field of its policy, but how long all files are
+ * kept is the live one's to say. */
+static void keep_as(struct indexer_settings *settings, const struct plan *live,
+                    const char *stream)
+{
+    for (uint32_t i = 0; i < live->n_streams; i++) {
+        const struct stream_plan *st = &live->streams[i];
+
+        if (st->index_field != NULL && strcmp(st->name, stream) == 0) {
+            settings->keep_ms = st->index_keep_ms;
+            settings->max_bytes = st->index_max_bytes;
+        }
+    }
+}
+
 static bool open_one(struct server *s, const struct plan *plan,
-                     const struct stream_plan *st, int id, struct err *e)
+                     const struct stream_plan *st, int id, bool tried, struct err *e)
 {
     struct indexer_conf conf;
     char dir[PATH_MAX];
 
     conf_of(&conf, s, plan, st, id, dir);
+    if (tried) {
+        keep_as(&conf.settings, policy_plan(s->policy), st->name);
+    }
     if (st->index_field == NULL) {
         if (s->indexers[id] == NULL && path_there(dir) != 0) {
             indexer_off(&conf);
@@ -48,11 +67,11 @@ static bool open_one(struct server *s, const struct plan *plan,
     return s->indexers[id] != NULL;
 }
 
-bool indexes_open(struct server *s, const struct plan *plan, const int *ids,
+bool indexes_open(struct server *s, const struct plan *plan, const int *ids, bool tried,
                   struct err *e)
 {
     for (uint32_t i = 0; i < plan->n_streams; i++) {
-        if (!open_one(s, plan, &plan->streams[i], ids[i], e)) {
+        if (!open_one(s, plan, &plan->streams[i], ids[i], tried, e)) {
             return false;
         }
     }

@@ -16,8 +16,10 @@ struct plan;
 struct server;
 
 /* The plan's streams, whose ids in the spool are given, are indexed from now on as it
- * says; where one is not any more, its index says so. False and *e: one can't be. */
-bool indexes_open(struct server *s, const struct plan *plan, const int *ids,
+ * says; where one is not any more, its index says so. tried: plan is a
+ * canary's, and the files are kept for as long as the live policy says. False and *e: one
+ * can't be. */
+bool indexes_open(struct server *s, const struct plan *plan, const int *ids, bool tried,
                   struct err *e) MUST_USE;
 
 /* After the workers, before the spool is closed. False: a thread hangs. */
