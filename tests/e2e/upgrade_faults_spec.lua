@@ -237,6 +237,23 @@ describe("an upgrade", function()
     assert.equal(0, s:stop())
   end)
 
+  it("is given up for a rollback while it begins, also after a load of the file", function()
+    s:close()
+    text = h.policy { workers = 8 }
+    s = h.server { policy = SLOW .. text }
+    local pid = s.real_pid
+    meanwhile(faults.cpu(pid), function()
+      h.write(s.path, text .. 'stream "more" { sinks = { "archive" } }\n')
+      assert.equal(200, s:reload().status)
+      assert.equal(200, s:reload("?rollback").status)
+    end)
+    s:logged("event=upgrade status=failed [^\n]*another policy went live meanwhile")
+    assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+    assert.is_true(upgrades.alive(pid))
+    assert.is_nil(s:text():find("generation=4", 1, true))
+    assert.equal(0, s:stop())
+  end)
+
   it("gives no batch up that a slow server has in hand", function()
     local x = upgrades.slow_sink()
     h.write(s.path, text .. x.policy)

@@ -91,6 +91,9 @@ void reload_finish(struct reload *r, enum reload_result result, const char *stat
 
     s->reload_late = false;
     count_result(s, status);
+    if (r->asked.kind == RELOAD_FILE && strcmp(status, "live") == 0) {
+        successor_loaded(s);
+    }
     r->asked.done(r->asked.arg, &a);
     if (!s->draining) {
         process_reloaded(s);

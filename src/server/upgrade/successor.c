@@ -53,7 +53,7 @@ struct successor {
     bool workers;      /* hand over */
     bool sinks;        /* were told to end */
     uint32_t tries;    /* looks since then: what is idle is handed over */
-    char live[65];     /* the policy's hash when it began */
+    char live[65];     /* hash of the policy that went live last of what it knows */
     struct place place;
 };
 
@@ -165,11 +165,15 @@ static void on_handed(void *arg, const struct http_handed *h)
     place_connection(&x->place, key, h);
 }
 
-/* It may have read the file before: a reload of that comes to it as a SIGHUP. What a
- * promotion or a rollback makes live it can't know. */
+/* What a promotion or a rollback makes live it can't know. */
 static bool knows_live(const struct successor *x)
 {
-    return x->place.reloads || strcmp(x->live, policy_plan(x->s->policy)->hash) == 0;
+    return strcmp(x->live, policy_plan(x->s->policy)->hash) == 0;
+}
+
+static void note_live(struct successor *x)
+{
+    (void)snprintf(x->live, sizeof x->live, "%s", policy_plan(x->s->policy)->hash);
 }
 
 /* Then the time of the rest begins. */
@@ -351,8 +355,10 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
     x->s = s;
     x->cause = cause;
     x->channel = ends[0];
-    (void)snprintf(x->live, sizeof x->live, "%s", policy_plan(s->policy)->hash);
+    note_live(x);
     place_init(&x->place);
+    x->place.reloads =
+        s->reloading != NULL; /* it may load the file after the new process */
     s->successor = x;
     ev_child_init(&x->child, on_child, 0,
                   0); /* of any: it may end before its pid is told */
@@ -441,6 +447,13 @@ void successor_reloads(struct server *s)
 {
     if (s->successor != NULL) {
         s->successor->place.reloads = true;
+    }
+}
+
+void successor_loaded(struct server *s)
+{
+    if (s->successor != NULL) {
+        note_live(s->successor);
     }
 }
 

@@ -55,6 +55,8 @@ void successor_unled(struct server *s);
 
 /* A reload was asked for: the new process may have read the policy's file before it changed. */
 void successor_reloads(struct server *s);
+/* The file's policy went live: the new process has it, or reads it again. */
+void successor_loaded(struct server *s);
 
 /* After the loop, before stop_all: its sockets stay open, and its policy lives. */
 void successor_leave(struct server *s);
