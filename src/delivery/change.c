@@ -61,7 +61,7 @@ static void on_change(void *arg)
 
     (void)pthread_mutex_lock(&d->lock);
     cancelled = ch->cancelled;
-    d->hung &= ch->given_up && !cancelled; /* still, until what it owes is made */
+    d->n_late -= cancelled;
     ch->runs = true;
     (void)pthread_mutex_unlock(&d->lock);
     if (cancelled) {
@@ -73,8 +73,8 @@ static void on_change(void *arg)
     pump_later(d);
     (void)pthread_mutex_lock(&d->lock);
     ch->done = true;
-    d->hung = false;
     given_up = ch->given_up;
+    d->n_late -= given_up;
     (void)pthread_cond_signal(&d->changed);
     (void)pthread_mutex_unlock(&d->lock);
     if (given_up) {
@@ -94,14 +94,17 @@ static bool change(struct change *ch, bool must, struct err *e)
 
     mailbox_post(&d->mail, on_change, ch);
     (void)pthread_mutex_lock(&d->lock);
-    while (!ch->done && !d->hung && latch_sleep(&d->changed, &d->lock, until_ns)) {
+    while (!ch->done && d->n_late == 0 &&
+           latch_sleep(&d->changed, &d->lock, until_ns)) {
     }
     done = ch->done;
     if (!done) {
         ch->given_up = true;
         ch->cancelled = !must && !ch->runs;
-        d->hung = true;
+        d->n_late++;
     }
+    /* Noted here, because the thread may go on at any time from now on. */
+    d->end = done ? CHANGE_MADE : ch->cancelled ? CHANGE_CANCELLED : CHANGE_LEFT;
     (void)pthread_mutex_unlock(&d->lock);
     if (!done) { /* the thread's from here on */
         return err_set(e,
@@ -129,9 +132,14 @@ bool delivery_hung(struct delivery *d)
     bool hung;
 
     (void)pthread_mutex_lock(&d->lock);
-    hung = d->hung;
+    hung = d->n_late > 0;
     (void)pthread_mutex_unlock(&d->lock);
     return hung;
+}
+
+bool delivery_left(const struct delivery *d)
+{
+    return d->end == CHANGE_LEFT;
 }
 
 bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg)
@@ -170,13 +178,19 @@ static bool forget(struct delivery *d, struct subscription *o, struct err *e)
     return ok || pump_compact(d, e);
 }
 
+static void forget_marks(struct subscription *o)
+{
+    o->fresh = false;
+    o->back = false;
+}
+
 void change_mark_new(struct delivery *d)
 {
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
 
+        forget_marks(o);
         o->fresh = o->wanted && o->consumer == NULL && !o->known;
-        o->back = false;
     }
 }
 
@@ -229,9 +243,14 @@ static bool apply_streams(struct delivery *d, const struct delivery_conf *c,
                           struct err *e)
 {
     uint64_t known = journal_bytes(d->journal);
-    bool ok = (c->undo || pump_erase_traces(d, e)) && take_streams(d, c, e);
-    bool erased = ok && look_fresh(d, c->undo, e);
+    bool ok, erased;
 
+    /* Before anything fails: the way back must not take other streams for new ones. */
+    for (uint32_t i = 0; i < d->n_subscriptions && !c->undo; i++) {
+        forget_marks(&d->subscriptions[i]);
+    }
+    ok = (c->undo || pump_erase_traces(d, e)) && take_streams(d, c, e);
+    erased = ok && look_fresh(d, c->undo, e);
     ok = ok && open_subscriptions(d, c, e) && keep_records(d, known, e);
     return ok && erased;
 }
@@ -294,11 +313,17 @@ bool delivery_owes(const struct delivery *d)
     return atomic_load(&d->owes);
 }
 
+enum delivery_asks delivery_asks(const struct delivery *d)
+{
+    return d->asks;
+}
+
 static bool apply_here(struct delivery *d, const void *arg, struct err *e)
 {
     const struct delivery_conf *c = arg;
     struct err why;
 
+    d->took = false;
     if (d->sink == NULL) {
         return err_set(e, "sink \"%s\": its thread has ended", d->name);
     }
@@ -313,6 +338,7 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     } else if (!take_settings(d, c->sink, c->plan, &c->hooks, e)) {
         return false;
     }
+    d->took = true;
     d->removed = false;
     (void)pthread_mutex_lock(&d->lock);
     d->status.finished = false;
@@ -327,7 +353,9 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
 bool delivery_apply(struct delivery *d, const struct delivery_conf *c, struct err *e)
 {
     struct change *ch;
+    bool ok;
 
+    d->asks = DELIVERY_ASKS_BEFORE;
     if (d->over) {
         return err_set(e, "sink \"%s\" is held", d->name);
     }
@@ -337,7 +365,13 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c, struct er
     memcpy(ch->streams, c->streams, c->n_streams * sizeof *c->streams);
     ch->conf.streams = ch->streams;
     ch->arg = &ch->conf;
-    return change(ch, c->undo, e);
+    ok = change(ch, c->undo, e);
+    if (delivery_left(d)) {
+        d->asks = DELIVERY_ASKS_EITHER;
+    } else if (d->end == CHANGE_MADE && d->took) {
+        d->asks = delivery_owes(d) ? DELIVERY_ASKS_EITHER : DELIVERY_ASKS_NEW;
+    }
+    return ok;
 }
 
 /* ---- streams that leave ---- */

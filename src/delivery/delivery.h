@@ -88,13 +88,24 @@ bool delivery_paused_retires(const struct delivery *d, struct err *e) MUST_USE;
 /* ---- change.c ---- */
 
 /* A new plan: settings change from the next batch on. Waits for at most a second.
- * False and *e: nothing changed, or, with delivery_hung, it may change later. With undo
- * it does then; and settings that the sink does not take are tried again until it does,
- * while it holds its events: with delivery_owes those of the plan before are still used. */
+ * False and *e: the streams, or all, are as before, or, with delivery_left, it may change
+ * later. With undo it does then; and settings that the sink does not take are tried again
+ * until it does, while it holds its events (delivery_owes). */
 bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e) MUST_USE;
 
 bool delivery_owes(const struct delivery *d);
+/* The last change was left to the thread, which may make it or may have made it by now. */
+bool delivery_left(const struct delivery *d);
+
+/* Whose hooks the sink may call after the last delivery_apply, whatever its result: still
+ * those that it had, no other than its own, or both. */
+enum delivery_asks {
+    DELIVERY_ASKS_BEFORE = 0,
+    DELIVERY_ASKS_NEW,
+    DELIVERY_ASKS_EITHER
+};
+enum delivery_asks delivery_asks(const struct delivery *d);
 
 /* Streams that do not feed the sink any more retire: their present events are still
  * delivered. removed: the sink itself is not in the policy. Only streams among the n

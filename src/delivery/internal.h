@@ -98,8 +98,11 @@ struct delivery {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct delivery_status status;
-    bool hung; /* a change was not made in time; the caller's, and the
-                                   thread's once it goes on */
+    uint32_t n_late; /* changes that were not made in time, nor since */
+    /* The caller's alone: what became of the last change. */
+    enum { CHANGE_MADE = 0, CHANGE_CANCELLED, CHANGE_LEFT } end;
+    enum delivery_asks asks;
+    bool took; /* the thread's: the last apply's settings are in use, or owed */
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *remaining_events,
         *oldest, *failing, *holding, *lost, *skipped, *replayed, *dead_events,
         *dead_bytes, *target_gauge, *linger_gauge, *unrecorded;

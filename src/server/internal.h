@@ -58,6 +58,7 @@ struct running_sink {
     char name[96];
     struct persisted_sink kept; /* the policy that its plan is of */
     bool fresh;                 /* started by the reload that compares */
+    bool altered;               /* it may have settings of that one */
     bool retiring;              /* the policy does not have it any more */
     bool paused;                /* it can't start: paused.c */
     char was[96];               /* whose journal this reload gave it; "": its own */
@@ -188,6 +189,9 @@ bool sink_in_plan(const struct plan *plan, const char *name);
 /* Into r, which is free or paused. */
 bool sink_restore(struct server *s, struct running_sink *r,
                   const struct persisted_sink *line, struct err *e) MUST_USE;
+/* One on its way out that a refused policy took up has its own settings again. False and
+ * *e: it has not, or with delivery_left not yet. */
+bool sink_turn_back(struct server *s, struct running_sink *r, struct err *e) MUST_USE;
 /* Ends a sink for good, with its journal. False: its thread has not ended after ms. */
 bool sink_end(struct server *s, struct running_sink *r, int64_t ms);
 /* The same; once its thread has ended, when that hangs. */
@@ -219,8 +223,7 @@ void running_back(struct server *s,
 /* A sink that is not there yet. lua is taken when it succeeds. */
 bool running_start(struct server *s, const struct delivery_conf *c,
                    struct sink_lua *lua, struct err *e) MUST_USE;
-/* The sink of c: started, altered, or with the journal of the one that it was. lua is
- * taken when it succeeds. */
+/* The sink of c: started, altered, or with the journal of the one that it was. Takes lua. */
 bool start_or_alter(struct server *s, const struct delivery_conf *c,
                     struct sink_lua *lua, struct err *e) MUST_USE;
 /* Any thread but the changer reads the table, and asks its deliveries, between

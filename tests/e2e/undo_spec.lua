@@ -237,6 +237,31 @@ describe("a sink", function()
     has("e", "1:1 2:1 3:1 4:1 5:1 6:1")
   end)
 
+  it("on its way out goes on by its own settings, and gets nothing of a stream that a "
+    .. "refused policy gave it", function()
+    start(policy({ { "a" }, { "e" } }, { { "x", { "e" } }, { "y", { "e", "a" } } }))
+    f:rules "on=create do=ENOSPC path=/a/"
+    post(2, "y")
+    assert.equal(200, reload(policy({ { "e" } }, { { "x", { "e" } }, { "y", { "e" } } })).status)
+    local made = f:made()
+    local full = "on=create do=ENOSPC path=/b/\n"
+    f:rules("on=create do=ENOSPC path=/a/\n" .. full .. "on=create,open do=hang path=/n.journal")
+    h.write(s.path, policy({ { "a", dir = "b" }, { "e" }, { "n" }, BAD },
+      { { "x", { "e", "a", "n", "bad" } }, { "y", { "e" } } }))
+    local c = h.connect(s.admin, 60)
+    c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+    h.wait_for("the reload to hang", function() return f:made() > made end)
+    post(2, "x")
+    f:rules(full) -- for good: its folder is another
+    assert.equal(500, h.answer(c).status)
+    c:close()
+    s:logged "sink=a status=removed"
+    has("a", "1:1 2:1")
+    assert.equal("", numbers "b")
+    has("e", "1:1 2:1 3:1 4:1")
+    assert.is_nil(s:text():find("not_undone", 1, true))
+  end)
+
   it("that is taken out after a policy was refused delivers what it has after a restart",
   function()
     start(policy({ { "a" }, { "e" } }, { { "y", { "e", "a" } } }))
@@ -250,5 +275,34 @@ describe("a sink", function()
     s:start()
     s:logged "sink=a status=removed"
     has("a", "1:1 2:1")
+  end)
+
+  it("asks its own policy's functions also after an undo that a full disk stopped", function()
+    local function asking(target, more, last)
+      return (policy({ { "e" }, last },
+        { { "x", { "e" } }, { "y", { "e", more, last and "bad" } } })
+        :gsub("\nstream", ([[
+
+http "up" { url = "http://127.0.0.1:1/", batch = { target = 10, min = 1, max = 1000,
+  adapt = function() return %d end } }
+stream "z" { sinks = { "up" } }
+route "POST /z" { body = "event", stream = "z" }
+stream]]):format(target), 1))
+    end
+    local function target(expected)
+      h.wait_for("the target", function()
+        return s:metric("sluice_batch_target", 'sink="up"') == expected
+      end)
+    end
+    start(asking(20))
+    target(20)
+    f:rules "on=write,sync,create do=ENOSPC path=/up.journal"
+    assert.equal(500, reload(asking(30, "up", BAD)).status)
+    s:logged "status=not_undone"
+    target(20)
+    f:rules()
+    assert.equal(200, reload(asking(40, "up")).status)
+    target(40)
+    assert.equal(0, s:stop())
   end)
 end)

@@ -116,6 +116,14 @@ void sink_hooks_free(struct sink_lua *l)
     }
 }
 
+bool sink_hooks_has(const struct sink_lua *l, const struct sink_lua *one)
+{
+    while (l != NULL && l != one) {
+        l = l->before;
+    }
+    return l != NULL;
+}
+
 struct sink_lua *sink_hooks_join(struct sink_lua *l, struct sink_lua *before)
 {
     struct sink_lua *last = l;

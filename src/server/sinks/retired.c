@@ -260,6 +260,33 @@ static struct delivery *restore_with(struct running_sink *r, struct delivery_con
     return sink_hooks_new(p, k, &r->lua, &c->hooks, e) ? delivery_start(c, e) : NULL;
 }
 
+bool sink_turn_back(struct server *s, struct running_sink *r, struct err *e)
+{
+    struct policy *p = persisted_load(s->spool_dir, s->tables_dir, r->kept.hash, e);
+    struct delivery_conf c = {.spool = s->spool,
+                              .spool_dir = s->spool_dir,
+                              .data_dir = s->conf.data_dir,
+                              .folders = s->folders,
+                              .undo = true,
+                              .retired = on_sink_retired,
+                              .arg = s};
+    struct sink_lua *lua;
+    uint32_t k;
+    bool ok;
+
+    if (p == NULL) {
+        return false;
+    }
+    c.plan = policy_plan_mutable(p);
+    c.plan->generation = r->kept.generation;
+    c.sink = find_plan(c.plan, r->name, &k);
+    ok = c.sink != NULL
+             ? sink_hooks_new(p, k, &lua, &c.hooks, e) && start_or_alter(s, &c, lua, e)
+             : err_set(e, "its policy does not have this sink");
+    policy_unref(p);
+    return ok;
+}
+
 /* A delivery for r by the policy that is kept for it. */
 static struct delivery *restore_kept(struct server *s, struct running_sink *r,
                                      bool known, struct delivery_conf *c, struct err *e)

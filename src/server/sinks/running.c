@@ -174,23 +174,27 @@ static bool alter_paused(struct server *s, struct running_sink *r,
 static bool alter(struct server *s, struct running_sink *r,
                   const struct delivery_conf *c, struct sink_lua *lua, struct err *e)
 {
+    enum delivery_asks asks;
+    bool ok;
+
     if (r->paused || r->handing) {
+        r->altered = true;
         return alter_paused(s, r, c, lua, e);
     }
-    if (!delivery_apply(r->delivery, c, e)) {
-        return false;
-    }
-    if (delivery_owes(r->delivery)) {
-        lua = sink_hooks_join(lua, r->lua);
-    } else {
+    ok = delivery_apply(r->delivery, c, e);
+    asks = delivery_asks(r->delivery);
+    if (asks == DELIVERY_ASKS_EITHER) {
+        r->lua = sink_hooks_join(lua, r->lua);
+    } else if (asks == DELIVERY_ASKS_NEW) {
         sink_hooks_free(r->lua);
+        r->lua = lua;
     }
-    r->lua = lua;
-    if (r->retiring) {
+    r->altered |= asks != DELIVERY_ASKS_BEFORE;
+    if (ok && r->retiring) {
         running_retires(s, r, false);
         log_write(LOG_INFO, "sink", "sink=%s status=back", r->name);
     }
-    return true;
+    return ok;
 }
 
 /* The journal of a sink of an earlier process that has another name now. */
@@ -228,8 +232,8 @@ static bool put_left_away(const struct server *s, const char *name, struct err *
     return err_set(e, "sink \"%s\": the journal of the one before: %s", name, why.text);
 }
 
-bool start_or_alter(struct server *s, const struct delivery_conf *c,
-                    struct sink_lua *lua, struct err *e)
+static bool find_or_start(struct server *s, const struct delivery_conf *c,
+                          struct sink_lua *lua, struct err *e)
 {
     struct running_sink *r = sinks_find(s, c->sink->name), *old;
 
@@ -256,4 +260,20 @@ bool start_or_alter(struct server *s, const struct delivery_conf *c,
         }
     }
     return running_start(s, c, lua, e);
+}
+
+bool start_or_alter(struct server *s, const struct delivery_conf *c,
+                    struct sink_lua *lua, struct err *e)
+{
+    const struct running_sink *r;
+    bool ok = find_or_start(s, c, lua, e);
+
+    if (!ok) {
+        /* One whose streams failed may have these settings all the same. */
+        r = sinks_find(s, c->sink->name);
+        if (r == NULL || !sink_hooks_has(r->lua, lua)) {
+            sink_hooks_free(lua);
+        }
+    }
+    return ok;
 }

@@ -100,11 +100,8 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *
     }
     if (!start_or_alter(s, &c, lua, e)) {
         r = sinks_find(s, c.sink->name);
-        if (r == NULL || !delivery_hung(r->delivery)) {
-            sink_hooks_free(lua);
-        } else { /* it may be used yet */
-            r->lua = sink_hooks_join(lua, r->lua);
-            r->kept = s->undoing ? line_of(plan, c.sink) : r->kept;
+        if (r != NULL && s->undoing) {
+            r->kept = line_of(plan, c.sink);
         }
         return false;
     }
@@ -269,6 +266,7 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_st
     s->persisted_before = &before;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         s->sinks[i].fresh = false;
+        s->sinks[i].altered = false;
         s->sinks[i].was[0] = '\0';
     }
     ok = apply_dead(s, p, dead_stream, e);

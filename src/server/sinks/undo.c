@@ -62,12 +62,34 @@ static bool is_left_to_its_thread(struct server *s, const char *name, const char
     const struct running_sink *r = sinks_find(s, name);
     char quoted[ERR_TEXT_MAX + 16];
 
-    if (r == NULL || !delivery_hung(r->delivery)) {
+    if (r == NULL || !delivery_left(r->delivery)) {
         return false;
     }
     log_write(LOG_WARN, "sink", "sink=%s status=undone_later why=%s", name,
               log_quote(quoted, sizeof quoted, why));
     return true;
+}
+
+/* Sinks on their way out that the refused policy took up. */
+static void turn_back(struct server *s, const struct persisted *before)
+{
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct running_sink *r = &s->sinks[i];
+        const struct persisted_sink *line = persisted_find(before, r->name);
+        char quoted[ERR_TEXT_MAX + 16];
+        struct err why;
+
+        if (r->delivery == NULL || !r->altered || r->ending || line == NULL ||
+            sink_in_plan(policy_plan(s->policy), r->name)) {
+            continue;
+        }
+        r->kept = *line; /* one that is held starts by that */
+        if (!r->paused && !r->handing && !sink_turn_back(s, r, &why) &&
+            !is_left_to_its_thread(s, r->name, why.text)) {
+            log_write(LOG_ERROR, "sink", "sink=%s status=not_undone why=%s", r->name,
+                      log_quote(quoted, sizeof quoted, why.text));
+        }
+    }
 }
 
 /* A policy that was refused leaves no trace: the sinks that it altered are as the live
@@ -89,6 +111,7 @@ void sinks_undo(struct server *s, const struct persisted *before)
             ok = err_set(&e, "%s", why.text);
         }
     }
+    turn_back(s, before);
     sinks_retire(s);
     s->undoing = false;
     ok = restore_kept(s, before, &e) && ok;

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <semaphore.h>
+
 #include "delivery/scripted.h"
 
 static atomic_bool refusing; /* the sink takes no plan */
@@ -158,6 +160,116 @@ static void a_sink_that_cannot_go_back_sends_nothing_until_it_can(void **state)
     spool_writer_close(w);
 }
 
+/* A plan of so many streams is refused, when the sink has its settings already. */
+static bool apply_too_many(void)
+{
+    struct delivery_stream streams[PLAN_STREAMS_MAX];
+    char names[PLAN_STREAMS_MAX][8];
+    struct delivery_conf c = bus.conf;
+    struct err e;
+
+    for (int i = 0; i < PLAN_STREAMS_MAX; i++) {
+        (void)snprintf(names[i], sizeof names[i], "s%d", i);
+        streams[i] = (struct delivery_stream){.id = i, .name = names[i]};
+    }
+    c.streams = streams;
+    c.n_streams = PLAN_STREAMS_MAX;
+    c.wait = true;
+    return delivery_apply(bus.d, &c, &e);
+}
+
+static void a_sink_tells_whose_hooks_it_calls(void **state)
+{
+    struct err e;
+
+    (void)state;
+    bus_open();
+    assert_true(delivery_apply(bus.d, &bus.conf, &e));
+    assert_int_equal(DELIVERY_ASKS_NEW, delivery_asks(bus.d));
+    assert_false(apply_too_many());
+    assert_int_equal(DELIVERY_ASKS_NEW, delivery_asks(bus.d));
+    atomic_store(&refusing, true);
+    assert_false(apply_too_many());
+    assert_int_equal(DELIVERY_ASKS_BEFORE, delivery_asks(bus.d));
+    assert_true(undo());
+    assert_int_equal(DELIVERY_ASKS_EITHER, delivery_asks(bus.d));
+    atomic_store(&refusing, false);
+    assert_true(undo());
+    assert_int_equal(DELIVERY_ASKS_NEW, delivery_asks(bus.d));
+}
+
+/* What the sink had before is not taken for what the plan brought. */
+static void a_sink_on_its_way_out_keeps_its_events_when_a_plan_is_refused(void **state)
+{
+    struct delivery_conf c;
+    struct err e;
+
+    (void)state;
+    bus.wait = true;
+    bus_open(); /* the stream is new to it */
+    store(1, 1);
+    delivery_retire(bus.d, true, false, &bus.stream.id, 1);
+    assert_false(apply_too_many());
+    c = bus.conf;
+    c.n_streams = 0;
+    c.wait = false;
+    c.undo = true;
+    assert_true(delivery_apply(bus.d, &c, &e));
+    delivery_retire(bus.d, true, true, &bus.stream.id, 1);
+    delivery_go(bus.d);
+    until_submitted(1);
+    assert_string_equal("{\"a\":1}", script.list[0].first);
+}
+
+struct gate {
+    sem_t reached, open;
+};
+
+static void on_gate(void *arg)
+{
+    struct gate *g = arg;
+
+    (void)sem_post(&g->reached);
+    (void)sem_wait(&g->open);
+}
+
+static void gate_post(struct gate *g)
+{
+    (void)sem_init(&g->reached, 0, 0);
+    (void)sem_init(&g->open, 0, 0);
+    assert_true(delivery_post(bus.d, on_gate, g));
+}
+
+static void a_thread_hangs_until_all_that_was_left_to_it_is_made(void **state)
+{
+    struct delivery_conf c;
+    struct gate first, second;
+    struct err e;
+
+    (void)state;
+    bus_open();
+    c = bus.conf;
+    gate_post(&first);
+    (void)sem_wait(&first.reached);
+    assert_false(delivery_apply(bus.d, &c, &e)); /* and is not made */
+    assert_false(delivery_left(bus.d));
+    assert_int_equal(DELIVERY_ASKS_BEFORE, delivery_asks(bus.d));
+    gate_post(&second);
+    assert_false(undo());
+    assert_true(delivery_left(bus.d));
+    assert_int_equal(DELIVERY_ASKS_EITHER, delivery_asks(bus.d));
+    (void)sem_post(&first.open);
+    (void)sem_wait(&second.reached);
+    assert_true(delivery_hung(bus.d));
+    (void)sem_post(&second.open);
+    for (int i = 0; i < WAIT_MS && delivery_hung(bus.d); i++) {
+        rest();
+    }
+    assert_false(delivery_hung(bus.d));
+    assert_true(delivery_left(bus.d)); /* whoever asks late must not miss it */
+    assert_int_equal(1, atomic_load(&n_applied));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +280,14 @@ int main(void)
             bus_tear_down),
         cmocka_unit_test_setup_teardown(
             a_sink_that_cannot_go_back_sends_nothing_until_it_can, set_up,
+            bus_tear_down),
+        cmocka_unit_test_setup_teardown(a_sink_tells_whose_hooks_it_calls, set_up,
+                                        bus_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_sink_on_its_way_out_keeps_its_events_when_a_plan_is_refused, set_up,
+            bus_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_thread_hangs_until_all_that_was_left_to_it_is_made, set_up,
             bus_tear_down)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
