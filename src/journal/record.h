@@ -31,8 +31,9 @@ enum record_type {
     RECORD_DEAD,     /* id, value: offset in the dead-letter file, ranges */
     RECORD_FILE,     /* name, value: its length with these ranges in it,
                         time: when the file was begun; id RECORD_FILE_SYNCED: all of
-                        that is on stable storage */
-    RECORD_SEAL,     /* name, value: final length */
+                        that is on stable storage. value 0: it is begun; id
+                        RECORD_FILE_DIR and its folder */
+    RECORD_SEAL,     /* name, value: final length; id as of one that is begun */
     RECORD_SKIP,     /* ranges given up; value 1: lost, 0: skipped,
                         2: never promised to anybody */
     RECORD_RETIRE,   /* of the stream only the events in shards of epochs before value
@@ -45,6 +46,9 @@ enum record_type {
 enum { RECORD_START_LOST = 2 };
 
 #define RECORD_FILE_SYNCED "synced"
+/* Before a folder, which is below the data directory if it is not absolute. Journals of
+ * earlier versions have none. */
+#define RECORD_FILE_DIR "dir="
 
 enum {
     RECORD_HEAD_BYTES = 12,

@@ -122,6 +122,75 @@ describe("a file sink", function()
     end
   end)
 
+  local function other_dir(dir)
+    h.write(s.path, (h.read(s.path):gsub('dir = "archive"',
+      ("dir = %q"):format(dir))))
+  end
+
+  -- Twice: the first start has written the journal again by then.
+  for kills = 1, 2 do
+    it("finishes its file in the folder before, after kill -9: " .. kills, function()
+      s = h.server { policy = h.policy { workers = 1 } }
+      local first = { post(s), post(s) }
+      delivered(s, 2)
+      other_dir "new"
+      for _ = 1, kills do
+        s:stop "SIGKILL"
+        s:start()
+      end
+      sealed(s)
+      assert.same(first, s:lines())
+      local second = post(s)
+      assert.equal(0, s:stop())
+      assert.same(first, s:lines())
+      assert.same({ second }, s:lines "new")
+      for _, folder in ipairs { "archive", "new" } do
+        assert.equal(1, #names(s, folder))
+        assert.matches("%.ndjson$", names(s, folder)[1])
+      end
+    end)
+  end
+
+  it("goes on with a file that people moved to its new folder", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local first = post(s)
+    delivered(s, 1)
+    s:stop "SIGKILL"
+    other_dir "new"
+    assert(os.rename(s.data .. "/archive", s.data .. "/new"))
+    s:start()
+    local second = post(s)
+    assert.equal(0, s:stop())
+    assert.same({ first, second }, s:lines "new")
+    assert.equal(1, #names(s, "new"))
+  end)
+
+  it("holds while it may not open its file, and goes on when that is moved", function()
+    local away = h.folder()
+    s = h.server { policy = h.policy { workers = 1 } }
+    if s:text():match("event=process[^\n]*landlock=off") then
+      pending "this kernel has no Landlock"
+      return
+    end
+    s:stop()
+    other_dir(away)
+    s:start()
+    local first = post(s)
+    delivered(s, 1)
+    s:stop "SIGKILL"
+    h.write(s.path, (h.read(s.path):gsub("dir = %b\"\"", 'dir = "new"')))
+    s:start()
+    h.wait_for("a sink that is held", function()
+      return s:get("/status").body:find("begun under another", 1, true)
+    end)
+    local second = post(s)
+    h.shell(("mv '%s'/*.part '%s/new'"):format(away, s.data))
+    delivered(s, 1)
+    assert.equal(0, s:stop())
+    assert.same({ first, second }, s:lines "new")
+    h.remove(away)
+  end)
+
   it("notices that its folder was removed, and begins another file", function()
     s = h.server { policy = h.policy { workers = 1 } }
     post(s)

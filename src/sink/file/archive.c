@@ -137,8 +137,9 @@ static void leave(struct archive *a)
 static bool begin_named(struct archive *a, struct journal *j, bool *again,
                         struct err *e)
 {
-    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES], id[ARCHIVE_ID_BYTES];
     struct record r = {.type = RECORD_FILE,
+                       .id = archive_dir_id(a, id),
                        .stream = str_of(a->stream),
                        .name = str_of(a->name),
                        .time_ms = a->begun_ms};
@@ -334,7 +335,9 @@ static bool keep_name(struct archive *a, struct err *e)
 static bool give_name(struct archive *a, const char *part, const char *final,
                       struct journal *j, struct err *e)
 {
+    char id[ARCHIVE_ID_BYTES];
     struct record r = {.type = RECORD_SEAL,
+                       .id = archive_dir_id(a, id),
                        .stream = str_of(a->stream),
                        .name = str_of(a->name),
                        .value = a->length,
@@ -382,12 +385,16 @@ bool archive_seal(struct archive *a, struct journal *j, struct err *e)
 
 /* ---- the journal, written again ---- */
 
+/* s NULL: that it was begun. */
 static void emit_file(const struct archive *a, const struct archive_step *s,
                       struct journal_draft *draft)
 {
+    char id[ARCHIVE_ID_BYTES];
     struct record r = {.type = RECORD_FILE,
                        .time_ms = a->begun_ms,
-                       .id = str_of(a->unsynced ? "" : RECORD_FILE_SYNCED),
+                       .id = s == NULL     ? archive_dir_id(a, id)
+                             : a->unsynced ? str_of("")
+                                           : str_of(RECORD_FILE_SYNCED),
                        .stream = str_of(a->stream),
                        .name = str_of(a->name)};
 
@@ -401,6 +408,7 @@ static void emit_file(const struct archive *a, const struct archive_step *s,
 
 void archive_emit(struct archive *a, struct journal_draft *draft)
 {
+    char id[ARCHIVE_ID_BYTES];
     struct record last = {.type = RECORD_SEAL,
                           .stream = str_of(a->stream),
                           .name = str_of(a->last),
@@ -412,6 +420,7 @@ void archive_emit(struct archive *a, struct journal_draft *draft)
     }
     if (a->renamed) {
         last = (struct record){.type = RECORD_SEAL,
+                               .id = archive_dir_id(a, id),
                                .stream = str_of(a->stream),
                                .name = str_of(a->name),
                                .value = a->length,
@@ -428,7 +437,7 @@ void archive_emit(struct archive *a, struct journal_draft *draft)
         archive_forget_steps(a, 0);
         archive_note_step(a, a->length, NULL, 0);
     }
-    if (a->name[0] != '\0' && a->n_steps == 0) {
+    if (a->name[0] != '\0') {
         emit_file(a, NULL, draft);
     }
     for (uint32_t i = 0; i < a->n_steps; i++) {

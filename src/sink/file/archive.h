@@ -34,6 +34,8 @@ enum { ARCHIVE_PATH_BYTES = 4096 };
 
 struct archive {
     char dir[3072];
+    const char *root;    /* the data directory; NULL: unknown */
+    char begun_in[3072]; /* replay: where the file in hand was begun; "": unknown */
     char stream[72];
     char uuid8[9];
     enum compress compress; /* of the file in hand */
@@ -53,6 +55,7 @@ struct archive {
     bool mentioned;        /* the journal may know of frames in it */
     bool named;            /* its name outlives a power cut */
     bool renamed;          /* it has its final name, which may not outlive one yet */
+    bool elsewhere;        /* recovery: dir is not the policy's */
     bool told;             /* the log says that it can't be finished */
     /* The FILE records of the file in hand, in order: where each left it. */
     struct archive_step {
@@ -91,7 +94,9 @@ void archive_emit(struct archive *a, struct journal_draft *draft);
 void archive_replay(struct archive *a, const struct record *r, sink_ack_fn *ack,
                     void *arg);
 
-/* After the last record: brings the folder in line, acknowledges the events in it. */
+/* After the last record: brings the folder in line, acknowledges the events in it. A file
+ * that was begun in another folder is still there, unless people have moved it: then dir
+ * is that folder, until archive_move. */
 bool archive_recover(struct archive *a, sink_ack_fn *ack, void *arg,
                      struct err *e) MUST_USE;
 
@@ -105,6 +110,10 @@ void archive_end_file(struct archive *a);
 
 /* ---- names.c ---- */
 
+enum { ARCHIVE_ID_BYTES = 3072 + sizeof RECORD_FILE_DIR };
+/* dir as a record's id has it, in out (ARCHIVE_ID_BYTES); and back to begun_in. */
+struct str archive_dir_id(const struct archive *a, char *out);
+void archive_take_dir(struct archive *a, struct str id);
 /* ARCHIVE_PATH_BYTES each. */
 void archive_paths(const struct archive *a, char *part, char *final);
 /* The number in a name of this stream and spool; 0: it is not one of them. */

@@ -108,6 +108,7 @@ static struct archive *archive_of(struct sink *s, const char *stream)
     }
     s->archives[i] = mem_alloc(sizeof *s->archives[i]);
     archive_init(s->archives[i], stream, s->dir, s->conf.spool_uuid);
+    s->archives[i]->root = s->conf.data_dir;
     archive_move(s->archives[i], s->dir);
     return s->archives[i];
 }
@@ -149,9 +150,11 @@ static void seal_or_tell(struct sink *s, struct archive *a)
     }
 }
 
-static bool old_enough(const struct sink *s, const struct archive *a)
+/* Its age is over, or the policy names another folder by now. */
+static bool has_ended(const struct sink *s, const struct archive *a)
 {
-    return a->name[0] != '\0' && archive_age_ms(a) >= s->conf.plan->rotate_age_ms;
+    return a->name[0] != '\0' && (archive_age_ms(a) >= s->conf.plan->rotate_age_ms ||
+                                  strcmp(a->dir, s->dir) != 0);
 }
 
 static void on_age(struct ev_loop *loop, ev_timer *t, int events)
@@ -161,7 +164,7 @@ static void on_age(struct ev_loop *loop, ev_timer *t, int events)
     (void)loop;
     (void)events;
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
-        if (old_enough(s, s->archives[i])) {
+        if (has_ended(s, s->archives[i])) {
             seal_or_tell(s, s->archives[i]);
         }
     }
@@ -180,9 +183,7 @@ static bool write_batch(struct sink *s, const struct batch *b, struct err *e)
     if (a == NULL) {
         return err_set(e, "more than %d streams", PLAN_STREAMS_MAX);
     }
-    if ((a->compress != plan->compress || strcmp(a->dir, s->dir) != 0 ||
-         old_enough(s, a)) &&
-        !seal(s, a, e)) {
+    if ((a->compress != plan->compress || has_ended(s, a)) && !seal(s, a, e)) {
         return false;
     }
     if (strcmp(a->dir, s->dir) != 0) {

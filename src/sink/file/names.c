@@ -42,6 +42,35 @@ void archive_paths(const struct archive *a, char *part, char *final)
     (void)snprintf(part, ARCHIVE_PATH_BYTES, "%s/%s.part", a->dir, a->name);
 }
 
+/* Relative to the data directory, so that a copy of that leaves the original alone. */
+struct str archive_dir_id(const struct archive *a, char *out)
+{
+    size_t n = a->root == NULL ? 0 : strlen(a->root);
+    bool below = n > 0 && strncmp(a->dir, a->root, n) == 0 && a->dir[n] == '/';
+
+    (void)snprintf(out, ARCHIVE_ID_BYTES, "%s%s", RECORD_FILE_DIR,
+                   below ? a->dir + n + 1 : a->dir);
+    return str_of(out);
+}
+
+void archive_take_dir(struct archive *a, struct str id)
+{
+    const size_t head = sizeof RECORD_FILE_DIR - 1;
+    const char *dir = id.p + head;
+    int n;
+
+    if (id.n <= head || memcmp(id.p, RECORD_FILE_DIR, head) != 0) {
+        return;
+    }
+    n = dir[0] == '/' || a->root == NULL
+            ? snprintf(a->begun_in, sizeof a->begun_in, "%.*s", (int)(id.n - head), dir)
+            : snprintf(a->begun_in, sizeof a->begun_in, "%s/%.*s", a->root,
+                       (int)(id.n - head), dir);
+    if (n >= (int)sizeof a->begun_in) {
+        a->begun_in[0] = '\0';
+    }
+}
+
 void archive_look_around(struct archive *a)
 {
     DIR *at = opendir(a->dir);

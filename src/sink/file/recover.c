@@ -43,6 +43,7 @@ static void take_name(struct archive *a, const char *name, int64_t begun_ms)
     uint64_t number;
 
     (void)snprintf(a->name, sizeof a->name, "%s", name);
+    a->begun_in[0] = '\0';
     a->begun_ms = begun_ms;
     a->begun_mono_ms = (int64_t)(clock_mono_ns() / 1000000u) - (age > 0 ? age : 0);
     a->compress = archive_compress_of(name);
@@ -63,6 +64,7 @@ void archive_replay(struct archive *a, const struct record *r, sink_ack_fn *ack,
         take_name(a, name, r->time_ms);
     }
     a->mentioned = true;
+    archive_take_dir(a, r->id);
     a->length = r->value;
     forget_undone(a, r);
     if (r->type == RECORD_FILE) {
@@ -76,6 +78,43 @@ void archive_replay(struct archive *a, const struct record *r, sink_ack_fn *ack,
 }
 
 /* ---- recovery ---- */
+
+/* Whether one of its two names is in the folder: 1 or 0; -1 and *e: not known. */
+static int lies_in(const struct archive *a, const char *dir, struct err *e)
+{
+    char path[ARCHIVE_PATH_BYTES];
+    int there;
+
+    (void)snprintf(path, sizeof path, "%s/%s.part", dir, a->name);
+    there = path_there(path);
+    if (there == 0) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, a->name);
+        there = path_there(path);
+    }
+    if (there < 0) {
+        (void)err_errno(e, errno, "%s", path);
+    }
+    return there;
+}
+
+/* An earlier policy may have named another folder. */
+static bool go_where_it_lies(struct archive *a, struct err *e)
+{
+    int there;
+
+    if (a->begun_in[0] == '\0' || strcmp(a->begun_in, a->dir) == 0) {
+        return true;
+    }
+    there = lies_in(a, a->dir, e);
+    if (there == 0) {
+        there = lies_in(a, a->begun_in, e);
+        if (there == 1) {
+            memcpy(a->dir, a->begun_in, sizeof a->dir);
+            a->elsewhere = true;
+        }
+    }
+    return there >= 0;
+}
 
 static bool cut_and_name(const struct archive *a, const char *part, const char *final,
                          const struct stat *st, struct err *e)
@@ -167,7 +206,7 @@ static void step_back(struct archive *a, uint64_t size, uint32_t keep)
 
 static bool recover_open(struct archive *a, struct err *e)
 {
-    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES], quoted[3200];
     struct stat st;
     uint32_t keep;
 
@@ -176,10 +215,18 @@ static bool recover_open(struct archive *a, struct err *e)
     if (a->fd < 0 && errno == ENOENT) {
         /* It was taken away: its events are delivered. */
         if (a->length > 0) {
-            log_write(LOG_WARN, "archive_file_taken", "file=%s.part bytes=%lu", a->name,
-                      (unsigned long)a->length);
+            log_write(LOG_WARN, "archive_file_taken", "file=%s.part bytes=%lu dir=%s",
+                      a->name, (unsigned long)a->length,
+                      log_quote(quoted, sizeof quoted,
+                                a->begun_in[0] != '\0' ? a->begun_in : a->dir));
         }
         return true;
+    }
+    if (a->fd < 0 && errno == EACCES && a->elsewhere) {
+        return err_errno(e, EACCES,
+                         "%s was begun under another \"dir\": move it to the present "
+                         "one, or start once with that one",
+                         part);
     }
     if (a->fd < 0 || fstat(a->fd, &st) != 0) {
         return err_errno(e, errno, "%s", part);
@@ -204,6 +251,9 @@ bool archive_recover(struct archive *a, sink_ack_fn *ack, void *arg, struct err 
     archive_look_around(a);
     if (a->name[0] == '\0') {
         return true;
+    }
+    if (!go_where_it_lies(a, e)) {
+        return false;
     }
     archive_remove_copy(a);
     if (a->sealing) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -148,12 +149,159 @@ static void a_frame_that_was_written_over_is_not_settled(void **state)
     assert_int_equal(0, rmdir(dir));
 }
 
+/* ---- another folder than that of the process before ---- */
+
+struct folders_case {
+    char top[64], path[256];
+    struct archive a;
+    struct settled s;
+};
+
+static void set_up_folders(struct folders_case *c)
+{
+    *c = (struct folders_case){.top = "/tmp/sluice-archive-XXXXXX"};
+    assert_non_null(mkdtemp(c->top));
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(c->path, sizeof c->path, "%s/%s", c->top,
+                       i == 0 ? "old" : "new");
+        assert_int_equal(0, mkdir(c->path, 0700));
+    }
+    archive_init(&c->a, "events", c->path, "00000000-0000-4000-8000-000000000000");
+    c->a.root = c->top;
+}
+
+static void begin_in(struct folders_case *c, const char *id)
+{
+    struct record r = {.type = RECORD_FILE,
+                       .id = str_of(id),
+                       .stream = str_of("events"),
+                       .name = str_of(NAME)};
+
+    archive_replay(&c->a, &r, note, &c->s);
+    put(&c->a, RECORD_FILE, 4, 1, &c->s);
+}
+
+static void make_in(struct folders_case *c, const char *dir, const char *end)
+{
+    (void)snprintf(c->path, sizeof c->path, "%s/%s", c->top, dir);
+    make(c->path, end, "{1}\n{2");
+}
+
+static void recover_in(struct folders_case *c, const char *dir)
+{
+    struct err e;
+
+    assert_true(archive_recover(&c->a, note, &c->s, &e));
+    assert_int_equal(1, c->s.n);
+    (void)snprintf(c->path, sizeof c->path, "%s/%s", c->top, dir);
+    assert_string_equal(c->path, c->a.dir);
+}
+
+static void tear_down_folders(struct folders_case *c, const char *left)
+{
+    archive_fini(&c->a);
+    if (left != NULL) {
+        (void)snprintf(c->path, sizeof c->path, "%s/%s", c->top, left);
+        assert_int_equal(0, unlink(c->path));
+    }
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(c->path, sizeof c->path, "%s/%s", c->top,
+                       i == 0 ? "old" : "new");
+        assert_int_equal(0, rmdir(c->path));
+    }
+    assert_int_equal(0, rmdir(c->top));
+}
+
+static void a_file_is_found_in_the_folder_that_it_was_begun_in(void **state)
+{
+    struct folders_case c;
+
+    (void)state;
+    set_up_folders(&c);
+    make_in(&c, "old", ".part");
+    begin_in(&c, "dir=old");
+    recover_in(&c, "old");
+    assert_true(c.a.fd >= 0);
+    assert_int_equal(4, c.a.length);
+    tear_down_folders(&c, "old/events-00000000-00000001.ndjson.part");
+}
+
+static void a_file_that_was_ended_gets_its_name_there(void **state)
+{
+    struct folders_case c;
+
+    (void)state;
+    set_up_folders(&c);
+    make_in(&c, "old", ".part");
+    begin_in(&c, "dir=old");
+    put(&c.a, RECORD_SEAL, 4, 0, &c.s);
+    recover_in(&c, "old");
+    tear_down_folders(&c, "old/events-00000000-00000001.ndjson");
+}
+
+static void a_file_that_people_moved_is_found_in_the_new_folder(void **state)
+{
+    struct folders_case c;
+
+    (void)state;
+    set_up_folders(&c);
+    make_in(&c, "new", ".part");
+    begin_in(&c, "dir=old");
+    recover_in(&c, "new");
+    assert_true(c.a.fd >= 0);
+    tear_down_folders(&c, "new/events-00000000-00000001.ndjson.part");
+}
+
+static void a_file_that_is_in_neither_folder_was_taken(void **state)
+{
+    static const char *const ids[] = {"dir=old", "dir=gone", "dir=", "synced", ""};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        struct folders_case c;
+
+        set_up_folders(&c);
+        begin_in(&c, ids[i]);
+        recover_in(&c, "new");
+        assert_int_equal('\0', c.a.name[0]);
+        tear_down_folders(&c, NULL);
+    }
+}
+
+static void a_folder_is_noted_relative_to_the_data_directory(void **state)
+{
+    static const struct {
+        const char *root, *dir, *id;
+    } cases[] = {{"data", "data/archive", "dir=archive"},
+                 {"data", "data/synced", "dir=synced"},
+                 {"/srv/data", "/srv/data2/archive", "dir=/srv/data2/archive"},
+                 {"data", "/mnt/archive", "dir=/mnt/archive"},
+                 {NULL, "/mnt/archive", "dir=/mnt/archive"}};
+    char out[ARCHIVE_ID_BYTES];
+    struct archive a;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        archive_init(&a, "events", cases[i].dir, "00000000");
+        a.root = cases[i].root;
+        assert_string_equal(cases[i].id, archive_dir_id(&a, out).p);
+        archive_take_dir(&a, str_of(out));
+        assert_string_equal(cases[i].dir, a.begun_in);
+        archive_fini(&a);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_behind_the_seal_is_not_settled),
         cmocka_unit_test(a_frame_that_was_written_over_is_not_settled),
-        cmocka_unit_test(a_copy_that_was_not_ended_goes)};
+        cmocka_unit_test(a_copy_that_was_not_ended_goes),
+        cmocka_unit_test(a_file_is_found_in_the_folder_that_it_was_begun_in),
+        cmocka_unit_test(a_file_that_was_ended_gets_its_name_there),
+        cmocka_unit_test(a_file_that_people_moved_is_found_in_the_new_folder),
+        cmocka_unit_test(a_file_that_is_in_neither_folder_was_taken),
+        cmocka_unit_test(a_folder_is_noted_relative_to_the_data_directory)};
 
     return cmocka_run_group_tests_name("archive", tests, NULL, NULL);
 }
