@@ -34,10 +34,12 @@ static void bind_writers(struct ingest *in, const struct binding *b, bool anew)
                 print_rings_get(in->conf.prints, b->stream_ids[i], in->conf.worker);
         }
         if (o->writer != NULL) {
+            spool_writer_waits(o->writer, o->synced);
             continue;
         }
         before = stats_own(spool_stream_series(in->conf.spool, b->stream_ids[i]));
         o->writer = b->spool_writers[i];
+        spool_writer_waits(o->writer, o->synced);
         (void)stats_label_pair(pair, sizeof pair, "stream", name);
         (void)snprintf(labels, sizeof labels, "%s", pair);
         o->stored = stats_counter("sluice_stored_events_total",

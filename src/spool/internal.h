@@ -213,6 +213,7 @@ struct spool_writer {
     uint64_t wanted_back;  /* bytes since the housekeeper was woken */
     struct segment *taken; /* was ahead; its first page is still to be written */
     bool waited;           /* for one, in vain: not again until there is one */
+    bool waits;            /* clients wait for a sync */
 };
 
 /* The spool's uuid in the epochs since `from`. */

@@ -127,6 +127,11 @@ struct spool_writer *spool_writer_open(struct spool *s, int stream, uint32_t wor
                                        spool_wake_fn *wake, void *wake_arg);
 void spool_writer_close(struct spool_writer *w); /* drops pending events */
 
+/* Whether the clients of the next blocks wait for a sync; at first as the stream says. A
+ * worker goes on with the settings before for some time after spool_stream has new ones:
+ * what it promises then is kept when a sync fails. */
+void spool_writer_waits(struct spool_writer *w, bool waits);
+
 /* Where the next event's bytes (at most n) may be written; valid until the
  * next call on w. NULL: the pending block would pass SPOOL_BLOCK_BYTES and is not
  * empty: commit first. */

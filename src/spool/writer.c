@@ -72,6 +72,7 @@ struct spool_writer *spool_writer_open(struct spool *s, int stream, uint32_t wor
     sh->writer = w;
     sh->opened = true;
     w->shard = sh;
+    w->waits = atomic_load(&st->synced);
     wait_for_segment(s, sh, FIRST_SEGMENT_MS);
     (void)pthread_mutex_unlock(&s->lock);
     atomic_store(&st->live[worker], sh);
@@ -93,6 +94,11 @@ void spool_writer_close(struct spool_writer *w)
     free(w->identities);
     free(w->notes);
     free(w);
+}
+
+void spool_writer_waits(struct spool_writer *w, bool waits)
+{
+    w->waits = waits;
 }
 
 static uint64_t block_max(const struct spool_writer *w)
@@ -352,7 +358,7 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
     }
     tail = tail_of(end + size, tail_n(tail) + w->n);
     atomic_store(&g->tail, tail);
-    if (!atomic_load_explicit(&sh->stream->synced, memory_order_relaxed)) {
+    if (!w->waits) {
         atomic_store(&g->given_tail, tail);
     }
     /* It may have been poisoned meanwhile: either this or poison() sees the other's store. */

@@ -258,6 +258,53 @@ static void a_segment_whose_first_block_fails_has_room(void **state)
     spool_close(s);
 }
 
+/* A new policy says "synced", but the worker still goes by the one before. */
+static void a_promise_of_the_policy_before_is_kept(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c = open_consumer(s, stream);
+    uint64_t first = 0, last = 0, lost;
+    struct spool_cursor *cur;
+    struct spool_block b;
+
+    (void)state;
+    (void)sem_init(&begun, 0, 0);
+    (void)sem_init(&fail, 0, 0);
+    spool_ready(s);
+    assert_int_equal(stream, open_stream(s, 64 * SEGMENT, true));
+    assert_int_equal(SPOOL_OK, commit(w, "0", &last));
+    until_synced(w, last);
+    /* As above: for the one that is ahead. */
+    for (int i = 0; i < 300; i++) {
+        rest();
+    }
+    atomic_store(&armed, true);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &first));
+    (void)sem_wait(&begun);
+    spool_writer_waits(w, true);
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    (void)sem_post(&fail);
+    while (!spool_writer_lost(w, last)) {
+        rest();
+    }
+    assert_false(spool_writer_gone(w, first));
+    assert_true(spool_writer_gone(w, last));
+    cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, first});
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(first, b.first);
+    assert_int_equal(SPOOL_OK, commit(w, "3", &last));
+    until_synced(w, last);
+    assert_false(spool_writer_gone(w, first));
+    assert_int_equal(SPOOL_READ_VOID, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(1, lost);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,7 +316,9 @@ int main(void)
             a_poisoned_segment_before_it_leaves_the_current_one_its_room, set_up,
             tear_down),
         cmocka_unit_test_setup_teardown(a_segment_whose_first_block_fails_has_room,
-                                        set_up, tear_down)};
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_promise_of_the_policy_before_is_kept, set_up,
+                                        tear_down)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
