@@ -93,44 +93,61 @@ static bool make_mark(const struct dead *d, uint64_t length, char mark[DEAD_MARK
     return true;
 }
 
-/* Whether the letter's event is still to be delivered, so that its letter will be put
- * again. A client's text has no such quotes behind the last ones of the line. */
-static bool is_owed(const struct dead *d, const char *p, size_t n)
+/* Of a letter's event: a client's text has no such quotes behind the last ones of the
+ * line. {NULL, 0}: there is none. */
+static struct str position_in(const char *p, size_t n)
 {
     static const char key[] = "\"position\":\"";
     const char *at = NULL, *end = p + n, *next = p, *quote;
-    struct position where;
 
-    if (d->owes == NULL) {
-        return true;
-    }
     while ((next = memmem(next, (size_t)(end - next), key, sizeof key - 1)) != NULL) {
         next += sizeof key - 1;
         at = next;
     }
     quote = at == NULL ? NULL : memchr(at, '"', (size_t)(end - at));
-    return quote != NULL &&
-           position_read((struct str){at, (size_t)(quote - at)}, &where) &&
-           d->owes(d->arg, &where);
+    return quote == NULL ? (struct str){NULL, 0}
+                         : (struct str){at, (size_t)(quote - at)};
+}
+
+/* Whether the event there is still to be delivered, so that its letter will be put
+ * again. */
+static bool is_owed(const struct dead *d, struct str position)
+{
+    struct position where;
+
+    return d->owes == NULL || (position.p != NULL && position_read(position, &where) &&
+                               d->owes(d->arg, &where));
+}
+
+/* Whether the line is a letter of this sink that will be put again, or the beginning of
+ * one. A whole letter without a line's end is one that people have put back. */
+static bool is_ours(const struct dead *d, const char *p, size_t n, bool ended)
+{
+    static const char head[] = "{\"event\":";
+    const struct str position = position_in(p, n);
+    char frame[160];
+
+    if (memcmp(p, head, n < sizeof head - 1 ? n : sizeof head - 1) != 0) {
+        return false;
+    }
+    if (!ended && (p[n - 1] != '}' || position.p == NULL)) {
+        return true;
+    }
+    (void)snprintf(frame, sizeof frame, ",\"sink\":\"%s\",\"stream\":\"", d->sink);
+    return memmem(p, n, frame, strlen(frame)) != NULL && is_owed(d, position);
 }
 
 /* Only letters of this sink that will be put again, the last one torn perhaps. People
  * append others. */
 static bool only_letters(const struct dead *d, const char *p, size_t n)
 {
-    static const char head[] = "{\"event\":";
-    char frame[160];
     size_t at = 0;
 
-    (void)snprintf(frame, sizeof frame, ",\"sink\":\"%s\",\"stream\":\"", d->sink);
     while (at < n) {
         const char *end = memchr(p + at, '\n', n - at);
         size_t line = end == NULL ? n - at : (size_t)(end - p) - at;
-        size_t k = line < sizeof head - 1 ? line : sizeof head - 1;
 
-        if (memcmp(p + at, head, k) != 0 ||
-            (end != NULL && (memmem(p + at, line, frame, strlen(frame)) == NULL ||
-                             !is_owed(d, p + at, line)))) {
+        if (!is_ours(d, p + at, line, end != NULL)) {
             return false;
         }
         at += line + 1;
@@ -197,11 +214,30 @@ uint64_t dead_bytes(const struct dead *d)
     return stat(d->path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+/* People may have appended a letter without the end of its line. */
+static bool end_line(struct dead *d, struct err *e)
+{
+    char last = '\n';
+    off_t end;
+
+    if (d->length > 0 && read_at(d->fd, &last, 1, d->length - 1) < 0) {
+        return err_errno(e, errno, "%s: read", d->path);
+    }
+    if (last == '\n') {
+        return true;
+    }
+    if (write(d->fd, "\n", 1) != 1 || (end = lseek(d->fd, 0, SEEK_CUR)) < 0) {
+        return err_errno(e, errno, "%s", d->path);
+    }
+    d->length = (uint64_t)end;
+    return true;
+}
+
 bool dead_begin(struct dead *d, bool *tell, struct err *e)
 {
     char now[DEAD_MARK_BYTES];
 
-    if (!open_file(d, e) || !make_mark(d, d->length, now, e)) {
+    if (!open_file(d, e) || !end_line(d, e) || !make_mark(d, d->length, now, e)) {
         return false;
     }
     *tell = d->length != d->kept || strcmp(now, d->mark) != 0;

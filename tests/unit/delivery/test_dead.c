@@ -238,6 +238,66 @@ static void a_file_that_was_put_back_is_not_cut(void **state)
     dead_close(&d);
 }
 
+static bool owes_all(void *arg, const struct position *at)
+{
+    (void)at;
+    return arg != NULL;
+}
+
+/* Opens the file again after a crash: d's letters behind the first are not journaled. */
+static size_t lines_after_a_crash(struct dead *d, const char *tail, bool owed)
+{
+    struct err e;
+    char mark[DEAD_MARK_BYTES];
+    uint64_t known;
+    size_t n;
+
+    dead_init(d, dir, "olap");
+    assert_true(dead_open(d, 0, "", &e));
+    put(d, "{\"a\":1}");
+    dead_keep(d);
+    known = d->kept;
+    memcpy(mark, d->mark, sizeof mark);
+    dead_close(d);
+    write_file(d, "a", tail);
+    dead_init(d, dir, "olap");
+    d->owes = owes_all;
+    d->arg = owed ? d : NULL;
+    assert_true(dead_open(d, known, mark, &e));
+    n = lines(d);
+    put(d, "{\"a\":3}");
+    n = 10 * n + lines(d);
+    dead_close(d);
+    assert_int_equal(0, unlink(d->path));
+    return n;
+}
+
+#define BEGUN "{\"event\":{\"a\":2},\"sink\":\"olap\",\"stream\":\"events\""
+#define WHOLE                                                                          \
+    BEGUN ",\"why\":\"x\",\"position\":\"u/events/1.0/"                                \
+          "9\",\"time\":1,\"generation\":1}"
+
+/* An editor or a script may leave out the end of the last line. */
+static void a_letter_without_the_end_of_its_line_is_kept_apart(void **state)
+{
+    static const struct {
+        const char *tail;
+        bool owed;
+        size_t lines; /* before the next letter, and after it */
+    } cases[] = {{WHOLE, false, 13},      {WHOLE, true, 12},
+                 {WHOLE "\n", false, 23}, {WHOLE "\n", true, 12},
+                 {BEGUN, false, 12},      {"{\"event\":{\"a\":{}", false, 12},
+                 {"{\"ev", false, 12},    {"another's", false, 13}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct dead d;
+
+        assert_int_equal(cases[i].lines,
+                         lines_after_a_crash(&d, cases[i].tail, cases[i].owed));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +314,9 @@ int main(void)
             folder_tear_down),
         cmocka_unit_test_setup_teardown(it_is_cut_also_when_reads_come_in_parts, set_up,
                                         folder_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_letter_without_the_end_of_its_line_is_kept_apart, set_up,
+            folder_tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_put_back_is_not_cut, set_up,
                                         folder_tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_taken_away_is_begun_anew,
