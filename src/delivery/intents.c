@@ -200,27 +200,41 @@ void subscription_replayed(struct subscription *o)
     }
 }
 
-/* The events of the block that belong to r and are not acked. */
-static void rebuild_block(struct subscription *o, struct batch *b,
-                          const struct batch_range *r, const struct spool_block *block,
-                          int64_t now_ms)
+/* Where acked events have left gaps, a batch may have more ranges than it had. */
+static bool has_room(const struct batch *b, const struct batch_range *r)
+{
+    const struct batch_range *last = &b->ranges[BATCH_RANGES_MAX - 1];
+
+    return b->n_ranges < BATCH_RANGES_MAX ||
+           (last->epoch == r->epoch && last->worker == r->worker &&
+            last->first + last->n == r->first);
+}
+
+/* The events of the block that belong to r and are not acked. Returns the sequence of
+ * the first one for which b has no room; 0: it has all. */
+static uint64_t rebuild_block(struct subscription *o, struct batch *b,
+                              const struct batch_range *r,
+                              const struct spool_block *block, int64_t now_ms)
 {
     for (uint32_t i = 0; i < block->n; i++) {
         struct batch_range one = {r->epoch, r->worker, block->first + i, 1};
 
         if (one.first >= r->first && one.first < r->first + r->n && !acked(o, &one)) {
-            const struct batch_source source = {block->payload, block->wall_ms,
-                                                block->key_hash};
-
-            batch_append(b, &one, &source,
-                         (const struct batch_entry *)(const void *)(block->entries + i),
-                         now_ms);
+            if (!has_room(b, &one)) {
+                return one.first;
+            }
+            batch_append(
+                b, &one,
+                &(struct batch_source){block->payload, block->wall_ms, block->key_hash},
+                (const struct batch_entry *)(const void *)(block->entries + i), now_ms);
         }
     }
+    return 0;
 }
 
+/* *rest: as rebuild_block returns it. */
 static bool rebuild_range(struct subscription *o, struct batch *b,
-                          const struct batch_range *r, int64_t now_ms)
+                          const struct batch_range *r, uint64_t *rest, int64_t now_ms)
 {
     struct spool_cursor *cur = spool_cursor_open(
         o->consumer, (struct spool_pos){r->epoch, r->worker, r->first});
@@ -228,12 +242,13 @@ static bool rebuild_range(struct subscription *o, struct batch *b,
     struct spool_block block;
     bool ok = true;
 
-    while (ok && next < r->first + r->n) {
+    *rest = 0;
+    while (ok && *rest == 0 && next < r->first + r->n) {
         enum spool_read got = spool_cursor_next(cur, &block, &lost);
 
         switch (got) {
         case SPOOL_READ_OK:
-            rebuild_block(o, b, r, &block, now_ms);
+            *rest = rebuild_block(o, b, r, &block, now_ms);
             next = block.first + block.n;
             break;
         case SPOOL_READ_GAP:
@@ -242,7 +257,8 @@ static bool rebuild_range(struct subscription *o, struct batch *b,
 
             /* It may be read more than once. */
             if (got == SPOOL_READ_GAP && !acked(o, &gone)) {
-                o->lost += lost;
+                o->skipped += o->conf.skip ? lost : 0;
+                o->lost += o->conf.skip ? 0 : lost;
                 subscription_note(o, RECORD_SKIP, PLACES_UNSURE, &gone);
             }
             subscription_ack(o, &gone, 1);
@@ -265,32 +281,51 @@ void subscription_emit_intents(const struct subscription *o, const char *sink,
                                struct journal_draft *draft)
 {
     for (const struct intent *p = o->intents; p != NULL; p = p->next) {
-        struct record plan = {.type = RECORD_PLAN,
-                              .value = p->id,
-                              .time_ms = p->proven,
-                              .id = str_of(p->destination),
-                              .stream = str_of(o->name),
-                              .name = str_of(sink),
-                              .ranges = p->ranges,
-                              .n_ranges = p->n};
+        for (uint32_t at = 0; at < p->n; at += RECORD_RANGES_MAX) {
+            uint32_t left = p->n - at;
+            struct record plan = {
+                .type = RECORD_PLAN,
+                .value = p->id,
+                .time_ms = p->proven,
+                .id = str_of(p->destination),
+                .stream = str_of(o->name),
+                .name = str_of(sink),
+                .ranges = p->ranges + at,
+                .n_ranges = left < RECORD_RANGES_MAX ? left : RECORD_RANGES_MAX};
 
-        journal_emit(draft, &plan);
+            journal_emit(draft, &plan);
+        }
     }
+}
+
+/* What comes from sequence first of range i on stays planned, under the same id. */
+static void keep_rest(struct intent *p, uint32_t i, uint64_t first)
+{
+    p->n -= i;
+    memmove(p->ranges, p->ranges + i, p->n * sizeof *p->ranges);
+    p->ranges[0].n -= first - p->ranges[0].first;
+    p->ranges[0].first = first;
 }
 
 bool subscription_rebuild(struct subscription *o, struct batch *b, int64_t now_ms)
 {
     struct intent *p = o->intents;
+    uint64_t rest = 0;
+    uint32_t i;
 
     b->id = p->id;
-    for (uint32_t i = 0; i < p->n; i++) {
-        if (!rebuild_range(o, b, &p->ranges[i], now_ms)) {
+    for (i = 0; i < p->n && rest == 0; i++) {
+        if (!rebuild_range(o, b, &p->ranges[i], &rest, now_ms)) {
             return false;
         }
     }
-    o->intents = p->next;
     b->proven = p->proven;
     batch_destination(b, p->destination[0] == '\0' ? NULL : p->destination);
-    free(p);
+    if (rest != 0) {
+        keep_rest(p, i - 1, rest);
+    } else {
+        o->intents = p->next;
+        free(p);
+    }
     return true;
 }

@@ -162,7 +162,8 @@ void subscription_emit_intents(const struct subscription *o, const char *sink,
                                struct journal_draft *draft);
 
 /* Rebuilds the oldest intent in b, which is empty, and forgets it; b stays empty when
- * all of it is acknowledged. False: it can't be read now. */
+ * all of it is acknowledged. What has no room in b, because acknowledged events have left
+ * gaps, stays an intent. False: it can't be read now. */
 bool subscription_rebuild(struct subscription *o, struct batch *b,
                           int64_t now_ms) MUST_USE;
 

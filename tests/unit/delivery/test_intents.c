@@ -5,11 +5,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "delivery/internal.h"
+#include "delivery/scripted.h"
 #include "delivery/subscription.h"
 
 static struct subscription subscription = {.name = "events"};
@@ -132,12 +136,150 @@ static void a_batch_that_was_taken_in_part_is_proven(void **state)
     }
 }
 
+/* ---- more ranges than a batch or a record takes ---- */
+
+enum { EACH = 3 };
+
+/* Those of two workers in turn, so that none continues the one before. */
+static void in_turn(struct batch_range *ranges, uint32_t epoch)
+{
+    for (uint32_t i = 0; i < BATCH_RANGES_MAX; i++) {
+        ranges[i] = (struct batch_range){epoch, i % 2, 1 + i / 2 * EACH, EACH};
+    }
+}
+
+/* Its journal did not take that a part of it is one of its own. */
+static void a_plan_with_a_gap_is_sent_in_as_many_batches_as_it_takes(void **state)
+{
+    struct batch_range ranges[BATCH_RANGES_MAX];
+    struct subscription *o;
+
+    (void)state;
+    bus.wait = true;
+    bus_open();
+    in_turn(ranges, spool_epoch(bus.spool));
+    for (uint32_t i = 0; i < BATCH_RANGES_MAX; i++) {
+        store_by(i % 2, i, EACH);
+    }
+    o = &bus.d->subscriptions[0];
+    subscription_intend(o, 7, STR(""), ranges, BATCH_RANGES_MAX);
+    (void)ack_tracker_ack(&o->acks, &(struct batch_range){ranges[0].epoch, 0, 2, 1});
+    subscription_replayed(o);
+    delivery_go(bus.d);
+    until_submitted(2);
+    assert_int_equal((BATCH_RANGES_MAX - 1) * EACH - 1, script.list[0].n);
+    assert_int_equal(EACH, script.list[1].n);
+    assert_null(o->intents);
+}
+
+/* Zeros in the place of the blocks that a worker has written. */
+static void wipe(uint32_t worker)
+{
+    static const char zeros[4096];
+    char pattern[256];
+    glob_t found;
+
+    (void)snprintf(pattern, sizeof pattern, "%s/events/%u.%u/*.seg", dir,
+                   spool_epoch(bus.spool), worker);
+    assert_int_equal(0, glob(pattern, 0, NULL, &found));
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        int fd = open(found.gl_pathv[i], O_WRONLY);
+
+        assert_true(fd >= 0);
+        assert_int_equal(sizeof zeros, pwrite(fd, zeros, sizeof zeros, 4096));
+        (void)close(fd);
+    }
+    globfree(&found);
+}
+
+static bool has_skipped(const struct delivery_status *s)
+{
+    return s->skipped == 1;
+}
+
+/* As such events do that are in no plan. */
+static void what_is_gone_of_a_plan_is_skipped_where_the_sink_may_skip(void **state)
+{
+    struct batch_range one;
+    struct subscription *o;
+
+    (void)state;
+    bus.wait = true;
+    bus_open();
+    store_by(0, 1, 1);
+    wipe(0);
+    one = (struct batch_range){spool_epoch(bus.spool), 0, 1, 1};
+    o = &bus.d->subscriptions[0];
+    o->conf.skip = true;
+    subscription_intend(o, 7, STR(""), &one, 1);
+    subscription_replayed(o);
+    delivery_go(bus.d);
+    (void)until_status(has_skipped);
+    assert_int_equal(0, o->lost);
+}
+
+static uint32_t n_emitted, n_records;
+
+static void count_ranges(void *arg, const struct record *r)
+{
+    (void)arg;
+    assert_int_equal(RECORD_PLAN, r->type);
+    assert_int_equal(7, r->value);
+    n_emitted += r->n_ranges;
+    n_records++;
+}
+
+static void emit_of(void *arg, struct journal_draft *draft)
+{
+    subscription_emit_intents(arg, "olap", draft);
+}
+
+static void a_plan_with_a_gap_takes_two_records(void **state)
+{
+    static const struct batch_range part = {1, 0, 2, 1};
+    struct batch_range ranges[BATCH_RANGES_MAX];
+    struct subscription gap = {.name = "events"};
+    char path[] = "/tmp/sluice-test-XXXXXX";
+    struct err e = {""};
+    struct journal *j;
+
+    (void)state;
+    (void)close(mkstemp(path));
+    (void)unlink(path);
+    in_turn(ranges, 1);
+    subscription_intend(&gap, 7, STR(""), ranges, BATCH_RANGES_MAX);
+    subscription_split(&gap, 7, &part, 1);
+    j = journal_open(path, count_ranges, NULL, &e);
+    assert_non_null(j);
+    assert_true(journal_rewrite(j, emit_of, &gap, &e));
+    journal_close(j);
+    j = journal_open(path, count_ranges, NULL, &e);
+    assert_non_null(j);
+    journal_close(j);
+    (void)unlink(path);
+    assert_int_equal(3, n_records); /* and the part */
+    assert_int_equal(BATCH_RANGES_MAX + 2, n_emitted);
+    while (gap.intents != NULL) {
+        struct intent *p = gap.intents;
+
+        gap.intents = p->next;
+        free(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_part_sent_alone_is_a_plan_of_its_own),
         cmocka_unit_test(a_plan_outlives_the_journal_it_stood_in),
         cmocka_unit_test(a_batch_that_was_taken_in_part_is_proven),
+        cmocka_unit_test(a_plan_with_a_gap_takes_two_records),
+        cmocka_unit_test_setup_teardown(
+            a_plan_with_a_gap_is_sent_in_as_many_batches_as_it_takes, bus_set_up,
+            bus_tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_is_gone_of_a_plan_is_skipped_where_the_sink_may_skip, bus_set_up,
+            bus_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
