@@ -23,6 +23,7 @@ struct err;
 enum {
     SCHEMA_FIELDS_MAX = 64,
     SCAN_DEPTH_DEFAULT = 64,
+    SCAN_DEPTH_MAX = 1024, /* of server.max_depth */
     SCAN_PAD = 64,
     SCAN_BODY_MAX = 1 << 28, /* a slot has 28 bits for a length */
     SCAN_KEYS_MAX = 1 << 20, /* of an event whose keys are not predicted */
@@ -62,7 +63,7 @@ enum scan_result {
 
 struct scan_limits {
     uint32_t max_events; /* 1..1000000 */
-    uint32_t max_depth;  /* 1..1024; an event itself is depth 1 */
+    uint32_t max_depth; /* 1..SCAN_DEPTH_MAX, or one more; an event itself is depth 1 */
 };
 
 struct scan_error {

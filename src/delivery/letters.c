@@ -27,6 +27,9 @@ enum {
     N_PATHS
 };
 
+/* Its event may be as deep as server.max_depth allows at most, and is one deeper here. */
+enum { LETTER_DEPTH_MAX = SCAN_DEPTH_MAX + 1 };
+
 struct letters {
     FILE *file;
     struct arena arena;
@@ -195,7 +198,7 @@ struct str letters_line(const struct letters *l, uint32_t i)
 
 uint32_t letters_scan(struct letters *l, struct str lines)
 {
-    static const struct scan_limits limits = {EVENTS_MAX, 1024};
+    static const struct scan_limits limits = {EVENTS_MAX, LETTER_DEPTH_MAX};
     struct scan_error se;
 
     return scan_body(&l->batch, l->keys, SCAN_NDJSON, &limits, lines.p, lines.n, &se) ==
@@ -206,7 +209,7 @@ uint32_t letters_scan(struct letters *l, struct str lines)
 
 bool letters_next(struct letters *l, struct letter *out)
 {
-    static const struct scan_limits limits = {1, 1024};
+    static const struct scan_limits limits = {1, LETTER_DEPTH_MAX};
     struct scan_error se;
     ssize_t n;
 

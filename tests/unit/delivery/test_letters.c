@@ -1,0 +1,54 @@
+/* Letters as their readers find them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "decode/scan.h"
+#include "delivery/letters.h"
+
+/* {"event":{"a":[[…]]},"sink":"olap"}: the event is deep levels deep. */
+static uint32_t read_event(uint32_t deep)
+{
+    static const char head[] = "{\"event\":{\"a\":", tail[] = "},\"sink\":\"olap\"}\n";
+    size_t n = sizeof head - 1;
+    char *line = calloc(1, 2 * deep + sizeof head + sizeof tail + SCAN_PAD);
+    struct err e = {""};
+    struct letters *l = letters_new(&e);
+    struct letter x;
+    uint32_t found;
+
+    assert_non_null(l);
+    memcpy(line, head, n);
+    memset(line + n, '[', deep - 1);
+    memset(line + n + deep - 1, ']', deep - 1);
+    n += 2 * (deep - 1);
+    memcpy(line + n, tail, sizeof tail - 1);
+    found = letters_scan(l, (struct str){line, n + sizeof tail - 1});
+    found = found == 1 && letters_get(l, 0, &x) ? (uint32_t)x.event.n : 0;
+    letters_close(l);
+    free(line);
+    return found;
+}
+
+/* Its letter is one level deeper. */
+static void an_event_as_deep_as_a_policy_may_allow_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(6 + 2 * (SCAN_DEPTH_MAX - 1), read_event(SCAN_DEPTH_MAX));
+    assert_int_equal(0, read_event(SCAN_DEPTH_MAX + 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_event_as_deep_as_a_policy_may_allow_is_read),
+    };
+
+    return cmocka_run_group_tests_name("letters", tests, NULL, NULL);
+}
