@@ -100,11 +100,12 @@ static enum sink_verdict_kind kind_of(int code, struct str body)
 }
 
 /* The server's words begin with it, or with the name of an exception; a proxy's page may
- * say "Error Code: 503" somewhere. */
+ * say "Error Code: 503" somewhere, also beside an exception of its own. */
 static int code_in(struct str body)
 {
     const char *at = find(body, "Code: ");
-    bool own = at == body.p || find(body, "xception") != NULL;
+    bool page = body.n > 0 && body.p[0] == '<';
+    bool own = at == body.p || (!page && find(body, "xception") != NULL);
     int64_t code = own ? number_behind(body, at, "Code: ") : -1;
 
     return code < 0 ? 0 : (int)code;

@@ -74,6 +74,7 @@ static const struct {
     {500, 1, 395, "Code: 395. DB::Exception: throwIf", SINK_DATA, 395, -1},
     {500, 1, 6, "Code: 6. DB::Exception: Cannot parse string", SINK_DATA, 6, -1},
     {503, 1, 0, "<html><body>Error Code: 503</body></html>", SINK_MAYBE, 0, -1},
+    {503, 1, 0, "<h1>ServletException</h1> Error Code: 503", SINK_MAYBE, 0, -1},
     {500, 1, 0, "Poco::Exception. Code: 1000, e.code() = 111", SINK_RETRY, 1000, -1},
     {500, 1, 0, "Code: 99999. something new", SINK_RETRY, 99999, -1},
 };
