@@ -299,3 +299,11 @@ const char *log_quote(char *quoted, unsigned long bytes, const char *text)
     quoted[n + 2] = '\0';
     return quoted;
 }
+
+const char *log_word(char *quoted, unsigned long bytes, const char *text)
+{
+    bool word =
+        text[0] != '\0' && strchr(text, ' ') == NULL && text_is_plain(str_of(text));
+
+    return word ? text : log_quote(quoted, bytes, text);
+}

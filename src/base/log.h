@@ -40,3 +40,7 @@ void log_text(enum log_level level, const char *event, const char *text);
 /* Quotes text for a value: "…" with \", \\ and \n escaped, valid UTF-8, cut between
  * two characters to fit; returns quoted. bytes >= 8. */
 const char *log_quote(char *quoted, unsigned long bytes, const char *text);
+
+/* The same of a text that mostly is one word, such as a path or an address: text itself if
+ * it is. */
+const char *log_word(char *quoted, unsigned long bytes, const char *text);

@@ -1,5 +1,6 @@
 /* The start, step by step, once a policy is there. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,10 +252,24 @@ static void note_admin(const struct server *s)
     }
 }
 
+static void tell_ready(struct server *s, const struct plan *plan)
+{
+    char listen[LISTENINGS_TEXT], quoted[3][PATH_MAX];
+
+    listenings_show(&s->listeners, listen, sizeof listen);
+    log_write(LOG_INFO, "ready",
+              "listen=%s admin=%s workers=%u streams=%u sinks=%u data=%s "
+              "epoch=%u pid=%ld version=%s",
+              log_word(quoted[0], sizeof quoted[0], listen),
+              log_word(quoted[1], sizeof quoted[1], s->admin_listener.bound),
+              s->n_workers, plan->n_streams, plan->n_sinks,
+              log_word(quoted[2], sizeof quoted[2], s->conf.data_dir),
+              spool_epoch(s->spool), (long)getpid(), SLUICE_VERSION);
+}
+
 bool start_all(struct server *s, struct err *e)
 {
     const struct plan *plan = policy_plan(s->policy);
-    char listen[LISTENINGS_TEXT];
 
     generations_init(&s->generations, s->n_workers);
     s->live = generation_new(&s->generations, s->fell_back ? "suspect" : "start");
@@ -292,13 +307,7 @@ bool start_all(struct server *s, struct err *e)
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
     activation_note(s, !s->fell_back);
     note_admin(s);
-    listenings_show(&s->listeners, listen, sizeof listen);
-    log_write(LOG_INFO, "ready",
-              "listen=%s admin=%s workers=%u streams=%u sinks=%u data=%s "
-              "epoch=%u pid=%ld version=%s",
-              listen, s->admin_listener.bound, s->n_workers, plan->n_streams,
-              plan->n_sinks, s->conf.data_dir, spool_epoch(s->spool), (long)getpid(),
-              SLUICE_VERSION);
+    tell_ready(s, plan);
     drain_rest(s, s->place->resting);
     predecessor_connections(s, s->place);
     predecessor_serving(s, s->place);

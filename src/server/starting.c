@@ -1,6 +1,7 @@
 #include "server/starting.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -37,6 +38,7 @@ static int await(const struct starting *t)
                            {.fd = t->signals, .events = POLLIN}};
     uint64_t late_ns = clock_mono_ns() + LATE_MS * 1000000ull;
     struct signalfd_siginfo got;
+    char quoted[PATH_MAX];
     bool late = false;
 
     for (;;) {
@@ -53,7 +55,7 @@ static int await(const struct starting *t)
             log_write(LOG_WARN, "start_late",
                       "data=%s why=\"the start has not come to an end for 10 s (a disk "
                       "that is slow or hangs?)\"",
-                      t->data_dir);
+                      log_word(quoted, sizeof quoted, t->data_dir));
         }
     }
 }

@@ -1,6 +1,7 @@
 #include "server/supervisor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,10 +142,11 @@ static bool is_looser(const struct policy *kept, const struct policy *file,
 static void fall_back(struct server *s, const struct quarantine *x)
 {
     char *dir = start_path(s->conf.data_dir, policy_plan(s->policy)->spool.dir);
-    char quoted[ERR_TEXT_MAX * 2];
+    char quoted[ERR_TEXT_MAX * 2], route[sizeof x->route * 2], begins[PATH_MAX];
     struct policy *other;
     struct err e;
 
+    (void)log_quote(route, sizeof route, x->route);
     other = snapshots_other(dir, s->tables_dir, x->hash, &e);
     if (other != NULL && is_looser(other, s->policy, &e)) {
         policy_unref(other);
@@ -152,12 +154,13 @@ static void fall_back(struct server *s, const struct quarantine *x)
     }
     if (other == NULL) {
         log_write(LOG_WARN, "suspect",
-                  "hash=%.12s route=\"%s\" begins=%s:%d using=itself why=%s", x->hash,
-                  x->route, x->file, x->line, log_quote(quoted, sizeof quoted, e.text));
+                  "hash=%.12s route=%s begins=%s using=itself why=%s", x->hash, route,
+                  quarantine_place(x, begins, sizeof begins),
+                  log_quote(quoted, sizeof quoted, e.text));
     } else {
-        log_write(LOG_WARN, "suspect",
-                  "hash=%.12s route=\"%s\" begins=%s:%d using=%.12s", x->hash, x->route,
-                  x->file, x->line, policy_plan(other)->hash);
+        log_write(LOG_WARN, "suspect", "hash=%.12s route=%s begins=%s using=%.12s",
+                  x->hash, route, quarantine_place(x, begins, sizeof begins),
+                  policy_plan(other)->hash);
         policy_unref(s->policy);
         s->policy = other;
         s->fell_back = true;

@@ -1,6 +1,7 @@
 #include "server/waiting.h"
 
 #include <ev.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -146,12 +147,14 @@ static void unwatch(struct waiter *a)
 
 static void tell(struct waiting *w)
 {
-    char quoted[sizeof w->why + 16], listen[LISTENINGS_TEXT];
+    char quoted[sizeof w->why + 16], listen[LISTENINGS_TEXT], words[3][PATH_MAX];
 
     listenings_show(&w->listeners, listen, sizeof listen);
     if (strcmp(w->told, w->why) != 0) {
-        log_write(LOG_ERROR, "start_waits", "listen=%s admin=%s data=%s why=%s", listen,
-                  w->admin.bound, w->data_dir,
+        log_write(LOG_ERROR, "start_waits", "listen=%s admin=%s data=%s why=%s",
+                  log_word(words[0], sizeof words[0], listen),
+                  log_word(words[1], sizeof words[1], w->admin.bound),
+                  log_word(words[2], sizeof words[2], w->data_dir),
                   log_quote(quoted, sizeof quoted, w->why));
         (void)snprintf(w->told, sizeof w->told, "%s", w->why);
     }

@@ -66,7 +66,7 @@ static bool copy(const struct segment *g, int fd, uint64_t from, uint64_t to,
 void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to, uint64_t events)
 {
     struct stream *st = g->shard->stream;
-    char file[PATH_MAX], kept[PATH_MAX], quoted[PATH_MAX + 16];
+    char file[PATH_MAX], kept[PATH_MAX], quoted[PATH_MAX + 16], word[PATH_MAX + 16];
     uint64_t before = atomic_load(&g->damaged_to);
 
     /* Each sink comes along here. */
@@ -91,12 +91,13 @@ void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to, uint64_t
     log_write(LOG_ERROR, "block_damaged",
               "file=%s offset=%lu bytes=%lu events=%lu kept=%s",
               log_quote(quoted, sizeof quoted, file), (unsigned long)from,
-              (unsigned long)(to - from), (unsigned long)events, kept);
+              (unsigned long)(to - from), (unsigned long)events,
+              log_word(word, sizeof word, kept));
 }
 
 void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to)
 {
-    char file[PATH_MAX], kept[PATH_MAX], quoted[PATH_MAX + 16];
+    char file[PATH_MAX], kept[PATH_MAX], quoted[PATH_MAX + 16], word[PATH_MAX + 16];
 
     segment_path(g->shard, g->number, file, sizeof file);
     if (to - from > COPY_MAX || !copy(g, fd, from, to, kept, sizeof kept)) {
@@ -107,23 +108,25 @@ void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to)
               "block is not whole: the process ended while it wrote the block, or "
               "the block was damaged later\"",
               log_quote(quoted, sizeof quoted, file), (unsigned long)from,
-              (unsigned long)(to - from), kept);
+              (unsigned long)(to - from), log_word(word, sizeof word, kept));
 }
 
 bool damage_move(const struct segment *g, const char *path)
 {
-    char aside[PATH_MAX], quoted[PATH_MAX + 16];
+    char aside[PATH_MAX], quoted[PATH_MAX + 16], word[PATH_MAX + 16];
 
     aside_path(g, ".seg", aside, sizeof aside);
     if (!make_folder(g->shard->stream->spool) || rename(path, aside) != 0) {
         struct err e;
 
         (void)err_errno(&e, errno, "%s", path);
-        log_write(LOG_ERROR, "segment_not_moved", "to=%s why=%s", aside,
+        log_write(LOG_ERROR, "segment_not_moved", "to=%s why=%s",
+                  log_word(word, sizeof word, aside),
                   log_quote(quoted, sizeof quoted, e.text));
         return false;
     }
     log_write(LOG_WARN, "segment_set_aside", "file=%s kept=%s",
-              log_quote(quoted, sizeof quoted, path), aside);
+              log_quote(quoted, sizeof quoted, path),
+              log_word(word, sizeof word, aside));
     return true;
 }

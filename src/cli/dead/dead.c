@@ -13,12 +13,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
@@ -81,6 +83,8 @@ static bool list_file(const char *path, bool *some, struct err *e)
 {
     static struct kind kinds[KINDS_MAX];
     struct letters *l = letters_open(path, e);
+    char quoted[PATH_MAX];
+    const char *file;
     uint32_t n = 0;
     struct letter x;
     bool ok;
@@ -100,19 +104,20 @@ static bool list_file(const char *path, bool *some, struct err *e)
         k->last_ms = x.time_ms;
         k->n++;
     }
+    file = log_word(quoted, sizeof quoted, path);
     for (uint32_t i = 0; i < n; i++) {
         char a[MOMENT_TEXT], b[MOMENT_TEXT];
 
-        show_line(stdout, "file=%s letters=%lu %s first=%s last=%s", path,
+        show_line(stdout, "file=%s letters=%lu %s first=%s last=%s", file,
                   (unsigned long)kinds[i].n, kinds[i].text,
                   show_time(a, kinds[i].first_ms), show_time(b, kinds[i].last_ms));
     }
     if (letters_refused(l) > 0) {
-        show_line(stdout, "file=%s refusals=%lu", path,
+        show_line(stdout, "file=%s refusals=%lu", file,
                   (unsigned long)letters_refused(l));
     }
     if (letters_bad(l) > letters_refused(l)) {
-        show_line(stdout, "file=%s unreadable_lines=%lu", path,
+        show_line(stdout, "file=%s unreadable_lines=%lu", file,
                   (unsigned long)(letters_bad(l) - letters_refused(l)));
     }
     *some = *some || n > 0 || letters_bad(l) > 0;

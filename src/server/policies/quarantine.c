@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/folder.h"
+#include "base/log.h"
 #include "base/write.h"
 
 static const char *path_of(const char *spool_dir, char path[PATH_MAX])
@@ -35,14 +36,33 @@ bool quarantine_write(const char *spool_dir, const struct quarantine *x, struct 
     return ok && folder_sync(spool_dir, e);
 }
 
+/* "/etc/my policy.lua:7 POST /v1/events": the name may have spaces, and a route begins with
+ * a word and a slash. */
+static void read_place(const char *text, struct quarantine *x)
+{
+    const char *end = NULL;
+    int line = 0, n = 0;
+
+    for (const char *p = strchr(text, ':'); p != NULL; p = strchr(p + 1, ':')) {
+        if (sscanf(p, ":%d %*[A-Z] %n", &line, &n) == 1 && p[n] == '/') {
+            end = p;
+            x->line = line;
+            (void)snprintf(x->route, sizeof x->route, "%s", strchr(p, ' ') + 1);
+        }
+        n = 0;
+    }
+    if (end != NULL) {
+        (void)snprintf(x->file, sizeof x->file, "%.*s", (int)(end - text), text);
+    }
+}
+
 /* Only the hash decides anything; the rest is for messages. */
 bool quarantine_read(const char *spool_dir, struct quarantine *x)
 {
-    char path[PATH_MAX], line[1024], place[400];
+    char path[PATH_MAX], line[1024];
     FILE *f = fopen(path_of(spool_dir, path), "re");
     unsigned long generation = 0;
-    char *colon;
-    int n;
+    int n, at = 0;
 
     *x = (struct quarantine){.line = 0};
     if (f == NULL) {
@@ -52,14 +72,14 @@ bool quarantine_read(const char *spool_dir, struct quarantine *x)
         line[0] = '\0';
     }
     (void)fclose(f);
-    n = sscanf(line, "%64s %lu %399s %255[^\n]", x->hash, &generation, place, x->route);
+    n = sscanf(line, "%64s %lu %n", x->hash, &generation, &at);
     if (n < 1 || strlen(x->hash) != 64) {
         return false;
     }
     x->generation = generation;
-    colon = n >= 3 ? strrchr(place, ':') : NULL;
-    if (colon != NULL && sscanf(colon + 1, "%d", &x->line) == 1) {
-        (void)snprintf(x->file, sizeof x->file, "%.*s", (int)(colon - place), place);
+    line[strcspn(line, "\n")] = '\0';
+    if (n == 2) {
+        read_place(line + at, x);
     }
     return true;
 }
@@ -69,4 +89,15 @@ void quarantine_remove(const char *spool_dir)
     char path[PATH_MAX];
 
     (void)unlink(path_of(spool_dir, path));
+}
+
+const char *quarantine_place(const struct quarantine *x, char *out, size_t room)
+{
+    char place[sizeof x->file + 16];
+
+    (void)snprintf(place, sizeof place, "%s:%d", x->file, x->line);
+    if (log_word(out, room, place) == place) {
+        (void)snprintf(out, room, "%s", place);
+    }
+    return out;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -27,4 +28,7 @@ bool quarantine_write(const char *spool_dir, const struct quarantine *x,
                       struct err *e) MUST_USE;
 /* False: no policy is. */
 bool quarantine_read(const char *spool_dir, struct quarantine *x);
+/* Where the hook begins, as a log's value: "policy.lua:7", in quotes if it needs them.
+ * Returns out. */
+const char *quarantine_place(const struct quarantine *x, char *out, size_t room);
 void quarantine_remove(const char *spool_dir);

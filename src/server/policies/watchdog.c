@@ -1,5 +1,6 @@
 #include "server/policies/watchdog.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,23 +36,31 @@ static const struct generation *find(const struct server *s, uint32_t i,
     return NULL;
 }
 
+static void note(struct quarantine *x, const struct generation *g,
+                 const struct policy_at *at)
+{
+    *x = (struct quarantine){.generation = g->number, .line = at->line};
+    (void)snprintf(x->hash, sizeof x->hash, "%s", g->hash);
+    (void)snprintf(x->route, sizeof x->route, "%s %s", at->route->method,
+                   at->route->path);
+    (void)snprintf(x->file, sizeof x->file, "%s", at->file);
+}
+
 static void give_up(struct server *s, uint32_t i, const struct generation *g,
                     const struct policy_at *at, uint64_t ns, uint64_t ran_ns)
 {
-    struct quarantine x = {.generation = g->number, .line = at->line};
-    char quoted[ERR_TEXT_MAX * 2];
+    struct quarantine x;
+    char quoted[ERR_TEXT_MAX * 2], route[sizeof x.route * 2], begins[PATH_MAX];
     struct err e;
 
-    (void)snprintf(x.hash, sizeof x.hash, "%s", g->hash);
-    (void)snprintf(x.route, sizeof x.route, "%s %s", at->route->method,
-                   at->route->path);
-    (void)snprintf(x.file, sizeof x.file, "%s", at->file);
-    log_write(LOG_ERROR, "stuck",
-              "worker=%u generation=%lu hash=%.12s route=\"%s\" hook=%s "
-              "begins=%s:%d ms=%lu ran_ms=%lu exit=%d",
-              i, (unsigned long)g->number, g->hash, x.route, at->hook, x.file, x.line,
-              (unsigned long)(ns / 1000000u), (unsigned long)(ran_ns / 1000000u),
-              EXIT_STUCK);
+    note(&x, g, at);
+    log_write(
+        LOG_ERROR, "stuck",
+        "worker=%u generation=%lu hash=%.12s route=%s hook=%s "
+        "begins=%s ms=%lu ran_ms=%lu exit=%d",
+        i, (unsigned long)g->number, g->hash, log_quote(route, sizeof route, x.route),
+        at->hook, quarantine_place(&x, begins, sizeof begins),
+        (unsigned long)(ns / 1000000u), (unsigned long)(ran_ns / 1000000u), EXIT_STUCK);
     if (!quarantine_write(s->spool_dir, &x, &e)) {
         log_write(LOG_ERROR, "stuck", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
@@ -63,12 +72,15 @@ static void give_up(struct server *s, uint32_t i, const struct generation *g,
 static void interrupt(struct watch *w, uint32_t i, const struct generation *g,
                       const struct policy_at *at)
 {
+    struct quarantine x;
+    char route[sizeof x.route * 2], begins[PATH_MAX];
+
+    note(&x, g, at);
     w->seen[i].interrupted = true;
     stats_add(w->stopped, 1);
-    log_write(LOG_WARN, "slow",
-              "worker=%u generation=%lu route=\"%s %s\" hook=%s begins=%s:%d", i,
-              (unsigned long)g->number, at->route->method, at->route->path, at->hook,
-              at->file, at->line);
+    log_write(LOG_WARN, "slow", "worker=%u generation=%lu route=%s hook=%s begins=%s",
+              i, (unsigned long)g->number, log_quote(route, sizeof route, x.route),
+              at->hook, quarantine_place(&x, begins, sizeof begins));
     worker_signal(w->s->workers[i], POLICY_SIGNAL);
 }
 
