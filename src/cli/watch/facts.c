@@ -123,7 +123,7 @@ static void events(struct findings *m)
     cJSON *now = cJSON_AddObjectToObject(o, "per_second");
     cJSON *since = cJSON_AddObjectToObject(o, "since_start");
     double failed = findings_during(m, "sluice_store_failures_total", NULL);
-    char hook[400];
+    char hook[400], when[FINDINGS_WHEN];
     double raised = findings_during(m, "sluice_policy_errors_total", NULL);
 
     for (size_t i = 0; i < N_ELEMS(results); i++) {
@@ -137,15 +137,15 @@ static void events(struct findings *m)
     if (failed > 0) {
         (void)findings_tell(
             m->problems, "not_stored", "spool",
-            "%.0f events could not be written to the disk just now; their clients got "
-            "503 and must send them again",
-            failed);
+            "%.0f events could not be written to the disk %s; their clients got 503 "
+            "and must send them again",
+            failed, findings_when(m, when));
     }
     if (raised > 0) {
         (void)findings_tell(m->problems, "hook_raises", "policy",
-                            "hooks raised an error %.0f times just now, %.0f times "
-                            "since the start%s",
-                            raised,
+                            "hooks raised an error %.0f times %s, %.0f times since "
+                            "the start%s",
+                            raised, findings_when(m, when),
                             findings_total(m, "sluice_policy_errors_total", NULL),
                             worst_hook(m, findings_grown, hook));
     } else if (findings_total(m, "sluice_policy_errors_total", NULL) > 0) {

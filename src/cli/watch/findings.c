@@ -7,6 +7,10 @@
 #include <string.h>
 
 #include "cli/advice.h"
+#include "cli/show.h"
+
+/* A longer look is named. */
+static const double NOW_S = 60;
 
 void findings_put(cJSON *o, const char *name, double value)
 {
@@ -20,6 +24,19 @@ void findings_copy(cJSON *to, const cJSON *from, const char *name)
     if (x != NULL) {
         (void)cJSON_AddItemToObject(to, name, cJSON_Duplicate(x, true));
     }
+}
+
+const char *findings_when(const struct findings *m, char out[FINDINGS_WHEN])
+{
+    char time[SHOW_BYTES];
+
+    if (m->seconds <= NOW_S) {
+        (void)snprintf(out, FINDINGS_WHEN, "just now");
+    } else {
+        (void)snprintf(out, FINDINGS_WHEN, "in the last %s",
+                       show_seconds(time, m->seconds));
+    }
+    return out;
 }
 
 cJSON *findings_tell(cJSON *list, const char *what, const char *subject,

@@ -20,6 +20,10 @@ struct findings {
     double seconds; /* between them */
 };
 
+/* "just now", or of a long look "in the last 1 h"; returns out. */
+enum { FINDINGS_WHEN = 48 };
+const char *findings_when(const struct findings *m, char out[FINDINGS_WHEN]);
+
 /* To problems or notes, with what an operator does about it: advice.h. Returns what was
  * added, the list's. */
 PRINTF(4, 5)

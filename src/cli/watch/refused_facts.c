@@ -138,6 +138,7 @@ struct share {
 
 struct refusing {
     struct findings *m;
+    char when[FINDINGS_WHEN];
     struct share *shares; /* by the number of the route's series of received events */
     struct listed *codes; /* that refuse much */
     size_t n;
@@ -226,9 +227,10 @@ static void tell_code(struct refusing *r, const struct listed *l)
     lasting = lasting_of(r->m, name, code);
     (void)findings_tell(
         r->m->problems, "refuses", code,
-        "%s refuses %.0f %% of %s events just now with %s%s, %s since the start",
+        "%s refuses %.0f %% of %s events %s with %s%s, %s since the start",
         name_of(route), percent_of(l->now, received_of(r, x, route_length(x))),
-        whose(route), code, refusing_since(lasting, since), show_count(all, x->value));
+        whose(route), r->when, code, refusing_since(lasting, since),
+        show_count(all, x->value));
 }
 
 /* ", most with x"; "": no code is known. */
@@ -265,9 +267,8 @@ static void tell_route(struct refusing *r, const struct series *received,
     }
     (void)findings_tell(
         r->m->problems, "refuses", route,
-        "%s refuses %.0f %% of %s events just now by all codes together%s%s",
-        name_of(route), percent_of(s->refused, all), whose(route),
-        most_with(code, most),
+        "%s refuses %.0f %% of %s events %s by all codes together%s%s", name_of(route),
+        percent_of(s->refused, all), whose(route), r->when, most_with(code, most),
         s->mates ? " (a batch that is refused counts with all its events)" : "");
 }
 
@@ -281,18 +282,18 @@ static void tell_now(struct refusing *r)
     }
     if (r->n > TOLD_MAX) {
         (void)findings_tell(r->m->problems, "refuses", "codes",
-                            "%zu more codes refuse much of a route's events just now: "
+                            "%zu more codes refuse much of a route's events %s: "
                             "sluice top, key r, shows them",
-                            r->n - TOLD_MAX);
+                            r->n - TOLD_MAX, r->when);
     }
     for (size_t i = 0; i < r->m->now->n; i++) {
         tell_route(r, &r->m->now->list[i], &r->shares[i]);
     }
     if (r->n_routes > TOLD_MAX) {
         (void)findings_tell(r->m->problems, "refuses", "routes",
-                            "%d more routes refuse much just now by all codes "
-                            "together: sluice top, key r, shows the codes",
-                            r->n_routes - TOLD_MAX);
+                            "%d more routes refuse much %s by all codes together: "
+                            "sluice top, key r, shows the codes",
+                            r->n_routes - TOLD_MAX, r->when);
     }
 }
 
@@ -373,8 +374,9 @@ static void tell_lasting(struct refusing *r, enum call call, const cJSON *x,
     if (recent) {
         (void)findings_tell(r->m->problems, "refuses", subject,
                             "%s refuses %.0f %% of its events%s: %s of %s in the last "
-                            "%s, and no event just now",
-                            route, percent_of(n, all), with, part, whole, time);
+                            "%s, and no event %s",
+                            route, percent_of(n, all), with, part, whole, time,
+                            r->when);
     } else if (call == CALLS_NOTE) {
         (void)findings_tell(r->m->notes, "refused", subject,
                             "%s has refused %.3g %% of %s events%s in the last %s: %s "
@@ -486,6 +488,7 @@ void refused_facts(struct findings *m)
                          .received =
                              findings_during(m, "sluice_received_events_total", NULL)};
 
+    (void)findings_when(m, r.when);
     list_refusals(m);
     for (size_t i = 0; i < m->now->n; i++) {
         see_code(&r, &m->now->list[i]);

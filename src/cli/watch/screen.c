@@ -207,6 +207,23 @@ static size_t sorted(struct row *rows, const cJSON *list, const char *name,
     return n;
 }
 
+/* Names are cut only where a terminal would hide the figures beside them: the columns for
+ * the names of a field, at least so many, with the others of a row of the terminal. */
+static int width(const struct row *rows, size_t n, const char *field, size_t least,
+                 size_t others, size_t columns)
+{
+    size_t most = columns == 0               ? LINE / 4
+                  : columns > least + others ? columns - others
+                                             : least;
+
+    for (size_t i = 0; i < n && least < most; i++) {
+        size_t k = strlen(facts_text(rows[i].x, field));
+
+        least = k > most ? most : k > least ? k : least;
+    }
+    return (int)least;
+}
+
 static void show_refusals(struct screen *s, const cJSON *facts,
                           const struct screen_options *o)
 {
@@ -215,17 +232,20 @@ static void show_refusals(struct screen *s, const cJSON *facts,
                       o->order == ORDER_NAME ? NULL : "per_second", "since_start");
     size_t shown = o->view == VIEW_REFUSALS || n <= REFUSALS_SHOWN ? n : REFUSALS_SHOWN;
 
+    int code = width(rows, shown, "code", 24, 2 + 38 + 32, o->columns);
+    int route = width(rows, shown, "route", 38, 2 + (size_t)code + 32, o->columns);
+
     if (n == 0) {
         return;
     }
     add(s, TONE_PLAIN, "%s", "");
-    add(s, TONE_TITLE, "%-40s %-24s %6s %10s %11s", "REFUSED BY", "code", "status",
-        "per second", "since start");
+    add(s, TONE_TITLE, "%-*s %-*s %6s %10s %11s", route + 2, "REFUSED BY", code, "code",
+        "status", "per second", "since start");
     for (size_t i = 0; i < shown; i++) {
         char now[SHOW_BYTES], all[SHOW_BYTES];
 
-        add(s, TONE_PLAIN, "  %-38.38s %-24.24s %6s %10s %11s",
-            facts_text(rows[i].x, "route"), rows[i].name,
+        add(s, TONE_PLAIN, "  %-*.*s %-*.*s %6s %10s %11s", route, route,
+            facts_text(rows[i].x, "route"), code, code, rows[i].name,
             facts_text(rows[i].x, "status"),
             show_rate(now, facts_number(rows[i].x, "per_second")),
             show_count(all, facts_number(rows[i].x, "since_start")));
@@ -248,7 +268,7 @@ static void show_endpoints(struct screen *s, const cJSON *sink)
     }
 }
 
-static void show_sink(struct screen *s, const cJSON *x, bool whole)
+static void show_sink(struct screen *s, const cJSON *x, int name, bool whole)
 {
     char behind[SHOW_BYTES], left[SHOW_BYTES], bytes[SHOW_BYTES], now[SHOW_BYTES];
     bool holds = facts_true(x, "holding");
@@ -258,7 +278,7 @@ static void show_sink(struct screen *s, const cJSON *x, bool whole)
         holds         ? TONE_BAD
         : oldest > 60 ? TONE_WARN
                       : TONE_PLAIN,
-        "  %-20.20s %-9s %12s %10s %10s %10s %16.0f", facts_text(x, "name"),
+        "  %-*.*s %-9s %12s %10s %10s %10s %16.0f", name, name, facts_text(x, "name"),
         holds                       ? "holds"
         : facts_true(x, "retiring") ? "retires"
                                     : "delivers",
@@ -284,17 +304,18 @@ static void show_sinks(struct screen *s, const cJSON *facts,
                       : o->order == ORDER_BEHIND ? "oldest_seconds"
                                                  : "delivered_per_second",
                       "left_events");
+    int name = width(rows, n, "name", 20, 2 + 73, o->columns);
 
     add(s, TONE_PLAIN, "%s", "");
-    add(s, TONE_TITLE, "%-22s %-9s %12s %10s %10s %10s %16s", "SINKS", "state",
+    add(s, TONE_TITLE, "%-*s %-9s %12s %10s %10s %10s %16s", name + 2, "SINKS", "state",
         "behind", "events", "bytes", "delivers/s", "dead since start");
     for (size_t i = 0; i < n; i++) {
-        show_sink(s, rows[i].x, o->view == VIEW_SINKS);
+        show_sink(s, rows[i].x, name, o->view == VIEW_SINKS);
     }
 }
 
 /* What a stream takes on the disk, and how much of its room is used. */
-static void show_stream(struct screen *s, const cJSON *x)
+static void show_stream(struct screen *s, const cJSON *x, int name)
 {
     char bytes[SHOW_BYTES], of[SHOW_BYTES], all[SHOW_BYTES];
     double max = facts_number(x, "max_bytes"), n = facts_number(x, "bytes");
@@ -303,32 +324,37 @@ static void show_stream(struct screen *s, const cJSON *x)
     if (cJSON_GetObjectItem(x, "used_percent") == NULL && max > 0) {
         used = 100 * n / max;
     }
-    add(s, TONE_PLAIN, "  %-20.20s %-9s %12s %10s %8.0f %% %22s", facts_text(x, "name"),
-        facts_text(x, "ack"), show_bytes(bytes, n), show_bytes(of, max), used,
-        show_count(all, facts_number(x, "stored")));
+    add(s, TONE_PLAIN, "  %-*.*s %-9s %12s %10s %8.0f %% %22s", name, name,
+        facts_text(x, "name"), facts_text(x, "ack"), show_bytes(bytes, n),
+        show_bytes(of, max), used, show_count(all, facts_number(x, "stored")));
 }
 
-static void show_spool(struct screen *s, const cJSON *facts)
+static void show_spool(struct screen *s, const cJSON *facts,
+                       const struct screen_options *o)
 {
-    const cJSON *o = cJSON_GetObjectItem(facts, "spool"),
+    struct row rows[ROWS_MAX];
+    size_t n = sorted(rows, cJSON_GetObjectItem(facts, "streams"), "name", NULL, NULL);
+    int name = width(rows, n, "name", 20, 2 + 68, o->columns);
+    const cJSON *spool = cJSON_GetObjectItem(facts, "spool"),
                 *lost = cJSON_GetObjectItem(facts, "lost"), *x;
-    double disk = facts_number(o, "disk_bytes");
+    double disk = facts_number(spool, "disk_bytes");
     char bytes[SHOW_BYTES], free_bytes[SHOW_BYTES];
 
     add(s, TONE_PLAIN, "%s", "");
-    add(s, TONE_TITLE, "%-22s %-9s %12s %10s %10s %22s", "SPOOL", "ack", "on the disk",
-        "max_bytes", "used", "stored since start");
+    add(s, TONE_TITLE, "%-*s %-9s %12s %10s %10s %22s", name + 2, "SPOOL", "ack",
+        "on the disk", "max_bytes", "used", "stored since start");
     cJSON_ArrayForEach(x, cJSON_GetObjectItem(facts, "streams"))
     {
-        show_stream(s, x);
+        show_stream(s, x, name);
     }
     if (disk > 0) {
         add(s, TONE_PLAIN, "  its disk has %s of %s free (%.0f %% used), %s",
-            show_bytes(free_bytes, facts_number(o, "disk_free_bytes")),
+            show_bytes(free_bytes, facts_number(spool, "disk_free_bytes")),
             show_bytes(bytes, disk),
-            100 * (1 - facts_number(o, "disk_free_bytes") / disk),
-            cJSON_IsFalse(cJSON_GetObjectItem(o, "writable")) ? "and can't be written"
-                                                              : "and takes events");
+            100 * (1 - facts_number(spool, "disk_free_bytes") / disk),
+            cJSON_IsFalse(cJSON_GetObjectItem(spool, "writable"))
+                ? "and can't be written"
+                : "and takes events");
     }
     add(s, TONE_PLAIN,
         "  lost %.0f, skipped %.0f, in damaged blocks %.0f events since the start",
@@ -391,7 +417,7 @@ void screen_facts(struct screen *s, const cJSON *facts, const struct screen_opti
     }
     if (all || o->view == VIEW_SINKS) {
         show_sinks(s, facts, o);
-        show_spool(s, facts);
+        show_spool(s, facts, o);
     }
     if (all || o->view == VIEW_POLICY) {
         show_policy(s, facts);
