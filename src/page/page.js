@@ -147,7 +147,9 @@ function why_of(s) {
 }
 
 function state_of(s) {
-  const open = (s.endpoints || []).filter((e) => e.breaker !== "closed");
+  // One whose last try has passed waits for more events only.
+  const open = (s.endpoints || []).filter((e) => e.breaker === "open"
+    || (e.breaker === "half_open" && e.successes === 0));
   if (s.holding) return ["bad", "takes nothing"];
   if (open.length > 0) return ["warn", `breaker ${open[0].breaker.replace("_", "-")}`];
   if (s.retiring) return ["warn", "retiring"];

@@ -33,6 +33,10 @@ void meter_init(struct meter *m, const char *sink, const char *endpoint)
         m->requests[i] = stats_counter("sluice_endpoint_requests_total",
                                        "Requests to an endpoint, by result.", label);
     }
+    (void)snprintf(label, sizeof label, "%s,%s", s, p);
+    m->failing =
+        stats_gauge("sluice_endpoint_failing",
+                    "1: the last request to an endpoint that has ended failed.", label);
     (void)stats_own(before);
 }
 
@@ -55,6 +59,7 @@ void meter_count(struct meter *m, bool ok)
 {
     if (m->state != NULL) {
         stats_add(m->requests[!ok], 1);
+        stats_set(m->failing, !ok);
     }
 }
 

@@ -17,7 +17,7 @@ struct meter {
     char sink[96];
     const char *endpoint;
     enum breaker_state shown;
-    stats_cell *state, *to[3], *requests[2];
+    stats_cell *state, *to[3], *requests[2], *failing;
     struct stats_owner series; /* all of the endpoint */
 };
 

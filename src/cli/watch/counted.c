@@ -44,7 +44,8 @@ static void tell(struct findings *m, const struct series *x,
     const double now = findings_grown(m, x);
     const bool problem = now > 0 && !r->mild;
     double n = now > 0 ? now : x->value;
-    const char *when = now > 0 ? "just now" : "since the start";
+    char look[FINDINGS_WHEN];
+    const char *when = now > 0 ? findings_when(m, look) : "since the start";
     char name[256] = "", count[SHOW_BYTES], text[600];
 
     if (r->label != NULL) {
@@ -71,17 +72,29 @@ static void tell_more(cJSON *list, const char *what, const char *series, size_t 
     }
 }
 
+/* A half-open one whose last try has passed waits for more events only. */
+static bool lets_nothing_through(const struct findings *m, const struct series *x)
+{
+    const struct series *failing =
+        series_find(m->now, "sluice_endpoint_failing", x->labels, strlen(x->labels));
+
+    return x->value == 2 || (x->value == 1 && failing != NULL && failing->value > 0);
+}
+
 static void breaker(struct findings *m, const struct series *x, size_t *told)
 {
     char sink[128], endpoint[256];
 
-    if (strcmp(x->name, "sluice_breaker_state") == 0 && x->value == 2 &&
-        (*told)++ < TOLD_MAX) {
-        (void)series_label(x, "sink", sink, sizeof sink);
+    if (strcmp(x->name, "sluice_breaker_state") != 0 || x->value == 0) {
+        return;
+    }
+    (void)series_label(x, "sink", sink, sizeof sink);
+    if (lets_nothing_through(m, x) && (*told)++ < TOLD_MAX) {
         (void)series_label(x, "endpoint", endpoint, sizeof endpoint);
         (void)findings_tell(m->notes, "breaker", sink,
-                            "sink %s sends nothing to %s: its breaker is open", sink,
-                            endpoint);
+                            "sink %s sends nothing%s to %s: its breaker is %s", sink,
+                            x->value == 2 ? "" : " but tries", endpoint,
+                            x->value == 2 ? "open" : "half-open");
     }
 }
 

@@ -899,6 +899,47 @@ static void what_is_daily_life_is_not_told(void **state)
         facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "notes"), 0), "text"),
         "sink k sends nothing to http://a: its breaker is open");
     cJSON_Delete(f);
+    /* Half-open: the answer of a try that has failed before, and more events. */
+    f = facts_of("{\"sinks\":[]}", "",
+                 "sluice_breaker_state{sink=\"k\",endpoint=\"http://a\"} 1\n"
+                 "sluice_endpoint_failing{sink=\"k\",endpoint=\"http://a\"} 1\n"
+                 "sluice_breaker_state{sink=\"k\",endpoint=\"http://b\"} 1\n"
+                 "sluice_endpoint_failing{sink=\"k\",endpoint=\"http://b\"} 0\n");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")), 1);
+    assert_string_equal(
+        facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "notes"), 0), "text"),
+        "sink k sends nothing but tries to http://a: its breaker is half-open");
+    cJSON_Delete(f);
+}
+
+static void a_long_look_is_not_just_now(void **state)
+{
+    static const char before[] = "sluice_policy_errors_total{route=\"a\"} 1\n"
+                                 "sluice_spool_segments_total{op=\"poisoned\"} 0\n";
+    static const char now[] = "sluice_policy_errors_total{route=\"a\"} 4\n"
+                              "sluice_spool_segments_total{op=\"poisoned\"} 1\n";
+    struct series_list a, b;
+    cJSON *s = cJSON_Parse("{\"sinks\":[]}");
+
+    (void)state;
+    series_read(&a, before);
+    series_read(&b, now);
+    for (int i = 0; i < 2; i++) {
+        cJSON *f = facts_new(s, &a, &b, i == 0 ? 60 : 3600), *x;
+        const char *when = i == 0 ? "just now" : "in the last 1 h";
+
+        assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "problems")), 2);
+        cJSON_ArrayForEach(x, cJSON_GetObjectItem(f, "problems"))
+        {
+            if (strstr(facts_text(x, "text"), when) == NULL) {
+                fail_msg("%s", facts_text(x, "text"));
+            }
+        }
+        cJSON_Delete(f);
+    }
+    series_free(&a);
+    series_free(&b);
+    cJSON_Delete(s);
 }
 
 /* A restart between the two looks, of which the server's number is not known. */
@@ -999,6 +1040,7 @@ int main(void)
         cmocka_unit_test(a_counter_that_began_again_counts_from_0),
         cmocka_unit_test(each_problem_has_an_advice),
         cmocka_unit_test(what_is_daily_life_is_not_told),
+        cmocka_unit_test(a_long_look_is_not_just_now),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
