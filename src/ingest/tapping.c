@@ -153,6 +153,9 @@ static bool same_number(struct str number, struct str value)
         (strspn(a, digits) == number.n && strspn(b, digits) == value.n)) {
         return false;
     }
+    if (strspn(b, "+-.0123456789eE") != value.n) {
+        return false; /* strtod also reads 0x64 */
+    }
     x = strtod(a, NULL);
     y = strtod(b, &end);
     return *end == '\0' && x == y;

@@ -1,5 +1,6 @@
 /* sluice tap [--route R] [--stream S] [--refused] [--where FIELD=VALUE] ...: events as they
  * pass a running server. */
+#include <cjson/cJSON.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -138,11 +139,32 @@ static bool is_object(const char *p, size_t n)
     return p[0] == '{' && p[n - 1] == '}';
 }
 
+/* {"unknown":"route","name":"POST /v1"}: it is not shown as an event, since the tap may be
+ * read by a program. */
+static void tell_unknown(const char *p, size_t n)
+{
+    cJSON *x = cJSON_ParseWithLength(p, n);
+    const char *what = cJSON_GetStringValue(cJSON_GetObjectItem(x, "unknown"));
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(x, "name"));
+
+    if (what != NULL && name != NULL) {
+        show_line(stderr,
+                  "sluice: the live policy has no %s \"%s\" now%s: waiting, because a "
+                  "reload may bring it",
+                  what, name,
+                  strcmp(what, "route") == 0 && strchr(name, ' ') == NULL
+                      ? " (a route is named with its method: \"POST /v1/events\")"
+                      : "");
+    }
+    cJSON_Delete(x);
+}
+
 /* A whole line, with its end; false: that was enough, or the output takes no more. Clients
  * chose the bytes of events. */
 static bool on_line(struct tap *t, const char *p, size_t n)
 {
     static const char event[] = "{\"time\":"; /* and not {"dropped":N} */
+    static const char unknown[] = "{\"unknown\":";
 
     if (n <= 1) {
         return true; /* a sign of life */
@@ -150,6 +172,10 @@ static bool on_line(struct tap *t, const char *p, size_t n)
     if (!is_object(p, n - 1)) {
         t->stranger = true;
         return false;
+    }
+    if (n >= sizeof unknown && memcmp(p, unknown, sizeof unknown - 1) == 0) {
+        tell_unknown(p, n);
+        return true;
     }
     show_json(stdout, (struct str){p, n});
     if (ferror(stdout) != 0) {

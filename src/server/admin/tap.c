@@ -7,9 +7,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "decode/path.h"
 #include "http/stream.h"
 #include "ingest/tap.h"
+#include "plan/plan.h"
+#include "policy/load/load.h"
 #include "server/internal.h"
 
 /* A reader is awake for each look that finds lines. Often only when a ring fills fast. */
@@ -143,6 +146,30 @@ static bool filter_of(struct tap_filter *f, struct str query)
     return (f->path[0] == '\0') == (f->value[0] == '\0');
 }
 
+/* Of events outside of all routes, and of those that share the last account. */
+static bool has_route(const struct plan *plan, const char *name)
+{
+    char text[TAP_NAME_MAX];
+    bool known = strcmp(name, "none") == 0 || strcmp(name, "other") == 0;
+
+    for (uint32_t i = 0; i < plan->n_routes && !known; i++) {
+        (void)snprintf(text, sizeof text, "%s %s", plan->routes[i].method,
+                       plan->routes[i].path);
+        known = strcmp(text, name) == 0;
+    }
+    return known;
+}
+
+static bool has_stream(const struct plan *plan, const char *name)
+{
+    bool known = strcmp(name, "dead") == 0;
+
+    for (uint32_t i = 0; i < plan->n_streams && !known; i++) {
+        known = strcmp(plan->streams[i].name, name) == 0;
+    }
+    return known;
+}
+
 /* ---- readers ---- */
 
 static void on_join(void *arg) /* a worker's thread */
@@ -182,6 +209,16 @@ static void send(struct reader *x, const char *p, size_t n, uint64_t now)
     if (n > 0 && stream_put(x->r, (struct str){p, n})) {
         x->sent_ns = now;
     }
+}
+
+/* No event passes until a load brings it. */
+static void tell_unknown(struct reader *x, const char *what, const char *name)
+{
+    char text[6 * TAP_NAME_MAX + 64], escaped[6 * TAP_NAME_MAX + 1];
+    int n = snprintf(text, sizeof text, "{\"unknown\":\"%s\",\"name\":\"%s\"}\n", what,
+                     text_z(TEXT_JSON, str_of(name), escaped, sizeof escaped));
+
+    send(x, text, (size_t)n, x->began_ns);
 }
 
 static void tell_begin(struct reader *x)
@@ -304,6 +341,12 @@ void taps_get(struct taps *t, struct http_request *r, const struct http_view *v)
     }
     t->first = x;
     t->n++;
+    if (f.route[0] != '\0' && !has_route(policy_plan(t->s->policy), f.route)) {
+        tell_unknown(x, "route", f.route);
+    }
+    if (f.stream[0] != '\0' && !has_stream(policy_plan(t->s->policy), f.stream)) {
+        tell_unknown(x, "stream", f.stream);
+    }
     tell_workers(x, on_join);
     if (!ev_is_active(&t->look)) {
         ev_timer_start(t->s->loop, &t->look);
