@@ -10,6 +10,7 @@
 #include "plan/outcome.h"
 #include "server/index/indexes.h"
 #include "server/internal.h"
+#include "server/keys/keystores.h"
 
 static const char DEAD[] = "dead";
 enum { DEAD_BYTES = 1 << 30 };
@@ -80,6 +81,8 @@ void streams_used(struct server *s)
     memcpy(ids, s->stream_ids, n * sizeof *ids);
     ids[n++] = s->dead_stream;
     spool_streams_used(s->spool, ids, n);
+    keystores_show(s);
+    indexes_show(s);
 }
 
 static void tell_left(void *arg, const char *name)

@@ -322,6 +322,11 @@ bool indexer_apply(struct indexer *x, const struct indexer_settings *s, struct e
     return true;
 }
 
+void indexer_hide(struct indexer *x, bool hidden)
+{
+    stats_hide(&x->series, hidden);
+}
+
 bool indexer_close(struct indexer *x, uint64_t until_ns)
 {
     latch_open(&x->stopped);

@@ -59,6 +59,9 @@ void indexer_off(const struct indexer_conf *conf);
 bool indexer_apply(struct indexer *x, const struct indexer_settings *s,
                    struct err *e) MUST_USE;
 
+/* Whether scrapes show its series. */
+void indexer_hide(struct indexer *x, bool hidden);
+
 /* Writes what it has read. False: by until_ns (clock_mono_ns) its thread has not ended,
  * and x and the spool must stay. Before the spool is closed. */
 bool indexer_close(struct indexer *x, uint64_t until_ns) MUST_USE;

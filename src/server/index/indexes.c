@@ -78,6 +78,21 @@ bool indexes_open(struct server *s, const struct plan *plan, const int *ids, boo
     return true;
 }
 
+void indexes_show(struct server *s)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    bool shown[SPOOL_STREAMS_MAX] = {false};
+
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        shown[s->stream_ids[i]] = plan->streams[i].index_field != NULL;
+    }
+    for (uint32_t i = 0; i < SPOOL_STREAMS_MAX; i++) {
+        if (s->indexers[i] != NULL) {
+            indexer_hide(s->indexers[i], !shown[i]);
+        }
+    }
+}
+
 bool indexes_close(struct server *s, uint64_t until_ns)
 {
     bool all = true;

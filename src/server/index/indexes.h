@@ -22,5 +22,8 @@ struct server;
 bool indexes_open(struct server *s, const struct plan *plan, const int *ids, bool tried,
                   struct err *e) MUST_USE;
 
+/* Scrapes show the series of the streams that the live policy has an index for. */
+void indexes_show(struct server *s);
+
 /* After the workers, before the spool is closed. False: a thread hangs. */
 bool indexes_close(struct server *s, uint64_t until_ns) MUST_USE;

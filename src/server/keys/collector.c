@@ -190,6 +190,11 @@ static void publish(struct collector *c)
     (void)stats_own(before);
 }
 
+void collector_hide(struct collector *c, bool hidden)
+{
+    stats_hide(&c->series, hidden);
+}
+
 void collector_show(struct collector *c)
 {
     const struct keystore_figures f = keystore_figures(c->keys);

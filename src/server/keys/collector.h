@@ -45,6 +45,9 @@ struct collector *collector_open(const struct collector_conf *conf,
 bool collector_attach(struct collector *c, struct seen *seen, const char *name,
                       struct err *e) MUST_USE;
 
+/* Whether scrapes show its series. */
+void collector_hide(struct collector *c, bool hidden);
+
 /* Keys are dropped after the longest window that a policy had. */
 void collector_window(struct collector *c, int64_t window_ms);
 

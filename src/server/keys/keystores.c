@@ -70,6 +70,21 @@ bool keystores_open(struct server *s, struct policy *policy, const int *ids,
     return true;
 }
 
+void keystores_show(struct server *s)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    bool shown[SPOOL_STREAMS_MAX] = {false};
+
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        shown[s->stream_ids[i]] = plan->streams[i].dedup_persist;
+    }
+    for (uint32_t i = 0; i < SPOOL_STREAMS_MAX; i++) {
+        if (s->collectors[i] != NULL) {
+            collector_hide(s->collectors[i], !shown[i]);
+        }
+    }
+}
+
 bool keystores_close(struct server *s, uint64_t until_ns)
 {
     bool all = true;

@@ -20,5 +20,8 @@ struct server;
 bool keystores_open(struct server *s, struct policy *policy, const int *ids,
                     struct err *e) MUST_USE;
 
+/* Scrapes show the series of the streams that keep keys by the live policy. */
+void keystores_show(struct server *s);
+
 /* After the workers, before the spool is closed. False: a thread hangs. */
 bool keystores_close(struct server *s, uint64_t until_ns) MUST_USE;
