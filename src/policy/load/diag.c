@@ -40,13 +40,19 @@ static void put(struct page *p, const char *fmt, ...)
     p->n += (size_t)n;
 }
 
-/* A name or a message: whatever bytes it has, it makes no second line. */
-static void put_text(struct page *p, const char *text)
+/* Whatever bytes it has, it makes no second line, and no terminal obeys it. */
+static void put_line(struct page *p, struct str text)
 {
-    char *line = text_new(TEXT_LINE, str_of(text));
+    char *line = text_new(TEXT_LINE, text);
 
     put(p, "%s", line);
     free(line);
+}
+
+/* A name or a message. */
+static void put_text(struct page *p, const char *text)
+{
+    put_line(p, str_of(text));
 }
 
 /* Line number `line` of text. */
@@ -82,9 +88,7 @@ static void put_source(struct page *p, struct str text, int line, int column,
     int marks;
 
     put(p, "%6d | ", line);
-    for (size_t i = 0; i < s.n; i++) {
-        put(p, "%c", s.p[i] == '\t' ? ' ' : s.p[i]);
-    }
+    put_line(p, s);
     put(p, "\n");
     if (length > 0) {
         marks = width(s, before + (size_t)length) - width(s, before);

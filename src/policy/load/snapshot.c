@@ -55,8 +55,13 @@ static char *read_file(const char *path, size_t max_bytes, size_t *n,
         (void)err_errno(e, errno, "%s", path);
         return NULL;
     }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-        (uint64_t)st.st_size > max_bytes) {
+    if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)) {
+        (void)err_set(
+            e,
+            "%s: a pipe can't be read twice, as a reload reads a policy: name "
+            "a file, or check standard input with \"sluice check -\"",
+            path);
+    } else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > max_bytes) {
         (void)err_set(e, "%s: no regular file of at most %lu MiB", path,
                       (unsigned long)(max_bytes >> 20));
     } else {
