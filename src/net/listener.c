@@ -53,6 +53,14 @@ static bool split(const char *addr, char *host, const char **port, struct err *e
     return true;
 }
 
+bool listener_is_address(const char *addr, struct err *e)
+{
+    char host[HOST_BYTES];
+    const char *port;
+
+    return split(addr, host, &port, e);
+}
+
 bool listener_show(int fd, char *bound, size_t bound_bytes)
 {
     struct sockaddr_storage sa = {0};

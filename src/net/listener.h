@@ -11,6 +11,9 @@
 
 struct err;
 
+/* Whether addr has the form of one that listener_open takes; *e tells. */
+bool listener_is_address(const char *addr, struct err *e) MUST_USE;
+
 /* addr: "127.0.0.1:8080", "[::1]:8080", "0.0.0.0:8080" (all of IPv4), "*:8080",
  * ":8080" or "[::]:8080" (all addresses of both families); port 0
  * takes a free one. bound gets the address in the same form. Non-blocking.
