@@ -308,8 +308,7 @@ route "POST /v1/events" { body = "event", stream = "events",
     assert.equal(0, s:stop())
   end)
 
-  it("a service manager's filter without capset, and no capabilities", function()
-    h.write(dir .. "/no_capset.py", [[
+  local NO_CAPSET = [[
 import ctypes, os, pwd, struct, sys
 if os.getuid() == 0:
     os.setgroups([])
@@ -323,10 +322,25 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0
 assert libc.prctl(22, 2, ctypes.byref(ctypes.create_string_buffer(
     struct.pack("@HP", 4, ctypes.addressof(room)))), 0, 0) == 0
 os.execvp(sys.argv[1], sys.argv[1:])
-]])
+]]
+
+  it("a service manager's filter without capset, and no capabilities", function()
+    h.write(dir .. "/no_capset.py", NO_CAPSET)
     h.shell(("chmod 755 '%s' && mkdir -m 777 '%s/data'"):format(dir, dir))
     if not start { wrap = { "python3", dir .. "/no_capset.py" } } then return end
     s:logged "event=process [^\n]*capabilities=none [^\n]*landlock=on\n"
+    assert.equal(0, s:stop())
+  end)
+
+  it("such a filter, and a capability that it does not give up", function()
+    if h.shell("id -u"):match("%d+") ~= "0" then pending("needs root") return end
+    h.write(dir .. "/no_capset.py", NO_CAPSET)
+    h.shell(("chmod 755 '%s' && mkdir -m 777 '%s/data'"):format(dir, dir))
+    if not start { wrap = { "setpriv", "--reuid=nobody",
+      "--regid=" .. h.shell("id -g nobody"):match("%d+"), "--clear-groups",
+      "--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service",
+      "/usr/bin/python3", dir .. "/no_capset.py" } } then return end
+    s:logged "event=process [^\n]*capabilities=kept [^\n]*landlock=on\n"
     assert.equal(0, s:stop())
   end)
 end)
