@@ -136,23 +136,24 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
 
   it("show of a refused batch the same share in the dashboard as in the alert", function()
     if why_not then pending(why_not) return end
-    local expr
+    local expr, nowhere
     for _, p in ipairs(cjson.decode(h.read "docker/grafana/dashboards/sluice.json").panels) do
       if p.title == "Share of a route that is refused" then
         expr = p.targets[1].expr:gsub("%$instance", ".*")
+        nowhere = p.targets[2].expr:gsub("%$instance", ".*")
       end
     end
     local rules = cjson.encode { groups = { { name = "g", rules = {
-      { record = "dashboard", expr = expr } } } } }
+      { record = "dashboard", expr = expr }, { record = "nowhere", expr = nowhere } } } } }
     h.write(dir .. "/dashboard.json", (rules:gsub("\\/", "/"))) -- YAML has no such escape
     h.write(dir .. "/alert.yml", h.read "docker/prometheus/rules.yml")
-    -- One bad event, and 99 good ones of its batch.
-    local function series(name, labels, n)
-      return { series = ('%s{instance="a",route="POST e"%s}'):format(name, labels),
+    -- One bad event, and 99 good ones of its batch; and as many that found no route.
+    local function series(name, labels, n, route)
+      return { series = ('%s{instance="a",route="%s"%s}'):format(name, route or "POST e", labels),
         values = ("0+%dx60"):format(n) }
     end
-    local function sample(metric, labels)
-      return { expr = metric, eval_time = "20m", exp_samples = { {
+    local function sample(metric, labels, of)
+      return { expr = metric .. (of or ""), eval_time = "20m", exp_samples = { {
         labels = ('%s{%sroute="POST e"}'):format(metric, labels), value = 1 } } }
     end
     h.write(dir .. "/shares.json", cjson.encode {
@@ -162,9 +163,16 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
           series("sluice_refusals_total", ',code="c",status="422"', 1),
           series("sluice_events_total", ',result="rejected",code="c"', 1),
           series("sluice_events_total", ',result="refused",code=""', 99),
-          series("sluice_received_events_total", "", 100) },
+          series("sluice_received_events_total", "", 100),
+          series("sluice_events_total", ',result="refused",code="not_found"', 100, "none"),
+          series("sluice_received_events_total", "", 100, "none") },
         promql_expr_test = { sample("dashboard", ""),
-          sample("sluice:refused_share:all", 'instance="a",') } } } })
+          { expr = "nowhere", eval_time = "20m",
+            exp_samples = { { labels = "nowhere", value = 0.5 } } },
+          { expr = 'sluice:refused_share:all{route="none"}', eval_time = "20m",
+            exp_samples = { { labels = 'sluice:refused_share:all{instance="a",route="none"}',
+              value = 0.5 } } },
+          sample("sluice:refused_share:all", 'instance="a",', '{route!="none"}') } } } })
     assert.matches("SUCCESS",
       h.shell(("promtool test rules '%s/shares.json' 2>&1"):format(dir)))
   end)
