@@ -192,6 +192,35 @@ route "POST /b" { body = "batch", stream = "events", on_event = on_event }
       .. "echo code=$?"):format(h.binary, r.url, s.data))
     assert.matches("ClickHouse: the answer is no table of 3 columns: .*\ncode=3", out)
     assert.matches("wait_end_of_query=1", h.read(r.dir .. "/requests.ndjson"))
+    r:rule "page 256"
+    out = h.shell(("exec 2>&1; %s ledger --clickhouse %s --table t --time at '%s'; "
+      .. "echo code=$?"):format(h.binary, r.url, s.data))
+    assert.matches("the answer is larger than 256 MiB: .* a shorter period with %-%-since .*"
+      .. "\ncode=3", out)
+  end)
+
+  it("asks for the ids of many rows with several questions", function()
+    if why_not then pending(why_not) return end
+    ch:must "CREATE TABLE heap AS good"
+    ch:must "INSERT INTO heap SELECT * FROM bad"
+    ch:must(("INSERT INTO heap SELECT 'e78', toUInt32(number), %s FROM system.numbers LIMIT 600000")
+      :format(ch:must("SELECT max(at) FROM good"):match "%d+"))
+    local out = ledger "heap"
+    for _, line in ipairs { 'missing id="e1234" accepted=1 rows=0 ',
+      'doubled id="e77" accepted=1 rows=2 ', 'doubled id="e78" accepted=1 rows=600001 ',
+      'extra id="stranger" accepted=0 rows=1\n', "missing=1 doubled=2 extra=1\ncode=1" } do
+      assert.matches(line, out)
+    end
+  end)
+
+  it("says that it asked nothing where no event of the period was accepted", function()
+    if why_not then pending(why_not) return end
+    local t = h.server { policy = h.policy { stream = 'index = "event_id"' } }
+    finally(function() t:close() end)
+    local out = h.shell(("exec 2>&1; %s ledger --clickhouse %s --table default.good --time at "
+      .. "--stream events '%s'; echo code=$?"):format(h.binary, ch.url, t.data))
+    assert.matches("accepted=0 .* %(no event of the period was accepted: the table was not "
+      .. "asked%)\ncode=0", out)
   end)
 
   it("says the server's words when it can't compare", function()

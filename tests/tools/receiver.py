@@ -13,7 +13,7 @@ it. DIR/rules says how requests are answered, one rule a line, read for each of 
     key SECRET              401 without X-Api-Key: SECRET
     poison                  400 for a batch with an event whose value is text
     conflict                409 for a batch that is there already
-    page                    200 and a page of HTML, and the batch is not taken
+    page [MIB]              200 and a page of HTML, and the batch is not taken
     sorry EVERY             503 and a page of HTML that has a code, to all requests but
                             every EVERYth
     memory BYTES            larger bodies are refused as ClickHouse does without memory
@@ -84,7 +84,8 @@ class Handler(BaseHTTPRequestHandler):
         if "key" in rule and self.headers.get("X-Api-Key") != rule["key"][0]:
             return 401, [], "key"
         if "page" in rule:
-            return 200, [], "<html><body>Please log in</body></html>"
+            text = "x" * (int(rule["page"][0]) << 20) if rule["page"] else "Please log in"
+            return 200, [], "<html><body>" + text + "</body></html>"
         if "sorry" in rule and next(turns) % int(rule["sorry"][0]) != 0:
             return 503, [], "<html><body>Error Code: 503</body></html>"
         if "memory" in rule and len(body) > int(rule["memory"][0]):

@@ -85,7 +85,10 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l,
                      n_anonymous, r.anonymous);
     }
     (void)printf("%s\n",
-                 r.cut ? " and more: there are too many differences to name" : "");
+                 r.cut ? " and more: there are too many differences to name"
+                 : r.minutes == 0
+                     ? " (no event of the period was accepted: the table was not asked)"
+                     : "");
     g->differs |= r.missing + r.doubled + r.extra + r.unconfirmed > 0 || r.cut ||
                   r.anonymous < n_anonymous;
     return true;

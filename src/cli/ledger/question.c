@@ -14,6 +14,7 @@ struct question {
     CURL *curl;
     char *answer;
     size_t n, room, at;
+    bool full; /* the answer is larger than ANSWER_MAX */
 };
 
 static size_t on_answer(char *p, size_t size, size_t n, void *arg)
@@ -21,10 +22,11 @@ static size_t on_answer(char *p, size_t size, size_t n, void *arg)
     struct question *q = arg;
     const size_t more = size * n;
 
+    if (q->n + more + 1 > ANSWER_MAX) {
+        q->full = true;
+        return 0;
+    }
     if (q->n + more + 1 > q->room) {
-        if (q->n + more + 1 > ANSWER_MAX) {
-            return 0;
-        }
         q->room = 2 * (q->n + more + 1);
         q->answer = mem_realloc(q->answer, q->room);
     }
@@ -99,7 +101,15 @@ bool question_ask(struct question *q, const char *sql, size_t n_columns, struct 
     (void)curl_easy_setopt(q->curl, CURLOPT_POSTFIELDS, sql);
     (void)curl_easy_setopt(q->curl, CURLOPT_POSTFIELDSIZE_LARGE,
                            (curl_off_t)strlen(sql));
+    q->full = false;
     rc = curl_easy_perform(q->curl);
+    if (q->full) {
+        return err_set(
+            e,
+            "ClickHouse: the answer is larger than %d MiB: too much differs; "
+            "compare a shorter period with --since and --until",
+            ANSWER_MAX >> 20);
+    }
     if (rc != CURLE_OK) {
         return err_set(e, "ClickHouse: %s", curl_easy_strerror(rc));
     }

@@ -14,13 +14,15 @@
 
 enum {
     BUCKETS = 4096,
-    BUCKET_SHIFT = 44, /* of a stored fingerprint, 56 bits */
-    BUCKETS_MAX = 256, /* that are looked into at once */
+    BUCKET_SHIFT = 44,    /* of a stored fingerprint, 56 bits */
+    BUCKETS_MAX = 256,    /* that are looked into */
+    ROWS_ASKED = 1 << 19, /* for the ids of so many at once, or of one bucket */
     SQL_MAX = 64 << 10
 };
 
 struct bucket {
     uint64_t n, sum; /* here, minus those of the table */
+    uint64_t rows;   /* of the table */
 };
 
 struct check {
@@ -28,7 +30,7 @@ struct check {
     const struct ledger_stream *l;
     struct check_result *out;
     struct bucket buckets[BUCKETS];
-    bool wanted[BUCKETS];
+    bool wanted[BUCKETS], asked[BUCKETS]; /* asked: of these, at once */
     struct suspects suspects;
     char *sql;
 };
@@ -186,6 +188,7 @@ static bool compare_buckets(struct check *k, int64_t from_ms, int64_t to_ms,
 
         b->n -= strtoull(row[1], NULL, 10);
         b->sum -= strtoull(row[2], NULL, 10);
+        b->rows += strtoull(row[1], NULL, 10);
     }
     *n_wanted = 0;
     for (uint32_t i = 0; i < BUCKETS; i++) {
@@ -204,7 +207,7 @@ static void on_wanted(void *arg, const struct entry *t)
 {
     struct check *k = arg;
 
-    if (k->wanted[bucket_of(t->print)]) {
+    if (k->asked[bucket_of(t->print)]) {
         struct suspect *s = suspects_add(&k->suspects, t->print);
 
         s->here = 1;
@@ -224,7 +227,8 @@ static void take_rows(struct check *k)
     }
 }
 
-static bool compare_ids(struct check *k, int64_t from_ms, int64_t to_ms, struct err *e)
+static bool compare_asked(struct check *k, int64_t from_ms, int64_t to_ms,
+                          struct err *e)
 {
     const uint32_t from = k->suspects.n;
     const char *comma = "";
@@ -241,7 +245,7 @@ static bool compare_ids(struct check *k, int64_t from_ms, int64_t to_ms, struct 
     at += (size_t)snprintf(k->sql + at, SQL_MAX - at,
                            " AND bitShiftRight(sipHash64(%s), 52) IN (", k->c->id);
     for (uint32_t i = 0; i < BUCKETS; i++) {
-        if (k->wanted[i]) {
+        if (k->asked[i]) {
             at += (size_t)snprintf(k->sql + at, SQL_MAX - at, "%s%u", comma, i);
             comma = ",";
         }
@@ -253,6 +257,36 @@ static bool compare_ids(struct check *k, int64_t from_ms, int64_t to_ms, struct 
     take_rows(k);
     suspects_join(&k->suspects, from, true);
     return true;
+}
+
+/* Some of the wanted buckets from *at on, which are `asked` then. False: there are none. */
+static bool choose(struct check *k, uint32_t *at)
+{
+    uint64_t rows = 0;
+    bool any = false;
+
+    memset(k->asked, 0, sizeof k->asked);
+    for (; *at < BUCKETS; (*at)++) {
+        if (k->wanted[*at]) {
+            rows += k->buckets[*at].rows;
+            if (any && rows > ROWS_ASKED) {
+                break;
+            }
+            k->asked[*at] = any = true;
+        }
+    }
+    return any;
+}
+
+static bool compare_ids(struct check *k, int64_t from_ms, int64_t to_ms, struct err *e)
+{
+    uint32_t at = 0;
+    bool ok = true;
+
+    while (ok && choose(k, &at)) {
+        ok = compare_asked(k, from_ms, to_ms, e);
+    }
+    return ok;
 }
 
 /* ---- these, whatever their minute ---- */

@@ -94,9 +94,11 @@ static void print_result(const struct ledger_topic *t, const char *stream,
     if (r->anonymous > 0) {
         (void)printf(" without_id=%" PRIu64, r->anonymous);
     }
-    (void)printf("%s\n", r->all.cut ? " and more: there are too many differences to "
-                                      "name"
-                                    : "");
+    (void)printf("%s\n",
+                 r->all.cut ? " and more: there are too many differences to name"
+                 : r->all.minutes == 0
+                     ? " (no event of the period was accepted: no message was read)"
+                     : "");
     if (n_away > 0) {
         print_elsewhere(t, away);
     }
