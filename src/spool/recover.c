@@ -194,8 +194,15 @@ static bool end_before(struct segment *g, const struct segment *next, struct err
 
     if (next->number != g->number + 1 || next->first == 0) {
         /* Those between were given back: only a sink that was taken out of the
-         * policy needs g. */
-        return found_end(g, &any, e);
+         * policy needs g. Or there was none that had been used, as after a failed sync:
+         * what that left in g is not delivered. */
+        if (!found_end(g, &any, e)) {
+            return false;
+        }
+        if (next->first != 0 && g->old_end > next->first - next->unacked) {
+            g->old_end = next->first - next->unacked;
+        }
+        return true;
     }
     g->old_end = next->first - next->unacked;
     if (next->before_end >= PAGE_BYTES && next->before_end <= g->bytes) {
