@@ -23,7 +23,11 @@ static const struct subscription_span *span_from(const struct subscription *o,
     return first;
 }
 
-enum { GONE_SKIPPED = 0, GONE_LOST = 1, GONE_VOID = 2 }; /* of RECORD_SKIP */
+enum {
+    GONE_SKIPPED = 0,
+    GONE_LOST = 1,
+    GONE_VOID = RECORD_SKIP_VOID
+}; /* of RECORD_SKIP */
 
 /* n events at the reader that are in no batch. */
 static bool note_piece(struct subscription *o, struct subscription_reader *r,

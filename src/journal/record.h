@@ -43,7 +43,7 @@ enum record_type {
     RECORD_N_TYPES
 };
 
-enum { RECORD_START_LOST = 2 };
+enum { RECORD_START_LOST = 2, RECORD_SKIP_VOID = 2 };
 
 #define RECORD_FILE_SYNCED "synced"
 /* Before a folder, which is below the data directory if it is not absolute. Journals of

@@ -47,7 +47,8 @@ struct page {
     uint64_t before_end; /* where the segment before it ended; 0: none */
     uint64_t unacked;    /* sequences before first that no client was promised */
     uint32_t salt;       /* seeds the crc of every block */
-    uint32_t unused;
+    uint32_t unsure; /* a sync failed: 1 + how many of its events were promised by then;
+                        clients of later ones may have been refused. 0: none failed */
 };
 
 struct block_head {

@@ -20,8 +20,11 @@ struct inspect {
     bool enough;
     int error;                      /* of a folder that can't be listed */
     char where[PATH_MAX];           /* which one that is */
+    char after[PATH_MAX];           /* the file after the one in hand; "": none */
     struct spool_segment_info last; /* of the shard that is looked through */
     uint64_t last_off;              /* where its last block ended */
+    uint64_t promised_end, end; /* of the segment in hand, as the next page has it: of
+                                       what clients were promised, and of all; 0: unknown */
 };
 
 static void damaged(struct inspect *in, struct spool_segment_info *i, uint64_t from,
@@ -32,6 +35,12 @@ static void damaged(struct inspect *in, struct spool_segment_info *i, uint64_t f
     if (in->v->damage != NULL) {
         in->v->damage(in->v->arg, i, from, to, events);
     }
+}
+
+static bool is_refused(const struct inspect *in, const struct spool_block *b)
+{
+    return in->v->refused != NULL && in->promised_end != 0 &&
+           b->first >= in->promised_end;
 }
 
 static void read_blocks(struct inspect *in, struct blocks *w,
@@ -49,7 +58,7 @@ static void read_blocks(struct inspect *in, struct blocks *w,
         i->next = w->next;
         if (r == BLOCKS_DAMAGE) {
             damaged(in, i, w->damage.from, w->damage.to, w->damage.lost);
-        } else if (r == BLOCKS_BLOCK) {
+        } else if (r == BLOCKS_BLOCK && !is_refused(in, &b)) {
             i->first = i->first == 0 ? b.first : i->first;
             in->enough = in->v->block != NULL && !in->v->block(in->v->arg, i, &b);
             i->events += in->enough ? 0 : b.n;
@@ -117,21 +126,57 @@ static bool read_page(struct inspect *in, int fd, const char *path,
     return i->error == 0;
 }
 
+/* How segment `number` ends, as the page of the one after it has it. */
+static void look_ahead(struct inspect *in, uint64_t number)
+{
+    unsigned char bytes[PAGE_BYTES];
+    struct page p;
+    int fd = in->after[0] == '\0' ? -1 : open(in->after, O_RDONLY | O_CLOEXEC);
+
+    in->promised_end = in->end = 0;
+    if (fd < 0) {
+        return;
+    }
+    if (blocks_read(fd, bytes, sizeof bytes, 0) == 0 && page_decode(bytes, &p) &&
+        p.number > number && p.first != 0) {
+        in->promised_end = p.first - p.unacked;
+        in->end = p.first;
+    }
+    (void)close(fd);
+}
+
+static void tell_refused(struct inspect *in, const struct spool_segment_info *i)
+{
+    const uint64_t first = in->promised_end > i->first ? in->promised_end : i->first;
+
+    if (in->v->refused != NULL && !in->enough && first < in->end) {
+        in->v->refused(in->v->arg, i, first, in->end);
+    }
+}
+
 static void inspect_segment(struct inspect *in, int fd, const struct page *p,
                             struct spool_segment_info *i)
 {
     struct blocks w;
 
     i->number = p->number;
+    i->unsure = UINT64_MAX;
     i->first = i->next = p->first;
     i->status = "used";
     look_back(in, p);
     tell_last(in);
     if (!in->v->quick && (in->v->wants == NULL || in->v->wants(in->v->arg, i))) {
+        if (in->v->refused != NULL) {
+            look_ahead(in, p->number);
+            if (p->unsure > 0 && in->promised_end == in->end) {
+                i->unsure = p->first + p->unsure - 1;
+            }
+        }
         blocks_init(&w, fd, p->salt, i->size, p->first);
         w.search = p->first != 0;
         read_blocks(in, &w, i);
         blocks_fini(&w);
+        tell_refused(in, i);
     }
     in->last_off = i->bytes;
     i->status = i->error != 0 ? i->status : i->first == 0 ? "prepared" : "used";
@@ -201,6 +246,11 @@ static void free_names(struct dirent **list, int n)
     free(list);
 }
 
+static bool is_segment(const struct dirent *d)
+{
+    return strstr(d->d_name, ".seg") != NULL;
+}
+
 static void inspect_shard(struct inspect *in, const char *dir, const char *stream,
                           uint32_t epoch, uint32_t worker)
 {
@@ -209,11 +259,20 @@ static void inspect_shard(struct inspect *in, const char *dir, const char *strea
 
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
+        int k = i + 1;
 
-        if (!in->enough && strstr(list[i]->d_name, ".seg") != NULL) {
-            (void)snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
-            inspect_file(in, path, stream, epoch, worker);
+        if (in->enough || !is_segment(list[i])) {
+            continue;
         }
+        while (k < n && !is_segment(list[k])) {
+            k++;
+        }
+        in->after[0] = '\0';
+        if (k < n) {
+            (void)snprintf(in->after, sizeof in->after, "%s/%s", dir, list[k]->d_name);
+        }
+        (void)snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
+        inspect_file(in, path, stream, epoch, worker);
     }
     tell_last(in);
     free_names(list, n);

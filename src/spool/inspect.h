@@ -23,7 +23,10 @@ struct spool_segment_info {
     uint64_t next;      /* the sequence after its last event */
     uint64_t n_damaged; /* places where blocks or the page were and are not any more */
     uint64_t lost;      /* events in them, as far as it can be told */
-    int error;          /* unreadable: the errno */
+    uint64_t
+        unsure;  /* after a failed sync, clients of events from there on may have been
+                        refused; UINT64_MAX: of none. Known if `refused` is asked for */
+    int error;   /* unreadable: the errno */
     bool reused; /* the file got new events while it was read: some were not read */
 };
 
@@ -46,6 +49,11 @@ typedef bool spool_wants_fn(void *arg, const struct spool_segment_info *i);
 typedef uint64_t spool_covered_fn(void *arg, const struct spool_segment_info *i,
                                   uint64_t from);
 
+/* Sequences first..end - 1, with which the segment ends, were refused to their clients,
+ * because a sync failed. */
+typedef void spool_refused_fn(void *arg, const struct spool_segment_info *i,
+                              uint64_t first, uint64_t end);
+
 /* A whole block of the segment i, whose `bytes` say where it ends.
  * After the block's bytes 64 more can be read. False: that is enough. */
 struct spool_block;
@@ -60,6 +68,9 @@ struct spool_visitor {
     /* Blocks that end before the sequence that it returns need not be read, as far as
      * they are blocks; from: the next one's first. NULL: all are read. */
     spool_covered_fn *covered;
+    /* Told in place of such blocks, where the next segment says so. NULL: they are as all
+     * others. */
+    spool_refused_fn *refused;
     void *arg;
     const char *stream; /* NULL: of all streams */
     bool quick;         /* segments by their first page: first and size only */

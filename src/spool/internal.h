@@ -268,8 +268,10 @@ bool segment_recycle(struct segment *g, uint64_t number, struct err *e);
 bool segment_fill(struct segment *g, uint64_t bytes, struct err *e);
 bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
                         uint64_t unacked); /* by the worker */
-void segment_delete(struct segment *g);    /* the file and g */
-void segment_close(struct segment *g);     /* g only */
+/* Its sync failed: for people, its page says from where on clients may have been refused. */
+void segment_mark_unsure(const struct segment *g);
+void segment_delete(struct segment *g); /* the file and g */
+void segment_close(struct segment *g);  /* g only */
 /* Opens its file when it is closed; the housekeeper's thread. */
 bool segment_open(struct segment *g, struct err *e);
 void segment_shut(struct segment *g); /* closes it; the housekeeper's thread */

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
+#include "spool/blocks.h"
 #include "spool/internal.h"
 
 enum { ROOM_LEFT_BYTES = 4 << 20 };
@@ -75,6 +76,18 @@ bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
     g->first = first;
     atomic_store(&g->unacked, unacked);
     return true;
+}
+
+void segment_mark_unsure(const struct segment *g)
+{
+    unsigned char bytes[PAGE_BYTES];
+    struct page p;
+
+    if (blocks_read(g->fd, bytes, sizeof bytes, 0) == 0 && page_decode(bytes, &p)) {
+        p.unsure = 1 + (uint32_t)tail_n(segment_kept(g));
+        page_encode(&p, bytes);
+        (void)!pwrite(g->fd, bytes, sizeof bytes, 0);
+    }
 }
 
 static void reset(struct segment *g, uint64_t number)

@@ -31,6 +31,7 @@ static void poison(struct shard *sh, struct segment *g, int why)
         note_unacked(g);
     }
     atomic_store(&g->poisoned, true);
+    segment_mark_unsure(g);
     /* Only g has no room any more. The worker may have gone on to the next segment: then
      * what is left is that one's, and stays. */
     left = atomic_load(&sh->left);

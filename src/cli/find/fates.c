@@ -115,8 +115,9 @@ static void on_event(const struct record *r, const struct sighting *g, struct fa
     case RECORD_DEAD:
     case RECORD_SKIP:
         if (names(r, g)) {
-            f->kind =
-                r->type == RECORD_SKIP && r->value != 0 ? FATE_LOST : ends[r->type];
+            f->kind = r->type != RECORD_SKIP || r->value == 0 ? ends[r->type]
+                      : r->value == RECORD_SKIP_VOID          ? FATE_REFUSED
+                                                              : FATE_LOST;
             f->exact = true;
         }
         break;
@@ -186,6 +187,7 @@ static enum fate_kind end_of(const struct record *r)
     return r->type == RECORD_DONE           ? FATE_CONFIRMED
            : r->type == RECORD_DEAD         ? FATE_DEAD
            : r->value == 0                  ? FATE_SKIPPED
+           : r->value == RECORD_SKIP_VOID   ? FATE_REFUSED
            : r->value == PLACES_NOT_ITS_OWN ? FATE_BEFORE
                                             : FATE_LOST;
 }
@@ -277,7 +279,7 @@ static void conclude(const struct told *t, const struct sighting *g,
             take(f, last);
         }
     } else if (f->kind == FATE_DEAD || f->kind == FATE_SKIPPED ||
-               f->kind == FATE_LOST) {
+               f->kind == FATE_LOST || f->kind == FATE_REFUSED) {
         if (t->apart.kind == f->kind) {
             take(f, &t->apart);
         }
@@ -285,6 +287,8 @@ static void conclude(const struct told *t, const struct sighting *g,
                is_elsewhere(t, g)) {
         f->kind = FATE_BEFORE;
         f->exact = true;
+    } else if ((f->kind == FATE_UNMET || f->kind == FATE_PENDING) && g->cut) {
+        f->kind = FATE_LOST; /* the sink comes to the shard's end without it */
     } else if (f->kind == FATE_CONFIRMED && f->unsynced) {
         /* The next start looks whether the file still has it. */
         f->kind = FATE_PENDING;
@@ -385,7 +389,7 @@ const char *fate_word(enum fate_kind kind)
         [FATE_PLANNED] = "planned", [FATE_CONFIRMED] = "confirmed",
         [FATE_DEAD] = "dead",       [FATE_BEFORE] = "never_seen",
         [FATE_SKIPPED] = "skipped", [FATE_LOST] = "lost",
-        [FATE_SETTLED] = "settled"};
+        [FATE_REFUSED] = "refused", [FATE_SETTLED] = "settled"};
 
     return words[kind];
 }

@@ -29,6 +29,7 @@ enum fate_kind {
                      elsewhere */
     FATE_SKIPPED, /* passed over, because the sink was too far behind */
     FATE_LOST,    /* its bytes were gone before the sink read them */
+    FATE_REFUSED, /* a sync failed: its client was told that it is not stored */
     FATE_SETTLED  /* the sink is done with it; records of what is dead, skipped or lost
                      have been dropped since it was accepted */
 };

@@ -65,10 +65,13 @@ static void print_place(const struct sighting *g)
         (void)printf(" policy=%016lx", (unsigned long)g->policy8);
     }
     if (g->seen) {
-        (void)printf(" segment=%lu block=%lu..%lu%s%s\n", (unsigned long)g->segment,
+        (void)printf(" segment=%lu block=%lu..%lu%s%s%s\n", (unsigned long)g->segment,
                      (unsigned long)g->block,
                      (unsigned long)(g->block + g->n_block - 1),
-                     g->edited ? " edited" : "", g->replayed ? " replayed" : "");
+                     g->edited ? " edited" : "", g->replayed ? " replayed" : "",
+                     g->unsure ? " unsure: a sync failed, and its client may have been "
+                                 "told that it is not stored"
+                               : "");
     } else {
         (void)puts(" probable: its segment is gone; the index has the fingerprint of "
                    "this id (one other id in 2^56 has the same)");
@@ -149,6 +152,11 @@ static void print_looked(const struct looked *l)
         (void)printf(" unread_segments=%lu (the disk does not give them, or they are "
                      "damaged)",
                      (unsigned long)l->n_unread);
+    }
+    if (l->n_refused > 0) {
+        (void)printf(" refused_events=%lu (a sync failed: their clients were told that "
+                     "they are not stored)",
+                     (unsigned long)l->n_refused);
     }
     if (l->n_damaged > 0) {
         (void)printf(" damaged_files=%lu (not believed: what they had is looked for in "
@@ -253,6 +261,7 @@ static cJSON *event_json(const struct find *f, uint32_t i)
         put(o, "block_events", (double)g->n_block);
         (void)cJSON_AddBoolToObject(o, "edited", g->edited);
         (void)cJSON_AddBoolToObject(o, "replayed", g->replayed);
+        (void)cJSON_AddBoolToObject(o, "unsure", g->unsure);
     }
     sinks = cJSON_AddArrayToObject(o, "sinks");
     for (uint32_t k = 0; k < f->fates.n_sinks; k++) {
@@ -278,6 +287,7 @@ static cJSON *looked_json(const struct looked *l)
     put(o, "damaged_files", (double)l->n_damaged);
     put(o, "unknown_events", (double)l->n_unknown);
     put(o, "unread_segments", (double)l->n_unread);
+    put(o, "refused_events", (double)l->n_refused);
     (void)cJSON_AddItemToObject(o, "holes", holes_json(&l->holes));
     if (l->oldest_ms != 0) {
         put(o, "oldest_ms", (double)l->oldest_ms);

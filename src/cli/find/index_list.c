@@ -76,7 +76,7 @@ static void read_fields(struct index_list *l, const char *dir)
     }
 }
 
-static uint32_t read_epoch(const char *spool)
+uint32_t index_list_epoch(const char *spool)
 {
     char path[PATH_MAX], text[32] = "";
     int fd;
@@ -218,7 +218,7 @@ bool index_list_read(struct index_list *l, const char *spool, const char *stream
     }
     l->n = n;
     read_account(l, dir);
-    l->epoch = read_epoch(spool);
+    l->epoch = index_list_epoch(spool);
     index_free(&f);
     return true;
 }

@@ -44,6 +44,9 @@ struct index_lists {
  * say. */
 bool index_lists_has(const char *spool, const char *stream);
 
+/* Of the spool's last process; 0: not known. */
+uint32_t index_list_epoch(const char *spool);
+
 void index_list_free(struct index_list *l);
 struct index_list *index_lists_add(struct index_lists *l); /* valid until the next */
 void index_lists_free(struct index_lists *l);

@@ -44,6 +44,7 @@ static struct settled_set *set_of(struct settled *s, const struct record *r)
            : r->value == 0                  ? &s->apart[SETTLED_SKIPPED]
            : r->value == PLACES_NOT_ITS_OWN ? &s->apart[SETTLED_BEFORE]
            : r->value == PLACES_UNSURE      ? &s->unsure
+           : r->value == RECORD_SKIP_VOID   ? &s->apart[SETTLED_REFUSED]
                                             : &s->apart[SETTLED_LOST];
 }
 
@@ -208,8 +209,8 @@ static void forget_times(struct settled_set *set)
 static void conclude(struct settled *s)
 {
     struct settled_set *const sets[] = {
-        &s->apart[SETTLED_DEAD], &s->apart[SETTLED_SKIPPED], &s->apart[SETTLED_LOST],
-        &s->apart[SETTLED_BEFORE], &s->unsure};
+        &s->apart[SETTLED_DEAD],    &s->apart[SETTLED_SKIPPED], &s->apart[SETTLED_LOST],
+        &s->apart[SETTLED_REFUSED], &s->apart[SETTLED_BEFORE],  &s->unsure};
 
     forget_times(&s->apart[SETTLED_BEFORE]);
     forget_times(&s->unsure);

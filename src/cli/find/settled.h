@@ -31,6 +31,7 @@ enum settled_how {
     SETTLED_DEAD = 0,
     SETTLED_SKIPPED,
     SETTLED_LOST,
+    SETTLED_REFUSED, /* a sync failed: their clients were told that they are not stored */
     SETTLED_BEFORE,
     SETTLED_HOWS
 };

@@ -23,6 +23,7 @@ struct segment_seen {
     uint32_t epoch, worker;
     uint64_t number, first, end; /* end: of the next one's first, or unknown */
     uint64_t read_end;           /* after the last event that was read; 0: none */
+    uint64_t next;               /* after its last event; 0: not known */
     bool wanted, read;
     bool apart; /* the one after it in the shard is gone: end is too high */
 };
@@ -35,6 +36,7 @@ struct search {
     uint32_t n_segments, segments_room;
     struct id_scan **scans; /* by stream; NULL: no path of its ids is known */
     uint64_t print;
+    uint32_t epoch;  /* of the last process, when the search began */
     uint32_t stream; /* that is searched */
     const struct index_file *file;
 };
@@ -49,21 +51,6 @@ static struct sighting *add(struct search *s, uint32_t epoch, uint32_t worker,
 }
 
 /* ---- the streams, and their segments ---- */
-
-static uint32_t stream_of(struct search *s, const char *name)
-{
-    struct sightings *o = s->out;
-
-    for (uint32_t i = 0; i < o->n_looked; i++) {
-        if (strcmp(o->looked[i].stream, name) == 0) {
-            return i;
-        }
-    }
-    o->looked = mem_realloc(o->looked, (o->n_looked + 1) * sizeof *o->looked);
-    o->looked[o->n_looked] = (struct looked){.n_files = 0};
-    (void)snprintf(o->looked[o->n_looked].stream, sizeof o->looked->stream, "%s", name);
-    return o->n_looked++;
-}
 
 static bool is_wanted(const struct search *s, const char *stream)
 {
@@ -81,7 +68,7 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
     if (!is_wanted(s, i->stream) || (i->first == 0 && !spool_segment_is_bad(i))) {
         return;
     }
-    stream = stream_of(s, i->stream);
+    stream = sightings_stream(s->out, i->stream);
     if (i->first == 0) {
         s->out->looked[stream].n_unread++;
         return;
@@ -108,6 +95,7 @@ static bool list_segments(struct search *s, struct err *e)
     const struct spool_visitor v = {.segment = on_listed, .arg = s, .quick = true};
 
     s->n_segments = 0;
+    s->epoch = index_list_epoch(s->want->dir);
     return spool_visit(s->want->dir, &v, e);
 }
 
@@ -124,7 +112,7 @@ static bool list_streams(struct search *s, struct err *e)
     while (errno = 0, (d = readdir(dir)) != NULL) {
         if (d->d_name[0] != '.' && is_wanted(s, d->d_name) &&
             index_lists_has(s->want->dir, d->d_name)) {
-            (void)stream_of(s, d->d_name);
+            (void)sightings_stream(s->out, d->d_name);
         }
     }
     rc = errno;
@@ -271,6 +259,7 @@ static void see(struct sighting *g, const struct spool_segment_info *i,
     g->block = b->first;
     g->n_block = b->n;
     g->edited = (b->entries[k].flags & ENTRY_EDITED) != 0;
+    g->unsure = b->first >= i->unsure;
     g->replayed = (b->entries[k].flags & ENTRY_REPLAYED) != 0;
 }
 
@@ -297,26 +286,11 @@ static void match(struct search *s, const struct spool_segment_info *i,
     }
 }
 
-/* The index names them, and the bytes say otherwise: other ids with its fingerprint. */
-static void forget_unseen(struct search *s, const struct spool_segment_info *i,
-                          const struct spool_block *b)
-{
-    for (uint32_t k = 0; k < s->out->n;) {
-        struct sighting *g = &s->out->list[k];
-
-        if (!g->seen && g->seq >= b->first && g->seq < b->first + b->n &&
-            g->epoch == i->epoch && g->worker == i->worker &&
-            strcmp(g->stream, i->stream) == 0) {
-            *g = s->out->list[--s->out->n];
-        } else {
-            k++;
-        }
-    }
-}
-
 static bool on_block(void *arg, const struct spool_segment_info *i,
                      const struct spool_block *b)
 {
+    const struct sighting_run read = {i->stream, i->epoch, i->worker, b->first,
+                                      b->first + b->n};
     struct search *s = arg;
     struct segment_seen *seg = segment_of(s, i);
 
@@ -327,8 +301,21 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     s->stream = seg->stream;
     s->out->looked[s->stream].n_read += b->n;
     match(s, i, b);
-    forget_unseen(s, i, b);
+    sightings_drop_unseen(s->out, &read);
     return true;
+}
+
+/* No client was promised them, and no sink gets them. */
+static void on_refused(void *arg, const struct spool_segment_info *i, uint64_t first,
+                       uint64_t end)
+{
+    struct search *s = arg;
+    struct segment_seen *g = segment_of(s, i);
+
+    if (g != NULL) {
+        g->read_end = end;
+        s->out->looked[g->stream].n_refused += end - first;
+    }
 }
 
 /* After its blocks: what of them could not be read. */
@@ -339,6 +326,7 @@ static void on_read(void *arg, const struct spool_segment_info *i)
 
     if (g != NULL && g->wanted) {
         g->read = g->read && !i->reused;
+        g->next = i->error == 0 ? i->next : 0;
         s->out->looked[g->stream].n_unknown += i->lost;
         s->out->looked[g->stream].n_unread += i->error != 0;
     }
@@ -373,6 +361,7 @@ static bool read_bytes(struct search *s, struct err *e)
                                     .block = on_block,
                                     .wants = on_wanted,
                                     .covered = on_covered,
+                                    .refused = on_refused,
                                     .arg = s};
     bool all = true, any = false;
 
@@ -411,6 +400,21 @@ static bool open_scans(struct search *s, struct err *e)
         }
     }
     return true;
+}
+
+/* The index has events after the end of a shard that no process writes to any more: a
+ * power cut took their bytes. */
+static void find_cut(struct search *s)
+{
+    for (uint32_t i = 0; i < s->n_segments; i++) {
+        const struct segment_seen *g = &s->segments[i];
+        const struct looked *l = &s->out->looked[g->stream];
+
+        if (g->end == UINT64_MAX && g->epoch < s->epoch && g->next > 0 &&
+            l->n_unread == 0) {
+            sightings_cut(s->out, l->stream, g->epoch, g->worker, g->next);
+        }
+    }
 }
 
 static void count_unknown(struct search *s)
@@ -462,6 +466,7 @@ static bool try_once(struct search *s, struct err *e)
               open_scans(s, e) && read_bytes(s, e);
 
     if (ok) {
+        find_cut(s);
         count_unknown(s);
     }
     close_search(s);

@@ -32,10 +32,12 @@ struct sighting {
     uint64_t policy8; /* 0: unknown, or one of several */
     bool indexed;     /* an index file names it */
     bool seen;        /* its bytes were read, and have the id */
+    bool cut;         /* a power cut took its bytes */
     /* then */
     uint64_t segment, block,
         n_block; /* number; first sequence and events of its block */
     bool edited, replayed;
+    bool unsure; /* a sync failed: its client may have been refused */
 };
 
 /* What was looked at, of one stream. */
@@ -48,6 +50,8 @@ struct looked {
     uint64_t n_damaged;           /* of these files, not believed */
     uint64_t n_read;              /* events whose bytes were read */
     uint64_t n_unread;            /* segments that can't be read */
+    uint64_t
+        n_refused; /* sequences whose clients were refused, because a sync failed */
     uint64_t n_unknown; /* events that neither an index file nor a segment has */
     struct holes holes; /* of these, where they are missing */
 };
@@ -80,6 +84,8 @@ void sightings_free(struct sightings *s);
 
 /* For the search: */
 void sightings_begin(struct sightings *s);
+/* The stream's place in looked. */
+uint32_t sightings_stream(struct sightings *s, const char *name);
 /* The event's sighting, in the list already or new; NULL: there are too many, and it is
  * one more unless it was counted before. */
 struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t epoch,
@@ -87,3 +93,16 @@ struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t
 /* Those of the stream are none; more: as before them. */
 void sightings_forget(struct sightings *s, const char *stream, uint64_t more);
 void sightings_sort(struct sightings *s);
+
+/* Events first .. end - 1 of a shard. */
+struct sighting_run {
+    const char *stream;
+    uint32_t epoch, worker;
+    uint64_t first, end;
+};
+
+/* The index names them, and the bytes say otherwise: other ids with its fingerprint. */
+void sightings_drop_unseen(struct sightings *s, const struct sighting_run *r);
+/* A power cut took the bytes of the shard's events from seq on. */
+void sightings_cut(struct sightings *s, const char *stream, uint32_t epoch,
+                   uint32_t worker, uint64_t seq);

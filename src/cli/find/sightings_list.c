@@ -56,6 +56,19 @@ void sightings_forget(struct sightings *s, const char *stream, uint64_t more)
     s->more = more;
 }
 
+uint32_t sightings_stream(struct sightings *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->n_looked; i++) {
+        if (strcmp(s->looked[i].stream, name) == 0) {
+            return i;
+        }
+    }
+    s->looked = mem_realloc(s->looked, (s->n_looked + 1) * sizeof *s->looked);
+    s->looked[s->n_looked] = (struct looked){.n_files = 0};
+    (void)snprintf(s->looked[s->n_looked].stream, sizeof s->looked->stream, "%s", name);
+    return s->n_looked++;
+}
+
 static int by_position(const void *a, const void *b)
 {
     const struct sighting *x = a, *y = b;
@@ -82,4 +95,31 @@ void sightings_free(struct sightings *s)
     free(s->list);
     free(s->looked);
     *s = (struct sightings){.list = NULL};
+}
+
+static bool is_of(const struct sighting *g, const struct sighting_run *r)
+{
+    return !g->seen && g->seq >= r->first && g->seq < r->end && g->epoch == r->epoch &&
+           g->worker == r->worker && strcmp(g->stream, r->stream) == 0;
+}
+
+void sightings_drop_unseen(struct sightings *s, const struct sighting_run *r)
+{
+    for (uint32_t k = 0; k < s->n;) {
+        if (is_of(&s->list[k], r)) {
+            s->list[k] = s->list[--s->n];
+        } else {
+            k++;
+        }
+    }
+}
+
+void sightings_cut(struct sightings *s, const char *stream, uint32_t epoch,
+                   uint32_t worker, uint64_t seq)
+{
+    const struct sighting_run r = {stream, epoch, worker, seq, UINT64_MAX};
+
+    for (uint32_t k = 0; k < s->n; k++) {
+        s->list[k].cut |= is_of(&s->list[k], &r);
+    }
 }

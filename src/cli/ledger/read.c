@@ -106,6 +106,24 @@ static struct ledger_minute *minute_of(struct ledger_stream *l, int64_t ms)
     return m;
 }
 
+/* Events from seq on, up to before `end`, of the row. cut: a power cut took them, so that
+ * a sink that waits for them has lost them. */
+static void count_part(const struct settled *s, const struct tally_row *r, uint64_t seq,
+                       uint64_t end, bool gone, bool cut, struct settled_counts *c)
+{
+    const uint64_t pending = c->pending;
+
+    if (seq >= end) {
+        return;
+    }
+    settled_count(s, r->epoch, r->worker, seq, (uint32_t)(end - seq), r->wall_ms, gone,
+                  c);
+    if (cut) {
+        c->apart[SETTLED_LOST] += c->pending - pending;
+        c->pending = pending;
+    }
+}
+
 static void add_up(struct ledger_stream *l)
 {
     for (uint32_t i = 0; i < l->tallies.n; i++) {
@@ -114,13 +132,18 @@ static void add_up(struct ledger_stream *l)
             minute_of(l, r->wall_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS);
 
         const bool gone = !tallies_has(&l->tallies, r->epoch, r->worker);
+        const uint64_t last = r->seq + r->n,
+                       cut = tallies_end(&l->tallies, r->epoch, r->worker),
+                       end = cut < r->seq ? r->seq
+                             : cut < last ? cut
+                                          : last;
 
         m->accepted += r->n;
         m->anonymous += r->n_anonymous;
         m->sum += r->sum;
         for (uint32_t k = 0; k < l->n_sinks; k++) {
-            settled_count(&l->sinks[k], r->epoch, r->worker, r->seq, r->n, r->wall_ms,
-                          gone, &m->by[k]);
+            count_part(&l->sinks[k], r, r->seq, end, gone, false, &m->by[k]);
+            count_part(&l->sinks[k], r, end, last, gone, true, &m->by[k]);
         }
     }
 }

@@ -14,6 +14,7 @@
 static const char *const APART[SETTLED_HOWS] = {[SETTLED_DEAD] = "dead",
                                                 [SETTLED_SKIPPED] = "skipped",
                                                 [SETTLED_LOST] = "lost",
+                                                [SETTLED_REFUSED] = "refused",
                                                 [SETTLED_BEFORE] = "never_seen"};
 
 void show_minute(char out[24], int64_t ms)
@@ -138,6 +139,11 @@ static void print_total(const struct ledger_stream *l)
               "stream=%s minutes=%u differ=%u accepted=%" PRIu64
               " checksum=%016" PRIx64,
               l->tallies.stream, l->n_minutes, n, t->accepted, t->sum);
+    if (l->tallies.n_unsure > 0) {
+        (void)printf(" unsure=%" PRIu64 " (a sync failed, and their clients may have "
+                     "been told that they are not stored)",
+                     l->tallies.n_unsure);
+    }
     if (l->tallies.n_unknown > 0) {
         (void)printf(" unknown=%" PRIu64 " (neither the index nor a segment has them)",
                      l->tallies.n_unknown);
@@ -210,6 +216,7 @@ cJSON *ledger_json(const struct ledger_stream *l, bool every)
 
     (void)cJSON_AddStringToObject(o, "stream", l->tallies.stream);
     put_minute(o, l, t);
+    put(o, "unsure", l->tallies.n_unsure);
     put(o, "unknown", l->tallies.n_unknown);
     put(o, "damaged_files", l->tallies.index.n_damaged);
     put(o, "unread_segments", l->tallies.n_unread);

@@ -23,10 +23,13 @@ struct segment_listed {
 struct tallying {
     struct tallies *t;
     const char *spool;
+    uint32_t epoch;             /* of the last process, when the reading began */
     int64_t since_ms, until_ms; /* whole minutes */
     struct segment_listed *segments;
     uint32_t n_segments, room;
-    uint32_t n_of_files; /* rows */
+    uint32_t n_of_files;       /* rows */
+    struct index_run *refused; /* sequences that are no events: a sync failed */
+    uint32_t n_refused;
     struct ids
         *ids[INDEX_LIST_FIELDS]; /* of the index's fields; NULL: not needed yet */
     uint32_t field;              /* of the block in hand */
@@ -92,7 +95,8 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
     } else {
         y->t->shards =
             mem_realloc(y->t->shards, (y->t->n_shards + 1) * sizeof *y->t->shards);
-        y->t->shards[y->t->n_shards++] = (struct tally_shard){i->epoch, i->worker};
+        y->t->shards[y->t->n_shards++] =
+            (struct tally_shard){i->epoch, i->worker, UINT64_MAX};
     }
     if (y->n_segments == y->room) {
         y->room = y->room == 0 ? 64 : 2 * y->room;
@@ -168,6 +172,8 @@ static void tally(struct tallying *y, const struct spool_segment_info *i,
                                    .field = y->field};
     }
     (*row)->n++;
+    y->t->n_unsure +=
+        b->first >= i->unsure && b->wall_ms >= y->since_ms && b->wall_ms < y->until_ms;
     if (id.p == NULL) {
         (*row)->n_anonymous++;
     } else {
@@ -209,6 +215,16 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     return true;
 }
 
+/* The last segment of a shard was read. */
+static void note_end(struct tallies *t, const struct spool_segment_info *i)
+{
+    for (uint32_t k = 0; k < t->n_shards && i->error == 0; k++) {
+        if (t->shards[k].epoch == i->epoch && t->shards[k].worker == i->worker) {
+            t->shards[k].end = i->next;
+        }
+    }
+}
+
 /* After its blocks, if they were wanted. Events that are lost in it show as a gap. */
 static void on_read(void *arg, const struct spool_segment_info *i)
 {
@@ -218,8 +234,20 @@ static void on_read(void *arg, const struct spool_segment_info *i)
     if (g != NULL && i->reused) {
         g->read = false;
     }
+    if (g != NULL && g->read && g->end == UINT64_MAX && i->epoch < y->epoch) {
+        note_end(y->t, i);
+    }
     y->t->n_unread +=
         i->first != 0 && strcmp(i->stream, y->t->stream) == 0 && i->error != 0;
+}
+
+static void on_refused(void *arg, const struct spool_segment_info *i, uint64_t first,
+                       uint64_t end)
+{
+    struct tallying *y = arg;
+
+    y->refused = mem_realloc(y->refused, (y->n_refused + 1) * sizeof *y->refused);
+    y->refused[y->n_refused++] = (struct index_run){i->epoch, i->worker, first, end};
 }
 
 /* Files that the server set aside, of events that no segment has any more. */
@@ -252,6 +280,7 @@ static bool read_tail(struct tallying *y, struct err *e)
                                     .block = on_block,
                                     .wants = on_wanted,
                                     .covered = on_covered,
+                                    .refused = on_refused,
                                     .arg = y,
                                     .stream = y->t->stream};
     bool any = false, all = true;
@@ -286,13 +315,16 @@ static int by_place(const void *a, const void *b)
 static void find_holes(struct tallying *y)
 {
     struct tallies *t = y->t;
-    const uint32_t n = t->n - y->n_of_files;
-    struct index_run *runs = mem_alloc((n + 1) * sizeof *runs);
+    uint32_t n = t->n - y->n_of_files;
+    struct index_run *runs = mem_alloc((n + y->n_refused + 1) * sizeof *runs);
 
     for (uint32_t i = 0; i < n; i++) {
         const struct tally_row *r = &t->rows[y->n_of_files + i];
 
         runs[i] = (struct index_run){r->epoch, r->worker, r->seq, r->seq + r->n};
+    }
+    for (uint32_t i = 0; i < y->n_refused; i++) {
+        runs[n++] = y->refused[i];
     }
     holes_of(&t->index, runs, n, y->since_ms, y->until_ms, &t->holes);
     t->n_unknown = t->index.n_lost + t->holes.n_events;
@@ -364,14 +396,21 @@ bool tallies_read(const char *spool, const char *stream, int64_t since_ms,
     for (int i = 0; i < TRIES; i++) {
         struct tallying y = {.t = out,
                              .spool = spool,
+                             .epoch = index_list_epoch(spool),
                              .since_ms = since_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS,
                              .until_ms = until_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS};
+
+        bool ok;
 
         tallies_free(out);
         (void)snprintf(out->stream, sizeof out->stream, "%s", stream);
         (void)err_set(e, "%s", "");
-        if (try_once(&y, e)) {
+        ok = try_once(&y, e);
+        if (ok) {
             finish(&y);
+        }
+        free(y.refused);
+        if (ok) {
             return true;
         }
         if (e->text[0] != '\0') {
@@ -381,14 +420,28 @@ bool tallies_read(const char *spool, const char *stream, int64_t since_ms,
     return err_set(e, "%s: segments went away while they were read; try again", spool);
 }
 
-bool tallies_has(const struct tallies *t, uint32_t epoch, uint32_t worker)
+static const struct tally_shard *shard_of(const struct tallies *t, uint32_t epoch,
+                                          uint32_t worker)
 {
     for (uint32_t i = 0; i < t->n_shards; i++) {
         if (t->shards[i].epoch == epoch && t->shards[i].worker == worker) {
-            return true;
+            return &t->shards[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+bool tallies_has(const struct tallies *t, uint32_t epoch, uint32_t worker)
+{
+    return shard_of(t, epoch, worker) != NULL;
+}
+
+uint64_t tallies_end(const struct tallies *t, uint32_t epoch, uint32_t worker)
+{
+    const struct tally_shard *sh = shard_of(t, epoch, worker);
+
+    /* A segment that can't be read may be a later one. */
+    return sh == NULL || t->n_unread > 0 ? UINT64_MAX : sh->end;
 }
 
 void tallies_free(struct tallies *t)

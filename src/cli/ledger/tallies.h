@@ -38,11 +38,16 @@ struct tallies {
     uint32_t n_tail, tail_room;
     struct tally_shard {
         uint32_t epoch, worker;
-    } * shards; /* that have segments */
+        uint64_t end; /* no process adds to it, and a power cut took what the index has
+                         from there on; UINT64_MAX: nothing */
+    } * shards;       /* that have segments */
     uint32_t n_shards;
     uint64_t n_unknown; /* events of the period that neither a file nor a segment has */
     struct holes holes; /* of these, where they are missing */
-    uint64_t n_unread;  /* segments that can't be read */
+    uint64_t
+        n_unsure; /* accepted ones of the period whose clients may have been refused,
+                           because a sync failed */
+    uint64_t n_unread; /* segments that can't be read */
     struct tally_field {
         uint64_t n, n_period;          /* events, and those of the period */
         int64_t oldest_ms, last_ms;    /* of these of the period */
@@ -57,6 +62,8 @@ void tallies_free(struct tallies *t);
 
 /* Whether the shard has segments; else every sink is done with it. */
 bool tallies_has(const struct tallies *t, uint32_t epoch, uint32_t worker);
+/* Where the shard ends, as above; UINT64_MAX: not known. */
+uint64_t tallies_end(const struct tallies *t, uint32_t epoch, uint32_t worker);
 
 /* ---- tally_fields.c: where the ids are ---- */
 

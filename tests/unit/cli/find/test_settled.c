@@ -113,6 +113,7 @@ static void is_in(uint32_t epoch, uint64_t seq, const char *word)
                           : c.apart[SETTLED_DEAD]    ? "dead"
                           : c.apart[SETTLED_SKIPPED] ? "skipped"
                           : c.apart[SETTLED_LOST]    ? "lost"
+                          : c.apart[SETTLED_REFUSED] ? "refused"
                                                      : "never_seen";
     struct fates f;
     struct err e;
@@ -418,11 +419,26 @@ static void what_a_shard_took_with_it_is_lost(void **state)
     is_in(EPOCH - 1, UINT64_C(1) << 40, "lost");
 }
 
+static void what_a_failed_sync_left_is_refused(void **state)
+{
+    (void)state;
+    begin();
+    put(RECORD_SKIP, RECORD_SKIP_VOID, "", 1, 3);
+    is(2, "refused");
+    note(RECORD_SKIP, RECORD_SKIP_VOID, 1, 3);
+    is(2, "refused");
+    forget(5);
+    is(3, "refused");
+    is(4, "confirmed");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_a_power_cut_took_from_a_file_is_pending,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_failed_sync_left_is_refused, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_lost_its_events_has_them_no_more,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
