@@ -13,7 +13,8 @@ static void a_word_stands_as_it_is_and_all_else_in_quotes(void **state)
     char room[64];
 
     (void)state;
-    assert_string_equal(log_word(room, sizeof room, "/var/lib/sluice"), "/var/lib/sluice");
+    assert_string_equal(log_word(room, sizeof room, "/var/lib/sluice"),
+                        "/var/lib/sluice");
     assert_string_equal(log_word(room, sizeof room, "[::1]:8080"), "[::1]:8080");
     assert_string_equal(log_word(room, sizeof room, "/a b"), "\"/a b\"");
     assert_string_equal(log_word(room, sizeof room, ""), "\"\"");
