@@ -362,7 +362,9 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c, struct er
     ch = change_new(d, apply_here);
     ch->conf = *c;
     (void)plan_ref(c->plan);
-    memcpy(ch->streams, c->streams, c->n_streams * sizeof *c->streams);
+    if (c->n_streams > 0) {
+        memcpy(ch->streams, c->streams, c->n_streams * sizeof *c->streams);
+    }
     ch->conf.streams = ch->streams;
     ch->arg = &ch->conf;
     ok = change(ch, c->undo, e);
