@@ -1,15 +1,14 @@
 -- Sinks altered by a reload while their disk hangs: nothing is lost, nothing is left
 -- behind, and the next reload is served.
 local cjson = require "cjson"
-local faults = require "faults"
 local h = require "harness"
+local hanging = require "hanging"
 
 ---@param o table sinks: { name, was, dir }; streams: { name = sink names }
 local function policy(o)
   local sinks, streams = {}, {}
   for _, k in ipairs(o.sinks) do
-    sinks[#sinks + 1] = ([[file %q { dir = %q, linger = "5ms", %s }]]):format(k[1],
-      k.dir or k[1], k.was and ("was = %q"):format(k.was) or "")
+    sinks[#sinks + 1] = hanging.sink(k)
   end
   for name, list in pairs(o.streams or { events = o.feeds }) do
     streams[#streams + 1] = ([[stream %q { sinks = { "%s" } }
@@ -25,37 +24,18 @@ admin { listen = "127.0.0.1:0" }
 ]]):format(o.more or "", table.concat(sinks, "\n"), table.concat(streams, "\n"))
 end
 
--- It starts last, and can't.
-local BAD = { "bad", dir = "/proc/none", was = "z" }
+local BAD = hanging.BAD
 
 describe("a sink that a reload alters while its thread hangs", function()
   local f, s, n
   before_each(function() n = 0 end)
   after_each(function()
-    if f then f:rules() end
-    if s then os.remove(s.dir .. "/hang") end
-    if s then s:close() s = nil end
-    if f then f:close() f = nil end
+    hanging.close(s, f)
+    s, f = nil, nil
   end)
 
-  local function start(o)
-    local dir = h.folder()
-    f = faults.new(dir .. "/data")
-    local wrap = f:wrap()
-    wrap[2] = ("LD_PRELOAD=%s/tools/libfault_shim.so %s/tools/libhang.so"):format(h.build,
-      h.build)
-    wrap[#wrap + 1] = "SLUICE_HANG=" .. dir .. "/hang"
-    s = h.server { dir = dir, wrap = wrap, policy = policy(o) }
-  end
-
-  ---The thread of that name hangs, also one that begins later; nil: none does.
-  local function hang(name, later)
-    h.write(s.dir .. "/hang.new", name or "")
-    os.rename(s.dir .. "/hang.new", s.dir .. "/hang")
-    h.wait_for("the hang", function()
-      return later or (h.read(s.dir .. "/hang.hung") == "h") == (name ~= nil)
-    end)
-  end
+  local function start(o) s, f = hanging.start(policy(o)) end
+  local function hang(name, later) hanging.hang(s, name, later) end
 
   local function post(count, route)
     for _ = 1, count do

@@ -2,13 +2,13 @@
 -- thread that hangs, and for sinks that were on their way out.
 local faults = require "faults"
 local h = require "harness"
+local hanging = require "hanging"
 
 ---@param streams table { name, sinks } each
 local function policy(sinks, streams)
   local list = {}
   for _, k in ipairs(sinks) do
-    list[#list + 1] = ('file %q { dir = %q, linger = "5ms", %s }'):format(k[1],
-      k.dir or k[1], k.was and ("was = %q"):format(k.was) or "")
+    list[#list + 1] = hanging.sink(k)
   end
   for _, x in ipairs(streams) do
     list[#list + 1] = ('stream %q { sinks = { "%s" } }'):format(x[1],
@@ -22,37 +22,18 @@ admin { listen = "127.0.0.1:0" }
 ]]):format(table.concat(list, "\n"))
 end
 
--- It starts last, and can't.
-local BAD = { "bad", dir = "/proc/none", was = "z" }
+local BAD = hanging.BAD
 
 describe("a sink", function()
   local f, s, n
   before_each(function() n = 0 end)
   after_each(function()
-    if f then f:rules() end
-    if s then os.remove(s.dir .. "/hang") end
-    if s then s:close() s = nil end
-    if f then f:close() f = nil end
+    hanging.close(s, f)
+    s, f = nil, nil
   end)
 
-  local function start(text)
-    local dir = h.folder()
-    f = faults.new(dir .. "/data")
-    local wrap = f:wrap()
-    wrap[2] = ("LD_PRELOAD=%s/tools/libfault_shim.so %s/tools/libhang.so"):format(h.build,
-      h.build)
-    wrap[#wrap + 1] = "SLUICE_HANG=" .. dir .. "/hang"
-    s = h.server { dir = dir, wrap = wrap, policy = text }
-  end
-
-  ---The thread of that name hangs; nil: none does.
-  local function hang(name)
-    h.write(s.dir .. "/hang.new", name or "")
-    os.rename(s.dir .. "/hang.new", s.dir .. "/hang")
-    h.wait_for("the hang", function()
-      return (h.read(s.dir .. "/hang.hung") == "h") == (name ~= nil)
-    end)
-  end
+  local function start(text) s, f = hanging.start(text) end
+  local function hang(name) hanging.hang(s, name) end
 
   ---Numbered events.
   local function post(count, stream)

@@ -87,6 +87,21 @@ static void hold_up(void *arg)
     }
 }
 
+static void get_ready(struct spool *s)
+{
+    (void)sem_init(&begun, 0, 0);
+    (void)sem_init(&fail, 0, 0);
+    spool_ready(s);
+}
+
+/* A segment is ahead once its file is there and the thread rests. */
+static void until_one_is_ahead(void)
+{
+    for (int i = 0; i < 300; i++) {
+        rest();
+    }
+}
+
 /* The segment was full and the next in use when the sync failed, and its consumer had
  * all that counts: it may be freed, but not before the requests that wait for the rest
  * are told that it is lost. */
@@ -105,21 +120,16 @@ static void a_freed_segment_has_told_what_it_lost(void **state)
     (void)state;
     memset(large, '1', LARGE);
     large[LARGE] = '\0';
-    (void)sem_init(&begun, 0, 0);
-    (void)sem_init(&fail, 0, 0);
     (void)sem_init(&held, 0, 0);
     (void)sem_init(&go_on, 0, 0);
-    spool_ready(s);
+    get_ready(s);
     assert_int_equal(SPOOL_OK, commit(w, "1", &last));
     spool_writer_want(w, last);
     until_synced(w, last);
     cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
     assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
     spool_cursor_release(cur, last + 1);
-    /* A segment is ahead once its file is there and the thread rests. */
-    for (int i = 0; i < 300; i++) {
-        rest();
-    }
+    until_one_is_ahead();
 
     atomic_store(&armed, true);
     assert_int_equal(SPOOL_OK, commit(w, large, &waits));
@@ -156,9 +166,7 @@ static void a_block_on_its_way_gives_a_poisoned_segment_no_room(void **state)
     uint64_t first = 0, last = 0;
 
     (void)state;
-    (void)sem_init(&begun, 0, 0);
-    (void)sem_init(&fail, 0, 0);
-    spool_ready(s);
+    get_ready(s);
     atomic_store(&armed, true);
     assert_int_equal(SPOOL_OK, commit(w, "1", &first));
     spool_writer_want(w, first);
@@ -192,16 +200,11 @@ static void a_poisoned_segment_before_it_leaves_the_current_one_its_room(void **
     (void)state;
     memset(large, '1', LARGE);
     large[LARGE] = '\0';
-    (void)sem_init(&begun, 0, 0);
-    (void)sem_init(&fail, 0, 0);
-    spool_ready(s);
+    get_ready(s);
     assert_int_equal(SPOOL_OK, commit(w, "1", &last));
     spool_writer_want(w, last);
     until_synced(w, last);
-    /* As above: for the one that is ahead. */
-    for (int i = 0; i < 300; i++) {
-        rest();
-    }
+    until_one_is_ahead();
 
     atomic_store(&armed, true);
     assert_int_equal(SPOOL_OK, commit(w, large, &lost));
@@ -230,9 +233,7 @@ static void a_segment_whose_first_block_fails_has_room(void **state)
     uint64_t lost, last = 0;
 
     (void)state;
-    (void)sem_init(&begun, 0, 0);
-    (void)sem_init(&fail, 0, 0);
-    spool_ready(s);
+    get_ready(s);
     assert_int_equal(SPOOL_OK, commit(w, "1", &last));
     spool_writer_want(w, last);
     until_synced(w, last);
@@ -270,16 +271,11 @@ static void a_promise_of_the_policy_before_is_kept(void **state)
     struct spool_block b;
 
     (void)state;
-    (void)sem_init(&begun, 0, 0);
-    (void)sem_init(&fail, 0, 0);
-    spool_ready(s);
+    get_ready(s);
     assert_int_equal(stream, open_stream(s, 64 * SEGMENT, true));
     assert_int_equal(SPOOL_OK, commit(w, "0", &last));
     until_synced(w, last);
-    /* As above: for the one that is ahead. */
-    for (int i = 0; i < 300; i++) {
-        rest();
-    }
+    until_one_is_ahead();
     atomic_store(&armed, true);
     assert_int_equal(SPOOL_OK, commit(w, "1", &first));
     (void)sem_wait(&begun);
