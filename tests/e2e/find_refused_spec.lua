@@ -72,6 +72,24 @@ describe("an event that was written and is not stored", function()
     told()
   end)
 
+  it("gets to no sink that was behind when the process was killed", function()
+    start { ack = "synced" }
+    local archive = s.data .. "/archive"
+    h.block(archive, archive .. ".away")
+    assert.equal(202, post("before").status)
+    next_segment()
+    f:rules "on=sync do=EIO path=/spool/events/1.0"
+    assert.equal(503, post("refused").status)
+    f:rules()
+    h.wait_for("syncs to work", function() return post("after").status == 202 end)
+    s:stop "SIGKILL"
+    h.block(archive .. ".away", archive)
+    s:start()
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.same({ '{"event_id":"before"}', '{"event_id":"after"}' }, s:lines())
+  end)
+
   it("is unsure as long as no segment follows", function()
     start { ack = "synced" }
     assert.equal(202, post("before").status)
