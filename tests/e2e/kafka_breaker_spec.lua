@@ -271,6 +271,7 @@ describe("a second Kafka cluster", function()
     s = h.server { policy = hedged [[after = "20ms", max_ratio = 1]] }
     s:post("/v1/events", "{}")
     delivered(s, 1)
+    local wins = s:metric("sluice_hedge_wins_total") -- of the first, on a busy machine
     b:say("down 1")
     a:say("rtt 1 200")
     for i = 1, 40 do
@@ -280,7 +281,7 @@ describe("a second Kafka cluster", function()
     delivered(s, 41)
     a:say("rtt 1 0")
     assert.equal(41, kafka.count(a.brokers, "events", 4))
-    assert.equal(0, s:metric("sluice_hedge_wins_total"))
+    assert.equal(wins, s:metric("sluice_hedge_wins_total"))
     assert.is_true(s:metric("sluice_breaker_state", b.brokers) >= 1)
     assert.equal(0, s:metric("sluice_breaker_state", a.brokers))
   end)

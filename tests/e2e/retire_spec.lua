@@ -65,7 +65,7 @@ describe("a sink that the policy no longer has", function()
     post(10)
     local began = h.now()
     local a = reload(policy(m, { bus = false }))
-    assert.is_true(h.now() - began < 2)
+    assert.is_true(h.now() - began < 4) -- it does not wait for Kafka; a disk may stall
     return a
   end
 
