@@ -20,6 +20,7 @@ local BESIDE = 4 -- of them at the same time: they mostly wait
 local HEALTH_S = 1 -- an answer of /healthz takes at most that
 local END_S = 20 -- a stop, whatever fails meanwhile
 local CORE = 0.8 -- of one, over half a second: nothing is tried again without a pause
+local STOPS = 4
 local RECOVER_S = 60 -- delivery of all, once nothing fails any more
 
 local STREAMS = { "written", "synced", "delivered" }
@@ -356,6 +357,15 @@ function Run:compare(where, lines, owed, copies)
   end
 end
 
+---What there is to see of an archive whose events are missing or doubled: its files, those
+---that do not unpack, and what the server said of it.
+function Run:evidence(name)
+  return h.shell(([[cd '%s/%s' && ls -ln --full-time | cut -d' ' -f5-; zstd -tq *.zst 2>&1
+    ls -ln ../spool/sinks; cat ../spool/sinks/KEPT
+    grep -E 'sink=%s|event=archive|file=|lost|cut|torn' '%s' | grep -vE 'sink=(packed|extra)' \
+      | tail -60]]):format(self.s.data, name, name, self.s.log))
+end
+
 ---The events of this seed that an endpoint took.
 function Run:taken(endpoint)
   local mine, mark = {}, ('"id":"%d.'):format(self.seed)
@@ -363,6 +373,19 @@ function Run:taken(endpoint)
     if line:find(mark, 1, true) then mine[#mine + 1] = line end
   end
   return mine
+end
+
+---A disk that stalls for longer than a stop waits keeps a file from its last name, which
+---the next start gives it.
+function Run:last_stop()
+  for _ = 1, STOPS do
+    local ok, code = pcall(self.s.stop, self.s)
+    if not ok or code ~= 0 then self:wrong("the last stop: %s", tostring(code)) end
+    if self.s.pid then self.s:stop("SIGKILL") end
+    if not self.s:text():find("event=stopped exit=0 stuck=true", 1, true) then return end
+    if not self:start() then return end
+  end
+  self:wrong("%d stops did not come to their end", STOPS)
 end
 
 function Run:check()
@@ -381,11 +404,11 @@ function Run:check()
       self:wrong("log: %s", line)
     end
   end
-  local ok, code = pcall(self.s.stop, self.s)
-  if not ok or code ~= 0 then self:wrong("the last stop: %s", tostring(code)) end
-  if self.s.pid then self.s:stop("SIGKILL") end
+  self:last_stop()
   for _, name in ipairs { "plain", "packed" } do
+    local before = #self.faults
     self:compare(name, self.s:lines(name), self.acked)
+    if #self.faults > before then self:wrong("%s", self:evidence(name)) end
   end
   self:compare("extra", self.s:lines("extra"), self.owed)
   self:compare("endpoint", self:taken(self.endpoint), self.acked)
