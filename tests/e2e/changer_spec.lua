@@ -191,6 +191,26 @@ describe("a sink that a reload alters while its thread hangs", function()
     assert.equal(0, s:stop())
   end)
 
+  it("has its journal still when a new sink has the name that its journal has", function()
+    start(A)
+    f:rules "on=create do=ENOSPC path=/a/"
+    post(3)
+    f:rules("on=create do=ENOSPC path=/a/\n"
+      .. "on=rename do=EROFS path=/a.journal thread=changer")
+    assert.equal(500, reload { sinks = { { "c", was = "a", dir = "a" }, BAD },
+      feeds = { "c", "bad" } }.status)
+    local both = { sinks = { { "c" }, { "a" } }, feeds = { "c", "a" } }
+    assert.matches([[sink \"c\": the journal of \"a\"]], reload(both).body, 1, true)
+    post(1)
+    f:rules()
+    none_odd "a"
+    assert.equal(200, reload(both).status)
+    post(1)
+    none_odd "a"
+    none_odd("c", 5, 5)
+    never("c", 1, 4)
+  end)
+
   it("is taken out and put back within one hang, and misses nothing", function()
     local both = { sinks = { { "a" }, { "b" } }, feeds = { "a", "b" } }
     start(both)

@@ -211,6 +211,24 @@ static bool take_left(struct server *s, const struct sink_plan *sink, struct err
     return left == 0 || taken_move(s, sink->was, sink->name, e);
 }
 
+/* A refused policy may have given the journal of a sink this name, which the disk has not
+ * given back. */
+static bool name_is_free(const struct server *s, const char *name, struct err *e)
+{
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        const struct running_sink *r = &s->sinks[i];
+
+        if (r->delivery != NULL && r->at[0] != '\0' && strcmp(r->at, name) == 0) {
+            return err_set(e,
+                           "sink \"%s\": the journal of \"%s\" still has this name: "
+                           "the disk did not rename it when a policy was refused; "
+                           "load the policy again, or name this sink otherwise",
+                           name, r->name);
+        }
+    }
+    return true;
+}
+
 /* In a running server a journal without a sink is left of a policy that was refused, or
  * of a sink that ended, when the disk did not put it away: a new sink does not go on
  * with it. That of the dead letters is nobody's until a policy has them. */
@@ -247,7 +265,7 @@ static bool find_or_start(struct server *s, const struct delivery_conf *c,
     if (r != NULL) {
         return alter(s, r, c, lua, e);
     }
-    if (!put_left_away(s, c->sink->name, e)) {
+    if (!name_is_free(s, c->sink->name, e) || !put_left_away(s, c->sink->name, e)) {
         return false;
     }
     if (c->sink->was != NULL) {
