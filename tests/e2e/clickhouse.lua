@@ -152,8 +152,8 @@ end
 function M.modern()
   local s = setmetatable({ dir = h.folder(), http = M.free_port() }, Server)
   s.url = "http://127.0.0.1:" .. s.http
-  s.pid = h.spawn({ python, "tests/tools/clickhouse.py", tostring(s.http) },
-    s.dir .. "/out")
+  s.pid = h.spawn({ "env", "TMPDIR=" .. s.dir, python, "tests/tools/clickhouse.py",
+    tostring(s.http) }, s.dir .. "/out")
   s:ready()
   s:must "CREATE DATABASE IF NOT EXISTS default"
   return s

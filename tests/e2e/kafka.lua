@@ -114,7 +114,7 @@ local formats = {}
 local function format(r)
   local formatted = formats[r.jars]
   if not formatted then
-    local out = h.shell(("java -XX:TieredStopAtLevel=1 -cp '%s/*' "
+    local out = h.shell(("java -XX:TieredStopAtLevel=1 -XX:-UsePerfData -cp '%s/*' "
       .. "kafka.tools.StorageTool format -t AAAAAAAAAAAAAAAAAAAAAA -c '%s/p'"):format(
       r.jars, r.dir))
     assert(out:find("Formatting"), out)
@@ -174,8 +174,8 @@ end
 
 function Real:run(no_wait)
   self.pid = h.spawn({ "java", "-Xmx384m", "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1", "-cp", self.jars .. "/*", "kafka.Kafka",
-    self.dir .. "/p" }, self.dir .. "/out")
+    "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.io.tmpdir=" .. self.dir,
+    "-cp", self.jars .. "/*", "kafka.Kafka", self.dir .. "/p" }, self.dir .. "/out")
   if not no_wait then self:ready() end
 end
 
