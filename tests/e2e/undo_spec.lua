@@ -69,10 +69,10 @@ describe("a sink", function()
   end
 
   ---A reload that waits for the disk, when the sinks before "n" have it already.
-  local function begin_reload(text)
+  local function begin_reload(text, more)
     local made = f:made()
     h.write(s.path, text)
-    f:rules "on=create,open do=hang path=/n.journal"
+    f:rules((more or "") .. "on=create,open do=hang path=/n.journal")
     local c = h.connect(s.admin, 60)
     c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
     h.wait_for("the reload to hang", function() return f:made() > made end)
@@ -199,6 +199,26 @@ describe("a sink", function()
     f:rules()
     has("a", "1:1 2:1 7:1")
     has("e", "1:1 2:1 3:1 4:1 5:1 6:1")
+  end)
+
+  it("reads no event behind a stream's end while a policy that takes it up again is applied",
+  function()
+    start(policy({ { "a" }, { "e" } }, { { "x", { "a" } }, { "y", { "e", "a" } } }))
+    f:rules "on=create do=ENOSPC path=/a/"
+    post(2, "y")
+    assert.equal(200, reload(OLD).status)
+    post(2, "y")
+    local c = begin_reload(NEW, "on=create do=ENOSPC path=/a/\n")
+    post(1, "y")
+    f:rules "on=create,open do=hang path=/n.journal"
+    post(1, "x")
+    h.wait_for("the other stream", function() return numbers "a":find("6:1", 1, true) end)
+    assert.not_matches("[345]:", numbers "a")
+    refused(c)
+    post(1, "y")
+    post(1, "x")
+    has("a", "1:1 2:1 6:1 8:1")
+    has("e", "1:1 2:1 3:1 4:1 5:1 7:1")
   end)
 
   it("ends where it did, after a refused policy took it up again", function()
