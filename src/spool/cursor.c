@@ -98,7 +98,8 @@ static void pin(struct spool_cursor *cur, struct segment *g)
 }
 
 /* False: unread says why. A pinned segment keeps its name; that the file is gone is
- * an operator's doing. */
+ * an operator's doing, unless the whole folder is: a disk that is not mounted any more
+ * has its files still. */
 static bool open_segment(struct spool_cursor *cur)
 {
     char path[PATH_MAX];
@@ -107,6 +108,9 @@ static bool open_segment(struct spool_cursor *cur)
         segment_path(cur->shard, cur->seg->number, path, sizeof path);
         cur->fd = open(path, O_RDONLY | O_CLOEXEC);
         cur->unread = cur->fd < 0 ? errno : 0;
+        if (cur->unread == ENOENT && !identity_in_place(cur->shard->stream->spool)) {
+            cur->unread = ESTALE;
+        }
     }
     return cur->fd >= 0;
 }
@@ -277,9 +281,12 @@ static void tell_unread(const struct spool_cursor *cur, int64_t since_ms)
               "since_ms=%ld why=%s%s",
               log_quote(quoted, sizeof quoted, path), (unsigned long)cur->off,
               cur->consumer->name, (long)since_ms, log_quote(why, sizeof why, e.text),
-              since_ms > 0 ? " hint=\"sluice inspect --salvage; to give its events "
-                             "up, move the file out of the folder\""
-                           : "");
+              cur->unread == ESTALE
+                  ? " hint=\"the spool's folder was moved, or its disk "
+                    "is not mounted: put it back\""
+              : since_ms > 0 ? " hint=\"sluice inspect --salvage; to give its events "
+                               "up, move the file out of the folder\""
+                             : "");
 }
 
 /* A disk that gives nothing may again: tried for ever, but not all the time. */

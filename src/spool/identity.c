@@ -169,6 +169,16 @@ bool identity_lock(struct spool *s, int64_t wait_ms, struct err *e)
     return true;
 }
 
+bool identity_in_place(const struct spool *s)
+{
+    struct stat named, locked;
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/LOCK", s->dir);
+    return stat(path, &named) == 0 && fstat(s->lock_fd, &locked) == 0 &&
+           named.st_ino == locked.st_ino && named.st_dev == locked.st_dev;
+}
+
 bool identity_raise_epoch(struct spool *s, struct err *e)
 {
     char text[32] = "0";

@@ -291,6 +291,41 @@ static void keys_of_one_name_are_noted_in_a_block(void **state)
     spool_close(s);
 }
 
+/* A disk that is not mounted any more looks the same. */
+static void events_of_a_folder_that_was_moved_are_not_lost(void **state)
+{
+    const struct timespec ms = {0, 1000000};
+    enum spool_read r = SPOOL_READ_AGAIN;
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    struct spool_writer *w;
+    struct spool_block b;
+    uint64_t last, lost;
+    struct spool *s = open_spool();
+    char away[80];
+
+    (void)state;
+    w = spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    spool_writer_close(w);
+    spool_close(s);
+    s = open_spool();
+    c = open_consumer(s, open_stream(s, 64 * SEGMENT, false));
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    (void)snprintf(away, sizeof away, "%s.away", dir);
+    assert_int_equal(0, rename(dir, away));
+    assert_int_equal(SPOOL_READ_AGAIN, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(0, rename(away, dir));
+    for (int i = 0; i < 10000 && r == SPOOL_READ_AGAIN; i++) {
+        (void)nanosleep(&ms, NULL);
+        r = spool_cursor_next(cur, &b, &lost);
+    }
+    assert_int_equal(SPOOL_READ_OK, r);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,7 +346,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_spool_whose_epoch_is_gone_is_refused, set_up,
                                         tear_down),
-    };
+        cmocka_unit_test_setup_teardown(events_of_a_folder_that_was_moved_are_not_lost,
+                                        set_up, tear_down)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
