@@ -137,6 +137,8 @@ int cli_inspect(int argc, char **argv)
     struct spool_visitor v = {.segment = on_segment, .arg = &n};
     char dir[PATH_MAX];
     struct err e;
+    bool ok;
+    int code;
 
     if (argc < 2 || (argc != 2 && !verify && !salvage) || argv[argc - 1][0] == '-') {
         return usage_wrong("inspect");
@@ -150,9 +152,11 @@ int cli_inspect(int argc, char **argv)
             return 1;
         }
     }
-    if (!spool_folder(argv[argc - 1], dir, &e) || !spool_visit(dir, &v, &e)) {
+    ok = spool_folder(argv[argc - 1], dir, &e) && spool_visit(dir, &v, &e);
+    if (!ok) {
         show_error(e.text);
-        return 1;
     }
-    return report(&n, verify);
+    /* A folder that can't be listed does not hide what the others have. */
+    code = ok || n.segments > 0 ? report(&n, verify) : 1;
+    return ok ? code : 1;
 }

@@ -101,7 +101,8 @@ void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to)
 
     segment_path(g->shard, g->number, file, sizeof file);
     if (to - from > COPY_MAX || !copy(g, fd, from, to, kept, sizeof kept)) {
-        (void)snprintf(kept, sizeof kept, "nothing");
+        atomic_store(&g->damaged, true);
+        aside_path(g, ".seg", kept, sizeof kept);
     }
     log_write(LOG_WARN, "tail_torn",
               "file=%s offset=%lu bytes=%lu kept=%s why=\"the last "

@@ -65,7 +65,7 @@ static enum found bad_page(struct shard *sh, int fd, const char *path, uint64_t 
               log_quote(quoted, sizeof quoted, path),
               rc == 0 ? "readable" : "unreadable");
     if (rc == 0) {
-        return FOUND_SEGMENT;
+        return FOUND_BLOCKS;
     }
     g.number = p->number;
     (void)damage_move(&g, path);
@@ -131,11 +131,12 @@ enum found found_open(struct shard *sh, const char *path, struct segment **out,
     if (r == FOUND_UNKNOWN) {
         (void)err_errno(e, why, "%s", path);
     }
-    if (r != FOUND_SEGMENT) {
+    if (r != FOUND_SEGMENT && r != FOUND_BLOCKS) {
         return r;
     }
     g = mem_zalloc(sizeof *g);
     g->shard = sh;
+    g->guessed = r == FOUND_BLOCKS;
     g->fd = -1;
     g->number = p.number;
     g->bytes = size;

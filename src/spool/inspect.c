@@ -18,9 +18,11 @@
 struct inspect {
     const struct spool_visitor *v;
     bool enough;
-    int error;                      /* of a folder that can't be listed */
-    char where[PATH_MAX];           /* which one that is */
-    char after[PATH_MAX];           /* the file after the one in hand; "": none */
+    int error;             /* of a folder that can't be listed */
+    char where[PATH_MAX];  /* which one that is */
+    const char *dir;       /* of the shard in hand; the names in it from the one */
+    struct dirent **after; /* after the file in hand on, */
+    int n_after;           /* and how many they are */
     struct spool_segment_info last; /* of the shard that is looked through */
     uint64_t last_off;              /* where its last block ended */
     uint64_t promised_end, end; /* of the segment in hand, as the next page has it: of
@@ -93,21 +95,38 @@ static void tell_last(struct inspect *in)
     in->last.status = NULL;
 }
 
+/* Its blocks are not after those of the segment before: they were there before it was
+ * prepared for a second use. */
+static bool is_earlier_use(const struct inspect *in, const struct spool_segment_info *i,
+                           const struct page *p)
+{
+    const struct spool_segment_info *last = &in->last;
+
+    return last->stream != NULL && strcmp(last->stream, i->stream) == 0 &&
+           last->epoch == i->epoch && last->worker == i->worker &&
+           p->first <= last->first;
+}
+
 /* False: unreadable, or no page that holds. */
 static bool read_page(struct inspect *in, int fd, const char *path,
                       struct spool_segment_info *i, struct page *p)
 {
-    unsigned char bytes[PAGE_BYTES];
+    unsigned char bytes[PAGE_BYTES] = {0};
 
-    i->error = blocks_read(fd, bytes, sizeof bytes, 0);
+    /* It has no bytes yet while a server makes it. */
+    i->error = blocks_read(fd, bytes,
+                           i->size < sizeof bytes ? (size_t)i->size : sizeof bytes, 0);
     if (i->error != 0) {
-        i->status = i->size < sizeof bytes ? "damaged" : "unreadable";
+        i->status = "unreadable";
         return false;
     }
     if (page_decode(bytes, p)) {
         return true;
     }
     i->error = page_guess(fd, path, i->size, p);
+    if (i->error == 0 && is_earlier_use(in, i, p)) {
+        i->error = ENOENT;
+    }
     if (i->error == ENOENT) {
         bool used = false;
 
@@ -126,23 +145,47 @@ static bool read_page(struct inspect *in, int fd, const char *path,
     return i->error == 0;
 }
 
-/* How segment `number` ends, as the page of the one after it has it. */
-static void look_ahead(struct inspect *in, uint64_t number)
+static bool is_segment(const struct dirent *d)
+{
+    return strstr(d->d_name, ".seg") != NULL;
+}
+
+/* The first page of dir/name. False: it does not tell. */
+static bool peek(const char *dir, const char *name, struct page *p)
 {
     unsigned char bytes[PAGE_BYTES];
-    struct page p;
-    int fd = in->after[0] == '\0' ? -1 : open(in->after, O_RDONLY | O_CLOEXEC);
+    char path[PATH_MAX];
+    bool ok;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    ok = blocks_read(fd, bytes, sizeof bytes, 0) == 0 && page_decode(bytes, p);
+    (void)close(fd);
+    return ok;
+}
+
+/* How the segment of that page ends, as the page of the next one that was used has it. */
+static void look_ahead(struct inspect *in, const struct page *of)
+{
+    struct page p = {.first = 0};
 
     in->promised_end = in->end = 0;
-    if (fd < 0) {
+    if (of->first == 0) {
         return;
     }
-    if (blocks_read(fd, bytes, sizeof bytes, 0) == 0 && page_decode(bytes, &p) &&
-        p.number > number && p.first != 0) {
+    for (int i = 0; i < in->n_after && p.first == 0; i++) {
+        if (is_segment(in->after[i]) && !peek(in->dir, in->after[i]->d_name, &p)) {
+            return;
+        }
+    }
+    if (p.first != 0 && p.number > of->number) {
         in->promised_end = p.first - p.unacked;
         in->end = p.first;
     }
-    (void)close(fd);
 }
 
 static void tell_refused(struct inspect *in, const struct spool_segment_info *i)
@@ -167,7 +210,7 @@ static void inspect_segment(struct inspect *in, int fd, const struct page *p,
     tell_last(in);
     if (!in->v->quick && (in->v->wants == NULL || in->v->wants(in->v->arg, i))) {
         if (in->v->refused != NULL) {
-            look_ahead(in, p->number);
+            look_ahead(in, p);
             if (p->unsure > 0 && in->promised_end == in->end) {
                 i->unsure = p->first + p->unsure - 1;
             }
@@ -246,11 +289,6 @@ static void free_names(struct dirent **list, int n)
     free(list);
 }
 
-static bool is_segment(const struct dirent *d)
-{
-    return strstr(d->d_name, ".seg") != NULL;
-}
-
 static void inspect_shard(struct inspect *in, const char *dir, const char *stream,
                           uint32_t epoch, uint32_t worker)
 {
@@ -259,18 +297,13 @@ static void inspect_shard(struct inspect *in, const char *dir, const char *strea
 
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
-        int k = i + 1;
 
         if (in->enough || !is_segment(list[i])) {
             continue;
         }
-        while (k < n && !is_segment(list[k])) {
-            k++;
-        }
-        in->after[0] = '\0';
-        if (k < n) {
-            (void)snprintf(in->after, sizeof in->after, "%s/%s", dir, list[k]->d_name);
-        }
+        in->dir = dir;
+        in->after = list + i + 1;
+        in->n_after = n - i - 1;
         (void)snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
         inspect_file(in, path, stream, epoch, worker);
     }
@@ -311,8 +344,6 @@ bool spool_visit(const char *dir, const struct spool_visitor *v, struct err *e)
         (void)snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
         if (list[i]->d_name[0] != '.' &&
             (list[i]->d_type == DT_DIR || list[i]->d_type == DT_UNKNOWN) &&
-            strcmp(list[i]->d_name, "sinks") != 0 &&
-            strcmp(list[i]->d_name, "damaged") != 0 &&
             (v->stream == NULL || strcmp(list[i]->d_name, v->stream) == 0)) {
             inspect_stream(&in, path, list[i]->d_name);
         }

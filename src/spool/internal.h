@@ -90,6 +90,7 @@ struct segment {
     uint64_t written_back; /* the housekeeper's */
     uint64_t filled;       /* zeros were written up to here; the housekeeper's */
     bool given_up;         /* poisoned, and noted in the shard; the housekeeper's */
+    bool guessed;          /* old: its page was damaged, its blocks tell what it is */
     atomic_bool damaged;   /* to be set aside, not deleted */
     _Atomic uint64_t damaged_to; /* damage before this place is noted */
     uint32_t pins;               /* cursors in it; under lock */
@@ -277,7 +278,8 @@ void segment_close(struct segment *g);  /* g only */
 /* Opens its file when it is closed; the housekeeper's thread. */
 bool segment_open(struct segment *g, struct err *e);
 void segment_shut(struct segment *g); /* closes it; the housekeeper's thread */
-/* Leaves the mark of a closed end after its last block; the rest is as it was. */
+/* Leaves the mark of a closed end after its last block, or after the last one that counts;
+ * the rest is as it was. */
 void segment_mark_closed(const struct segment *g);
 void shard_path(const struct shard *sh, char *out, size_t n);
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
@@ -290,9 +292,10 @@ void stream_recover_unknown(struct stream *st);
 
 /* ---- found.c: the kind of one file in a shard's folder ---- */
 
-enum found { FOUND_SEGMENT, FOUND_NOTHING, FOUND_UNKNOWN };
+enum found { FOUND_SEGMENT, FOUND_BLOCKS, FOUND_NOTHING, FOUND_UNKNOWN };
 
-/* FOUND_NOTHING: it was empty and is gone, was set aside, or belongs elsewhere.
+/* FOUND_BLOCKS: a segment without a page that holds: g->guessed.
+ * FOUND_NOTHING: it was empty and is gone, was set aside, or belongs elsewhere.
  * FOUND_UNKNOWN and *e: the disk does not say. */
 enum found found_open(struct shard *sh, const char *path, struct segment **out,
                       struct err *e);

@@ -136,7 +136,7 @@ static bool list_segments(struct shard *sh, struct listing *f, struct err *e)
         }
         (void)snprintf(path, sizeof path, "%s/%s", dir, d->d_name);
         r = found_open(sh, path, &g, e);
-        if (r == FOUND_SEGMENT) {
+        if (r == FOUND_SEGMENT || r == FOUND_BLOCKS) {
             paths = mem_realloc(paths, (f->n + 1) * sizeof *paths);
             paths[f->n] = mem_strdup(path);
             add(f, g);
@@ -162,10 +162,51 @@ static bool list_segments(struct shard *sh, struct listing *f, struct err *e)
     return r != FOUND_UNKNOWN;
 }
 
+/* A segment that was prepared for a second use has the blocks of its first use still.
+ * Where its page is damaged they pass for its own: but their sequences are not after
+ * those of the segment before. */
+static void drop_earlier_use(struct listing *f)
+{
+    uint64_t first = 0;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < f->n; i++) {
+        struct segment *g = f->list[i];
+        char path[PATH_MAX];
+
+        if (g->guessed && g->first <= first) {
+            segment_path(g->shard, g->number, path, sizeof path);
+            (void)damage_move(g, path);
+            segment_close(g);
+        } else {
+            first = g->first > first ? g->first : first;
+            f->list[n++] = g;
+        }
+    }
+    f->n = n;
+}
+
+/* The end of g, as the page of a later segment tells it: also of what a failed sync left
+ * in g, which is not delivered. */
+static void end_by_page(struct segment *g, const struct segment *later)
+{
+    const uint64_t end = later->first - later->unacked;
+
+    if (later->number == g->number + 1) {
+        g->old_end = end;
+        if (later->before_end >= PAGE_BYTES && later->before_end <= g->bytes) {
+            atomic_store(&g->tail, tail_of(later->before_end, 0));
+        }
+    } else if (g->old_end > end) {
+        g->old_end = end;
+    }
+}
+
 /* Those at the end in which nothing was written go away; the newest that has
  * blocks is read to its end. */
 static bool find_end(struct listing *f, struct err *e)
 {
+    struct segment later = {.first = 0}; /* the first of those whose page was written */
     bool any = false;
 
     while (f->n > 0 && !any) {
@@ -177,42 +218,41 @@ static bool find_end(struct listing *f, struct err *e)
         if (any) {
             break;
         }
-        if (g->first != 0 && f->n > 1) {
-            /* It was taken into use: the one before ended where it says. */
-            f->list[f->n - 2]->old_end = g->first - g->unacked;
+        if (g->first != 0) {
+            later.number = g->number;
+            later.first = g->first;
+            later.before_end = g->before_end;
+            atomic_store(&later.unacked, atomic_load(&g->unacked));
         }
         segment_delete(g);
         f->n--;
     }
+    /* A page whose write failed in part may hold; small blocks went where room was. */
+    if (f->n > 0 && later.first != 0 &&
+        (atomic_load(&later.unacked) > 0 || f->list[f->n - 1]->old_end < later.first)) {
+        end_by_page(f->list[f->n - 1], &later);
+    }
     return true;
 }
 
-/* The end of g, which `next` follows. */
-static bool end_before(struct segment *g, const struct segment *next, struct err *e)
+/* The end of g, which `later` follows: the next one that was taken into use. Where its
+ * number is not the next one either, those between were given back, so that only a sink
+ * that was taken out of the policy needs g; or they were prepared, and a failed sync let
+ * them go, but perhaps not the disk. */
+static bool end_before(struct segment *g, const struct segment *later, struct err *e)
 {
     bool any;
 
-    if (next->number != g->number + 1 || next->first == 0) {
-        /* Those between were given back: only a sink that was taken out of the
-         * policy needs g. Or there was none that had been used, as after a failed sync:
-         * what that left in g is not delivered. */
-        if (!found_end(g, &any, e)) {
-            return false;
-        }
-        if (next->first != 0 && g->old_end > next->first - next->unacked) {
-            g->old_end = next->first - next->unacked;
-        }
-        return true;
+    if (later->number != g->number + 1 && !found_end(g, &any, e)) {
+        return false;
     }
-    g->old_end = next->first - next->unacked;
-    if (next->before_end >= PAGE_BYTES && next->before_end <= g->bytes) {
-        atomic_store(&g->tail, tail_of(next->before_end, 0));
-    }
+    end_by_page(g, later);
     return true;
 }
 
 static bool find_ends(const struct listing *f, struct err *e)
 {
+    const struct segment *later = f->n == 0 ? NULL : f->list[f->n - 1];
     bool any;
 
     for (uint32_t i = 0; i + 1 < f->n; i++) {
@@ -221,10 +261,11 @@ static bool find_ends(const struct listing *f, struct err *e)
             return false;
         }
     }
-    for (uint32_t i = 0; i + 1 < f->n; i++) {
-        if (!end_before(f->list[i], f->list[i + 1], e)) {
+    for (uint32_t i = f->n - (f->n > 0); i-- > 0;) {
+        if (!end_before(f->list[i], later, e)) {
             return false;
         }
+        later = f->list[i]->first != 0 ? f->list[i] : later;
     }
     return true;
 }
@@ -250,8 +291,12 @@ static bool read_shard(struct shard *sh, struct err *e)
 {
     struct spool *s = sh->stream->spool;
     struct listing f = {NULL, 0, 0};
-    bool ok = list_segments(sh, &f, e) && find_end(&f, e) && find_ends(&f, e);
+    bool ok = list_segments(sh, &f, e);
 
+    if (ok) {
+        drop_earlier_use(&f);
+        ok = find_end(&f, e) && find_ends(&f, e);
+    }
     (void)pthread_mutex_lock(&s->lock);
     if (ok) {
         link_segments(sh, &f);

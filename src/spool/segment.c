@@ -239,13 +239,14 @@ void segment_shut(struct segment *g)
     }
 }
 
-/* Without it the next start takes a damaged last block for one that was cut. */
+/* Without it the next start takes a damaged last block for one that was cut, and delivers
+ * what a failed sync left: clients have been told by now that it is not stored. */
 void segment_mark_closed(const struct segment *g)
 {
     char mark[BLOCK_HEAD_BYTES];
-    uint64_t tail = atomic_load(&g->tail);
+    uint64_t tail = atomic_load(&g->poisoned) ? segment_kept(g) : atomic_load(&g->tail);
 
-    if (g->fd < 0 || atomic_load(&g->poisoned)) {
+    if (g->fd < 0) {
         return;
     }
     block_seal_closed(mark, g->salt, g->first + tail_n(tail));

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "spool/format.h"
 #include "spool/spool.h"
 #include "stats/stats.h"
 
@@ -280,6 +281,55 @@ static void a_segment_that_was_never_used_is_deleted(void **state)
     assert_int_not_equal(0, access(segment(), F_OK));
 }
 
+/* The second segment of the shard as it is once it has been prepared for a second use:
+ * with a page of its own, and the blocks of before. One byte of the page is wrong. */
+static void prepare_again(void)
+{
+    unsigned char bytes[SEGMENT];
+    char path[128];
+    struct page p;
+    int fd = open(segment(), O_RDONLY);
+
+    assert_int_equal(sizeof bytes, pread(fd, bytes, sizeof bytes, 0));
+    (void)close(fd);
+    assert_true(page_decode(bytes, &p));
+    p.number = 2;
+    p.first = 0;
+    p.salt++;
+    page_encode(&p, bytes);
+    bytes[100] ^= 0x10;
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000002.seg", dir);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_int_equal(sizeof bytes, write(fd, bytes, sizeof bytes));
+    (void)close(fd);
+}
+
+static void a_prepared_segment_with_a_damaged_page_ends_no_other(void **state)
+{
+    char path[128];
+
+    (void)state;
+    write_events();
+    prepare_again();
+    expect(read_back(), N, 0);
+    (void)snprintf(path, sizeof path, "%s/damaged/events-1.0-2.seg", dir);
+    assert_int_equal(0, access(path, F_OK));
+}
+
+/* The first block is the last one, too, and its copy fails. */
+static void a_torn_segment_of_which_no_copy_can_be_made_is_kept_as_a_whole(void **state)
+{
+    static const char zeros[N * BLOCK];
+
+    (void)state;
+    write_events();
+    change(PAGE + 64, zeros, N * BLOCK);
+    copies_tear = true;
+    expect(read_back(), 0, 0);
+    copies_tear = false;
+    assert_true(kept(".seg"));
+}
+
 /* A link to itself can't be opened, also not by root. */
 static void block_segment(bool yes)
 {
@@ -431,6 +481,8 @@ int main(void)
         TEST(a_first_page_of_zeros_costs_nothing_where_two_blocks_agree),
         TEST(one_block_does_not_tell_the_key_of_its_segment),
         TEST(a_segment_that_was_never_used_is_deleted),
+        TEST(a_prepared_segment_with_a_damaged_page_ends_no_other),
+        TEST(a_torn_segment_of_which_no_copy_can_be_made_is_kept_as_a_whole),
         TEST(a_segment_that_the_disk_does_not_give_at_start_is_asked_for_again),
         TEST(a_segment_that_can_not_be_opened_later_holds_and_is_not_lost),
         TEST(a_segment_that_was_taken_away_is_a_gap),

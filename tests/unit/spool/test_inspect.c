@@ -24,7 +24,7 @@
 struct look {
     bool reuse; /* while the first block is read */
     uint64_t n_blocks, n_events, n_damaged;
-    uint32_t n_segments;
+    uint32_t n_segments, n_prepared, n_bad;
     bool reused;
 };
 
@@ -67,6 +67,8 @@ static void on_segment(void *arg, const struct spool_segment_info *i)
 {
     struct look *l = arg;
 
+    l->n_prepared += strcmp(i->status, "prepared") == 0;
+    l->n_bad += spool_segment_is_bad(i);
     if (i->first != 0) {
         l->n_segments++;
         l->n_events += i->events;
@@ -110,12 +112,59 @@ static void tells_a_segment_that_is_used_again(void **state)
     assert_true(l.reused);
 }
 
+/* A server has made the file, and not yet given it its bytes. */
+static void a_file_without_a_byte_is_prepared(void **state)
+{
+    struct spool *s = open_spool();
+    const int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    char path[128];
+    struct look l;
+    uint64_t last;
+    int fd;
+
+    (void)state;
+    assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
+    spool_writer_close(w);
+    spool_close(s);
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000002.seg", dir);
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    l = look(false);
+    assert_int_equal(1, l.n_segments);
+    assert_int_equal(1, l.n_prepared);
+    assert_int_equal(0, l.n_bad);
+}
+
+static void a_stream_may_have_any_name(void **state)
+{
+    static const struct spool_stream_conf confs[] = {
+        {"sinks", 64 * SEGMENT, false, false}, {"damaged", 64 * SEGMENT, false, false}};
+    struct spool *s = open_spool();
+    uint64_t last;
+    struct err e;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof confs / sizeof *confs; i++) {
+        struct spool_writer *w =
+            spool_writer_open(s, spool_stream(s, &confs[i], &e), 0, on_wake, NULL);
+
+        assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
+        spool_writer_close(w);
+    }
+    spool_close(s);
+    assert_int_equal(2, look(false).n_events);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tells_a_segment_that_is_used_again, set_up,
                                         tear_down),
-    };
+        cmocka_unit_test_setup_teardown(a_file_without_a_byte_is_prepared, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_stream_may_have_any_name, set_up, tear_down)};
 
     return cmocka_run_group_tests_name("inspect", tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "spool/inspect.h"
 #include "spool/spool.h"
 
 #include "fixture.h"
@@ -74,6 +75,17 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
         rest();
     }
     return syscall(SYS_pwritev, fd, iov, n, at, 0);
+}
+
+static atomic_bool keeping; /* the disk deletes nothing */
+
+int unlink(const char *path)
+{
+    if (atomic_load(&keeping)) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_unlink, path);
 }
 
 /* On the housekeeping thread, between the sync that failed and the freeing of
@@ -237,6 +249,7 @@ static void a_segment_whose_first_block_fails_has_room(void **state)
     assert_int_equal(SPOOL_OK, commit(w, "1", &last));
     spool_writer_want(w, last);
     until_synced(w, last);
+    until_one_is_ahead();
     atomic_store(&armed, true);
     assert_int_equal(SPOOL_OK, commit(w, "2", &lost));
     spool_writer_want(w, lost);
@@ -301,6 +314,137 @@ static void a_promise_of_the_policy_before_is_kept(void **state)
     spool_close(s);
 }
 
+/* "1" is synced, and the sync of "2" fails: its client is refused. */
+static struct spool_writer *refuse_second(struct spool *s, int stream)
+{
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    uint64_t last = 0;
+
+    get_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    spool_writer_want(w, last);
+    until_synced(w, last);
+    until_one_is_ahead();
+    atomic_store(&armed, true);
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    spool_writer_want(w, last);
+    (void)sem_wait(&begun);
+    (void)sem_post(&fail);
+    while (!spool_writer_lost(w, last)) {
+        rest();
+    }
+    return w;
+}
+
+/* What the next process reads of the first one's events, a letter a block: v: an event
+ * that no client was promised. */
+static void expect_after_restart(const char *text)
+{
+    struct spool *s = open_spool();
+    struct spool_consumer *c = open_consumer(s, open_stream(s, 64 * SEGMENT, true));
+    struct spool_cursor *cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    char got[16] = "";
+    enum spool_read r;
+    size_t n = 0;
+
+    do {
+        struct spool_block b;
+        uint64_t lost;
+
+        r = spool_cursor_next(cur, &b, &lost);
+        if (r != SPOOL_READ_END && n + 1 < sizeof got) {
+            got[n++] = r == SPOOL_READ_OK     ? b.payload[0]
+                       : r == SPOOL_READ_VOID ? 'v'
+                                              : '?';
+        }
+    } while (r != SPOOL_READ_END && r != SPOOL_READ_AGAIN);
+    assert_string_equal(text, got);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+static void on_refused(void *arg, const struct spool_segment_info *i, uint64_t first,
+                       uint64_t end)
+{
+    uint64_t *n = arg;
+
+    (void)i;
+    n[1] += end - first;
+}
+
+static bool on_block(void *arg, const struct spool_segment_info *i,
+                     const struct spool_block *b)
+{
+    uint64_t *n = arg;
+
+    (void)i;
+    n[0] += b->n;
+    return true;
+}
+
+static void expect_to_find(uint64_t events, uint64_t refused)
+{
+    uint64_t n[2] = {0, 0};
+    const struct spool_visitor v = {.block = on_block, .refused = on_refused, .arg = n};
+    struct err e = {""};
+
+    assert_true(spool_visit(dir, &v, &e));
+    assert_int_equal(events, n[0]);
+    assert_int_equal(refused, n[1]);
+}
+
+static void what_was_refused_is_not_read_after_a_stop(void **state)
+{
+    struct spool *s = open_spool();
+    struct spool_writer *w = refuse_second(s, open_stream(s, 64 * SEGMENT, true));
+
+    (void)state;
+    spool_writer_close(w);
+    spool_close(s);
+    expect_to_find(1, 0);
+    expect_after_restart("1");
+}
+
+/* The page of the next segment tells it, also without a block. */
+static void what_was_refused_is_not_read_when_the_next_block_failed(void **state)
+{
+    struct spool *s = open_spool();
+    struct spool_writer *w = refuse_second(s, open_stream(s, 64 * SEGMENT, true));
+    enum spool_result r = SPOOL_FULL;
+    uint64_t last;
+
+    (void)state;
+    atomic_store(&full, true);
+    for (int i = 0; i < 20000 && r == SPOOL_FULL; i++) {
+        r = commit(w, "3", &last);
+        rest();
+    }
+    assert_int_equal(SPOOL_FAILED, r);
+    spool_writer_close(w);
+    spool_close(s);
+    expect_after_restart("1");
+}
+
+/* The segment that was ahead when the sync failed lies between the two. */
+static void what_was_refused_is_not_read_when_the_disk_deletes_nothing(void **state)
+{
+    struct spool *s = open_spool();
+    struct spool_writer *w;
+    uint64_t last = 0;
+
+    (void)state;
+    atomic_store(&keeping, true);
+    w = refuse_second(s, open_stream(s, 64 * SEGMENT, true));
+    assert_int_equal(SPOOL_OK, commit(w, "3", &last));
+    until_synced(w, last);
+    spool_writer_close(w);
+    spool_close(s);
+    atomic_store(&keeping, false);
+    expect_to_find(2, 1);
+    expect_after_restart("1v3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,7 +458,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_segment_whose_first_block_fails_has_room,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_promise_of_the_policy_before_is_kept, set_up,
-                                        tear_down)};
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_was_refused_is_not_read_after_a_stop,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_was_refused_is_not_read_when_the_next_block_failed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_was_refused_is_not_read_when_the_disk_deletes_nothing, set_up,
+            tear_down)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
