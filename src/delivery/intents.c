@@ -232,6 +232,21 @@ static uint64_t rebuild_block(struct subscription *o, struct batch *b,
     return 0;
 }
 
+/* n planned events from sequence first on that the spool does not have; promised: clients
+ * count on them. They may be read more than once. */
+static void pass_gone(struct subscription *o, const struct batch_range *r,
+                      uint64_t first, uint64_t n, bool promised)
+{
+    const struct batch_range gone = {r->epoch, r->worker, first, n};
+
+    if (promised && !acked(o, &gone)) {
+        o->skipped += o->conf.skip ? n : 0;
+        o->lost += o->conf.skip ? 0 : n;
+        subscription_note(o, RECORD_SKIP, PLACES_UNSURE, &gone);
+    }
+    subscription_ack(o, &gone, 1);
+}
+
 /* *rest: as rebuild_block returns it. */
 static bool rebuild_range(struct subscription *o, struct batch *b,
                           const struct batch_range *r, uint64_t *rest, int64_t now_ms)
@@ -252,21 +267,17 @@ static bool rebuild_range(struct subscription *o, struct batch *b,
             next = block.first + block.n;
             break;
         case SPOOL_READ_GAP:
-        case SPOOL_READ_VOID: {
-            struct batch_range gone = {r->epoch, r->worker, next, lost};
-
-            /* It may be read more than once. */
-            if (got == SPOOL_READ_GAP && !acked(o, &gone)) {
-                o->skipped += o->conf.skip ? lost : 0;
-                o->lost += o->conf.skip ? 0 : lost;
-                subscription_note(o, RECORD_SKIP, PLACES_UNSURE, &gone);
-            }
-            subscription_ack(o, &gone, 1);
+        case SPOOL_READ_VOID:
+            pass_gone(o, r, next, lost, got == SPOOL_READ_GAP);
             next += lost;
             break;
-        }
         case SPOOL_READ_END:
-            next = r->first + r->n;
+            /* A power cut took the end of the shard; one that has gone is no loss. */
+            lost = r->first + r->n - next;
+            if (ack_tracker_find(&o->acks, r->epoch, r->worker) != NULL) {
+                pass_gone(o, r, next, lost, true);
+            }
+            next += lost;
             break;
         case SPOOL_READ_AGAIN:
             ok = false; /* not yet readable: asked again */

@@ -3,6 +3,7 @@
 local cjson = require "cjson"
 local faults = require "faults"
 local h = require "harness"
+local receiver = require "receiver"
 
 describe("an event that was written and is not stored", function()
   local s, f
@@ -135,12 +136,8 @@ describe("an event that was written and is not stored", function()
     assert.equal(0, l.lost)
   end)
 
-  it("is lost, not pending, at the first start after a power cut took the shard's end", function()
-    start { top = 'kafka "down" { brokers = "127.0.0.1:1", topic = "events" }' }
-    assert.equal(202, post("kept").status)
-    assert.equal(202, post("gone").status)
-    assert.equal(0, s:stop())
-    assert.is_true(find "gone".events[1].indexed)
+  ---Zeros in the place of the shard's second block and all that follows it.
+  local function cut_second()
     local path = s.data .. "/spool/events/1.0/0000000001.seg"
     local bytes = assert(h.read(path))
     local second = assert(bytes:find("\255SLB", bytes:find("\255SLB", 1, true) + 1, true))
@@ -148,6 +145,36 @@ describe("an event that was written and is not stored", function()
     file:seek("set", second - 1)
     file:write(("\0"):rep(#bytes - second + 1))
     file:close()
+  end
+
+  it("is lost also if a batch was planned of it before the power cut", function()
+    local r = receiver.start()
+    finally(function() r:close() end)
+    r:rule "status 503"
+    start { top = ([[http "down" { url = %q,
+      batch = { target = 2, min = 2, max = 2, linger = "10s" } }]]):format(r.url) }
+    assert.equal(202, post("kept").status)
+    assert.equal(202, post("gone").status)
+    h.wait_for("a try", function() return (h.read(r.dir .. "/requests.ndjson") or "") ~= "" end)
+    s:stop "SIGKILL"
+    cut_second()
+    r:rule ""
+    s:start()
+    s:deliver()
+    h.wait_for("the loss", function() return s:metric("sluice_sink_lost_events") == 1 end)
+    assert.equal("confirmed", state "kept")
+    local events = h.read(r.dir .. "/events.ndjson")
+    assert.matches('"kept"', events)
+    assert.is_nil(events:find '"gone"')
+  end)
+
+  it("is lost, not pending, at the first start after a power cut took the shard's end", function()
+    start { top = 'kafka "down" { brokers = "127.0.0.1:1", topic = "events" }' }
+    assert.equal(202, post("kept").status)
+    assert.equal(202, post("gone").status)
+    assert.equal(0, s:stop())
+    assert.is_true(find "gone".events[1].indexed)
+    cut_second()
     s:start()
     for _ = 1, 2 do
       assert.same({ "pending", "lost" }, { state "kept", state "gone" })
