@@ -29,7 +29,9 @@ struct sink {
     struct {
         char dir[3072]; /* "": a free place */
     } owned[OWNED_MAX]; /* in conf.folders: s->dir, and those before it */
-    struct archive *archives[PLAN_STREAMS_MAX]; /* by batch.stream */
+    struct archive *
+        *archives; /* of each stream that it has ever had: its last number */
+    uint32_t n_archives;
     struct frame *frame;
     struct queue queue;
     ev_timer age;
@@ -73,7 +75,7 @@ static void leave_folders(struct sink *s, bool all)
     for (int i = 0; i < OWNED_MAX; i++) {
         bool used = !all && strcmp(s->owned[i].dir, s->dir) == 0;
 
-        for (uint32_t k = 0; k < PLAN_STREAMS_MAX && s->archives[k] != NULL; k++) {
+        for (uint32_t k = 0; k < s->n_archives; k++) {
             used |= !all && s->archives[k]->name[0] != '\0' &&
                     strcmp(s->archives[k]->dir, s->owned[i].dir) == 0;
         }
@@ -95,22 +97,20 @@ static bool folder_of(const struct sink_conf *conf, const struct sink_plan *plan
 
 static struct archive *archive_of(struct sink *s, const char *stream)
 {
-    uint32_t i = 0;
+    struct archive *a;
 
-    while (i < PLAN_STREAMS_MAX && s->archives[i] != NULL) {
+    for (uint32_t i = 0; i < s->n_archives; i++) {
         if (strcmp(s->archives[i]->stream, stream) == 0) {
             return s->archives[i];
         }
-        i++;
     }
-    if (i == PLAN_STREAMS_MAX) {
-        return NULL;
-    }
-    s->archives[i] = mem_alloc(sizeof *s->archives[i]);
-    archive_init(s->archives[i], stream, s->dir, s->conf.spool_uuid);
-    s->archives[i]->root = s->conf.data_dir;
-    archive_move(s->archives[i], s->dir);
-    return s->archives[i];
+    a = mem_alloc(sizeof *a);
+    archive_init(a, stream, s->dir, s->conf.spool_uuid);
+    a->root = s->conf.data_dir;
+    archive_move(a, s->dir);
+    s->archives = mem_realloc(s->archives, (s->n_archives + 1) * sizeof *s->archives);
+    s->archives[s->n_archives++] = a;
+    return a;
 }
 
 /* ---- rotation ---- */
@@ -163,7 +163,7 @@ static void on_age(struct ev_loop *loop, ev_timer *t, int events)
 
     (void)loop;
     (void)events;
-    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+    for (uint32_t i = 0; i < s->n_archives; i++) {
         if (has_ended(s, s->archives[i])) {
             seal_or_tell(s, s->archives[i]);
         }
@@ -180,9 +180,6 @@ static bool write_batch(struct sink *s, const struct batch *b, struct err *e)
     struct archive *a = archive_of(s, stream->name);
     struct str frame;
 
-    if (a == NULL) {
-        return err_set(e, "more than %d streams", PLAN_STREAMS_MAX);
-    }
     if ((a->compress != plan->compress || has_ended(s, a)) && !seal(s, a, e)) {
         return false;
     }
@@ -250,13 +247,9 @@ static struct sink *file_open(const struct sink_conf *conf, struct err *e)
 static void file_replay(struct sink *s, const struct record *r)
 {
     char stream[72];
-    struct archive *a;
 
     (void)snprintf(stream, sizeof stream, "%.*s", (int)r->stream.n, r->stream.p);
-    a = archive_of(s, stream);
-    if (a != NULL) {
-        archive_replay(a, r, s->conf.ack, s->conf.arg);
-    }
+    archive_replay(archive_of(s, stream), r, s->conf.ack, s->conf.arg);
 }
 
 static bool file_recover(struct sink *s, struct err *e)
@@ -267,7 +260,7 @@ static bool file_recover(struct sink *s, struct err *e)
             (void)archive_of(s, s->conf.streams[i].name);
         }
     }
-    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+    for (uint32_t i = 0; i < s->n_archives; i++) {
         if (!archive_recover(s->archives[i], s->conf.ack, s->conf.arg, e)) {
             return false;
         }
@@ -277,7 +270,7 @@ static bool file_recover(struct sink *s, struct err *e)
 
 static void file_emit(struct sink *s, struct journal_draft *draft)
 {
-    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+    for (uint32_t i = 0; i < s->n_archives; i++) {
         archive_emit(s->archives[i], draft);
     }
 }
@@ -297,7 +290,7 @@ static bool file_apply(struct sink *s, const struct sink_plan *plan, struct err 
 /* A file without its last name that no journal knows would keep its .part for ever. */
 static bool file_finish(struct sink *s, struct err *e)
 {
-    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+    for (uint32_t i = 0; i < s->n_archives; i++) {
         if (!seal(s, s->archives[i], e)) {
             return false;
         }
@@ -312,7 +305,7 @@ static void file_close(struct sink *s)
     ev_timer_stop(s->conf.loop, &s->age);
     queue_run(&s->queue);
     queue_fini(&s->queue);
-    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+    for (uint32_t i = 0; i < s->n_archives; i++) {
         if (*s->conf.journal != NULL && !seal(s, s->archives[i], &e)) {
             char quoted[ERR_TEXT_MAX + 16];
 
@@ -321,9 +314,10 @@ static void file_close(struct sink *s)
         }
         archive_fini(s->archives[i]);
         free(s->archives[i]);
-        s->archives[i] = NULL;
     }
+    s->n_archives = 0;
     leave_folders(s, true);
+    free(s->archives);
     frame_free(s->frame);
     free(s);
 }

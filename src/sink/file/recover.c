@@ -246,6 +246,28 @@ static bool recover_open(struct archive *a, struct err *e)
     return true;
 }
 
+/* The .part is still there, so that a file with its last name is another program's: the
+ * .part grows, as it would have without the stop. */
+static bool look_at_name(struct archive *a, struct err *e)
+{
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
+    int there;
+
+    archive_paths(a, part, final);
+    there = path_there(part);
+    if (there < 0) {
+        return err_errno(e, errno, "%s", part);
+    }
+    if (there == 1) {
+        there = path_there(final);
+        if (there < 0) {
+            return err_errno(e, errno, "%s", final);
+        }
+        a->sealing = there == 0;
+    }
+    return true;
+}
+
 bool archive_recover(struct archive *a, sink_ack_fn *ack, void *arg, struct err *e)
 {
     archive_look_around(a);
@@ -256,6 +278,9 @@ bool archive_recover(struct archive *a, sink_ack_fn *ack, void *arg, struct err 
         return false;
     }
     archive_remove_copy(a);
+    if (a->sealing && !look_at_name(a, e)) {
+        return false;
+    }
     if (a->sealing) {
         ack_steps(a, ack, arg);
         return recover_sealed(a, e);

@@ -96,6 +96,38 @@ static void a_frame_behind_the_seal_is_not_settled(void **state)
     assert_int_equal(0, rmdir(dir));
 }
 
+/* Another program made a file of the name before the rename. */
+static void a_file_whose_name_was_taken_goes_on(void **state)
+{
+    char dir[] = "/tmp/sluice-archive-XXXXXX", path[512], got[16] = "";
+    struct settled s = {.n = 0};
+    struct archive a;
+    struct err e;
+    int fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    make(dir, ".part", "{1}\n");
+    make(dir, "", "another's");
+    archive_init(&a, "events", dir, "00000000-0000-4000-8000-000000000000");
+    put(&a, RECORD_FILE, 4, 1, &s);
+    put(&a, RECORD_SEAL, 4, 0, &s);
+    assert_true(archive_recover(&a, note, &s, &e));
+    assert_int_equal(1, s.n);
+    assert_true(a.fd >= 0);
+    assert_string_equal(NAME, a.name);
+    assert_int_equal(4, a.length);
+    archive_fini(&a);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, NAME);
+    fd = open(path, O_RDONLY);
+    assert_int_equal(9, read(fd, got, sizeof got));
+    (void)close(fd);
+    assert_int_equal(0, unlink(path));
+    (void)snprintf(path, sizeof path, "%s/%s.part", dir, NAME);
+    assert_int_equal(0, unlink(path));
+    assert_int_equal(0, rmdir(dir));
+}
+
 /* The crash came while the file was copied after a failed sync. */
 static void a_copy_that_was_not_ended_goes(void **state)
 {
@@ -296,6 +328,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_behind_the_seal_is_not_settled),
         cmocka_unit_test(a_frame_that_was_written_over_is_not_settled),
+        cmocka_unit_test(a_file_whose_name_was_taken_goes_on),
         cmocka_unit_test(a_copy_that_was_not_ended_goes),
         cmocka_unit_test(a_file_is_found_in_the_folder_that_it_was_begun_in),
         cmocka_unit_test(a_file_that_was_ended_gets_its_name_there),
