@@ -66,6 +66,8 @@ static bool open_file(struct dead *d, struct err *e)
             return err_errno(e, errno, "%s", d->path);
         }
         if (!folder_sync_of(d->path, e)) {
+            (void)close(d->fd); /* its name is synced before a letter counts */
+            d->fd = -1;
             return false;
         }
     }

@@ -214,22 +214,22 @@ bool letters_next(struct letters *l, struct letter *out)
     ssize_t n;
 
     while ((n = getline(&l->line, &l->room, l->file)) > 0) {
-        if (l->line[n - 1] != '\n') {
-            break; /* it is being written */
-        }
-        l->at += (uint64_t)n;
         if (l->room < (size_t)n + SCAN_PAD) {
             l->room = (size_t)n + SCAN_PAD;
             l->line = mem_realloc(l->line, l->room);
         }
         if (scan_body(&l->batch, l->keys, SCAN_EVENT, &limits, l->line, (size_t)n,
-                      &se) != SCAN_OK ||
-            !letters_get(l, 0, out)) {
-            l->bad++;
-            l->refused += strncmp(l->line, REFUSED, sizeof REFUSED - 1) == 0;
-            continue;
+                      &se) == SCAN_OK &&
+            letters_get(l, 0, out)) {
+            l->at += (uint64_t)n; /* people may have left out the last line's end */
+            return true;
         }
-        return true;
+        if (l->line[n - 1] != '\n') {
+            break; /* it is being written, or was cut */
+        }
+        l->at += (uint64_t)n;
+        l->bad++;
+        l->refused += strncmp(l->line, REFUSED, sizeof REFUSED - 1) == 0;
     }
     return false;
 }
@@ -269,6 +269,11 @@ uint64_t letters_bytes(const struct letters *l)
     struct stat st;
 
     return fstat(fileno(l->file), &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+bool letters_cut(const struct letters *l)
+{
+    return letters_bytes(l) > l->at;
 }
 
 bool letters_are(const struct letters *l, const char *path)

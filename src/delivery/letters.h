@@ -35,7 +35,8 @@ void letters_close(struct letters *l); /* NULL is fine */
 /* For one command at a time; until letters_close. False and *e: another has it. */
 bool letters_lock(struct letters *l, struct err *e) MUST_USE;
 
-/* False: the end. A line that is no letter is passed over and counted. */
+/* False: the end. A line that is no letter is passed over and counted; the last one may
+ * lack its end. */
 bool letters_next(struct letters *l, struct letter *out) MUST_USE;
 uint64_t letters_bad(const struct letters *l);
 uint64_t letters_refused(const struct letters *l); /* of these, records of refusals */
@@ -46,6 +47,9 @@ uint64_t letters_at(const struct letters *l);
 bool letters_go_to(struct letters *l, uint64_t at, struct err *e) MUST_USE;
 bool letters_are(const struct letters *l, const char *path); /* that file */
 uint64_t letters_bytes(const struct letters *l); /* of the file now; 0: unknown */
+
+/* After the last: a part of a line is left, which is being written or was cut. */
+bool letters_cut(const struct letters *l);
 
 /* After the last: false and *e when the file could not be read to its end. */
 bool letters_ended(const struct letters *l, struct err *e) MUST_USE;

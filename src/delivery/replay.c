@@ -104,7 +104,7 @@ static void count_dry(struct delivery *d, struct replay *r, uint32_t n, struct e
 /* A line without an end: nothing is written to the file any more. */
 static void come_to_end(struct delivery *d, struct replay *r, struct err *e)
 {
-    r->at.unreadable += letters_bytes(r->letters) > letters_at(r->letters);
+    r->at.unreadable += letters_cut(r->letters);
     if (r->dry && replay_more(d, r)) {
         uint64_t unreadable = r->at.unreadable;
 

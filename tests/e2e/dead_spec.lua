@@ -121,6 +121,27 @@ describe("dead letters", function()
     assert.matches("purged letters=1 not_replayed=0\nrc=0", dead("purge", file()))
     assert.is_nil(h.read(file()))
     assert.matches("is a folder.*rc=1", dead("replay", s.data .. "/dead", to))
+    assert.matches("is a folder.*rc=1", dead("purge", s.data .. "/dead", "--all"))
+    assert.is_not_nil(h.shell(("ls '%s'"):format(s.data)):find "dead\n")
+  end)
+
+  it("are replayed and purged also if the last line lacks its end, or is cut", function()
+    s = h.server { policy = policy(r.url) }
+    local to = ("--to http://127.0.0.1:%d/v1/events/batch"):format(s.port)
+    local letter = [[{"event":{"n":%d},"sink":"out","reason":"refused"}]]
+    local whole = s.dir .. "/whole.ndjson"
+    h.write(whole, letter:format(1) .. "\n" .. letter:format(2))
+    assert.matches("2 letters of .*are not replayed.*rc=1", dead("purge", whole))
+    assert.matches("replayed=2 .*left=0\nrc=0", dead("replay", whole, to))
+    assert.matches("purged letters=2 not_replayed=0\nrc=0", dead("purge", whole))
+    local cut = s.dir .. "/cut.ndjson"
+    h.write(cut, letter:format(3) .. "\n" .. letter:format(4):sub(1, -5))
+    assert.matches("replayed=1 .*unreadable=0 left=0\nrc=0", dead("replay", cut, to))
+    assert.matches("1 letters of .*are not replayed.*rc=1", dead("purge", cut))
+    s:deliver()
+    local n = {}
+    for i in (h.read(r.dir .. "/events.ndjson")):gmatch('"n":(%d+)') do n[#n + 1] = i end
+    assert.same({ "1", "2", "3" }, n)
   end)
 
   ---n of them, numbered from 1; a good event is between any two.

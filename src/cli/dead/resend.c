@@ -348,29 +348,57 @@ int resend(const char *path, const char *url)
     return ok && (left == 0 || url == NULL) ? 0 : 1;
 }
 
+/* Gives the file a name that no sink writes to: a running one begins another file, and its
+ * letters are not in this one. */
+static bool take_away(const char *path, const char *away, const struct letters *l,
+                      struct err *e)
+{
+    int there = path_there(away);
+
+    if (there != 0) {
+        return there < 0 ? err_errno(e, errno, "%s", away)
+                         : err_set(e,
+                                   "%s is left from an earlier purge: read it, then "
+                                   "delete it",
+                                   away);
+    }
+    if (rename(path, away) != 0) {
+        return err_errno(e, errno, "%s", path);
+    }
+    return letters_are(l, away) || err_set(e, "%s was replaced meanwhile", path);
+}
+
+/* Under its own name again, unless letters have come meanwhile. */
+static void put_back(const char *path, const char *away)
+{
+    struct err e;
+
+    if (link(away, path) == 0) {
+        (void)unlink(away);
+    } else if (errno != ENOENT) {
+        (void)err_set(&e, "the letters are in %s", away);
+        say(&e);
+    }
+}
+
 int resend_purge(const char *path, bool all)
 {
     struct resend *r = mem_zalloc(sizeof *r);
     char away[4200];
     struct err e;
-    struct letters *l = NULL;
+    struct letters *l = letters_open(path, &e);
+    bool ok = l != NULL && letters_lock(l, &e), taken = false;
     uint64_t left = 0;
-    bool ok;
-    int there;
 
-    /* A running sink begins another file; its letters are not in this one. */
     (void)snprintf(away, sizeof away, "%s.purge", path);
-    there = path_there(away);
-    ok = (there == 0 || (there < 0 ? err_errno(&e, errno, "%s", away)
-                                   : err_set(&e,
-                                             "%s is left from an earlier purge: read "
-                                             "it, then delete it",
-                                             away))) &&
-         (rename(path, away) == 0 || err_errno(&e, errno, "%s", path)) &&
-         (l = letters_open(away, &e)) != NULL && letters_lock(l, &e) &&
-         (r->marks = replayed_open(path, &e)) != NULL && send_all(r, l, &e);
     if (ok) {
-        left = r->letters - r->before + letters_bad(l);
+        taken = path_there(away) == 0;
+        ok = take_away(path, away, l, &e) &&
+             (r->marks = replayed_open(path, &e)) != NULL && send_all(r, l, &e);
+    }
+    if (ok) {
+        /* Nobody writes to it any more: a last line that is not whole was cut. */
+        left = r->letters - r->before + letters_bad(l) + letters_cut(l);
     }
     if (ok && left > 0 && !all) {
         ok = err_set(&e,
@@ -385,12 +413,8 @@ int resend_purge(const char *path, bool all)
                      (unsigned long)left);
     } else {
         say(&e);
-        /* Under its own name again, unless letters have come meanwhile. */
-        if (l != NULL && link(away, path) == 0) {
-            (void)unlink(away);
-        } else if (l != NULL) {
-            (void)err_set(&e, "the letters are in %s", away);
-            say(&e);
+        if (taken) {
+            put_back(path, away);
         }
     }
     letters_close(l);

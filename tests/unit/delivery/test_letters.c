@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "decode/scan.h"
 #include "delivery/letters.h"
+#include "unit/tools/folder.h"
 
 /* {"event":{"a":[[…]]},"sink":"olap"}: the event is deep levels deep. */
 static uint32_t read_event(uint32_t deep)
@@ -44,10 +45,51 @@ static void an_event_as_deep_as_a_policy_may_allow_is_read(void **state)
     assert_int_equal(0, read_event(SCAN_DEPTH_MAX + 1));
 }
 
+#define LETTER "{\"event\":{},\"sink\":\"olap\"}"
+
+/* How many letters the file has, and 10 if it ends in a part of a line. */
+static unsigned read_file(const char *text)
+{
+    struct err e = {""};
+    struct letters *l;
+    struct letter x;
+    char path[128];
+    unsigned n = 0;
+    FILE *f;
+
+    (void)snprintf(path, sizeof path, "%s/sink-olap.ndjson", dir);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    (void)fputs(text, f);
+    (void)fclose(f);
+    l = letters_open(path, &e);
+    assert_non_null(l);
+    while (letters_next(l, &x)) {
+        n++;
+    }
+    assert_int_equal(0, letters_bad(l));
+    n += letters_cut(l) ? 10 : 0;
+    letters_close(l);
+    return n;
+}
+
+/* People may put a letter back without it. */
+static void the_last_letter_needs_no_end_of_its_line(void **state)
+{
+    (void)state;
+    assert_int_equal(2, read_file(LETTER "\n" LETTER "\n"));
+    assert_int_equal(2, read_file(LETTER "\n" LETTER));
+    assert_int_equal(11, read_file(LETTER "\n{\"event\":{},\"si"));
+    assert_int_equal(10, read_file("{"));
+    assert_int_equal(0, read_file(""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_as_deep_as_a_policy_may_allow_is_read),
+        cmocka_unit_test_setup_teardown(the_last_letter_needs_no_end_of_its_line,
+                                        folder_set_up, folder_tear_down),
     };
 
     return cmocka_run_group_tests_name("letters", tests, NULL, NULL);

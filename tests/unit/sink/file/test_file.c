@@ -123,9 +123,8 @@ static void any_number_of_streams_may_have_been_before(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(any_number_of_streams_may_have_been_before,
-                                        folder_set_up, folder_tear_down)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(
+        any_number_of_streams_may_have_been_before, folder_set_up, folder_tear_down)};
 
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }
