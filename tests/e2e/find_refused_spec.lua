@@ -125,7 +125,7 @@ describe("an event that was written and is not stored", function()
     f:rules "on=sync do=EIO path=/spool/events/1.0/0000000001.seg"
     assert.equal(503, h.answer(clients[1]).status)
     for i = 1, 5 do clients[i]:close() end
-    f:rules()
+    f:rules "on=unlink do=EIO path=/spool/events/1.0" -- the segment stays, to be looked at
     h.wait_for("syncs to work", function() return post("after").status == 202 end)
     confirmed "after"
     s:stop "SIGKILL"
