@@ -106,6 +106,19 @@ route "POST /idless" { body = "batch", stream = "idless" }]])
     assert.matches("stream \"none\" has no index", (ledger_of(s.data, "--stream none")))
   end)
 
+  it("takes no option that it would not obey", function()
+    for _, args in ipairs { "--id e1", "--user x", "--timeout 5s", "--memory 1MiB",
+      "--clickhouse http://127.0.0.1:1 --table t --time at --timeout 5s" } do
+      local out, code = ledger_of(s.data, args)
+      assert.equal(2, code, args)
+      assert.matches("^usage: sluice ledger", out)
+    end
+    assert.matches('stream "evnts" has no index and no events here: sluice inspect names those '
+      .. "that have\ncode=3", (ledger_of(s.data, "--stream evnts")))
+    assert.matches('stream "events" has no index: put index = ', (ledger_of(s.data,
+      "--stream events")))
+  end)
+
   it("is no \"all well\" of a period without a whole minute", function()
     -- 20 s and 10 s ago may lie in two minutes, which is fine: not within one second.
     local out, code = ledger_of(s.data, "--since 10s --until 10s")

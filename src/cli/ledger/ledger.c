@@ -39,6 +39,7 @@ struct ledger {
     char dir[PATH_MAX];
     int64_t since_ms, until_ms;
     bool all, json;
+    bool for_topic; /* an option was given that only a topic has */
     const char *url, *user, *table, *id, *time; /* of a table to be compared */
     struct ledger_topic topic;                  /* the same; sink NULL: none */
     const char *fault; /* what it is if the stream in hand fails */
@@ -261,8 +262,10 @@ static bool asks_well(const struct ledger *g)
     const bool table = g->url != NULL, topic = g->topic.sink != NULL;
 
     return table == (g->table != NULL) && table == (g->time != NULL) &&
-           topic == (g->topic.file != NULL) && (topic || g->topic.topics == NULL) &&
-           !(table && topic) && !((table || topic) && g->json) &&
+           (table || (g->id == NULL && g->user == NULL)) &&
+           topic == (g->topic.file != NULL) &&
+           (topic || (g->topic.topics == NULL && !g->for_topic)) && !(table && topic) &&
+           !((table || topic) && g->json) &&
            g->until_ms / TALLY_MINUTE_MS > g->since_ms / TALLY_MINUTE_MS;
 }
 
@@ -314,11 +317,13 @@ static int take_options(struct ledger *g, int argc, char **argv)
             g->topic.topics = optarg;
             break;
         case 'O':
+            g->for_topic = true;
             if (!take_timeout(g, optarg)) {
                 return usage_value("ledger", "timeout", optarg);
             }
             break;
         case 'M':
+            g->for_topic = true;
             if (!take_memory(g, optarg)) {
                 return usage_value("ledger", "memory", optarg);
             }

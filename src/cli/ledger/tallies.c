@@ -1,10 +1,12 @@
 #include "cli/ledger/tallies.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "cli/ledger/entries.h"
 #include "index/ids.h"
@@ -365,6 +367,17 @@ static void finish(struct tallying *y)
     t->n = n;
 }
 
+static bool no_index(const struct tallying *y, struct err *e)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/%s", y->spool, y->t->stream);
+    return err_set(e, "stream \"%s\" has no index%s", y->t->stream,
+                   path_there(path) == 0
+                       ? " and no events here: sluice inspect names those that have"
+                       : ": put index = \"event_id\" into it");
+}
+
 static bool try_once(struct tallying *y, struct err *e)
 {
     struct tallies *t = y->t;
@@ -374,8 +387,7 @@ static bool try_once(struct tallying *y, struct err *e)
               index_list_read(&t->index, y->spool, t->stream, on_file, y, e);
 
     if (ok && t->index.n_fields == 0) {
-        ok = err_set(e, "stream \"%s\" has no index: put index = \"event_id\" into it",
-                     t->stream);
+        ok = no_index(y, e);
     }
     if (ok) {
         y->n_of_files = t->n;
