@@ -56,6 +56,14 @@ route "POST /b" { body = "batch", stream = "events", on_event = on_event }
     assert.matches("code=0", out)
   end)
 
+  it("asks no proxy of the environment", function()
+    if why_not then pending(why_not) return end
+    local out = h.shell(("exec 2>&1; export http_proxy=http://127.0.0.1:1; %s ledger --clickhouse "
+      .. "%s --table default.good --time 'intDiv(at, 1000)' '%s'; echo code=$?"):format(h.binary,
+      ch.url, s.data))
+    assert.matches("extra=0\ncode=0", out)
+  end)
+
   it("names the lost event, the doubled one and the stranger", function()
     if why_not then pending(why_not) return end
     local out = ledger "bad"
@@ -82,7 +90,7 @@ route "POST /b" { body = "batch", stream = "events", on_event = on_event }
       .. [["JSONExtractString('{}', 'evnt_id')" --time 'intDiv(at, 1000)' '%s'; echo code=$?]])
       :format(h.binary, ch.url, s.data):gsub("JSONExtractString", "visitParamExtractString"))
     assert.matches("no row of default.good has an id: visitParamExtractString.*evnt_id.*"
-      .. " is '' in all 20000 rows .*\ncode=3", out)
+      .. " is '' or NULL in all 20000 rows .*\ncode=3", out)
     local t = h.server { policy = ([[
 server { listen = "127.0.0.1:0", workers = 1 }
 admin { listen = "127.0.0.1:0" }
@@ -183,6 +191,87 @@ route "POST /b" { body = "batch", stream = "events", on_event = on_event }
       compare "fewer")
   end)
 
+  -- A server with a sink to a table, which has the columns event_id and at.
+  local function own(table_name, id_type, o)
+    o = o or {}
+    local t = h.server { dir = o.dir, wrap = o.wrap, policy = ([[
+server { listen = "127.0.0.1:0", workers = 1, max_body = "1MiB" }
+admin { listen = "127.0.0.1:0" }
+spool { segment = "4MiB" }
+clickhouse "olap" { urls = { %q }, table = "default.%s", batch = { linger = "20ms" } }
+stream "events" { sinks = { "olap" }, index = { field = "event_id", max_bytes = "1MiB" } }
+stream "more" { sinks = { "olap" }, index = "event_id" }
+local function on_event(ev, req) ev.at = req.time_ms end
+route "POST /b" { body = "batch", stream = "events", on_event = on_event }
+route "POST /more" { body = "batch", stream = "more", on_event = on_event }
+]]):format(ch.url, table_name) }
+    finally(function() t:close() end)
+    ch:must(("CREATE TABLE %s (event_id %s, at UInt64, pad String) ENGINE = Memory")
+      :format(table_name, id_type))
+    local n = 0
+    function t:send(lines, path)
+      assert.equal(202, self:post(path or "/b", "[" .. table.concat(lines, ",") .. "]").status)
+      n = n + #lines
+      h.wait_for("delivery", function()
+        return self:metric "sluice_delivered_events_total" == n
+      end)
+    end
+    function t:compare(name, more)
+      return h.shell(("exec 2>&1; %s ledger --clickhouse %s --table default.%s --stream events "
+        .. "--time 'intDiv(at, 1000)' %s '%s'; echo code=$?"):format(h.binary, ch.url, name,
+        more or "", self.data))
+    end
+    return t
+  end
+
+  it("takes NULL for no id", function()
+    if why_not then pending(why_not) return end
+    local t = own("nulls", "Nullable(String)")
+    t:send { '{"pad":"a"}', '{"event_id":"e1"}', '{"pad":"b"}' }
+    assert.equal(2, ch:count "SELECT count() FROM nulls WHERE event_id IS NULL")
+    assert.matches("accepted=1 rows=1 missing=0 doubled=0 extra=0 events_without_id=2 "
+      .. "rows_without_id=2\ncode=0", t:compare "nulls")
+    ch:must "CREATE TABLE allnull AS nulls"
+    ch:must "INSERT INTO allnull SELECT NULL, at, pad FROM nulls"
+    assert.matches("no row of default.allnull has an id: .*\ncode=3", t:compare "allnull")
+  end)
+
+  it("names ids as they are", function()
+    if why_not then pending(why_not) return end
+    local t = own("odd", "String")
+    local long = ("L"):rep(300)
+    t:send { '{"event_id":"it\'s"}', '{"event_id":"a\\"b"}', '{"event_id":"c\\\\d"}',
+      '{"event_id":"' .. long .. '"}', '{"event_id":"t\\tz"}', '{"event_id":"e1"}' }
+    local names = { "it's", 'a\\"b', "c\\\\d", ("L"):rep(199) .. "…", "t z" }
+    ch:must "CREATE TABLE oddless AS odd"
+    ch:must "INSERT INTO oddless SELECT * FROM odd WHERE event_id = 'e1'"
+    local out = t:compare "oddless"
+    for _, name in ipairs(names) do
+      assert.is_truthy(out:find('missing id="' .. name .. '" accepted=1 ', 1, true), out)
+    end
+    ch:must "CREATE TABLE oddmore AS odd"
+    for _ = 1, 2 do ch:must "INSERT INTO oddmore SELECT * FROM odd" end
+    out = t:compare "oddmore"
+    for _, name in ipairs(names) do
+      assert.is_truthy(out:find('doubled id="' .. name .. '" accepted=1 ', 1, true), out)
+    end
+  end)
+
+  it("names an index file whose ids are damaged, and goes on without it", function()
+    if why_not then pending(why_not) return end
+    local t = own("hurt", "String")
+    t:send { '{"event_id":"e1"}', '{"event_id":"e2"}' }
+    ch:must "CREATE TABLE hurtless AS hurt"
+    t:stop()
+    h.shell(([[f='%s/spool/events/index/1.0-1.idx'; printf X |
+      dd of="$f" bs=1 seek=$(($(stat -c %%s "$f") - 3)) conv=notrunc status=none]]):format(t.data))
+    local out = t:compare "hurtless"
+    assert.matches("sluice: [^\n]*/index/1%.0%-1%.idx: group 0 is damaged: ids can't be compared: "
+      .. "[^\n]*move the file away[^\n]*\ncode=3", out)
+    os.remove(t.data .. "/spool/events/index/1.0-1.idx")
+    assert.matches("missing=2 doubled=0 extra=0\ncode=1", t:compare "hurtless")
+  end)
+
   it("takes no answer for rows that has none, and asks for whole answers", function()
     if why_not then pending(why_not) return end
     local r = receiver.start()
@@ -229,5 +318,8 @@ route "POST /b" { body = "batch", stream = "events", on_event = on_event }
     assert.matches("sluice: ClickHouse: status %d+: Code: 60", out)
     assert.matches("code=3", out)
     assert.matches("usage: sluice ledger", h.shell(h.binary .. " ledger --table x 2>&1"))
+    -- A query has room for three times as much.
+    assert.matches("the SQL of the table, the time and the id has %d+ bytes, but at most 8192 are "
+      .. "allowed\ncode=3", ledger("good", ("0+"):rep(20000) .. "at"))
   end)
 end)

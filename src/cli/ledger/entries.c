@@ -2,10 +2,11 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "base/text.h"
+#include "base/mem.h"
 #include "index/ids.h"
 #include "index/names.h"
 #include "index/reader.h"
@@ -59,6 +60,18 @@ static bool walk_file(const struct walk *w, struct index_file *f, struct err *e)
     return true;
 }
 
+/* A damaged part is met only now, since the counts did not need it. */
+static bool damaged(const char *path, struct err *e)
+{
+    const struct err why = *e;
+
+    return err_set(
+        e,
+        "%s: %s: ids can't be compared: compare another period, or move the file "
+        "away: then the segments that are still there have its ids",
+        path, why.text);
+}
+
 bool entries_each(const char *spool, const struct tallies *t, int64_t from_ms,
                   int64_t to_ms, entry_fn *fn, void *arg, struct err *e)
 {
@@ -72,7 +85,8 @@ bool entries_each(const char *spool, const struct tallies *t, int64_t from_ms,
         const struct index_run *r = &t->index.runs[i];
 
         (void)index_path(path, sizeof path, dir, r->epoch, r->worker, r->first);
-        ok = index_open(&f, path, e) == INDEX_OPENED && walk_file(&w, &f, e);
+        ok = index_open(&f, path, e) == INDEX_OPENED &&
+             (walk_file(&w, &f, e) || damaged(path, e));
         index_close(&f);
     }
     index_free(&f);
@@ -89,8 +103,7 @@ bool entries_each(const char *spool, const struct tallies *t, int64_t from_ms,
 struct naming {
     const struct tallies *t;
     const struct entry *at;
-    char *out;
-    size_t max;
+    char *id;
 };
 
 static bool may_have(void *arg, const struct spool_segment_info *i)
@@ -123,21 +136,21 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     ids_read_stored(ids, (struct str){b->payload, b->payload_bytes}, b->n);
     id = ids_get(ids, (uint32_t)(n->at->seq - b->first));
     if (id.p != NULL) {
-        (void)text_z(TEXT_LOG, id, n->out, n->max);
+        n->id = mem_strndup(id.p, id.n);
     }
     ids_free(ids);
     return false;
 }
 
-void entries_name(const char *spool, const struct tallies *t, const struct entry *at,
-                  char *out, size_t max)
+char *entries_name(const char *spool, const struct tallies *t, const struct entry *at)
 {
     struct err e;
-    struct naming n = {t, at, out, max};
+    struct naming n = {.t = t, .at = at};
     const struct spool_visitor v = {.block = on_block, .wants = may_have, .arg = &n};
 
-    out[0] = '\0';
     if (!spool_visit(spool, &v, &e)) {
-        out[0] = '\0';
+        free(n.id);
+        n.id = NULL;
     }
+    return n.id;
 }

@@ -26,6 +26,5 @@ typedef void entry_fn(void *arg, const struct entry *e);
 bool entries_each(const char *spool, const struct tallies *t, int64_t from_ms,
                   int64_t to_ms, entry_fn *fn, void *arg, struct err *e) MUST_USE;
 
-/* The id of an event whose bytes are still in a segment; "": they are gone. */
-void entries_name(const char *spool, const struct tallies *t, const struct entry *at,
-                  char *out, size_t max);
+/* The id of an event whose bytes are still in a segment, for free(); NULL: they are gone. */
+char *entries_name(const char *spool, const struct tallies *t, const struct entry *at);

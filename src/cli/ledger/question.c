@@ -50,6 +50,8 @@ struct question *question_new(const char *url, const char *user, const char *pas
         curl_easy_setopt(q->curl, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
         curl_easy_setopt(q->curl, CURLOPT_WRITEFUNCTION, on_answer) != CURLE_OK ||
         curl_easy_setopt(q->curl, CURLOPT_WRITEDATA, q) != CURLE_OK ||
+        /* Not one of the environment, as for sinks: the password is for the server. */
+        curl_easy_setopt(q->curl, CURLOPT_PROXY, "") != CURLE_OK ||
         curl_easy_setopt(q->curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
         curl_easy_setopt(q->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S) != CURLE_OK ||
         (user != NULL &&
@@ -121,6 +123,29 @@ bool question_ask(struct question *q, const char *sql, size_t n_columns, struct 
     return is_table(q, n_columns, e);
 }
 
+/* The text as it is in the column, in place. A NUL stays escaped. */
+static void unescape(char *text)
+{
+    static const char escapes[] = "bfnrt", means[] = "\b\f\n\r\t";
+    char *to = strchr(text, '\\');
+
+    for (const char *p = to; p != NULL && *p != '\0'; p++) {
+        const char *known = *p == '\\' && p[1] != '\0' ? strchr(escapes, p[1]) : NULL;
+
+        if (known != NULL) {
+            *to++ = means[known - escapes];
+            p++;
+        } else if (*p == '\\' && p[1] != '\0' && p[1] != '0') {
+            *to++ = *++p;
+        } else {
+            *to++ = *p;
+        }
+    }
+    if (to != NULL) {
+        *to = '\0';
+    }
+}
+
 bool question_row(struct question *q, char **columns, size_t n)
 {
     char *line = q->answer + q->at, *end;
@@ -135,12 +160,17 @@ bool question_row(struct question *q, char **columns, size_t n)
     *end = '\0';
     q->at = (size_t)(end - q->answer) + 1;
     for (size_t i = 0; i < n; i++) {
+        char *tab = strchr(line, '\t');
+
+        if (tab != NULL) {
+            *tab = '\0';
+        }
         columns[i] = line;
-        line = strchr(line, '\t');
-        if (line == NULL) {
+        unescape(line);
+        if (tab == NULL) {
             return i + 1 == n;
         }
-        *line++ = '\0';
+        line = tab + 1;
     }
     return true;
 }

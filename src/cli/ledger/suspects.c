@@ -39,6 +39,18 @@ bool suspect_differs(const struct suspect *s)
     return s->there > s->here || s->there < s->here - s->unconfirmed;
 }
 
+void suspect_name(struct suspect *s, struct str id)
+{
+    static const char cut[] = "\xE2\x80\xA6"; /* an ellipsis */
+    const size_t n = text_cut(id, SUSPECT_ID_MAX - 1);
+    char text[SUSPECT_ID_MAX + sizeof cut];
+
+    if (s->id == NULL) {
+        (void)snprintf(text, sizeof text, "%.*s%s", (int)n, id.p, n < id.n ? cut : "");
+        s->id = mem_strdup(text);
+    }
+}
+
 static void forget(struct suspect *s)
 {
     free(s->id);
@@ -134,14 +146,14 @@ void suspects_drop_foreign(struct suspects *s)
 static void tell_one(struct suspect *x, const char *word, const char *spool,
                      const struct tallies *t, const char *rows)
 {
-    char id[SUSPECT_ID_MAX] = "", *quoted;
+    char *id = x->id == NULL && x->at.seq != 0 ? entries_name(spool, t, &x->at) : NULL;
+    char *quoted;
 
-    if (x->id != NULL) {
-        (void)snprintf(id, sizeof id, "%s", x->id);
-    } else if (x->at.seq != 0) {
-        entries_name(spool, t, &x->at, id, sizeof id);
+    if (id != NULL) {
+        suspect_name(x, str_of(id));
+        free(id);
     }
-    quoted = text_new(TEXT_LOG, str_of(id));
+    quoted = text_new(TEXT_LOG, str_of(x->id == NULL ? "" : x->id));
     show_part(stdout, "%s id=\"%s\" accepted=%" PRId64 " %s=%" PRId64, word, quoted,
               x->here, rows, x->there);
     free(quoted);
@@ -152,7 +164,7 @@ static void tell_one(struct suspect *x, const char *word, const char *spool,
     if (x->where != NULL) {
         show_part(stdout, " at=%s", x->where);
     }
-    (void)printf(id[0] == '\0' ? " (its bytes are gone: the fingerprint is %014" PRIx64
+    (void)printf(x->id == NULL ? " (its bytes are gone: the fingerprint is %014" PRIx64
                                  ")\n"
                                : "\n",
                  x->print);

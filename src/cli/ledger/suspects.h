@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/str.h"
 #include "cli/ledger/entries.h"
 
 struct tallies;
@@ -52,6 +53,8 @@ void suspects_join(struct suspects *s, uint32_t from, bool differing);
 bool suspects_drop(struct suspects *s, uint64_t print);
 void suspects_cut(struct suspects *s, uint32_t n); /* keeps the first n */
 bool suspect_differs(const struct suspect *s);
+/* Its id, as the destination has it, unless it has one. A long one is cut, and ends so. */
+void suspect_name(struct suspect *s, struct str id);
 /* One of its messages is there. */
 void suspect_note_where(struct suspect *s, const char *topic, int32_t partition,
                         int64_t offset);

@@ -17,7 +17,9 @@ enum {
     BUCKET_SHIFT = 44,    /* of a stored fingerprint, 56 bits */
     BUCKETS_MAX = 256,    /* that are looked into */
     ROWS_ASKED = 1 << 19, /* for the ids of so many at once, or of one bucket */
-    SQL_MAX = 64 << 10
+    SQL_MAX = 64 << 10,
+    PARTS_MAX =
+        8 << 10 /* of the operator's SQL, which stands in a query up to three times */
 };
 
 struct bucket {
@@ -72,19 +74,19 @@ static bool ask(struct check *k, struct err *e)
     return question_ask(k->c->q, k->sql, 3, e);
 }
 
-/* Rows without an id, also of the neighbouring minutes. Where all rows are, the column is
- * not the one that has the ids. */
+/* Rows without an id ('' or NULL), also of the neighbouring minutes. Where all rows are, the
+ * column is not the one that has the ids. */
 static bool count_anonymous(struct check *k, struct err *e)
 {
     const struct ledger_stream *l = k->l;
     char *row[3];
 
-    (void)snprintf(k->sql, SQL_MAX,
-                   "SELECT countIf(%s = ''), count(), 0 FROM %s WHERE toInt64(%s) >= "
-                   "%" PRId64 " AND toInt64(%s) < %" PRId64,
-                   k->c->id, k->c->table, k->c->time,
-                   (l->minutes[0]->ms - TALLY_MINUTE_MS) / 1000, k->c->time,
-                   (l->minutes[l->n_minutes - 1]->ms + 2 * TALLY_MINUTE_MS) / 1000);
+    (void)snprintf(
+        k->sql, SQL_MAX,
+        "SELECT countIf(ifNull(%s, '') = ''), count(), 0 FROM %s WHERE toInt64(%s) >= "
+        "%" PRId64 " AND toInt64(%s) < %" PRId64,
+        k->c->id, k->c->table, k->c->time, (l->minutes[0]->ms - TALLY_MINUTE_MS) / 1000,
+        k->c->time, (l->minutes[l->n_minutes - 1]->ms + 2 * TALLY_MINUTE_MS) / 1000);
     if (!ask(k, e)) {
         return false;
     }
@@ -94,7 +96,7 @@ static bool count_anonymous(struct check *k, struct err *e)
         k->out->anonymous = strtoull(row[0], NULL, 10);
         return all == 0 || k->out->anonymous < all ||
                err_set(e,
-                       "no row of %s has an id: %s is '' in all %" PRIu64
+                       "no row of %s has an id: %s is '' or NULL in all %" PRIu64
                        " rows of the period: name the column of the ids, as --id "
                        "'toString(event_id)'",
                        k->c->table, k->c->id, all);
@@ -223,7 +225,7 @@ static void take_rows(struct check *k)
         struct suspect *s = suspects_add(&k->suspects, strtoull(row[0], NULL, 10));
 
         s->there = strtoll(row[1], NULL, 10);
-        s->id = row[2][0] == '\0' ? NULL : mem_strndup(row[2], SUSPECT_ID_MAX - 1);
+        suspect_name(s, str_of(row[2]));
     }
 }
 
@@ -462,11 +464,19 @@ static bool look_into(struct check *k, const struct minutes *m, struct err *e)
 bool table_check(const struct table_check *c, const struct ledger_stream *l,
                  struct check_result *out, struct err *e)
 {
-    struct check *k = mem_zalloc(sizeof *k);
+    const size_t n_parts = strlen(c->table) + strlen(c->time) + strlen(c->id);
     struct minutes m = {.n = 0};
+    struct check *k;
     bool ok = true;
 
     *out = (struct check_result){.minutes = 0};
+    if (n_parts > PARTS_MAX) {
+        return err_set(e,
+                       "the SQL of the table, the time and the id has %zu bytes, but "
+                       "at most %d are allowed",
+                       n_parts, PARTS_MAX);
+    }
+    k = mem_zalloc(sizeof *k);
     k->c = c;
     k->l = l;
     k->out = out;

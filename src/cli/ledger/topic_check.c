@@ -408,12 +408,7 @@ static void recount_there(struct topics *k, uint64_t print, struct str id)
     }
     s->there++;
     suspect_note_where(s, k->m->topic, k->m->partition, k->m->offset);
-    if (s->id == NULL) {
-        char text[SUSPECT_ID_MAX];
-
-        (void)text_z(TEXT_PLAIN, id, text, sizeof text);
-        s->id = mem_strdup(text);
-    }
+    suspect_name(s, id);
 }
 
 static bool recount(struct topics *k, struct err *e)
