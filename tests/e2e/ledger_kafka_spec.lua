@@ -364,6 +364,21 @@ describe("the ledger against a mock cluster", function()
     assert.matches("missing=0 .*elsewhere=400", ledger(s))
   end)
 
+  it("calls nothing doubled that another stream of the sink has", function()
+    local text = h.read(s.path)
+    h.write(s.path, text .. 'stream "more" { sinks = { "bus" }, index = "event_id" }\n'
+      .. 'route "POST /more" { body = "batch", stream = "more" }\n')
+    assert.equal(200, s:reload().status)
+    s:post("/more", batch(291, 310))
+    h.wait_for("all messages", function()
+      return s:metric("sluice_delivered_events_total") == 320
+    end)
+    assert.matches("missing=0 doubled=0 foreign=10\ncode=0", ledger(s, "--stream events"))
+    assert.matches("missing=0 doubled=0 foreign=290\ncode=0", ledger(s, "--stream more"))
+    h.shell(([[printf '{"event_id":"e300"}\n' | kcat -q -P -b %s -t events]]):format(m.brokers))
+    assert.matches('doubled id="e300" accepted=2 messages=3 ', (ledger(s, "--stream events")))
+  end)
+
   it("is an error while a partition has no leader", function()
     m:say "leader events 2 -1"
     assert.matches('topic "events" partition 2: .*\ncode=3', ledger(s, "--timeout 3s"))

@@ -257,6 +257,18 @@ route "POST /more" { body = "batch", stream = "more", on_event = on_event }
     end
   end)
 
+  it("calls nothing doubled or extra that another stream of the sink has", function()
+    if why_not then pending(why_not) return end
+    local t = own("shared", "String")
+    t:send { '{"event_id":"both"}', '{"event_id":"e1"}' }
+    t:send({ '{"event_id":"both"}', '{"event_id":"m1"}' }, "/more")
+    local out = t:compare "shared"
+    assert.matches("missing=0 doubled=0 extra=0\ncode=0", out)
+    ch:must "INSERT INTO shared SELECT * FROM shared WHERE event_id = 'both'"
+    assert.matches('doubled id="both" accepted=2 rows=4 .*missing=0 doubled=1 extra=0\ncode=1',
+      t:compare "shared")
+  end)
+
   it("names an index file whose ids are damaged, and goes on without it", function()
     if why_not then pending(why_not) return end
     local t = own("hurt", "String")

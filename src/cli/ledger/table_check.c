@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/ledger/entries.h"
+#include "cli/ledger/later.h"
 #include "cli/ledger/question.h"
 #include "cli/ledger/suspects.h"
 #include "index/format.h"
@@ -324,42 +325,6 @@ static void on_suspect(void *arg, const struct entry *t)
     }
 }
 
-static void on_later(void *arg, const struct entry *t)
-{
-    struct check *k = arg;
-    struct suspect *s = suspects_find(&k->suspects, t->print);
-
-    if (s != NULL) {
-        s->later++;
-    }
-}
-
-/* Rows of events that were accepted after the ledger was read are neither extra nor
- * doubled. */
-static bool accept_later(struct check *k, struct err *e)
-{
-    struct suspects *s = &k->suspects;
-    struct tallies t;
-    bool any = false, ok = true;
-
-    for (uint32_t i = 0; i < s->n; i++) {
-        any |= s->list[i].there > s->list[i].here;
-    }
-    if (!any) {
-        return true;
-    }
-    ok = tallies_read(k->c->spool, k->l->tallies.stream, 0, INT64_MAX, &t, e) &&
-         entries_each(k->c->spool, &t, 0, INT64_MAX, on_later, k, e);
-    for (uint32_t i = 0; ok && i < s->n; i++) {
-        struct suspect *x = &s->list[i];
-        const int64_t n = x->later < x->there ? x->later : x->there;
-
-        x->here = x->there > x->here && n > x->here ? n : x->here;
-    }
-    tallies_free(&t);
-    return ok;
-}
-
 static void count_unconfirmed(struct check *k)
 {
     for (uint32_t i = 0; i < k->suspects.n; i++) {
@@ -427,7 +392,8 @@ static bool recount(struct check *k, struct err *e)
     }
     take_rows(k);
     suspects_join(&k->suspects, 0, false);
-    if (!accept_later(k, e)) {
+    if (!later_accept(k->c->spool, k->l, k->l->n_sinks, 0, INT64_MAX, &k->suspects,
+                      e)) {
         return false;
     }
     count_unconfirmed(k);

@@ -7,9 +7,9 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "cli/ledger/away.h"
 #include "cli/ledger/entries.h"
+#include "cli/ledger/later.h"
 #include "cli/ledger/prints.h"
 #include "decode/scan.h"
 #include "index/format.h"
@@ -430,6 +430,10 @@ static bool recount(struct topics *k, struct err *e)
     k->horizon_ms = k->from_start ? topic_reader_horizon(k->reader) : k->horizon_ms;
     if (!entries_each(k->c->spool, &k->l->tallies, all ? 0 : first_ms(k),
                       all ? INT64_MAX : end_ms(k), recount_here, k, e)) {
+        return false;
+    }
+    if (!later_accept(k->c->spool, k->l, k->c->sink, all ? 0 : first_ms(k),
+                      all ? INT64_MAX : k->c->until_ms, s, e)) {
         return false;
     }
     suspects_join(s, 0, true);
