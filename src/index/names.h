@@ -14,6 +14,7 @@
 #define INDEX_ASIDE ".damaged"   /* after the name of a file that was set aside */
 #define INDEX_FIELD_FILE "FIELD" /* in that: a line, the path of the ids from now on */
 #define INDEX_ACCOUNT_FILE "ACCOUNT" /* index/account.h */
+#define INDEX_REMOVED_FILE "REMOVED" /* index/removed.h */
 
 static inline int index_path(char *out, size_t n, const char *dir, uint32_t epoch,
                              uint32_t worker, uint64_t first)

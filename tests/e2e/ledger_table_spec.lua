@@ -284,6 +284,38 @@ route "POST /more" { body = "batch", stream = "more", on_event = on_event }
     assert.matches("missing=2 doubled=0 extra=0\ncode=1", t:compare "hurtless")
   end)
 
+  it("calls nothing extra that its index has removed, and says since when it has all", function()
+    if why_not then pending(why_not) return end
+    local clock, pad = h.folder() .. "/clock", ("x"):rep(900)
+    local t = own("kept", "String", { wrap = h.own_clock(clock) })
+    h.set_clock(clock, -600000)
+    local n = 0
+    local function send(count)
+      local lines = {}
+      for i = 1, count do
+        lines[i] = ('{"event_id":"e%d","pad":"%s"}'):format(n + i, pad)
+      end
+      n = n + count
+      t:send(lines)
+    end
+    for _ = 1, 120 do send(1000) end -- 1.4 MB of ids
+    h.set_clock(clock, -60000)
+    send(10)
+    t:stop()
+    t:start()
+    h.wait_for("the index to be trimmed", function()
+      return t:metric("sluice_index_disk_bytes", 'stream="events"') < 1048576
+    end)
+    local out = t:compare "kept"
+    assert.matches("removed: stream=events has events from before %d+%-%d+%-%d+T%d+:%d+Z that its "
+      .. "index no longer has, by its keep or max_bytes\n", out)
+    assert.matches("minutes=1 accepted=10 rows=10 missing=0 doubled=0 extra=0\ncode=0", out)
+    assert.matches("extra=0\ncode=0", t:compare("kept", "--since 3m"))
+    assert.matches("extra=0\ncode=1", t:compare("kept", "--since 1h"))
+    assert.matches("its index has removed events of the whole period, by its keep or max_bytes"
+      .. ".*\ncode=3", t:compare("kept", "--until 7m"))
+  end)
+
   it("takes no answer for rows that has none, and asks for whole answers", function()
     if why_not then pending(why_not) return end
     local r = receiver.start()

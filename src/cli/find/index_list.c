@@ -15,6 +15,7 @@
 #include "index/fields.h"
 #include "index/names.h"
 #include "index/reader.h"
+#include "index/removed.h"
 
 bool index_lists_has(const char *spool, const char *stream)
 {
@@ -218,6 +219,9 @@ bool index_list_read(struct index_list *l, const char *spool, const char *stream
     }
     l->n = n;
     read_account(l, dir);
+    if (index_removed_read(dir, &l->removed_ms) == INDEX_REMOVED_BAD) {
+        l->removed_ms = l->newest_ms;
+    }
     l->epoch = index_list_epoch(spool);
     index_free(&f);
     return true;

@@ -33,6 +33,9 @@ struct index_list {
     bool has_account;
     uint32_t epoch;               /* of the last process; 0: not known */
     int64_t oldest_ms, newest_ms; /* 0: it has no event */
+    int64_t
+        removed_ms; /* events accepted up to then may have gone with files, for their
+                           age or for the room; 0: none has */
 };
 
 struct index_lists {

@@ -51,6 +51,42 @@ struct ledger {
 
 /* ---- the command ---- */
 
+/* Whether the period that is asked for has events that the index has removed. */
+static bool is_partial(const struct ledger *g, const struct ledger_stream *l)
+{
+    const int64_t from_ms = ledger_whole_from(l);
+
+    return (g->since_ms > 0 &&
+            g->since_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS < from_ms) ||
+           g->until_ms <= from_ms;
+}
+
+/* Events that the index has removed would be extra rows. Neither is the minute compared that
+ * follows theirs, since rows may have a time that is some seconds off. */
+static int64_t first_compared(const struct ledger_stream *l)
+{
+    const int64_t from_ms = ledger_whole_from(l);
+
+    return from_ms == 0 ? 0 : from_ms + TALLY_MINUTE_MS;
+}
+
+/* False and *e: nothing is left. */
+static bool leave_out_removed(const struct ledger *g, struct ledger_stream *l,
+                              struct err *e)
+{
+    const bool any = l->n_minutes > 0 || is_partial(g, l);
+
+    if (g->url != NULL) {
+        ledger_leave_out(l, first_compared(l));
+    }
+    return l->n_minutes > 0 || !any ||
+           err_set(
+               e,
+               "stream \"%s\": its index has removed events of the whole period, by "
+               "its keep or max_bytes: compare a later one",
+               l->tallies.stream);
+}
+
 /* The stream's events against the rows of the table. */
 static bool check_table(struct ledger *g, const struct ledger_stream *l,
                         const char *field, struct err *e)
@@ -65,6 +101,7 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l,
 
     (void)snprintf(id, sizeof id, "toString(%s)", field);
     c.id = g->id != NULL ? g->id : id;
+    c.first_ms = first_compared(l);
     c.q = question_new(g->url, g->user, password == NULL ? "" : password, e);
     ok = c.q != NULL && table_check(&c, l, &r, e);
     question_free(c.q);
@@ -95,8 +132,7 @@ static bool check_table(struct ledger *g, const struct ledger_stream *l,
     return true;
 }
 
-static bool check_destination(struct ledger *g, const struct ledger_stream *l,
-                              struct err *e)
+static bool check_destination(struct ledger *g, struct ledger_stream *l, struct err *e)
 {
     const bool topic = g->topic.sink != NULL;
     /* An expression of the operator's own may take ids out of several columns. */
@@ -104,6 +140,10 @@ static bool check_destination(struct ledger *g, const struct ledger_stream *l,
 
     if (topic && !ledger_topic_reads(&g->topic, l)) {
         return true;
+    }
+    g->fault = "has no index of the period";
+    if (!leave_out_removed(g, l, e)) {
+        return false;
     }
     g->fault = "has ids in several fields";
     if (field == NULL) {
@@ -128,9 +168,10 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
     g->fault = "can't be read";
     ok = ledger_read(g->dir, name, g->since_ms, g->until_ms, &l, e);
     g->asked = false;
-    g->differs |= ok && (ledger_unsure(&l) || ledger_unfed(&l));
+    g->differs |= ok && (ledger_unsure(&l) || ledger_unfed(&l) || is_partial(g, &l));
     if (ok && (g->url != NULL || g->topic.sink != NULL)) {
         ledger_show_unsure(&l);
+        ledger_show_removed(&l);
         ok = check_destination(g, &l, e);
         ledger_free(&l);
         return ok;

@@ -180,6 +180,27 @@ bool ledger_agrees(const struct ledger_minute *m, uint32_t sink)
     return m->by[sink].confirmed == m->accepted;
 }
 
+int64_t ledger_whole_from(const struct ledger_stream *l)
+{
+    const int64_t ms = l->tallies.index.removed_ms;
+
+    return ms == 0 ? 0 : (ms / TALLY_MINUTE_MS + 1) * TALLY_MINUTE_MS;
+}
+
+void ledger_leave_out(struct ledger_stream *l, int64_t before_ms)
+{
+    const uint32_t n = place_of(l, before_ms);
+
+    for (uint32_t i = 0; i < n; i++) {
+        free(l->minutes[i]);
+    }
+    l->n_minutes -= n;
+    if (n > 0 && l->n_minutes > 0) {
+        memmove(l->minutes, l->minutes + n,
+                l->n_minutes * sizeof(struct ledger_minute *));
+    }
+}
+
 uint64_t ledger_without_id(const struct ledger_stream *l)
 {
     uint64_t n = 0;

@@ -39,6 +39,12 @@ void ledger_free(struct ledger_stream *l);
 /* Whether the sink has confirmed every event of the minute. */
 bool ledger_agrees(const struct ledger_minute *m, uint32_t sink);
 
+/* From this minute on the index has all events; 0: it has all, or names those that it has
+ * not as holes. */
+int64_t ledger_whole_from(const struct ledger_stream *l);
+/* Minutes before that are left out. */
+void ledger_leave_out(struct ledger_stream *l, int64_t before_ms);
+
 uint64_t ledger_without_id(const struct ledger_stream *l); /* events */
 
 /* False and *e: events have come, and none has an id in the field, so the index has a wrong

@@ -113,6 +113,19 @@ bool ledger_unfed(const struct ledger_stream *l)
     return l->n_sinks == 0 && l->n_minutes > 0 && l->unread[0] == '\0';
 }
 
+void ledger_show_removed(const struct ledger_stream *l)
+{
+    char when[24];
+
+    if (ledger_whole_from(l) > 0) {
+        show_minute(when, ledger_whole_from(l));
+        show_line(stdout,
+                  "removed: stream=%s has events from before %s that its index no "
+                  "longer has, by its keep or max_bytes",
+                  l->tallies.stream, when);
+    }
+}
+
 /* Before the result of a comparison: it is of the other events only. */
 void ledger_show_unsure(const struct ledger_stream *l)
 {
@@ -156,6 +169,7 @@ static void print_total(const struct ledger_stream *l)
     }
     (void)putchar('\n');
     holes_print(&l->tallies.holes, l->tallies.stream);
+    ledger_show_removed(l);
     for (uint32_t k = 0; k < l->n_sinks; k++) {
         print_counts(l->sinks[k].sink, &t->by[k]);
     }
@@ -223,6 +237,9 @@ cJSON *ledger_json(const struct ledger_stream *l, bool every)
     (void)cJSON_AddItemToObject(o, "holes", holes_json(&l->tallies.holes));
     if (l->unread[0] != '\0') {
         (void)cJSON_AddStringToObject(o, "unread", l->unread);
+    }
+    if (ledger_whole_from(l) > 0) {
+        put(o, "whole_from_ms", (uint64_t)ledger_whole_from(l));
     }
     list = cJSON_AddArrayToObject(o, "minutes");
     for (uint32_t i = 0; i < l->n_minutes; i++) {

@@ -23,6 +23,8 @@ bool ledger_unfed(const struct ledger_stream *l);
 
 /* To stdout; every: also the minutes that agree. */
 void ledger_show(const struct ledger_stream *l, bool every);
+/* From when on the index has all events, if it has removed older ones. */
+void ledger_show_removed(const struct ledger_stream *l);
 /* Before the result of a comparison: it is of the other events only. */
 void ledger_show_unsure(const struct ledger_stream *l);
 /* The caller owns it. */

@@ -421,6 +421,7 @@ static bool look_into(struct check *k, const struct minutes *m, struct err *e)
             to = m->list[i].n == 0 && m->list[i].sum == 0 ? to : m->list[i].ms;
         }
         to += 2 * TALLY_MINUTE_MS;
+        from = from < k->c->first_ms ? k->c->first_ms : from;
         ok = compare_buckets(k, from, to, &n_wanted, e) &&
              (n_wanted == 0 || compare_ids(k, from, to, e));
     }

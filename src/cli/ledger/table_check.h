@@ -20,6 +20,8 @@ struct table_check {
     const char *spool, *table;
     const char *id;   /* SQL: the id as a text */
     const char *time; /* SQL: seconds since 1970 of the acceptance */
+    int64_t
+        first_ms; /* the index does not have all events from before that; 0: it has */
 };
 
 /* Writes a line for each id to stdout. False and *e: it could not be compared. */

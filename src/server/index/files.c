@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "index/names.h"
 #include "index/reader.h"
+#include "index/removed.h"
 #include "server/index/internal.h"
 
 #define AGAIN_NS 1000000000ull /* between two tries of a disk that refused */
@@ -96,6 +97,8 @@ bool index_list(struct indexer *x, struct err *e)
 
     x->n_files = 0;
     x->n_bytes = 0;
+    (void)index_removed_read(x->dir,
+                             &x->removed_ms); /* a damaged one is written again */
     if (dir == NULL) {
         return err_errno(e, errno, "%s", x->dir);
     }
@@ -281,6 +284,22 @@ static void remove_file(const struct indexer *x, const struct index_known *k)
     (void)unlink(path);
 }
 
+/* Before they go. What the disk does not take is noted with the next ones: the files have
+ * to go, since it may be full. */
+static void note_removed(struct indexer *x, const struct index_known *gone, uint32_t n)
+{
+    const int64_t before = x->removed_ms;
+    struct err e;
+
+    for (uint32_t i = 0; i < n; i++) {
+        x->removed_ms =
+            gone[i].newest_ms > x->removed_ms ? gone[i].newest_ms : x->removed_ms;
+    }
+    if (n > 0 && !index_removed_write(x->dir, x->removed_ms, &e)) {
+        x->removed_ms = before;
+    }
+}
+
 void index_trim(struct indexer *x)
 {
     const uint64_t now_ns = clock_mono_ns();
@@ -308,6 +327,7 @@ void index_trim(struct indexer *x)
     if (index_account_expire(&x->account, now_ms - keep_ms) || n > 0) {
         indexer_account_write(x); /* before: nothing is missing that was removed */
     }
+    note_removed(x, gone, n);
     for (uint32_t i = 0; i < n; i++) {
         remove_file(x, &gone[i]);
     }
