@@ -194,16 +194,26 @@ void change_mark_new(struct delivery *d)
     }
 }
 
+/* Noted since c->before read the journal, or not forgotten there: by another delivery, of
+ * a plan that was refused. Where that had another name, or did not start, c->before has
+ * not had the stream. */
+static bool is_trace(const struct delivery_conf *c, const struct subscription *before)
+{
+    return c->before != NULL && c->before->read_all &&
+           (before == NULL || (!before->known && before->consumer == NULL));
+}
+
 bool change_forget_refused(struct delivery *d, const struct delivery_conf *c,
                            struct err *e)
 {
     bool ok = true;
 
-    for (uint32_t i = 0; i < d->n_subscriptions && c->undo; i++) {
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
         const struct subscription *before = subscription_before(c, o);
+        bool refused = c->undo && !o->wanted && before != NULL && before->fresh;
 
-        if (o->known && !o->wanted && before != NULL && before->fresh) {
+        if (o->known && (refused || is_trace(c, before))) {
             const struct record gone = {
                 .type = RECORD_START, .value = 1, .stream = str_of(o->name)};
 

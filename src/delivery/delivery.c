@@ -460,6 +460,7 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
         return NULL;
     }
     d->patched = false; /* what it reads is noted; later streams are new ones */
+    d->read_all = true;
     if (c->absent != NULL) {
         pump_show_error(d, c->absent);
     }

@@ -59,6 +59,7 @@ struct delivery {
     struct dead dead;
     bool crowded;          /* the journal knows more streams than there may be */
     bool fresh;            /* there is no journal, or it was another's */
+    bool read_all;         /* it knows every stream that the journal has */
     bool patched;          /* damage may have taken where streams begin */
     struct replay *replay; /* replay.c; NULL: none runs */
     uint64_t dead_known;   /* bytes of it that the journal names, */
@@ -145,8 +146,8 @@ bool change_settle(struct delivery *d, struct err *e) MUST_USE;
 void change_owe_nothing(struct delivery *d);
 /* Before the streams are opened: those that the plan brings. */
 void change_mark_new(struct delivery *d);
-/* The journal is read, and c's plan takes the place of a refused one that c->before had
- * and did not run by: the streams that this one brought leave no trace. */
+/* The journal is read, and knows streams of a refused plan, which c->before has as new, or
+ * does not know: these leave no trace. */
 bool change_forget_refused(struct delivery *d, const struct delivery_conf *c,
                            struct err *e) MUST_USE;
 

@@ -142,6 +142,7 @@ struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
         d->patched |= is_read && scan.damaged_bytes > 0;
         is_read &= !d->patched;
     }
+    d->read_all = is_read;
     if (!take_streams(d, c, e)) {
         delivery_free(d);
         return NULL;

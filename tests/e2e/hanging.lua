@@ -9,11 +9,11 @@ local M = {}
 ---it stands last.
 M.BAD = { "bad", dir = "/proc/none", was = "z" }
 
----@param k table name first; dir (default: the name); was
+---@param k table name first; dir (default: the name); was; from
 ---@return string statement
 function M.sink(k)
-  return ('file %q { dir = %q, linger = "5ms", %s }'):format(k[1], k.dir or k[1],
-    k.was and ("was = %q"):format(k.was) or "")
+  return ('file %q { dir = %q, linger = "5ms", %s %s }'):format(k[1], k.dir or k[1],
+    k.was and ("was = %q,"):format(k.was) or "", k.from and ("from = %q"):format(k.from) or "")
 end
 
 ---@return table server

@@ -185,6 +185,28 @@ describe("a sink", function()
     end)
   end
 
+  it("gets no event of a stream that a refused policy gave it by another name", function()
+    start(OLD)
+    f:rules "on=write do=EIO path=/e/"
+    post(2, "y")
+    s:stop "SIGKILL"
+    s:start()
+    post(1, "y")
+    assert.equal(500, reload(policy({ { "c", dir = "a", was = "a", from = "oldest" }, { "e" },
+      BAD }, { { "x", { "c" } }, { "y", { "e", "c", "bad" } } })).status)
+    post(1, "y")
+    f:rules()
+    has("e", "1:1 2:1 3:1 4:1")
+    post(1, "x")
+    has("a", "5:1")
+    -- Nor by the next start.
+    s:stop "SIGKILL"
+    h.write(s.path, OLD)
+    s:start()
+    post(1, "x")
+    has("a", "5:1 6:1")
+  end)
+
   it("has a stream end where it did, after a refused policy took it up again", function()
     start(policy({ { "a" }, { "e" } }, { { "x", { "a" } }, { "y", { "e", "a" } } }))
     f:rules "on=create do=ENOSPC path=/a/"
