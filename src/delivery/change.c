@@ -173,7 +173,7 @@ static bool forget(struct delivery *d, struct subscription *o, struct err *e)
         .type = RECORD_START, .value = 1, .stream = str_of(o->name)};
     bool ok = journal_append(d->journal, &gone, e);
 
-    subscription_forget(o);
+    subscription_refuse(o);
     o->traced = !ok;
     return ok || pump_compact(d, e);
 }

@@ -246,6 +246,32 @@ void subscription_forget(struct subscription *o)
     o->wanted = wanted;
 }
 
+void subscription_refuse(struct subscription *o)
+{
+    struct ack_tracker begun = o->acks;
+
+    ack_tracker_init(&o->acks);
+    subscription_forget(o);
+    o->refused = begun;
+    o->unread = true;
+}
+
+void subscription_note_unread(struct subscription *o, const struct batch_range *begins,
+                              uint32_t n)
+{
+    for (uint32_t i = 0; o->unread && i < n; i++) {
+        const struct batch_range *b = &begins[i];
+        const struct cursor *c = ack_tracker_find(&o->refused, b->epoch, b->worker);
+        struct batch_range r = {b->epoch, b->worker, c == NULL ? 1 : c->next, 0};
+
+        /* Of another old shard an earlier plan may have had a part. */
+        if ((c != NULL || b->epoch == o->epoch) && b->first > r.first) {
+            r.n = b->first - r.first;
+            subscription_note(o, RECORD_SKIP, PLACES_NOT_ITS_OWN, &r);
+        }
+    }
+}
+
 /* Whether it may still get an event before its end. Where a sync failed after the end
  * was noted, the spool ends before it, and the next event is beyond. */
 static bool awaits(const struct subscription *o, const struct subscription_reader *r)

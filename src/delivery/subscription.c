@@ -61,6 +61,7 @@ void subscription_close(struct subscription *o)
     batch_free(o->batch);
     ack_tracker_fini(&o->acks);
     ack_tracker_fini(&o->begins);
+    ack_tracker_fini(&o->refused);
     *o = (struct subscription){.number = o->number};
 }
 
@@ -247,6 +248,7 @@ static void meet(struct subscription *o, const struct spool_shard_id *ids, uint3
                 (struct batch_range){ids[at].epoch, ids[at].worker,
                                      c == NULL ? begin_at(&ids[at], skip) : c->next, 1};
         }
+        subscription_note_unread(o, ranges, k);
         places_note(o->places, RECORD_START, str_of(o->name), STR(""), now, o->epoch,
                     ranges, k);
     } while (at < n);
@@ -358,9 +360,7 @@ bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
         o->known = ok;
     }
     o->met &= o->known; /* another try may begin somewhere else */
-    if (ids != small) {
-        free(ids);
-    }
+    free(ids != small ? ids : NULL);
     return ok;
 }
 

@@ -57,10 +57,12 @@ struct subscription {
     bool back;       /* or brought it back, while it was ending */
     bool traced;     /* a refused plan brought it, and the journal still has it */
     bool met;        /* its places know where it begins, or need not */
-    uint32_t epoch;  /* of this process */
-    bool unnoted;    /* a journal that can't be read may not know it: then */
-    struct ack_tracker begins;   /* it begins there */
-    bool ending;                 /* only events before its ends are delivered, then it
+    bool unread;     /* since it was refused: then */
+    struct ack_tracker refused; /* it had begun there, and has read nothing since */
+    uint32_t epoch;             /* of this process */
+    bool unnoted;               /* a journal that can't be read may not know it: then */
+    struct ack_tracker begins;  /* it begins there */
+    bool ending;                /* only events before its ends are delivered, then it
                                     is closed */
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave; back: those before */
     struct spool_pos *ends;
@@ -203,6 +205,11 @@ void subscription_unreturn(struct subscription *o, struct journal *j);
 bool subscription_finished(const struct subscription *o);
 /* All that is known of the stream but its name goes. */
 void subscription_forget(struct subscription *o);
+/* The same, and the plan that had brought it was refused. */
+void subscription_refuse(struct subscription *o);
+/* It begins at the ranges: what came since it was refused it has never seen. */
+void subscription_note_unread(struct subscription *o, const struct batch_range *begins,
+                              uint32_t n);
 /* The first sequence of the shard that is not delivered any more. */
 uint64_t subscription_end(const struct subscription *o, uint32_t epoch,
                           uint32_t worker);

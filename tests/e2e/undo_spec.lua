@@ -207,6 +207,21 @@ describe("a sink", function()
     has("a", "5:1 6:1")
   end)
 
+  it("is not said to be done with what it never got, since a policy was refused", function()
+    local function indexed(text) return (text:gsub('stream "y" {', '%0 index = "n",')) end
+    start(indexed(OLD))
+    assert.equal(500, reload(indexed(NEW)).status)
+    post(2, "y")
+    assert.equal(200, reload(indexed(policy({ { "a" }, { "e" } },
+      { { "x", { "a" } }, { "y", { "e", "a" } } }))).status)
+    post(1, "y")
+    has("a", "3:1")
+    for i, state in ipairs { "never_seen", "never_seen", "confirmed" } do
+      assert.matches("\n  sink=a " .. state .. "[ \n]", h.shell(("%s find --id %d. '%s'"):format(
+        h.binary, i, s.data)))
+    end
+  end)
+
   it("has a stream end where it did, after a refused policy took it up again", function()
     start(policy({ { "a" }, { "e" } }, { { "x", { "a" } }, { "y", { "e", "a" } } }))
     f:rules "on=create do=ENOSPC path=/a/"
