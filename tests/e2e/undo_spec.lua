@@ -222,6 +222,25 @@ describe("a sink", function()
     end
   end)
 
+  it("that left the policy gets no event of the new one while the disk holds that up",
+  function()
+    start(policy({ { "a" }, { "e" } }, { { "y", { "e", "a" } } }))
+    post(2, "y")
+    has("a", "1:1 2:1")
+    f:rules "on=create,open do=hang path=/policies/LIVE.new"
+    h.write(s.path, policy({ { "e" } }, { { "y", { "e" } } }))
+    local c = h.connect(s.admin, 60)
+    c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+    h.wait_for("the reload to hang", function() return f:made() > 0 end)
+    post(2, "y")
+    has("e", "1:1 2:1 3:1 4:1")
+    f:rules()
+    assert.equal(200, h.answer(c).status)
+    c:close()
+    s:logged "sink=a status=removed"
+    has("a", "1:1 2:1")
+  end)
+
   it("has a stream end where it did, after a refused policy took it up again", function()
     start(policy({ { "a" }, { "e" } }, { { "x", { "a" } }, { "y", { "e", "a" } } }))
     f:rules "on=create do=ENOSPC path=/a/"

@@ -157,9 +157,9 @@ static void on_live(void *arg)
     struct reload *r = arg;
     struct server *s = r->s;
 
+    sinks_retire(s); /* first: until then they get what this policy stores */
     activation_note(s, r->from == NULL);
     taken_forget_names(s);
-    sinks_retire(s);
     streams_used(s);
 }
 
