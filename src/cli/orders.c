@@ -46,6 +46,11 @@ static void show_retiring(const cJSON *list)
     }
 }
 
+static bool is_tried(const char *status)
+{
+    return strcmp(status, "canary") == 0 || strcmp(status, "shadow") == 0;
+}
+
 /* "live: generation 3 …"; what the loader found goes where its tone belongs. -1: it is no
  * answer to a load. */
 static int show_load(const struct ask_answer *a, bool json)
@@ -66,7 +71,7 @@ static int show_load(const struct ask_answer *a, bool json)
     } else {
         show_part(stdout, "%s: generation %.0f %s", text_of(o, "status"),
                   number_of(o, "generation"), ok ? "is live" : "stays live");
-        if (ok && number_of(o, "loaded") > number_of(o, "generation")) {
+        if (is_tried(text_of(o, "status"))) {
             (void)printf(", %.0f is tried", number_of(o, "loaded"));
         }
         (void)puts("");

@@ -167,6 +167,9 @@ void sinks_revive(struct server *s, struct running_sink *r);
 /* One sink of p, number k of its plan. */
 bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *ids,
                      struct err *e) MUST_USE;
+/* The sink of the dead letters' stream; stream -1: there is none. */
+bool sinks_apply_dead(struct server *s, struct policy *p, int stream,
+                      struct err *e) MUST_USE;
 
 /* ---- sinks/retired.c: sinks that go ---- */
 

@@ -1,6 +1,7 @@
 local cjson = require "cjson"
 local faults = require "faults"
 local h = require "harness"
+local hanging = require "hanging"
 
 local function policy(hook, trial, more)
   return h.policy { workers = 2, top = (trial or "") .. "\n" .. (more or "")
@@ -330,6 +331,29 @@ describe("a canary", function()
     local lines = s:lines()
     table.sort(lines)
     assert.same({ [[{"n":1,"version":4}]], [[{"n":2,"version":4}]] }, lines)
+  end)
+
+  it("that can't go live goes back, and the order to promote it fails", function()
+    s = h.server { policy = policy("ev.version = 1") }
+    load((policy("ev.version = 2", [[canary { share = "50%", during = "1h", by = "request" }]])
+      :gsub('stream "events" {(.-)sinks = {', hanging.sink(hanging.BAD)
+        .. '\nstream "events" {%1sinks = { "bad",')))
+    local out = h.shell(("%s promote --admin 127.0.0.1:%d 2>&1; echo code=$?"):format(h.binary,
+      s.admin))
+    assert.matches("^rolled_back: generation 1 stays live\n", out)
+    assert.matches("it can't go live: sink \"bad\"", out, 1, true)
+    assert.matches("code=1\n$", out)
+    h.wait_for("its end", function() return generation(2).status == "retired" end)
+    for _ = 1, 4 do assert.equal(202, s:post("/v1/events", [[{"n":1}]]).status) end
+    -- One that is ended by hand is tried no more.
+    load(policy("ev.version = 3", [[canary { during = "1h" }]]))
+    out = h.shell(("%s rollback --admin 127.0.0.1:%d 2>&1; echo code=$?"):format(h.binary,
+      s.admin))
+    assert.matches("^rolled_back: generation 1 is live\n", out)
+    assert.matches("code=0\n$", out)
+    assert.equal(0, s:stop())
+    for _, line in ipairs(s:lines()) do assert.equal([[{"n":1,"version":1}]], line) end
+    assert.equal(4, #s:lines())
   end)
 
   it("has its dead letters delivered, also after one that was refused for their sink",

@@ -239,12 +239,12 @@ static void on_dropped(void *arg)
 {
     struct reload *r = arg;
     struct server *s = r->s;
-    struct generation *g = s->rollout.g;
     const char *end = end_of(&s->rollout);
+    bool wanted = r->asked.kind != RELOAD_PROMOTE;
 
     rollout_end(&s->rollout, end, r->why);
-    retire(s, g, r->why);
-    reload_finish(r, RELOAD_OK, end, r->why);
+    retire(s, r->generation, r->why);
+    reload_finish(r, wanted ? RELOAD_OK : RELOAD_FAILED, end, r->why);
 }
 
 void activation_drop(struct reload *r)

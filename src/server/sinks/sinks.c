@@ -110,7 +110,7 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *
 }
 
 /* The dead letters' own file sink: one NDJSON file below data/dead. */
-static bool apply_dead(struct server *s, struct policy *p, int stream, struct err *e)
+bool sinks_apply_dead(struct server *s, struct policy *p, int stream, struct err *e)
 {
     static const struct sink_plan plan = {.name = DEAD_LETTERS,
                                           .kind = SINK_KIND_FILE,
@@ -239,7 +239,7 @@ void sinks_revive(struct server *s, struct running_sink *r)
         }
     }
     if (ok && r->paused && strcmp(r->name, DEAD_LETTERS) == 0) {
-        ok = apply_dead(s, s->policy, s->dead_stream, &e);
+        ok = sinks_apply_dead(s, s->policy, s->dead_stream, &e);
     }
     if (!ok) {
         delivery_pause_why(r->delivery, e.text);
@@ -269,7 +269,7 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_st
         s->sinks[i].altered = false;
         s->sinks[i].was[0] = '\0';
     }
-    ok = apply_dead(s, p, dead_stream, e);
+    ok = sinks_apply_dead(s, p, dead_stream, e);
     /* Those that take over another's journal come last: to go back is dear. */
     for (int last = 0; last < 2; last++) {
         for (uint32_t k = 0; k < plan->n_sinks && ok; k++) {

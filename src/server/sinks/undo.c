@@ -92,25 +92,33 @@ static void turn_back(struct server *s, const struct persisted *before)
     }
 }
 
+static bool undo_one(struct server *s, const char *name, bool applied,
+                     const struct err *why, struct err *e)
+{
+    return applied || is_left_to_its_thread(s, name, why->text) ||
+           err_set(e, "%s", why->text);
+}
+
 /* A policy that was refused leaves no trace: the sinks that it altered are as the live
  * policy has them, those that it started are gone. */
 void sinks_undo(struct server *s, const struct persisted *before)
 {
     const struct plan *plan = policy_plan(s->policy);
     char quoted[ERR_TEXT_MAX + 16];
-    struct err e;
+    struct err e, why;
     bool ok = true;
 
     s->undoing = true;
     stop_fresh(s, before);
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
-        struct err why;
-
-        if (!sinks_apply_one(s, s->policy, k, s->stream_ids, &why) &&
-            !is_left_to_its_thread(s, plan->sinks[k].name, why.text)) {
-            ok = err_set(&e, "%s", why.text);
-        }
+        ok =
+            undo_one(s, plan->sinks[k].name,
+                     sinks_apply_one(s, s->policy, k, s->stream_ids, &why), &why, &e) &&
+            ok;
     }
+    ok = undo_one(s, DEAD_LETTERS, sinks_apply_dead(s, s->policy, s->dead_stream, &why),
+                  &why, &e) &&
+         ok;
     turn_back(s, before);
     sinks_retire(s);
     s->undoing = false;
