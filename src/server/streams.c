@@ -82,7 +82,7 @@ void streams_used(struct server *s)
     ids[n++] = s->dead_stream;
     spool_streams_used(s->spool, ids, n);
     keystores_show(s);
-    indexes_show(s);
+    indexes_follow(s);
 }
 
 static void tell_left(void *arg, const char *name)
@@ -116,6 +116,7 @@ void streams_restore(struct server *s)
         log_write(LOG_ERROR, "index_not_undone", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
     }
+    streams_used(s); /* those that only the refused policy had are not */
 }
 
 uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,

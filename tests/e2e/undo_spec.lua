@@ -363,3 +363,82 @@ stream]]):format(target), 1))
     assert.equal(0, s:stop())
   end)
 end)
+
+describe("what a stream has on the disk", function()
+  local f, s
+  after_each(function()
+    hanging.close(s, f)
+    s, f = nil, nil
+  end)
+
+  local function indexed(bytes, more)
+    return h.policy { workers = 1, server = 'max_body = "1MiB", max_events = 20000',
+      spool = 'segment = "4MiB"', top = more,
+      stream = ('index = { field = "id", max_bytes = "%s" }'):format(bytes) }
+  end
+  local function files(tail)
+    return tonumber(h.shell(("ls '%s/spool/events/'%s 2>/dev/null | wc -l"):format(s.data, tail)))
+  end
+
+  ---So many batches of ten thousand events.
+  local function fill(batches, path)
+    for at = 1, batches do
+      local lines = {}
+      for i = 1, 10000 do
+        lines[i] = ('{"id":"%d-%d","pad":"%s"}'):format(at, i, ("x"):rep(40))
+      end
+      local body = "[" .. table.concat(lines, ",") .. "]"
+      h.wait_for("room in the spool", function()
+        return s:post(path or "/v1/events/batch", body).status == 202
+      end)
+    end
+  end
+
+  it("keeps its index while a policy that would keep less of it is refused", function()
+    s, f = hanging.start(indexed "1GiB")
+    fill(16)
+    assert.equal(0, s:stop())
+    s:start()
+    local before = files "index/*.idx"
+    assert.is_true(before > 2)
+    local made = f:made()
+    f:rules "on=create,open do=hang path=/n.journal"
+    h.write(s.path, indexed("1MiB", hanging.sink { "n" } .. "\n" .. hanging.sink(hanging.BAD)
+      .. '\nstream "more" { sinks = { "n", "bad" } }'))
+    s:signal "SIGHUP"
+    h.wait_for("the reload to hang", function() return f:made() > made end)
+    -- It looks each ten seconds.
+    assert.is_false((pcall(h.wait_for, "a file to go",
+      function() return files "index/*.idx" < before end, 12)))
+    f:rules()
+    s:logged "generation=2 status=refused"
+    assert.equal(before, files "index/*.idx")
+    h.write(s.path, indexed "1MiB")
+    assert.equal(200, s:reload().status)
+    h.wait_for("a file to go", function() return files "index/*.idx" < before end)
+  end)
+
+  it("goes with its last sink, though a refused policy named the stream", function()
+    local function of(sinks)
+      return h.policy { workers = 1, server = 'max_body = "1MiB", max_events = 20000',
+        spool = 'segment = "4MiB"', top = sinks and 'file "e" { dir = "e", linger = "5ms" }\n'
+          .. (#sinks > 1 and hanging.sink(hanging.BAD) or "")
+          .. ('\nstream "more" { sinks = { "%s" } }'):format(table.concat(sinks, '", "'))
+          .. '\nroute "POST /more" { body = "batch", stream = "more" }' }
+    end
+    local function reload(text)
+      h.write(s.path, text)
+      return s:reload().status
+    end
+    s, f = hanging.start(of { "e" })
+    f:rules "on=write do=EIO path=/e/"
+    fill(16, "/more")
+    assert.equal(200, reload(of()))
+    assert.equal(500, reload(of { "e", "bad" }))
+    f:rules()
+    s:logged "sink=e status=removed"
+    h.wait_for("its first segment to go", function()
+      return h.read(s.data .. "/spool/more/1.0/0000000001.seg") == nil
+    end)
+  end)
+end)

@@ -272,6 +272,12 @@ static bool set_field(struct indexer *x, uint64_t policy8, const char *field)
     return true;
 }
 
+void indexer_keep(struct indexer *x, int64_t keep_ms, uint64_t max_bytes)
+{
+    atomic_store(&x->keep_ms, keep_ms);
+    atomic_store(&x->max_bytes, max_bytes);
+}
+
 /* Before the policy stores an event: where that has its id is on disk then. */
 static bool set(struct indexer *x, const struct indexer_settings *s, bool *noted,
                 struct err *e)
@@ -282,8 +288,7 @@ static bool set(struct indexer *x, const struct indexer_settings *s, bool *noted
         return false;
     }
     ids_free(ids);
-    atomic_store(&x->keep_ms, s->keep_ms);
-    atomic_store(&x->max_bytes, s->max_bytes);
+    indexer_keep(x, s->keep_ms, s->max_bytes);
     *noted = !set_field(x, s->policy8, s->field);
     return true;
 }

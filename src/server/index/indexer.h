@@ -59,6 +59,9 @@ void indexer_off(const struct indexer_conf *conf);
 bool indexer_apply(struct indexer *x, const struct indexer_settings *s,
                    struct err *e) MUST_USE;
 
+/* How long files are kept, alone. */
+void indexer_keep(struct indexer *x, int64_t keep_ms, uint64_t max_bytes);
+
 /* Whether scrapes show its series. */
 void indexer_hide(struct indexer *x, bool hidden);
 

@@ -30,7 +30,7 @@ static void conf_of(struct indexer_conf *conf, const struct server *s,
 }
 
 /* A canary's events have their ids in the field of its policy, but how long all files are
- * kept is the live one's to say. */
+ * kept is the live one's to say: those that another policy lets go do not come back. */
 static void keep_as(struct indexer_settings *settings, const struct plan *live,
                     const char *stream)
 {
@@ -78,13 +78,19 @@ bool indexes_open(struct server *s, const struct plan *plan, const int *ids, boo
     return true;
 }
 
-void indexes_show(struct server *s)
+void indexes_follow(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
     bool shown[SPOOL_STREAMS_MAX] = {false};
 
     for (uint32_t i = 0; i < plan->n_streams; i++) {
-        shown[s->stream_ids[i]] = plan->streams[i].index_field != NULL;
+        const struct stream_plan *st = &plan->streams[i];
+        struct indexer *x = s->indexers[s->stream_ids[i]];
+
+        shown[s->stream_ids[i]] = st->index_field != NULL;
+        if (st->index_field != NULL && x != NULL) {
+            indexer_keep(x, st->index_keep_ms, st->index_max_bytes);
+        }
     }
     for (uint32_t i = 0; i < SPOOL_STREAMS_MAX; i++) {
         if (s->indexers[i] != NULL) {

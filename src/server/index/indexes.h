@@ -16,14 +16,15 @@ struct plan;
 struct server;
 
 /* The plan's streams, whose ids in the spool are given, are indexed from now on as it
- * says; where one is not any more, its index says so. tried: plan is a
- * canary's, and the files are kept for as long as the live policy says. False and *e: one
- * can't be. */
+ * says; where one is not any more, its index says so. tried: plan is a canary's, or may
+ * still be refused, and the files are kept for as long as the live policy says. False and
+ * *e: one can't be. */
 bool indexes_open(struct server *s, const struct plan *plan, const int *ids, bool tried,
                   struct err *e) MUST_USE;
 
-/* Scrapes show the series of the streams that the live policy has an index for. */
-void indexes_show(struct server *s);
+/* Of the streams that the live policy has an index for the files are kept for as long as it
+ * says, and scrapes show the series. */
+void indexes_follow(struct server *s);
 
 /* After the workers, before the spool is closed. False: a thread hangs. */
 bool indexes_close(struct server *s, uint64_t until_ns) MUST_USE;

@@ -283,7 +283,7 @@ static void alter(void *arg)
     r->altered =
         streams_open(s, policy_plan(r->policy), r->ids, &r->dead_stream, &r->e) &&
         keystores_open(s, r->policy, r->ids, &r->e) &&
-        indexes_open(s, policy_plan(r->policy), r->ids, false, &r->e) &&
+        indexes_open(s, policy_plan(r->policy), r->ids, true, &r->e) &&
         sinks_apply(s, r->policy, r->ids, r->dead_stream, &r->e);
     if (!r->altered) {
         say_again(&r->e);
