@@ -2,6 +2,7 @@
 -- Messages in flight when settings change, a broker falls silent or this process ends
 -- is sent once: librdkafka's mock cluster does not tell copies, so they are counted.
 local h = require "harness"
+local hanging = require "hanging"
 local kafka = require "kafka"
 
 local function policy(brokers, sink)
@@ -90,6 +91,31 @@ describe("a reload that needs another producer", function()
     assert.equal(2, kafka.count(other.brokers, "events", 4))
     assert.equal(0, s:stop())
     t:logged "event=kafka_resent sink=bus cause=new_settings possible_copies=2"
+  end)
+
+  it("and is refused leaves what is in flight to the producer that has it", function()
+    local other = kafka.mock()
+    s = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
+    finally(function()
+      h.shell("kill -CONT " .. m.pid)
+      other:close()
+    end)
+    s:post("/v1/events/batch", [=[[{"n":1}]]=])
+    h.wait_for("the first", function()
+      return s:metric("sluice_delivered_events_total") == 1
+    end)
+    h.shell("kill -STOP " .. m.pid)
+    s:post("/v1/events/batch", [=[[{"n":2},{"n":3}]]=])
+    h.sleep(0.5)
+    h.write(s.path, (policy(other.brokers, [[batch = { linger = "6ms" }]])
+      :gsub('stream "events" { sinks = { ', hanging.sink(hanging.BAD) .. '\n%0"bad", ')))
+    assert.equal(500, s:reload().status)
+    -- It would give the broker up after 10 s.
+    assert.is_false((pcall(s.logged, s, "event=kafka_resent", 12)))
+    h.shell("kill -CONT " .. m.pid)
+    all_once(3)
+    assert.equal(0, kafka.count(other.brokers, "events", 4))
+    assert.equal(0, s:stop())
   end)
 end)
 

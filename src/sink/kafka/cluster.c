@@ -257,15 +257,28 @@ static bool same_options(const struct kafka_plan *k, const struct kafka_plan *l)
     return ok;
 }
 
-/* The settings that a producer is made of. */
-static bool same(const struct sink_plan *a, const struct sink_plan *b)
+/* With its end, so that texts do not run together. */
+static uint64_t add(uint64_t h, const char *z)
 {
-    const struct kafka_plan *k = &a->kafka, *l = &b->kafka;
+    return str_hash(h, (struct str){z, strlen(z) + 1});
+}
 
-    return strcmp(k->compression, l->compression) == 0 &&
-           k->partitioner == l->partitioner &&
-           a->batch.linger_ms == b->batch.linger_ms && a->batch.max == b->batch.max &&
-           same_options(k, l);
+/* A hash of the settings that a producer is made of. */
+static uint64_t recipe_of(const char *brokers, const struct sink_plan *plan,
+                          uint64_t files)
+{
+    const struct kafka_plan *k = &plan->kafka;
+    uint64_t h = add(add(STR_HASH, brokers), k->compression);
+    char numbers[96];
+
+    (void)snprintf(numbers, sizeof numbers, "%d %lu %lu %lx", (int)k->partitioner,
+                   (unsigned long)plan->batch.linger_ms, (unsigned long)plan->batch.max,
+                   (unsigned long)files);
+    h = add(h, numbers);
+    for (uint32_t i = 0; i < k->n_options; i++) {
+        h = add(add(h, k->options[i].name), k->options[i].value);
+    }
+    return h;
 }
 
 static void look_after(struct cluster *c, const char *brokers,
@@ -289,15 +302,21 @@ static void look_after(struct cluster *c, const char *brokers,
 }
 
 bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
-                  const struct sink_plan *before, struct producer **fresh,
-                  struct err *e)
+                  struct producer **fresh, struct err *e)
 {
-    const char *now = c->next != NULL ? c->next_brokers : c->brokers;
-
     *fresh = NULL;
+    c->goes_back = false;
+    if (brokers == NULL) {
+        return true;
+    }
     c->new_files = options_files(&plan->kafka); /* before they are read */
-    if (brokers == NULL || (c->producer != NULL && strcmp(brokers, now) == 0 &&
-                            same(plan, before) && c->new_files == c->files)) {
+    c->new_recipe = recipe_of(brokers, plan, c->new_files);
+    /* One that was to be replaced, and is wanted again. */
+    c->goes_back =
+        c->next != NULL && c->new_recipe == c->recipe && !producer_failed(c->producer);
+    if (c->goes_back ||
+        (c->producer != NULL &&
+         c->new_recipe == (c->next != NULL ? c->next_recipe : c->recipe))) {
         return true;
     }
     if (strlen(brokers) >= sizeof c->brokers) {
@@ -316,6 +335,7 @@ static void switch_now(struct cluster *c, const char *cause)
 
     c->next = NULL;
     c->isolating = NULL;
+    c->recipe = c->next_recipe;
     replace(c, fresh, cause);
     if (isolating != NULL) {
         producer_free(isolating);
@@ -362,8 +382,17 @@ static void take_fresh(struct cluster *c, const char *brokers, struct producer *
         producer_free(c->next);
     }
     c->next = fresh;
+    c->next_recipe = c->new_recipe;
     (void)snprintf(c->next_brokers, sizeof c->next_brokers, "%s", brokers);
     c->next_by_ns = by_ns;
+}
+
+/* A policy was refused, or taken back: what is in flight is waited for as before. */
+static void go_back(struct cluster *c)
+{
+    producer_free(c->next); /* nothing was sent by it */
+    c->next = NULL;
+    c->files = c->new_files;
 }
 
 void cluster_apply(struct cluster *c, const char *brokers, const struct sink_plan *plan,
@@ -382,6 +411,9 @@ void cluster_apply(struct cluster *c, const char *brokers, const struct sink_pla
     look_after(c, first ? brokers : c->brokers, &plan->kafka.breaker, first);
     if (first) {
         c->producer = fresh;
+        c->recipe = c->new_recipe;
+    } else if (c->goes_back) {
+        go_back(c);
     } else if (fresh != NULL) {
         take_fresh(c, brokers, fresh,
                    strcmp(brokers, c->brokers) != 0 || files != c->files ||

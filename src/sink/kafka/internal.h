@@ -48,7 +48,10 @@ struct cluster {
     struct producer *producer; /* NULL: there is no such cluster */
     uint64_t files, new_files; /* options_files of the producer made last; of one
                                   that is to be taken */
-    struct producer *next;     /* takes its place once nothing is in flight */
+    uint64_t recipe, next_recipe, new_recipe; /* what producer, next, and one that is to
+                                                 be taken are made of */
+    bool goes_back;        /* of what is to be taken: producer stays, next goes */
+    struct producer *next; /* takes its place once nothing is in flight */
     char next_brokers[512];
     uint64_t took_ns;           /* when a message was confirmed last */
     bool refusing;              /* brokers answer, and take nothing */
@@ -111,11 +114,10 @@ struct sink {
 /* ---- cluster.c ---- */
 
 int64_t kafka_now_ms(void);
-/* The producer that plan wants for c, or NULL: the present one will do, or brokers is
+/* The producer that plan wants for c, or NULL: one that it has will do, or brokers is
  * NULL. False and *e: an option is not one. */
 bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
-                  const struct sink_plan *before, struct producer **fresh,
-                  struct err *e) MUST_USE;
+                  struct producer **fresh, struct err *e) MUST_USE;
 /* Takes fresh, which replaces the present one at once, or in cluster_look. brokers
  * NULL: there is no such cluster any more. */
 void cluster_apply(struct cluster *c, const char *brokers, const struct sink_plan *plan,

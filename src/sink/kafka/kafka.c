@@ -118,8 +118,7 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan, struct err *
     }
     ok = make_fields(k, &fields, slots, e);
     for (unsigned i = 0; ok && i < CLUSTERS; i++) {
-        ok =
-            cluster_make(&s->clusters[i], brokers[i], plan, s->conf.plan, &fresh[i], e);
+        ok = cluster_make(&s->clusters[i], brokers[i], plan, &fresh[i], e);
     }
     if (!ok) { /* nothing has changed */
         if (fresh[0] != NULL) {
