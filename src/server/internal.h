@@ -247,7 +247,8 @@ void sinks_ready(struct server *s, const struct plan *plan, sinks_ready_fn *done
 
 /* ---- sinks/paused.c: sinks that can't start ---- */
 
-/* Sinks that wait until their policy is not refused any more begin to send. */
+/* Sinks that wait until their policy is not refused any more begin to send, but those
+ * whose policy was refused. */
 void sinks_go(struct server *s);
 
 /* Soon, at those that are paused or end late. Any thread. */

@@ -104,6 +104,7 @@ describe("a sink that a reload alters while its thread hangs", function()
     post(1)
     none_odd "a"
     none_odd("n", 3, 3)
+    never("n", 1, 2)
   end)
 
   it("is given up by drop, or keeps all, and does not stay behind", function()
@@ -134,7 +135,7 @@ describe("a sink that a reload alters while its thread hangs", function()
       more = [[canary { share = "50%", during = "1h" }]] }
     assert.equal(200, a.status, a.body)
     hang("c", true)
-    assert.equal(500, reload { sinks = { { "c", was = "a", dir = "a" }, BAD },
+    assert.equal(500, reload { sinks = { { "c", was = "a", dir = "b" }, BAD },
       feeds = { "c", "bad" } }.status)
     post(10)
     assert.equal("its thread does not end", status().sinks[1].why)

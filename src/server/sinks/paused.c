@@ -71,8 +71,11 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
 void sinks_go(struct server *s)
 {
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
-        if (s->sinks[i].delivery != NULL) {
-            delivery_go(s->sinks[i].delivery);
+        const struct running_sink *r = &s->sinks[i];
+
+        /* One that is only to end, once its thread goes on, is a refused policy's. */
+        if (r->delivery != NULL && !r->ending && !r->handing) {
+            delivery_go(r->delivery);
         }
     }
 }
