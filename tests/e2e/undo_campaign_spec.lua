@@ -105,6 +105,7 @@ describe("policies that are refused late, under load", function()
     local rounds = tonumber(os.getenv "SLUICE_ROUNDS" or 12)
     local l = h.load(s.port, { path = "/v1/events/batch", batch = 10, connections = 4,
       rate = 60, seconds = 3600, acks = acks })
+    finally(function() if l then h.kill(l.pid) end end)
     for i = 1, rounds do
       load_policy(refused(live, i), 500)
       if i % 4 == 0 then
@@ -124,6 +125,7 @@ describe("policies that are refused late, under load", function()
       end
     end
     local f = h.load_end(l)
+    l = nil
     assert.equal(0, f.other + f.broken + f.full)
     s:deliver(60)
     assert.equal(0, kafka.count(m.brokers, "never", 1))
