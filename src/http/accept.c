@@ -4,16 +4,21 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/attr.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/internal.h"
 
 enum {
     ACCEPTS_MAX = 64,
-    AWAY_MAX = 256, /* that were turned away and may still read why */
-    AWAY_SHARE = 12 /* of max_descriptor: descriptors for these beyond it */
+    AWAY_MAX = 256,  /* that were turned away and may still read why */
+    AWAY_SHARE = 12, /* of max_descriptor: descriptors for these beyond it */
+    FEW_EVERY_MS = 10000
 };
 
 static const double ACCEPT_PAUSE_S = 0.1;
@@ -60,7 +65,8 @@ static void turn_away(struct listener *l, int fd, enum obstacle why)
     accept_count(l, why);
     tell(l);
     send_away(l, fd);
-    if (s->n_away < AWAY_MAX && (max <= 0 || fd <= max + max / AWAY_SHARE)) {
+    if (!s->no_more && s->n_away < AWAY_MAX &&
+        (max <= 0 || fd <= max + max / AWAY_SHARE)) {
         struct conn *c = server_enter(l, fd);
 
         s->n_away++;
@@ -121,7 +127,8 @@ static enum obstacle obstacle_of(const struct listener *l, int fd)
         (max > 0 && l->n_open >= max)) {
         return OBSTACLE_LIMIT;
     }
-    return limits->max_descriptor > 0 && fd > limits->max_descriptor
+    return limits->max_descriptor > 0 &&
+                   (fd > limits->max_descriptor || l->server->no_more)
                ? OBSTACLE_DESCRIPTORS
                : OBSTACLE_NONE;
 }
@@ -212,16 +219,63 @@ static void let_in(struct listener *l, int fd, const struct sockaddr_storage *sa
     }
 }
 
+static int accept_fd(const struct listener *l, struct sockaddr_storage *sa)
+{
+    socklen_t n = sizeof *sa;
+
+    return accept4(l->fd, (struct sockaddr *)sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static void keep_spare(struct http_server *s)
+{
+    if (UNLIKELY(s->spare < 0)) {
+        s->spare = eventfd(0, EFD_CLOEXEC);
+        s->no_more &= s->spare < 0;
+    }
+}
+
+/* In the place of the spare descriptor: clients are told that there is none for them, and
+ * operators see why. -1 and errno: it has given way before. */
+static int accept_last(struct listener *l, struct sockaddr_storage *sa)
+{
+    struct http_server *s = l->server;
+    const int why = errno;
+    int fd = -1;
+
+    if (s->spare >= 0) {
+        (void)close(s->spare);
+        s->spare = -1;
+        s->no_more = true;
+        fd = accept_fd(l, sa);
+        if (fd < 0 && errno == EAGAIN) {
+            keep_spare(s); /* none waits: the kernel wants a descriptor first */
+            errno = EAGAIN;
+            return -1;
+        }
+    }
+    if (l->few_ms == 0 || s->now_ms - l->few_ms >= FEW_EVERY_MS) {
+        l->few_ms = s->now_ms;
+        log_write(LOG_ERROR, "accept", "listener=%s status=failed why=\"%s\"", l->label,
+                  strerror(why));
+    }
+    errno = why;
+    return fd;
+}
+
 /* False: nothing more to accept now. */
 static bool accept_one(struct listener *l)
 {
     struct http_server *s = l->server;
     struct sockaddr_storage sa;
-    socklen_t n = sizeof sa;
-    int fd = accept4(l->fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd;
 
+    keep_spare(s);
+    fd = accept_fd(l, &sa);
     if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) {
         return true;
+    }
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+        fd = accept_last(l, &sa);
     }
     if (fd < 0) {
         /* Out of descriptors or memory: the connection waits in the kernel. */
@@ -233,6 +287,7 @@ static bool accept_one(struct listener *l)
         return false;
     }
     let_in(l, fd, &sa);
+    keep_spare(s);
     return true;
 }
 

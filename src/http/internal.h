@@ -71,6 +71,7 @@ struct listener {
     struct peers *peers;
     uint32_t n_open;            /* connections that were let in */
     char label[128];            /* its name, for the log */
+    uint64_t few_ms;            /* descriptors lacked in the log last; 0: never */
     uint64_t told_ms, n_untold; /* connections refused since the last line, */
     char untold_peer[48];       /* and the last of them */
     const char *untold_why;
@@ -170,6 +171,8 @@ struct http_server {
     uint32_t n_lingering;    /* of n_open, those let in that only linger */
     uint32_t n_pool, n_free_requests;
     uint64_t n_accepted;
+    int spare;    /* a descriptor that gives way to a connection; -1: none */
+    bool no_more; /* it has given way: the process has no other */
     bool draining;
     bool resting; /* clients are to go elsewhere */
     bool handing; /* accepts nothing, for hand takes what comes to rest */

@@ -184,9 +184,11 @@ void http_answer(struct http_request *r, int status, const char *headers,
     if (s->in_head == r && !worth_discarding(r)) {
         r->close = true;
     }
-    r->close |=
-        !r->keep_alive || (c->last == r && (s->draining || s->resting || c->eof ||
-                                            server_surplus(s) > 0 || conn_must_end(c)));
+    r->close |= !r->keep_alive ||
+                (c->last == r && (s->draining || s->resting || c->eof ||
+                                  server_surplus(s) > 0 || conn_must_end(c) ||
+                                  /* the next one waits for its descriptor */
+                                  (s->no_more && s->limits.max_descriptor <= 0)));
     if (c->first == r) {
         buffer_grow(s, &c->out, &c->out_room, c->out_n + bound);
         c->out_n += render(s, r, status, headers, body, c->out + c->out_n);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -376,6 +378,7 @@ struct http_server *http_server_new(struct ev_loop *loop,
     ev_idle_init(&s->resume, on_resume);
     ev_set_priority(&s->resume, EV_MAXPRI);
     http_server_limits(s, limits);
+    s->spare = eventfd(0, EFD_CLOEXEC);
     return s;
 }
 
@@ -467,5 +470,8 @@ void http_server_free(struct http_server *s)
     }
     encoding_free(s->encoding);
     secure_free(s->secure);
+    if (s->spare >= 0) {
+        (void)close(s->spare);
+    }
     free(s);
 }

@@ -1,6 +1,7 @@
 #include "server/vitals.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -50,27 +51,20 @@ static double resident_bytes(const void *arg)
     return number_in("/proc/self/statm", 1) * (double)sysconf(_SC_PAGESIZE);
 }
 
+/* -1: there is no descriptor left to look with. */
 static double entries_of(const char *path)
 {
     DIR *d = opendir(path);
     double n = 0;
 
     if (d == NULL) {
-        return 0;
+        return errno == EMFILE ? -1 : 0;
     }
     for (const struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
         n += e->d_name[0] != '.';
     }
     (void)closedir(d);
     return n;
-}
-
-static double open_fds(const void *arg)
-{
-    double n = entries_of("/proc/self/fd");
-
-    (void)arg;
-    return n > 0 ? n - 1 : 0; /* its own */
 }
 
 static double max_fds(const void *arg)
@@ -81,10 +75,19 @@ static double max_fds(const void *arg)
     return getrlimit(RLIMIT_NOFILE, &l) == 0 ? (double)l.rlim_cur : 0;
 }
 
+static double open_fds(const void *arg)
+{
+    double n = entries_of("/proc/self/fd");
+
+    return n < 0 ? max_fds(arg) : n > 0 ? n - 1 : 0; /* its own */
+}
+
 static double threads(const void *arg)
 {
+    double n = entries_of("/proc/self/task");
+
     (void)arg;
-    return entries_of("/proc/self/task");
+    return n > 0 ? n : 0;
 }
 
 /* The kernel has it in ticks since its own start: by the wall clock of now. */
