@@ -19,6 +19,9 @@ static const struct {
     {"disk_full",
      "free space on that disk or enlarge it; the spool itself shrinks when "
      "its sinks deliver"},
+    {"sync_slow",
+     "look who else writes to that disk (iostat -x 1); give the spool a disk "
+     "of its own"},
     {"damaged", "keep spool/damaged and look for errors of the disk in dmesg"},
     {"lost", "sluice ledger names the minutes; ask the clients to send them again"},
     {"skipped", "the sink has when_full = \"skip\": raise max_lag, or mend the sink"},

@@ -93,6 +93,13 @@ static bool rests(const struct sight *s)
     return !cJSON_IsFalse(cJSON_GetObjectItem(s->status, "draining"));
 }
 
+static void show_rest(const char *how, const struct rest *x)
+{
+    show_line(stdout, "%s: %.0f event%s wait%s for sinks, %.0f for the disk%s%s", how,
+              x->left, show_s(x->left), x->left == 1 ? "s" : "", x->waiting,
+              x->comes ? ", clients still send" : "", x->why);
+}
+
 /* Until nothing is left, or the time is over. */
 static int wait_for(struct ask *a, int64_t ms, struct sight *s)
 {
@@ -127,15 +134,12 @@ static int wait_for(struct ask *a, int64_t ms, struct sight *s)
             break;
         }
         if (n % TELL_LOOKS == 0) {
-            show_line(stdout,
-                      "draining: %.0f events wait for sinks, %.0f for the disk%s%s",
-                      x.left, x.waiting, x.comes ? ", clients still send" : "", x.why);
+            show_rest("draining", &x);
             (void)fflush(stdout);
         }
         (void)nanosleep(&pause, NULL);
     }
-    show_line(stdout, "not drained: %.0f events wait for sinks, %.0f for the disk%s%s",
-              x.left, x.waiting, x.comes ? ", clients still send" : "", x.why);
+    show_rest("not drained", &x);
     return EXIT_POLICY;
 }
 

@@ -39,10 +39,11 @@ static void show_retiring(const cJSON *list)
 
     cJSON_ArrayForEach(x, list)
     {
-        show_line(
-            stdout, "retiring: sink %s has %.0f events (%.0f bytes) to deliver%s%s",
-            text_of(x, "name"), number_of(x, "left_events"), number_of(x, "left_bytes"),
-            text_of(x, "why")[0] == '\0' ? "" : ": ", text_of(x, "why"));
+        show_line(stdout,
+                  "retiring: sink %s has %.0f event%s (%.0f bytes) to deliver%s%s",
+                  text_of(x, "name"), number_of(x, "left_events"),
+                  show_s(number_of(x, "left_events")), number_of(x, "left_bytes"),
+                  text_of(x, "why")[0] == '\0' ? "" : ": ", text_of(x, "why"));
     }
 }
 

@@ -31,6 +31,11 @@ const char *show_count(char out[SHOW_BYTES], double n)
     return scaled(out, n, 1000, units);
 }
 
+const char *show_s(double n)
+{
+    return n == 1 ? "" : "s";
+}
+
 const char *show_rate(char out[SHOW_BYTES], double n)
 {
     if (n > 0 && n < .005) {

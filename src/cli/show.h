@@ -17,6 +17,8 @@ enum { SHOW_BYTES = 32 };
 const char *show_count(char out[SHOW_BYTES], double n);
 /* The same a second, with a digit behind the point below 10: "0.4", "61". */
 const char *show_rate(char out[SHOW_BYTES], double n);
+/* What a noun behind the number n ends with: "" of one, otherwise "s". */
+const char *show_s(double n);
 /* "820 ms", "12 s", "12 min", "3 h 20 min", "4 d 6 h". */
 const char *show_seconds(char out[SHOW_BYTES], double s);
 /* "312 MiB", of 1024, as a policy's sizes are. */

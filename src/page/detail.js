@@ -150,7 +150,7 @@ function show_place(lines, policy, list, k, code, note) {
   const at = list[k], file = policy.files.find((f) => f.file === at.file) || { text: "" };
   const all = lines_of(file.text), from = Math.max(0, at.line - 1 - ROUND);
   const some = all.slice(from, at.line + ROUND);
-  const rest = (n, where) => (n > 0 ? [make("span", { class: "row quiet" }, `${n} lines ${where}`)] : []);
+  const rest = (n, where) => (n > 0 ? [make("span", { class: "row quiet" }, `${n} ${n === 1 ? "line" : "lines"} ${where}`)] : []);
   const pre = make("pre", { tabindex: "0", "aria-label": `${at.file}, line ${at.line}` },
     ...rest(from, "before"), ...some.map((text, i) => {
       const here = from + i + 1 === at.line;
@@ -162,7 +162,7 @@ function show_place(lines, policy, list, k, code, note) {
     on: () => show_place(lines, policy, list, i, code, note) }, `${p.file}:${p.line}`)));
   lines.replaceChildren(make("h3", {}, `${at.file}:${at.line}`),
     ...(note ? [make("p", { class: "note" }, note)] : []),
-    ...(at.line > all.length ? [make("p", { class: "note" }, `The file has only ${all.length} lines.`)] : []),
+    ...(at.line > all.length ? [make("p", { class: "note" }, `The file has only ${all.length} ${all.length === 1 ? "line" : "lines"}.`)] : []),
     ...(list.length > 1 ? [make("p", { class: "quiet also" }, "The code also stands at ", ...others)] : []), pre);
   const here = pre.querySelector(".here");
   if (here) pre.scrollTop = here.offsetTop - pre.offsetTop - pre.clientHeight / 2;

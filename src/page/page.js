@@ -154,7 +154,7 @@ function state_of(s) {
   if (open.length > 0) return ["warn", `breaker ${open[0].breaker.replace("_", "-")}`];
   if (s.retiring) return ["warn", "retiring"];
   if (s.lost + s.skipped > 0) return ["bad", "lost events"];
-  return s.left_events > 0 && s.oldest_ms > 60000 ? ["warn", "behind"] : ["good", "delivers"];
+  return s.left_events > 0 && s.oldest_ms > 60000 + (s.linger_ms || 0) ? ["warn", "behind"] : ["good", "delivers"];
 }
 
 const STAGES = { decode: "find the events", check: "compare with the schema",

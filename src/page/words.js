@@ -45,6 +45,7 @@ export const span = (ms) => {
 };
 
 export const events = (n) => `${number(n)} ${n === 1 ? "event" : "events"}`;
+const times = (n) => `${number(n)} ${n === 1 ? "time" : "times"}`;
 
 const sum = (list, f) => list.reduce((n, x) => n + f(x), 0);
 const named = (list) => list.map((x) => x.name).join(", ");
@@ -109,7 +110,8 @@ function spool_news(status) {
   const spool = status.spool || {};
   const fullest = [...(status.streams || [])].sort((a, b) => full_percent(b) - full_percent(a))[0];
   if (spool.writable === false) {
-    tell("bad", "spool", "The spool cannot be written: clients get 503 and must send again");
+    tell("bad", "spool", `The spool cannot be written: clients get 503 and must send again${
+      spool.why ? ` (${shown(spool.why, 240)})` : ""}`);
   } else if (fullest && full_percent(fullest) >= FULL) {
     tell("bad", "spool", `The stream ${fullest.name} is ${Math.round(full_percent(fullest))} % full`);
   } else if (spool.used_percent >= FULL) {
@@ -128,17 +130,18 @@ function event_news(status, before) {
   const grown = (name) => (faults[name] || 0) - (old[name] || 0);
   if (grown("store_failures") > 0) {
     tell("bad", "spool", `${events(grown("store_failures"))} could not be written to the disk in the `
-      + "last minute: their clients got 503 and must send again");
+      + `last minute: ${grown("store_failures") === 1 ? "its client" : "their clients"} got 503 and must send again`);
   }
   if (faults.damaged_blocks > 0) {
-    tell("bad", "spool", `${number(faults.damaged_blocks)} damaged blocks were found, with ${
+    tell("bad", "spool", `${number(faults.damaged_blocks)} damaged ${
+      faults.damaged_blocks === 1 ? "block was" : "blocks were"} found, with ${
       events(faults.damaged_events)}: the bytes are in spool/damaged`);
   }
   const raised = status.hook_errors || [];
   if (grown("hook_errors") > 0 || raised.length > 0) {
     tell(grown("hook_errors") > 0 ? "bad" : "", "refusals", "Hooks raised an error "
-      + (grown("hook_errors") > 0 ? `${number(grown("hook_errors"))} times in the last minute, ` : "")
-      + `${number(faults.hook_errors || 0)} times since the start`
+      + (grown("hook_errors") > 0 ? `${times(grown("hook_errors"))} in the last minute, ` : "")
+      + `${times(faults.hook_errors || 0)} since the start`
       + (raised.length > 0 ? `, most by ${raised[0].hook} of ${shown(raised[0].route, 160)}` : ""));
   }
   const refusing = status.refusing || {}, much = (n, of) => n >= MANY && n >= MUCH * of;
@@ -157,7 +160,8 @@ function event_news(status, before) {
   const others = Math.max(0, told.length - TOLD) + Math.max(0, routes.length - TOLD);
   if (others > 0) {
     const unlisted = (refusing.more || 0) + (refusing.routes_more || 0);
-    tell("warn", "refusals", `${unlisted > 0 ? "At least " : ""}${others} more codes or routes refused much of a route's events in the last ${
+    tell("warn", "refusals", `${unlisted > 0 ? "At least " : ""}${others} more ${
+      others === 1 ? "code or route" : "codes or routes"} refused much of a route's events in the last ${
       span(1000 * refusing.recent_seconds)}: the table of refusals has them`);
   }
   return list;
@@ -190,7 +194,10 @@ export function verdict(status, before = null) {
   const first = lost.length === 0 ? "Nothing is lost."
     : `${events(sum(lost, given_up))} will never reach ${named(lost)}.`;
   if (lost.length > 0) worse("bad");
-  const waits = left === 0 ? " Every accepted event is delivered."
+  // Those whose hook raised are no sink's.
+  const letters = dead > 0 || ((status.events || {}).dead || 0) > 0;
+  const waits = left === 0 ? ` Every ${lost.length > 0 ? "other " : ""}accepted event is delivered${
+    letters ? ", or is a dead letter" : ""}.`
     : ` ${events(left)} ${left === 1 ? "waits" : "wait"} for ${
       sinks.filter((s) => s.left_events > 0).length === 1
         ? `the sink ${named(sinks.filter((s) => s.left_events > 0))}` : "sinks"}${
@@ -210,7 +217,7 @@ export function verdict(status, before = null) {
   }
   if (dead > 0) {
     worse("warn");
-    more.push({ of: "sinks", text: `${events(dead)} became dead letters: they are kept, and `
+    more.push({ of: "sinks", text: `${events(dead)} became ${dead === 1 ? "a dead letter: it is" : "dead letters: they are"} kept, and `
       + "can be sent again (sluice dead list)" });
   }
   for (const x of [...spool_news(status), ...event_news(status, before), ...counted_news(status),

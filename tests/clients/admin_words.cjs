@@ -12,6 +12,7 @@ import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`).th
     wait: { sinks: [sink({ left_events: 5, oldest_ms: 3000 }), sink({ name: "b", left_events: 7 })] },
     lost: { sinks: [sink({ lost: 3, skipped: 4 })] },
     dead: { sinks: [sink({ dead: 2 })] },
+    raised: { sinks: [sink({})], events: { dead: 1 } },
     disk: { sinks: [], spool: { writable: false } },
   };
   if (process.argv[2]) {

@@ -103,7 +103,8 @@ describe("the figures of the live page", function()
     assert.same({ "archive|delivers|0|0 B|–|1,001|0|", "dead-letters|delivers|0|0 B|–|30|0|",
       "gone|delivers|0|0 B|–|1,001|0|", "second|delivers|0|0 B|–|1,001|0|" },
       rows "sinks-body")
-    assert.equal("Nothing is lost. Every accepted event is delivered.", page:text "#lost")
+    assert.equal("Nothing is lost. Every accepted event is delivered, or is a dead letter.",
+      page:text "#lost")
   end)
 
   test("add up in the plots: the seconds' rates are what was sent", function()

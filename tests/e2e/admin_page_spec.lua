@@ -165,9 +165,14 @@ describe("the live page", function()
     assert.same({ "good", "Nothing is lost. Every accepted event is delivered." }, said.well)
     assert.same({ "good", "Nothing is lost. 12 events wait for sinks, the oldest for 3.0 s." },
       said.wait)
-    assert.same({ "bad", "7 events will never reach bus. Every accepted event is delivered." },
+    assert.same({ "bad", "7 events will never reach bus. Every other accepted event is "
+      .. "delivered." },
       said.lost)
-    assert.same({ "warn", "Nothing is lost. Every accepted event is delivered." }, said.dead)
+    for _, state in ipairs { said.dead, said.raised } do
+      assert.equal("Nothing is lost. Every accepted event is delivered, or is a dead letter.",
+        state[2])
+    end
+    assert.same({ "warn", "good" }, { said.dead[1], said.raised[1] })
     assert.same({ "bad", "Nothing is lost. Every accepted event is delivered." }, said.disk)
   end)
 
@@ -262,7 +267,16 @@ describe("the live page", function()
         "^The spool cannot be written: clients get 503" },
       { { faults = { store_failures = 2 } }, "bad", "2 events could not be written to the disk",
         { faults = { store_failures = 0 } } },
-      { { faults = { damaged_blocks = 2, damaged_events = 5 } }, "bad", "2 damaged blocks" },
+      { { faults = { store_failures = 1 } }, "bad", "1 event could .* its client got 503",
+        { faults = { store_failures = 0 } } },
+      { { faults = { damaged_blocks = 2, damaged_events = 5 } }, "bad",
+        "2 damaged blocks were found, with 5 events:" },
+      { { faults = { damaged_blocks = 1, damaged_events = 1 } }, "bad",
+        "1 damaged block was found, with 1 event:" },
+      { { faults = { hook_errors = 1 } }, "bad", "^Hooks raised an error 1 time in the last "
+        .. "minute, 1 time since the start$", { faults = { hook_errors = 0 } } },
+      { all_codes({ 100, 99, 98, 97, 96, 95 }, 600, 1000, "c1"), "warn",
+        ("[^\n]+\n"):rep(5) .. "1 more code or route refused much of a route's" },
     }
     local list, file = {}, os.tmpname()
     for i, row in ipairs(rows) do list[i] = { row[1], row[4] or cjson.null } end

@@ -109,7 +109,7 @@ describe("dead letters", function()
     r:rule "poison"
     post(good, [[{"n":71,"value":"text"}]], good)
     h.wait_for("another letter", function() return letters() == "71" end)
-    assert.matches("1 letters of .*are not replayed.*rc=1", dead("purge", file()))
+    assert.matches("1 letter of .*is not replayed; .*deletes it too.*rc=1", dead("purge", file()))
     -- What an earlier purge left is not known to be away.
     local left = file() .. ".purge"
     h.shell(("ln -s '%s' '%s'"):format(left, left))

@@ -34,7 +34,7 @@ describe("sluice drain", function()
     local out = ("%s/drain-%d"):format(s.dir, n)
     local pid = h.spawn({ h.binary, "drain", "--spool", s.data .. "/spool" }, out)
     h.wait_for("the drain to wait", function()
-      return (h.read(out) or ""):find("draining: 1 events wait for sinks", 1, true)
+      return (h.read(out) or ""):find("draining: 1 event waits for sinks", 1, true)
     end)
     return pid, out
   end

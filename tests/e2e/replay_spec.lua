@@ -171,7 +171,7 @@ describe("sluice replay", function()
     -- As it was, the hook raises again.
     local out, code = replay(("--policy %s %s"):format(s.path, dir))
     assert.equal(0, code, out)
-    assert.matches("1 events of", out)
+    assert.matches("1 event of", out)
     h.write(mended, (OLD:gsub("error%(.-%)", 'ev.n = 0')))
     local t = figures(("--policy %s %s"):format(mended, dir))
     assert.same({ 1, 1, "policy_error" }, { t.events, t.accepted,

@@ -402,8 +402,10 @@ int resend_purge(const char *path, bool all)
     }
     if (ok && left > 0 && !all) {
         ok = err_set(&e,
-                     "%lu letters of %s are not replayed; --all deletes them "
-                     "too",
+                     left == 1 ? "%lu letter of %s is not replayed; --all deletes it "
+                                 "too"
+                               : "%lu letters of %s are not replayed; --all deletes "
+                                 "them too",
                      (unsigned long)left, path);
     }
     if (ok) {

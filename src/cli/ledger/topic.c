@@ -111,8 +111,9 @@ static void print_result(const struct ledger_topic *t, const char *stream,
         (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%MZ", &tm);
         (void)printf(
             "  compared from %s on: the brokers have deleted older messages, so "
-            "%" PRIu64 " events before that were not compared\n",
-            when, r->deleted);
+            "%" PRIu64 " event%s before that %s not compared\n",
+            when, r->deleted, show_s((double)r->deleted),
+            r->deleted == 1 ? "was" : "were");
     }
     if (r->compacted && r->all.missing > 0) {
         (void)puts("  missing may be no loss: brokers compact the topic, which removes "

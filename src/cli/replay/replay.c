@@ -365,8 +365,8 @@ static void report(const struct replay *r, double seconds)
     }
     show_line(
         stdout,
-        "%lu events of %s through %s%s%s: %lu would change (%.2f s, %.0f events/s)",
-        (unsigned long)n, r->input, r->new_path,
+        "%lu event%s of %s through %s%s%s: %lu would change (%.2f s, %.0f events/s)",
+        (unsigned long)n, show_s((double)n), r->input, r->new_path,
         r->old_path != NULL ? ", before: " : "", r->old_path != NULL ? r->old_path : "",
         (unsigned long)changes_changed(r->changes), seconds, rate);
     changes_print(r->changes, stdout);

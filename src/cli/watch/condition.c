@@ -13,6 +13,7 @@
 enum { SPOOL_FULL_PERCENT = 80, DISK_FULL_PERCENT = 90, CERTIFICATE_DAYS = 14 };
 /* As ingest/health.c: a load balancer sends nobody any more. */
 enum { UNREADY_PERCENT = 90 };
+#define SLOW_SYNC_S .1
 /* Clients get three quarters of them. */
 #define FEW_DESCRIPTORS .7
 
@@ -70,6 +71,20 @@ static void judge_room(struct findings *m, double used)
     }
 }
 
+/* As the alert SluiceSyncSlow has it, of this look alone. */
+static void judge_syncs(struct findings *m)
+{
+    double s = series_quantile(m->before, m->now, "sluice_spool_sync_seconds", .99);
+    char text[SHOW_BYTES], when[FINDINGS_WHEN];
+
+    if (s > SLOW_SYNC_S) {
+        (void)findings_tell(m->notes, "sync_slow", "disk",
+                            "the slowest syncs of the disk take %s %s: with ack = "
+                            "\"synced\" clients wait for them",
+                            show_seconds(text, s), findings_when(m, when));
+    }
+}
+
 void condition_spool(struct findings *m)
 {
     const cJSON *from = cJSON_GetObjectItem(m->status, "spool");
@@ -77,24 +92,27 @@ void condition_spool(struct findings *m)
     double used = facts_number(from, "used_percent");
     double disk = facts_number(from, "disk_bytes");
     double free_share = disk > 0 ? facts_number(from, "disk_free_bytes") / disk : 1;
+    const char *why = facts_text(from, "why");
+    double blocks = findings_total(m, "sluice_spool_damaged_blocks_total", NULL);
+    double events = findings_total(m, "sluice_spool_damaged_events_total", NULL);
     char left[SHOW_BYTES];
 
     findings_copy(o, from, "disk_bytes");
     findings_copy(o, from, "disk_free_bytes");
     findings_copy(o, from, "used_percent");
     findings_copy(o, from, "writable");
+    findings_copy(o, from, "why");
     findings_put(o, "bytes", findings_total(m, "sluice_spool_bytes", NULL));
     lost = cJSON_AddObjectToObject(m->facts, "lost");
     findings_put(lost, "sinks", findings_total(m, "sluice_sink_lost_events", NULL));
     findings_put(lost, "skipped",
                  findings_total(m, "sluice_sink_skipped_events", NULL));
-    findings_put(lost, "damaged_events",
-                 findings_total(m, "sluice_spool_damaged_events_total", NULL));
-    findings_put(lost, "damaged_blocks",
-                 findings_total(m, "sluice_spool_damaged_blocks_total", NULL));
+    findings_put(lost, "damaged_events", events);
+    findings_put(lost, "damaged_blocks", blocks);
     if (cJSON_IsFalse(cJSON_GetObjectItem(from, "writable"))) {
         (void)findings_tell(m->problems, "spool_fails", "spool",
-                            "the spool can't be written: clients get 503");
+                            "the spool can't be written: clients get 503%s%s",
+                            why[0] == '\0' ? "" : "; ", why);
     } else {
         judge_room(m, used);
     }
@@ -104,12 +122,13 @@ void condition_spool(struct findings *m)
                             100 * (1 - free_share),
                             show_bytes(left, facts_number(from, "disk_free_bytes")));
     }
-    if (facts_number(lost, "damaged_blocks") > 0) {
-        (void)findings_tell(
-            m->problems, "damaged", "spool",
-            "%.0f damaged blocks were found, with %.0f events; the bytes are in "
-            "spool/damaged",
-            facts_number(lost, "damaged_blocks"), facts_number(lost, "damaged_events"));
+    judge_syncs(m);
+    if (blocks > 0) {
+        (void)findings_tell(m->problems, "damaged", "spool",
+                            "%.0f damaged block%s found, with %.0f event%s; the bytes "
+                            "are in spool/damaged",
+                            blocks, blocks == 1 ? " was" : "s were", events,
+                            show_s(events));
     }
 }
 

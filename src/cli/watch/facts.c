@@ -125,6 +125,7 @@ static void events(struct findings *m)
     double failed = findings_during(m, "sluice_store_failures_total", NULL);
     char hook[400], when[FINDINGS_WHEN];
     double raised = findings_during(m, "sluice_policy_errors_total", NULL);
+    double all = findings_total(m, "sluice_policy_errors_total", NULL);
 
     for (size_t i = 0; i < N_ELEMS(results); i++) {
         char pair[64];
@@ -135,24 +136,23 @@ static void events(struct findings *m)
     }
     findings_put(o, "waiting", findings_total(m, "sluice_waiting_events", NULL));
     if (failed > 0) {
-        (void)findings_tell(
-            m->problems, "not_stored", "spool",
-            "%.0f events could not be written to the disk %s; their clients got 503 "
-            "and must send them again",
-            failed, findings_when(m, when));
+        (void)findings_tell(m->problems, "not_stored", "spool",
+                            "%.0f event%s could not be written to the disk %s; %s",
+                            failed, show_s(failed), findings_when(m, when),
+                            failed == 1
+                                ? "its client got 503 and must send it again"
+                                : "their clients got 503 and must send them again");
     }
     if (raised > 0) {
         (void)findings_tell(m->problems, "hook_raises", "policy",
-                            "hooks raised an error %.0f times %s, %.0f times since "
+                            "hooks raised an error %.0f time%s %s, %.0f time%s since "
                             "the start%s",
-                            raised, findings_when(m, when),
-                            findings_total(m, "sluice_policy_errors_total", NULL),
-                            worst_hook(m, findings_grown, hook));
-    } else if (findings_total(m, "sluice_policy_errors_total", NULL) > 0) {
+                            raised, show_s(raised), findings_when(m, when), all,
+                            show_s(all), worst_hook(m, findings_grown, hook));
+    } else if (all > 0) {
         (void)findings_tell(m->notes, "hook_raised", "policy",
-                            "hooks have raised an error %.0f times since the start%s",
-                            findings_total(m, "sluice_policy_errors_total", NULL),
-                            worst_hook(m, value_of, hook));
+                            "hooks have raised an error %.0f time%s since the start%s",
+                            all, show_s(all), worst_hook(m, value_of, hook));
     }
 }
 
@@ -177,40 +177,42 @@ static const char *failing_since(const struct findings *m, const char *name,
 static void judge_sink(struct findings *m, const char *name, const cJSON *sink,
                        double oldest_s)
 {
-    char left[SHOW_BYTES], age[SHOW_BYTES], since[64];
+    char left[SHOW_BYTES], age[SHOW_BYTES], since[64], wait[80];
     const char *why = facts_text(sink, "why");
+    const double n = facts_number(sink, "left_events"),
+                 lost = facts_number(sink, "lost");
+    const double skipped = facts_number(sink, "skipped"),
+                 dead = facts_number(sink, "dead");
     bool holding = facts_true(sink, "holding");
 
-    (void)show_count(left, facts_number(sink, "left_events"));
+    (void)snprintf(wait, sizeof wait, "%s event%s wait%s for it", show_count(left, n),
+                   show_s(n), n == 1 ? "s" : "");
     (void)show_seconds(age, oldest_s);
-    if (facts_number(sink, "lost") > 0) {
+    if (lost > 0) {
         (void)findings_tell(m->problems, "lost", name,
-                            "sink %s will never get %.0f events, which the spool lost",
-                            name, facts_number(sink, "lost"));
+                            "sink %s will never get %.0f event%s, which the spool lost",
+                            name, lost, show_s(lost));
     }
-    if (facts_number(sink, "skipped") > 0) {
+    if (skipped > 0) {
         (void)findings_tell(m->problems, "skipped", name,
-                            "sink %s has skipped %.0f events", name,
-                            facts_number(sink, "skipped"));
+                            "sink %s has skipped %.0f event%s", name, skipped,
+                            show_s(skipped));
     }
     if (holding) {
-        (void)findings_tell(
-            m->problems, "sink_holds", name,
-            "sink %s takes nothing%s, %s events wait for it, the oldest "
-            "for %s: %s",
-            name, failing_since(m, name, since), left, age,
-            why[0] == '\0' ? "it does not say why" : why);
+        (void)findings_tell(m->problems, "sink_holds", name,
+                            "sink %s takes nothing%s, %s%s%s: %s", name,
+                            failing_since(m, name, since), wait,
+                            n == 0 ? "" : ", the oldest for ", n == 0 ? "" : age,
+                            why[0] == '\0' ? "it does not say why" : why);
     } else if (oldest_s > LATE_S + facts_number(sink, "linger_ms") / 1000) {
-        (void)findings_tell(
-            m->problems, "sink_late", name,
-            "sink %s is %s behind, %s events wait for it: it is slower than the "
-            "clients",
-            name, age, left);
+        (void)findings_tell(m->problems, "sink_late", name,
+                            "sink %s is %s behind, %s: it is slower than the clients",
+                            name, age, wait);
     }
-    if (facts_number(sink, "dead") > 0) {
+    if (dead > 0) {
         (void)findings_tell(m->notes, "dead", name,
-                            "sink %s has refused %.0f events for good since the start",
-                            name, facts_number(sink, "dead"));
+                            "sink %s has refused %.0f event%s for good since the start",
+                            name, dead, show_s(dead));
     }
 }
 

@@ -125,10 +125,10 @@ static void show_clients(struct screen *s, const cJSON *facts)
     add(s, TONE_PLAIN, "%s", "");
     add(s, TONE_TITLE, "CLIENTS       in the last %s",
         show_seconds(a, facts_number(facts, "measured_seconds")));
-    add(s, TONE_PLAIN, "  %s events/s in %s requests/s over %.0f connections",
+    add(s, TONE_PLAIN, "  %s events/s in %s requests/s over %.0f connection%s",
         show_rate(events, facts_number(o, "events_per_second")),
         show_rate(requests, facts_number(o, "requests_per_second")),
-        facts_number(o, "connections"));
+        facts_number(o, "connections"), show_s(facts_number(o, "connections")));
     if (cJSON_GetObjectItem(o, "p99_ms") != NULL) {
         add(s, TONE_PLAIN,
             "  answered within %.3g ms (p50), %.3g ms (p99), %.3g ms (p99.9)",
@@ -251,8 +251,9 @@ static void show_refusals(struct screen *s, const cJSON *facts,
             show_count(all, facts_number(rows[i].x, "since_start")));
     }
     if (shown < n || facts_number(facts, "refusals_more") > 0) {
-        add(s, TONE_FAINT, "  and %.0f more codes",
-            (double)(n - shown) + facts_number(facts, "refusals_more"));
+        double more = (double)(n - shown) + facts_number(facts, "refusals_more");
+
+        add(s, TONE_FAINT, "  and %.0f more code%s", more, show_s(more));
     }
 }
 
@@ -262,9 +263,9 @@ static void show_endpoints(struct screen *s, const cJSON *sink)
 
     cJSON_ArrayForEach(x, cJSON_GetObjectItem(sink, "endpoints"))
     {
-        add(s, TONE_PLAIN, "      %s: breaker %s, %.0f requests, %.0f failed",
+        add(s, TONE_PLAIN, "      %s: breaker %s, %.0f request%s, %.0f failed",
             facts_text(x, "url"), facts_text(x, "breaker"), facts_number(x, "requests"),
-            facts_number(x, "failures"));
+            show_s(facts_number(x, "requests")), facts_number(x, "failures"));
     }
 }
 
@@ -275,9 +276,9 @@ static void show_sink(struct screen *s, const cJSON *x, int name, bool whole)
     double oldest = facts_number(x, "oldest_seconds");
 
     add(s,
-        holds         ? TONE_BAD
-        : oldest > 60 ? TONE_WARN
-                      : TONE_PLAIN,
+        holds                                               ? TONE_BAD
+        : oldest > 60 + facts_number(x, "linger_ms") / 1000 ? TONE_WARN
+                                                            : TONE_PLAIN,
         "  %-*.*s %-9s %12s %10s %10s %10s %16.0f", name, name, facts_text(x, "name"),
         holds                       ? "holds"
         : facts_true(x, "retiring") ? "retires"

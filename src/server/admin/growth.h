@@ -35,9 +35,11 @@ struct cJSON *growth_json(const struct growth *g);
 /* ---- growth_rules.c: what is counted, in words; any thread ---- */
 
 /* pair: only series with it; not: only those without it. label: the one that names what is
- * at fault; NULL: nothing. The text is begin, the number, middle, the name and end. */
+ * at fault; NULL: nothing. The text is begin, the number, middle, the name and end; of the
+ * number 1 one and one_end, where one_end may be NULL: end. */
 struct growth_rule {
     const char *name, *pair, *not, *label, *what, *begin, *middle, *end, *next;
+    const char *one, *one_end;
     bool mild;                  /* no fault, also while it grows */
     bool passes;                /* not told once it has not grown for a minute */
     const char *event, *status; /* of the line in the log; NULL: another one tells it */

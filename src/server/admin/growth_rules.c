@@ -11,6 +11,7 @@ static const struct growth_rule rules[] = {
      .what = "sync_fails",
      .begin = "the disk failed to sync ",
      .middle = " segments of stream ",
+     .one = " segment of stream ",
      .end = "",
      .next = "look for errors of the disk (dmesg, smartctl), and replace it"},
     {.name = "sluice_connections_refused_total",
@@ -18,6 +19,7 @@ static const struct growth_rule rules[] = {
      .what = "connections_refused",
      .begin = "",
      .middle = " connections were refused: max_connections was reached",
+     .one = " connection was refused: max_connections was reached",
      .end = "",
      .next = "raise max_connections, or find who opens so many (ss -tn)"},
     {.name = "sluice_connections_refused_total",
@@ -25,6 +27,7 @@ static const struct growth_rule rules[] = {
      .what = "connections_refused",
      .begin = "",
      .middle = " connections were refused: few file descriptors were left",
+     .one = " connection was refused: few file descriptors were left",
      .end = "",
      .next = "raise LimitNOFILE, or find who opens so many (ss -tn)"},
     {.name = "sluice_connections_refused_total",
@@ -33,6 +36,7 @@ static const struct growth_rule rules[] = {
      .begin = "",
      .middle =
          " connections were refused: one address had more than the listener allows",
+     .one = " connection was refused: one address had more than the listener allows",
      .end = "",
      .next = "find the address (ss -tn): name a proxy in trusted, or raise "
              "max_per_address"},
@@ -41,12 +45,15 @@ static const struct growth_rule rules[] = {
      .begin = "",
      .middle =
          " connections of clients that do not read were closed: the buffers were full",
+     .one =
+         " connection of a client that does not read was closed: the buffers were full",
      .end = "",
      .next = "find the clients that do not read their answers (ss -tn: Send-Q)"},
     {.name = "sluice_policy_interrupts_total",
      .what = "hook_stopped",
      .begin = "hooks used up their processor time and were stopped ",
      .middle = " times",
+     .one = " time",
      .end = "",
      .next =
          "the log names route and line (event=policy status=raised, \"ran too long\")"},
@@ -57,6 +64,8 @@ static const struct growth_rule rules[] = {
      .begin = "",
      .middle = " events of ",
      .end = " became dead letters before a sink saw them",
+     .one = " event of ",
+     .one_end = " became a dead letter before a sink saw it",
      .next = "sluice dead list",
      .mild = true},
     {.name = "sluice_refused_records_total",
@@ -65,6 +74,7 @@ static const struct growth_rule rules[] = {
      .what = "records_lost",
      .begin = "",
      .middle = " refusals were not kept in stream ",
+     .one = " refusal was not kept in stream ",
      .end = "",
      .next = "raise rate or max_record of on_refused, or give its stream room",
      .mild = true},
@@ -74,6 +84,8 @@ static const struct growth_rule rules[] = {
      .begin = "dedup forgot ",
      .middle = " keys of stream ",
      .end = " too early: repeats of their events are stored",
+     .one = " key of stream ",
+     .one_end = " too early: repeats of its events are stored",
      .next = "raise max_keys of dedup, or shorten its window",
      .event = "dedup",
      .status = "forgets"},
@@ -84,6 +96,8 @@ static const struct growth_rule rules[] = {
      .begin = "dedup had no place for ",
      .middle = " events of stream ",
      .end = ": without persist their repeats are stored",
+     .one = " event of stream ",
+     .one_end = ": without persist its repeats are stored",
      .next = "raise max_keys of dedup, or shorten its window",
      .event = "dedup",
      .status = "forgets"},
@@ -94,6 +108,8 @@ static const struct growth_rule rules[] = {
      .begin = "dedup could not wait for the fate of ",
      .middle = " repeats of stream ",
      .end = ": they are stored",
+     .one = " repeat of stream ",
+     .one_end = ": it is stored",
      .next = "raise max_keys of dedup, or shorten its window",
      .event = "dedup",
      .status = "forgets"},
@@ -102,6 +118,7 @@ static const struct growth_rule rules[] = {
      .what = "dedup_forgets",
      .begin = "dedup found ",
      .middle = " damaged files or pages of keys of stream ",
+     .one = " damaged file or page of keys of stream ",
      .end = ": repeats of those are stored",
      .next = "look for errors of the disk (dmesg, smartctl): the log names the file "
              "(event=dedup_keys_damaged)"},
@@ -111,6 +128,8 @@ static const struct growth_rule rules[] = {
      .begin = "",
      .middle = " keys were forgotten too early by limit ",
      .end = ": their clients may send more",
+     .one = " key was forgotten too early by limit ",
+     .one_end = ": its client may send more",
      .next = "raise max_keys of the limit",
      .event = "limit",
      .status = "forgets"},
@@ -120,6 +139,8 @@ static const struct growth_rule rules[] = {
      .begin = "",
      .middle = " calls were refused by limit ",
      .end = ": their keys have used up its rate or quota",
+     .one = " call was refused by limit ",
+     .one_end = ": its key has used up the rate or quota",
      .next = "raise its rate or quota and reload, or have the clients send less: the "
              "access log (always = \"refused\") names them",
      .mild = true,
@@ -131,6 +152,7 @@ static const struct growth_rule rules[] = {
      .what = "function_fails",
      .begin = "",
      .middle = " calls of a Lua function failed in sink ",
+     .one = " call of a Lua function failed in sink ",
      .end = ": its default is used",
      .next = "the log has sink, function, file, line and reason (event=policy "
              "status=raised)"},
@@ -139,6 +161,7 @@ static const struct growth_rule rules[] = {
      .what = "kafka_resends",
      .begin = "",
      .middle = " producers were replaced after a fatal error in sink ",
+     .one = " producer was replaced after a fatal error in sink ",
      .end = ": Kafka may have some events twice",
      .next = "look at the brokers' logs; sluice ledger --kafka finds copies"},
     {.name = "sluice_kafka_possible_copies_total",
@@ -147,6 +170,8 @@ static const struct growth_rule rules[] = {
      .begin = "",
      .middle = " messages were sent again by sink ",
      .end = ": Kafka may have some twice",
+     .one = " message was sent again by sink ",
+     .one_end = ": Kafka may have it twice",
      .next = "look at the brokers' logs; sluice ledger --kafka finds copies",
      .event = "kafka_resent",
      .status = "grows"},
@@ -156,6 +181,7 @@ static const struct growth_rule rules[] = {
      .what = "certificate_not_renewed",
      .begin = "a changed certificate could not be used ",
      .middle = " times for ",
+     .one = " time for ",
      .end = ": the one before stays",
      .next =
          "mend the files: the log has the reason (event=certificate status=failed)"},
@@ -164,8 +190,20 @@ static const struct growth_rule rules[] = {
      .what = "access_log_drops",
      .begin = "the access log lacks ",
      .middle = " lines: ",
+     .one = " line: ",
      .end = "",
      .next = "look at the disk of the access log; sample less"},
+    {.name = "sluice_tls_handshake_failures_total",
+     .label = "reason",
+     .what = "handshakes_fail",
+     .begin = "",
+     .middle = " TLS handshakes failed: ",
+     .end = "",
+     .one = " TLS handshake failed: ",
+     .next = "the log names the clients (event=tls_handshake); scanners fail all the "
+             "time",
+     .mild = true,
+     .passes = true},
 };
 
 const struct growth_rule *growth_rule(size_t i)
@@ -183,6 +221,8 @@ bool growth_counts(const struct growth_rule *r, const char *name, const char *la
 void growth_text(const struct growth_rule *r, const char *count, const char *name,
                  char *out, size_t bytes)
 {
-    (void)snprintf(out, bytes, "%s%s%s%s%s", r->begin, count, r->middle, name,
-                   r->end == NULL ? "" : r->end);
+    const bool one = strcmp(count, "1") == 0;
+
+    (void)snprintf(out, bytes, "%s%s%s%s%s", r->begin, count, one ? r->one : r->middle,
+                   name, one && r->one_end != NULL ? r->one_end : r->end);
 }

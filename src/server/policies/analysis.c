@@ -158,9 +158,10 @@ bool analysis_enough(const struct rollout_side *old, const struct rollout_side *
 
     if (new_->requests < min_requests) {
         (void)snprintf(why, why_bytes,
-                       "not enough traffic: it saw %lu requests, min_requests "
+                       "not enough traffic: it saw %lu request%s, min_requests "
                        "is %lu",
-                       (unsigned long)new_->requests, (unsigned long)min_requests);
+                       (unsigned long)new_->requests, new_->requests == 1 ? "" : "s",
+                       (unsigned long)min_requests);
         return false;
     }
     if (!permutation_can_tell(n_old + n_new, n_new)) {

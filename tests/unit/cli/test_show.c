@@ -23,6 +23,9 @@ static void numbers_are_rounded_for_people(void **state)
     assert_string_equal(show_count(out, 12345), "12.3 k");
     assert_string_equal(show_count(out, 123456), "123 k");
     assert_string_equal(show_count(out, 5e15), "5000 T");
+    assert_string_equal(show_s(0), "s");
+    assert_string_equal(show_s(1), "");
+    assert_string_equal(show_s(2), "s");
     assert_string_equal(show_rate(out, .44), "0.4");
     assert_string_equal(show_rate(out, 61.2), "61");
     assert_string_equal(show_rate(out, 0), "0");

@@ -1007,6 +1007,74 @@ static void each_problem_has_an_advice(void **state)
     assert_null(advice_for(""));
 }
 
+static void syncs_that_are_slow_are_a_note(void **state)
+{
+    static const char slow[] = "sluice_spool_sync_seconds_bucket{le=\"0.1\"} 1\n"
+                               "sluice_spool_sync_seconds_bucket{le=\"0.25\"} 3\n"
+                               "sluice_spool_sync_seconds_bucket{le=\"+Inf\"} 3\n";
+    cJSON *f = facts_of("{\"sinks\":[]}", "", slow);
+    const cJSON *note = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "notes"), 0);
+
+    (void)state;
+    assert_true(facts_true(f, "ok"));
+    assert_string_equal(
+        facts_text(note, "text"),
+        "the slowest syncs of the disk take 250 ms just now: with ack = "
+        "\"synced\" clients wait for them");
+    assert_non_null(strstr(facts_text(note, "next"), "iostat"));
+    cJSON_Delete(f);
+    f = facts_of("{\"sinks\":[]}", slow, slow); /* none during the look */
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")), 0);
+    cJSON_Delete(f);
+    f = facts_of("{\"sinks\":[]}", "",
+                 "sluice_spool_sync_seconds_bucket{le=\"0.1\"} 3\n"
+                 "sluice_spool_sync_seconds_bucket{le=\"+Inf\"} 3\n");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "notes")), 0);
+    cJSON_Delete(f);
+}
+
+/* "1 event waits", never "1 events wait". */
+static void one_is_not_many(void **state)
+{
+    static const char *const expected[] = {
+        "1 damaged block was found, with 1 event; the bytes are in spool/damaged",
+        "sink k will never get 1 event, which the spool lost",
+        "sink k has skipped 1 event",
+        "sink k takes nothing, 1 event waits for it, the oldest for 3 s: no",
+        "sink l takes nothing, 0 events wait for it: no",
+        "sink m is 2 min behind, 1 event waits for it: it is slower than the clients",
+        "1 event could not be written to the disk just now; its client got 503 and "
+        "must "
+        "send it again",
+        "hooks raised an error 1 time just now, 1 time since the start",
+        "1 connection was refused: max_connections was reached (just now)"};
+    cJSON *f =
+        facts_of("{\"sinks\":[{\"name\":\"k\",\"lost\":1,\"skipped\":1,\"dead\":1,"
+                 "\"left_events\":1,\"holding\":true,\"why\":\"no\"},"
+                 "{\"name\":\"l\",\"left_events\":0,\"holding\":true,\"why\":\"no\"},"
+                 "{\"name\":\"m\",\"left_events\":1,\"holding\":false}]}",
+                 "",
+                 "sluice_spool_damaged_blocks_total{stream=\"s\"} 1\n"
+                 "sluice_spool_damaged_events_total{stream=\"s\"} 1\n"
+                 "sluice_sink_oldest_event_seconds{sink=\"k\"} 3\n"
+                 "sluice_sink_oldest_event_seconds{sink=\"m\"} 120\n"
+                 "sluice_store_failures_total{stream=\"s\"} 1\n"
+                 "sluice_policy_errors_total{route=\"\",hook=\"\"} 1\n"
+                 "sluice_connections_refused_total{reason=\"limit\"} 1\n");
+    const cJSON *list = cJSON_GetObjectItem(f, "problems");
+
+    (void)state;
+    assert_int_equal(cJSON_GetArraySize(list), sizeof expected / sizeof *expected);
+    for (int i = 0; i < cJSON_GetArraySize(list); i++) {
+        assert_string_equal(facts_text(cJSON_GetArrayItem(list, i), "text"),
+                            expected[i]);
+    }
+    assert_string_equal(
+        facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "notes"), 0), "text"),
+        "sink k has refused 1 event for good since the start");
+    cJSON_Delete(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1041,6 +1109,8 @@ int main(void)
         cmocka_unit_test(each_problem_has_an_advice),
         cmocka_unit_test(what_is_daily_life_is_not_told),
         cmocka_unit_test(a_long_look_is_not_just_now),
+        cmocka_unit_test(syncs_that_are_slow_are_a_note),
+        cmocka_unit_test(one_is_not_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,6 +223,47 @@ static void what_to_do_is_of_the_reason_itself(void **state)
     assert_null(strstr(next, "max_keys"));
 }
 
+/* In the order of the rules. */
+static void one_is_not_many(void **state)
+{
+    static const char *const expected[] = {
+        "the disk failed to sync 1 segment of stream x",
+        "1 connection was refused: max_connections was reached",
+        "1 connection was refused: few file descriptors were left",
+        "1 connection was refused: one address had more than the listener allows",
+        "1 connection of a client that does not read was closed: the buffers were full",
+        "hooks used up their processor time and were stopped 1 time",
+        "1 event of x became a dead letter before a sink saw it",
+        "1 refusal was not kept in stream x",
+        "dedup forgot 1 key of stream x too early: repeats of its events are stored",
+        "dedup had no place for 1 event of stream x: without persist its repeats are "
+        "stored",
+        "dedup could not wait for the fate of 1 repeat of stream x: it is stored",
+        "dedup found 1 damaged file or page of keys of stream x: repeats of those are "
+        "stored",
+        "1 key was forgotten too early by limit x: its client may send more",
+        "1 call was refused by limit x: its key has used up the rate or quota",
+        "1 call of a Lua function failed in sink x: its default is used",
+        "1 producer was replaced after a fatal error in sink x: Kafka may have some "
+        "events twice",
+        "1 message was sent again by sink x: Kafka may have it twice",
+        "a changed certificate could not be used 1 time for x: the one before stays",
+        "the access log lacks 1 line: x",
+        "1 TLS handshake failed: x",
+    };
+    char text[600];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        const struct growth_rule *r = growth_rule(i);
+
+        assert_non_null(r);
+        growth_text(r, "1", r->label == NULL ? "" : "x", text, sizeof text);
+        assert_string_equal(text, expected[i]);
+    }
+    assert_null(growth_rule(sizeof expected / sizeof *expected));
+}
+
 static int setup(void **state)
 {
     *state = ev_loop_new(EVFLAG_AUTO);
@@ -244,6 +285,7 @@ int main(void)
         cmocka_unit_test(the_counters_that_it_keeps_have_a_bound),
         cmocka_unit_test(each_rule_has_words_and_what_to_do),
         cmocka_unit_test(what_to_do_is_of_the_reason_itself),
+        cmocka_unit_test(one_is_not_many),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
