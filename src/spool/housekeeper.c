@@ -190,7 +190,8 @@ static void prepare(struct shard *sh)
     struct segment *g;
     struct err e;
 
-    if (atomic_load(&sh->ahead) != NULL || mono_ms() < sh->prove_at_ms ||
+    if (atomic_load(&sh->ahead) != NULL || atomic_load(&s->away) ||
+        mono_ms() < sh->prove_at_ms ||
         atomic_load(&st->used) + s->conf.segment_bytes > atomic_load(&st->max_bytes)) {
         return;
     }
@@ -304,12 +305,47 @@ static void keep_stream(struct stream *st, struct shard **shards)
         }
     }
     stream_recover_unknown(st);
-    if (atomic_load(&st->spool->reclaim)) {
-        reclaim_stream(st);
+    if (!atomic_load(&st->spool->away)) { /* those names may be another spool's */
+        if (atomic_load(&st->spool->reclaim)) {
+            reclaim_stream(st);
+        }
+        drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS);
     }
-    drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS);
     stats_set(st->bytes_gauge, atomic_load(&st->used));
     stats_set(st->limit_gauge, atomic_load(&st->max_bytes));
+}
+
+/* It was moved or removed, or its file system is gone: what is written to the open files
+ * may never be found again, so nothing more is taken. An error says nothing. */
+static void look_at_place(struct spool *s)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct stat st;
+    struct err e;
+    bool there = stat(s->dir, &st) == 0;
+
+    if (!there && errno != ENOENT && errno != ENOTDIR) {
+        return;
+    }
+    there = there && st.st_dev == s->dev && st.st_ino == s->ino;
+    if (there == !atomic_load(&s->away)) {
+        return;
+    }
+    (void)err_set(&e,
+                  "%s is not the directory that was opened: it was moved, removed or "
+                  "unmounted; put it back",
+                  s->dir);
+    (void)pthread_mutex_lock(&s->lock);
+    (void)snprintf(s->why_away, sizeof s->why_away, "%s", e.text);
+    (void)pthread_cond_broadcast(&s->prepared);
+    (void)pthread_mutex_unlock(&s->lock);
+    atomic_store(&s->away, !there);
+    if (there) {
+        log_write(LOG_INFO, "spool", "status=writable");
+    } else {
+        log_write(LOG_ERROR, "spool", "status=unwritable why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
 }
 
 /* A disk that does not answer leaves the figures as they are. */
@@ -322,6 +358,7 @@ static void look_at_disk(struct spool *s)
         return;
     }
     s->disk_looked_ns = now;
+    look_at_place(s);
     if (statvfs(s->dir, &st) == 0) {
         stats_set(s->disk_free, (uint64_t)st.f_bavail * st.f_frsize);
         /* As df has its share: what is kept for root is no part of it. */
@@ -358,7 +395,10 @@ static void *run(void *arg)
         look_at_disk(s);
         wait(s);
     }
-    spool_put_away(s);
+    look_at_place(s);
+    if (!atomic_load(&s->away)) {
+        spool_put_away(s);
+    }
     free(shards);
     latch_open(&s->housekeeper_ended);
     return NULL;

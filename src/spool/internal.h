@@ -26,7 +26,9 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
+#include "base/err.h"
 #include "base/latch.h"
 #include "spool/format.h"
 #include "stats/stats.h"
@@ -227,6 +229,8 @@ struct spool_name {
 struct spool {
     char *dir;
     int lock_fd;
+    dev_t dev; /* of dir, when it was opened */
+    ino_t ino;
     struct spool_name names[NAMES_MAX]; /* newest first */
     uint32_t n_names;
     uint32_t epoch;
@@ -240,11 +244,13 @@ struct spool {
     bool housekeeper_runs;
     sem_t wake;
     atomic_bool woken, stopping, reclaim, unwritable;
+    atomic_bool away;  /* dir is not the directory any more that was opened */
     atomic_bool ready; /* spool_ready was called */
     char why[256];     /* unwritable: the reason; under lock */
     struct stats_histogram *sync_time, *prepare_time;
     stats_cell *disk_free, *disk_bytes;
-    uint64_t disk_looked_ns; /* the housekeeper's */
+    uint64_t disk_looked_ns;     /* the housekeeper's */
+    char why_away[ERR_TEXT_MAX]; /* under lock */
 };
 
 /* ---- spool.c ---- */

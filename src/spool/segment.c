@@ -266,7 +266,9 @@ void segment_delete(struct segment *g)
     char path[PATH_MAX];
 
     segment_path(g->shard, g->number, path, sizeof path);
-    if (atomic_load(&g->damaged)) {
+    if (atomic_load(&g->shard->stream->spool->away)) {
+        /* What has this name now is not g. */
+    } else if (atomic_load(&g->damaged)) {
         (void)damage_move(g, path);
     } else {
         (void)unlink(path);

@@ -25,6 +25,19 @@
 /* Room of a stream without a writer: never the cause of a full spool. */
 static const uint64_t LEFT_BYTES = 1ull << 50;
 
+/* So that the housekeeper notices when another directory stands there. */
+static bool know_place(struct spool *s, struct err *e)
+{
+    struct stat st;
+
+    if (stat(s->dir, &st) != 0) {
+        return err_errno(e, errno, "%s", s->dir);
+    }
+    s->dev = st.st_dev;
+    s->ino = st.st_ino;
+    return true;
+}
+
 struct spool *spool_open(const struct spool_conf *conf, struct err *e)
 {
     struct spool *s = mem_zalloc(sizeof *s);
@@ -55,7 +68,7 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
         (void)err_errno(e, errno, "can't make the spool %s", s->dir);
     } else if (identity_lock(s, conf->lock_ms, e) && identity_raise_epoch(s, e) &&
-               identity_find(s, e) && housekeeper_start(s, e)) {
+               identity_find(s, e) && know_place(s, e) && housekeeper_start(s, e)) {
         return s;
     }
     spool_close(s);
@@ -400,6 +413,9 @@ static uint64_t room_of(const struct spool *s, const struct stream *st)
         }
         least = room < least ? room : least;
     }
+    if (atomic_load(&s->away)) {
+        return 0;
+    }
     if (!atomic_load(&s->unwritable) && max > used) {
         growth = (max - used) / s->conf.segment_bytes * s->conf.segment_bytes;
     }
@@ -436,7 +452,14 @@ void spool_release(struct spool *s, int stream, uint64_t bytes)
 
 bool spool_writable(const struct spool *s)
 {
-    return !atomic_load(&s->unwritable);
+    return !atomic_load(&s->unwritable) && !atomic_load(&s->away);
+}
+
+void spool_why_unwritable(struct spool *s, char *out, size_t n)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    (void)snprintf(out, n, "%s", atomic_load(&s->away) ? s->why_away : s->why);
+    (void)pthread_mutex_unlock(&s->lock);
 }
 
 unsigned spool_stream_percent(const struct spool *s, int stream)

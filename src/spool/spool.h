@@ -250,6 +250,8 @@ void spool_release(struct spool *s, int stream, uint64_t bytes);
 
 /* Whether segments can be prepared now. Any thread; no lock. */
 bool spool_writable(const struct spool *s);
+/* The reason, while they can't; any thread. */
+void spool_why_unwritable(struct spool *s, char *out, size_t n);
 
 /* Share of max_bytes in use, the fullest stream, 0..100; for /readyz. False in
  * *writable: segments can't be prepared now. */

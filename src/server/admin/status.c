@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "server/admin/growth.h"
 #include "server/admin/refusing.h"
 #include "server/admin/totals.h"
@@ -351,7 +352,7 @@ struct cJSON *status_object(struct server *s)
     struct totals *totals = totals_look();
     cJSON *o = cJSON_CreateObject();
     cJSON *spool;
-    char listen[LISTENINGS_TEXT];
+    char listen[LISTENINGS_TEXT], why[ERR_TEXT_MAX];
 
     listenings_show(&s->listeners, listen, sizeof listen);
     (void)cJSON_AddStringToObject(o, "version", SLUICE_VERSION);
@@ -381,6 +382,10 @@ struct cJSON *status_object(struct server *s)
     (void)cJSON_AddNumberToObject(spool, "epoch", spool_epoch(s->spool));
     (void)cJSON_AddNumberToObject(spool, "used_percent", used);
     (void)cJSON_AddBoolToObject(spool, "writable", writable);
+    if (!writable) {
+        spool_why_unwritable(s->spool, why, sizeof why);
+        (void)cJSON_AddStringToObject(spool, "why", why);
+    }
     add_disk(spool);
     (void)cJSON_AddItemToObject(o, "events", totals_events(totals));
     totals_add_faults(totals, o);

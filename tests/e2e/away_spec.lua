@@ -1,0 +1,65 @@
+-- A spool whose directory is moved away under a running server: no event is taken that nobody
+-- would find, none is given up, and what commands say is true.
+local h = require "harness"
+local receiver = require "receiver"
+
+local POLICY = [[
+server { listen = "127.0.0.1:0", workers = 1, max_body = "1MiB" }
+admin { listen = "127.0.0.1:0" }
+spool { segment = "4MiB", max_bytes = "64MiB" }
+http "out" { url = %q, batch = { linger = "5ms" } }
+stream "events" { sinks = { "out" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]
+
+describe("a spool that is moved while the server runs", function()
+  local s, r
+  after_each(function()
+    if s then s:close() s = nil end
+    if r then r:close() r = nil end
+  end)
+
+  local function status()
+    local out = h.shell(("%s status --admin 127.0.0.1:%d --during 20ms 2>&1; echo rc=$?"):format(
+      h.binary, s.admin))
+    return out, tonumber(out:match "rc=(%d+)\n$")
+  end
+
+  it("takes no event, says why, and gives no event up", function()
+    r = receiver.start()
+    r:rule "status 503"
+    s = h.server { policy = POLICY:format(r.url) }
+    -- More than two segments, so that the first ones are read from their files.
+    local filler, n = ("x"):rep(900000), 12
+    for i = 1, n do
+      assert.equal(202, s:post("/v1/events", ('{"n":%d,"x":"%s"}'):format(i, filler)).status)
+    end
+    h.wait_for("the sink to hold", function() return s:metric "sluice_sink_holding" == 1 end)
+    local spool = s.data .. "/spool"
+    assert(os.rename(spool, spool .. ".moved"))
+    s:logged("event=spool status=unwritable why=.*moved, removed or unmounted")
+    local a = s:post("/v1/events", '{"n":0}')
+    assert.equal(503, a.status)
+    assert.matches("spool_unwritable", a.body)
+    assert.equal(503, s:get("/readyz").status)
+    local out, code = status()
+    assert.equal(1, code)
+    assert.matches("WRONG  the spool can't be written: clients get 503; [^\n]* was moved, "
+      .. "removed or unmounted; put it back\n", out)
+    -- The endpoint is well again, and the sink wants the rest of its events.
+    r:rule ""
+    s:logged("event=segment_unreadable .*hint=\"the spool.s folder was moved", 60)
+    assert(os.rename(spool .. ".moved", spool))
+    s:logged "event=spool status=writable"
+    h.wait_for("an event", function()
+      return s:post("/v1/events", ('{"n":%d}'):format(n + 1)).status == 202
+    end)
+    s:deliver(60)
+    local seen = {}
+    for _, line in ipairs(r:events()) do seen[tonumber(line:match '"n":(%d+)')] = true end
+    for i = 1, n + 1 do assert.is_true(seen[i], i) end
+    assert.is_nil(s:text():find("segment_missing", 1, true))
+    assert.equal(0, s:metric "sluice_sink_lost_events")
+    assert.equal(0, select(2, status()))
+  end)
+end)

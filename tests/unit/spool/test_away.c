@@ -1,0 +1,209 @@
+/* A spool whose directory is moved away under it, and comes back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+
+#include "fixture.h"
+
+static char away[80];
+
+static void move(const char *from, const char *to)
+{
+    assert_int_equal(0, rename(from, to));
+}
+
+static bool is_away(struct spool *s)
+{
+    char why[300];
+
+    spool_why_unwritable(s, why, sizeof why);
+    return !spool_writable(s) && strstr(why, "moved, removed or unmounted") != NULL;
+}
+
+/* A segment that can't be made may be noticed before. */
+static void until_away(struct spool *s)
+{
+    const struct timespec ms = {0, 1000000};
+
+    for (int i = 0; i < 10000 && !is_away(s); i++) {
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_true(is_away(s));
+}
+
+static void until_writable(const struct spool *s)
+{
+    const struct timespec ms = {0, 1000000};
+
+    for (int i = 0; i < 10000 && !spool_writable(s); i++) {
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_true(spool_writable(s));
+}
+
+static int set_up_away(void **state)
+{
+    int rc = set_up(state);
+
+    (void)snprintf(away, sizeof away, "%s.away", dir);
+    return rc;
+}
+
+/* Of a process before, so that its file is opened to be read. */
+static void write_two(void)
+{
+    struct spool *s = open_spool();
+    struct spool_writer *w;
+    uint64_t last = 0;
+
+    w = spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static void nothing_is_taken_and_nothing_given_up(void **state)
+{
+    struct spool *s;
+    struct spool_writer *w;
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t last = 0, lost;
+    int stream;
+
+    (void)state;
+    write_two();
+    s = open_spool();
+    stream = open_stream(s, 64 * SEGMENT, false);
+    w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    c = open_consumer(s, stream);
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "3", &last));
+    assert_true(spool_has_room(s, stream, 100));
+    move(dir, away);
+    until_away(s);
+    assert_false(spool_has_room(s, stream, 100));
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(SPOOL_READ_AGAIN, spool_cursor_next(cur, &b, &lost));
+    }
+    move(away, dir);
+    until_writable(s);
+    assert_true(spool_has_room(s, stream, 100));
+    spool_cursor_close(cur);
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    for (int i = 0; i < 3000; i++) {
+        const struct timespec ms = {0, 1000000};
+
+        if (spool_cursor_next(cur, &b, &lost) == SPOOL_READ_OK) {
+            break;
+        }
+        assert_int_equal(0, lost);
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_memory_equal("1", b.payload, 1);
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_memory_equal("2", b.payload, 1);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+/* The way out of an operator, as before. */
+static void a_file_that_is_moved_out_of_its_folder_is_given_up(void **state)
+{
+    struct spool *s;
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t lost = 0;
+    char path[160];
+    int stream;
+
+    (void)state;
+    write_two();
+    s = open_spool();
+    stream = open_stream(s, 64 * SEGMENT, false);
+    c = open_consumer(s, stream);
+    spool_ready(s);
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000001.seg", dir);
+    assert_int_equal(0, unlink(path));
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    assert_int_equal(SPOOL_READ_GAP, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(2, lost);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+static void another_spool_in_its_place_is_left_alone(void **state)
+{
+    static const char *const names[] = {"", "/events", "/events/1.0"};
+    struct spool *s = open_spool();
+    struct spool_writer *w;
+    uint64_t last = 0;
+    char path[160];
+
+    (void)state;
+    w = spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    move(dir, away);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        (void)snprintf(path, sizeof path, "%s%s", dir, names[i]);
+        assert_int_equal(0, mkdir(path, 0700));
+    }
+    for (int i = 1; i < 5; i++) {
+        FILE *f;
+
+        (void)snprintf(path, sizeof path, "%s/events/1.0/%010d.seg", dir, i);
+        f = fopen(path, "w");
+        assert_non_null(f);
+        (void)fclose(f);
+    }
+    until_away(s);
+    spool_writer_close(w);
+    spool_close(s);
+    for (int i = 1; i < 5; i++) {
+        (void)snprintf(path, sizeof path, "%s/events/1.0/%010d.seg", dir, i);
+        assert_int_equal(0, access(path, F_OK));
+    }
+}
+
+static int tear_down_away(void **state)
+{
+    char command[160];
+
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", away);
+    return system(command) + tear_down(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_away, tear_down_away)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_is_taken_and_nothing_given_up),
+        TEST(a_file_that_is_moved_out_of_its_folder_is_given_up),
+        TEST(another_spool_in_its_place_is_left_alone),
+    };
+
+    return cmocka_run_group_tests_name("away", tests, NULL, NULL);
+}
