@@ -59,10 +59,20 @@ static int run(const struct command *c, int argc, char **argv)
     return written(code);
 }
 
+static int unknown(const char *name)
+{
+    (void)fprintf(stderr, "sluice: unknown command \"%.60s\"\n\n", name);
+    usage_all(stderr);
+    return 2;
+}
+
 static int help(int argc, char **argv)
 {
     const struct command *c = argc > 2 ? commands_find(argv[2]) : NULL;
 
+    if (argc > 2 && c == NULL && strcmp(argv[2], "help") != 0 && !is_help(argv[2])) {
+        return unknown(argv[2]);
+    }
     if (c != NULL) {
         usage_show(c, stdout);
     } else {
@@ -104,7 +114,5 @@ int main(int argc, char **argv)
     if (c != NULL) {
         return run(c, argc - 1, argv + 1);
     }
-    (void)fprintf(stderr, "sluice: unknown command \"%.60s\"\n\n", argv[1]);
-    usage_all(stderr);
-    return 2;
+    return unknown(argv[1]);
 }

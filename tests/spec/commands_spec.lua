@@ -52,6 +52,15 @@ route "POST /e" { body = "event", stream = "s" }]])
     end
   end)
 
+  it("knows no help of a command that there is not", function()
+    local told, code = sluice("help stauts", "2>&1 >/dev/null")
+    assert.equal(2, code)
+    assert.matches('^sluice: unknown command "stauts"\n\nusage: sluice COMMAND', told)
+    for _, word in ipairs { "", "help", "--help" } do
+      assert.equal(0, select(2, sluice("help " .. word, ">/dev/null")))
+    end
+  end)
+
   it("says which value an option can't have, and what it may be", function()
     for args, text in pairs {
       ["status --during 0s"] = '--during can\'t be "0s"; --during TIME: how long rates are ',

@@ -66,7 +66,7 @@ static const struct growth_rule rules[] = {
      .end = " became dead letters before a sink saw them",
      .one = " event of ",
      .one_end = " became a dead letter before a sink saw it",
-     .next = "sluice dead list",
+     .next = "sluice dead list DATA/dead: the log's event=ready names DATA",
      .mild = true},
     {.name = "sluice_refused_records_total",
      .not = "result=\"stored\"",
