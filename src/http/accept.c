@@ -226,7 +226,7 @@ static int accept_fd(const struct listener *l, struct sockaddr_storage *sa)
     return accept4(l->fd, (struct sockaddr *)sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-static void keep_spare(struct http_server *s)
+void accept_keep_spare(struct http_server *s)
 {
     if (UNLIKELY(s->spare < 0)) {
         s->spare = eventfd(0, EFD_CLOEXEC);
@@ -248,7 +248,7 @@ static int accept_last(struct listener *l, struct sockaddr_storage *sa)
         s->no_more = true;
         fd = accept_fd(l, sa);
         if (fd < 0 && errno == EAGAIN) {
-            keep_spare(s); /* none waits: the kernel wants a descriptor first */
+            accept_keep_spare(s); /* none waits: the kernel wants a descriptor first */
             errno = EAGAIN;
             return -1;
         }
@@ -269,7 +269,7 @@ static bool accept_one(struct listener *l)
     struct sockaddr_storage sa;
     int fd;
 
-    keep_spare(s);
+    accept_keep_spare(s);
     fd = accept_fd(l, &sa);
     if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) {
         return true;
@@ -287,7 +287,7 @@ static bool accept_one(struct listener *l)
         return false;
     }
     let_in(l, fd, &sa);
-    keep_spare(s);
+    accept_keep_spare(s);
     return true;
 }
 

@@ -494,5 +494,6 @@ void conn_close(struct conn *c)
         secure_forget(c);
     }
     (void)close(c->fd);
+    accept_keep_spare(c->server); /* before another client takes it */
     server_forget(c);
 }

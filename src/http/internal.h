@@ -230,6 +230,7 @@ void accept_keep_address(struct conn *c); /* the same, however many it has */
 void accept_secure(struct conn *c);       /* TLS begins; may close c */
 void accept_turn_away(struct conn *c);    /* one that was let in: 503; may close c */
 void accept_count(struct listener *l, enum obstacle why);
+void accept_keep_spare(struct http_server *s); /* has one again, if there is one */
 
 /* ---- begun.c ---- */
 
