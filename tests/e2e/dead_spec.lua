@@ -137,7 +137,7 @@ describe("dead letters", function()
     local cut = s.dir .. "/cut.ndjson"
     h.write(cut, letter:format(3) .. "\n" .. letter:format(4):sub(1, -5))
     assert.matches("replayed=1 .*unreadable=0 left=0\nrc=0", dead("replay", cut, to))
-    assert.matches("1 letters of .*are not replayed.*rc=1", dead("purge", cut))
+    assert.matches("1 letter of .*is not replayed.*rc=1", dead("purge", cut))
     s:deliver()
     local n = {}
     for i in (h.read(r.dir .. "/events.ndjson")):gmatch('"n":(%d+)') do n[#n + 1] = i end

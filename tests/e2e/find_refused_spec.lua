@@ -111,7 +111,7 @@ describe("an event that was written and is not stored", function()
     start { ack = "synced" }
     assert.equal(202, post("before").status)
     next_segment()
-    f:rules "on=sync do=hang path=/spool/events/1.0"
+    f:rules "on=sync do=hang path=/spool/events/1.0/0000000001.seg"
     local clients = {}
     for i = 1, 5 do
       local body = ('[{"event_id":"r%d","pad":"%s"}]'):format(i, ("x"):rep(3500000))
@@ -122,10 +122,15 @@ describe("an event that was written and is not stored", function()
         return s:metric "sluice_waiting_events" == i
       end)
     end
-    f:rules "on=sync do=EIO path=/spool/events/1.0/0000000001.seg"
+    h.wait_for("the next segment to be in use", function()
+      return h.shell(("%s inspect '%s/spool'"):format(h.binary, s.data))
+        :find "segment=2 first=[1-9]%d* events=[1-9]"
+    end)
+    local stays = "on=unlink do=EIO path=/spool/events/1.0" -- the segment, to be looked at
+    f:rules("on=sync do=EIO path=/spool/events/1.0/0000000001.seg\n" .. stays)
     assert.equal(503, h.answer(clients[1]).status)
     for i = 1, 5 do clients[i]:close() end
-    f:rules "on=unlink do=EIO path=/spool/events/1.0" -- the segment stays, to be looked at
+    f:rules(stays)
     h.wait_for("syncs to work", function() return post("after").status == 202 end)
     confirmed "after"
     s:stop "SIGKILL"
