@@ -107,17 +107,33 @@ static bool is_earlier_use(const struct inspect *in, const struct spool_segment_
            p->first <= last->first;
 }
 
+static bool is_segment(const struct dirent *d)
+{
+    return strstr(d->d_name, ".seg") != NULL;
+}
+
+/* A server makes segments one at a time, behind all others: one that is not whole, and is
+ * not the newest, has lost its bytes. */
+static bool is_being_made(const struct inspect *in, const struct spool_segment_info *i)
+{
+    bool made = i->size < PAGE_BYTES;
+
+    for (int k = 0; made && k < in->n_after; k++) {
+        made = !is_segment(in->after[k]);
+    }
+    return made;
+}
+
 /* False: unreadable, or no page that holds. */
 static bool read_page(struct inspect *in, int fd, const char *path,
                       struct spool_segment_info *i, struct page *p)
 {
     unsigned char bytes[PAGE_BYTES] = {0};
 
-    /* It has no bytes yet while a server makes it. */
     i->error = blocks_read(fd, bytes,
-                           i->size < sizeof bytes ? (size_t)i->size : sizeof bytes, 0);
+                           is_being_made(in, i) ? (size_t)i->size : sizeof bytes, 0);
     if (i->error != 0) {
-        i->status = "unreadable";
+        i->status = i->size < sizeof bytes ? "damaged" : "unreadable";
         return false;
     }
     if (page_decode(bytes, p)) {
@@ -143,11 +159,6 @@ static bool read_page(struct inspect *in, int fd, const char *path,
         damaged(in, i, 0, PAGE_BYTES, 0);
     }
     return i->error == 0;
-}
-
-static bool is_segment(const struct dirent *d)
-{
-    return strstr(d->d_name, ".seg") != NULL;
 }
 
 /* The first page of dir/name. False: it does not tell. */
