@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "spool/blocks.h"
 #include "spool/format.h"
 #include "spool/guess.h"
@@ -161,7 +162,7 @@ static bool read_page(struct inspect *in, int fd, const char *path,
     return i->error == 0;
 }
 
-/* The first page of dir/name. False: it does not tell. */
+/* The first page of dir/name. False and errno: it does not tell. */
 static bool peek(const char *dir, const char *name, struct page *p)
 {
     unsigned char bytes[PAGE_BYTES];
@@ -176,27 +177,27 @@ static bool peek(const char *dir, const char *name, struct page *p)
     }
     ok = blocks_read(fd, bytes, sizeof bytes, 0) == 0 && page_decode(bytes, p);
     (void)close(fd);
+    errno = 0;
     return ok;
 }
 
-/* How the segment of that page ends, as the page of the next one that was used has it. */
-static void look_ahead(struct inspect *in, const struct page *of)
+/* How the segment of that page ends, as the page of the next one that was used has it.
+ * False: a server has deleted that one meanwhile, so that nothing tells. */
+static bool look_ahead(struct inspect *in, const struct page *of)
 {
     struct page p = {.first = 0};
 
     in->promised_end = in->end = 0;
-    if (of->first == 0) {
-        return;
-    }
-    for (int i = 0; i < in->n_after && p.first == 0; i++) {
+    for (int i = 0; of->first != 0 && i < in->n_after && p.first == 0; i++) {
         if (is_segment(in->after[i]) && !peek(in->dir, in->after[i]->d_name, &p)) {
-            return;
+            return errno != ENOENT;
         }
     }
     if (p.first != 0 && p.number > of->number) {
         in->promised_end = p.first - p.unacked;
         in->end = p.first;
     }
+    return true;
 }
 
 static void tell_refused(struct inspect *in, const struct spool_segment_info *i)
@@ -208,8 +209,9 @@ static void tell_refused(struct inspect *in, const struct spool_segment_info *i)
     }
 }
 
-static void inspect_segment(struct inspect *in, int fd, const struct page *p,
-                            struct spool_segment_info *i)
+/* False: it is deleted, as the one after it was: nothing is told of it. */
+static bool inspect_segment(struct inspect *in, const char *path, int fd,
+                            const struct page *p, struct spool_segment_info *i)
 {
     struct blocks w;
 
@@ -221,7 +223,9 @@ static void inspect_segment(struct inspect *in, int fd, const struct page *p,
     tell_last(in);
     if (!in->v->quick && (in->v->wants == NULL || in->v->wants(in->v->arg, i))) {
         if (in->v->refused != NULL) {
-            look_ahead(in, p);
+            if (!look_ahead(in, p) && path_there(path) == 0) {
+                return false;
+            }
             if (p->unsure > 0 && in->promised_end == in->end) {
                 i->unsure = p->first + p->unsure - 1;
             }
@@ -234,6 +238,7 @@ static void inspect_segment(struct inspect *in, int fd, const struct page *p,
     }
     in->last_off = i->bytes;
     i->status = i->error != 0 ? i->status : i->first == 0 ? "prepared" : "used";
+    return true;
 }
 
 /* Whether a server has taken the file into use again since its page was read: then it
@@ -264,7 +269,10 @@ static void inspect_file(struct inspect *in, const char *path, const char *strea
         tell_last(in);
         i.status = "unreadable";
     } else if (read_page(in, fd, path, &i, &p)) {
-        inspect_segment(in, fd, &p, &i);
+        if (!inspect_segment(in, path, fd, &p, &i)) {
+            (void)close(fd);
+            return;
+        }
         i.reused = i.bytes > 0 && used_again(fd, &p);
         if (i.reused) {
             i.n_damaged = i.lost = 0;

@@ -35,8 +35,8 @@ static bool owes_word(const struct segment *g)
            housekeeper_syncs(sh);
 }
 
-/* Takes *at out of its list. Under lock. A segment to be deleted goes to gone. */
-static void release(struct shard *sh, struct segment **at, struct segment **gone)
+/* Takes *at out of its list. Under lock. A segment to be deleted goes to the end of gone. */
+static void release(struct shard *sh, struct segment **at, struct segment ***gone_end)
 {
     struct segment *g = *at;
 
@@ -49,13 +49,15 @@ static void release(struct shard *sh, struct segment **at, struct segment **gone
         push(&sh->warm, g);
         sh->n_warm++;
     } else {
-        push(gone, g);
+        g->next = NULL;
+        **gone_end = g;
+        *gone_end = &g->next;
     }
 }
 
 /* From the oldest on; segments after one that is needed can go only when the consumer
  * that needs it is leaving. */
-static void reclaim_shard(struct shard *sh, struct segment **gone)
+static void reclaim_shard(struct shard *sh, struct segment ***gone_end)
 {
     bool holes = stream_left(sh->stream);
     struct segment **at = &sh->segments;
@@ -65,7 +67,7 @@ static void reclaim_shard(struct shard *sh, struct segment **gone)
 
         if (end != UINT64_MAX && (*at)->pins == 0 && !segment_needed(*at, end) &&
             !owes_word(*at)) {
-            release(sh, at, gone);
+            release(sh, at, gone_end);
         } else if (holes && end != UINT64_MAX) {
             at = &(*at)->next;
         } else {
@@ -121,6 +123,8 @@ static void skip_all(struct stream *st)
     }
 }
 
+/* The oldest first: the page of the next one says how a segment ended, also that its last
+ * events were refused. */
 static void delete_all(struct stream *st, struct segment *gone)
 {
     while (gone != NULL) {
@@ -179,7 +183,7 @@ static void forget_shards(struct stream *st)
 void reclaim_stream(struct stream *st)
 {
     struct spool *s = st->spool;
-    struct segment *gone = NULL;
+    struct segment *gone = NULL, **gone_end = &gone;
     bool freed;
 
     (void)pthread_mutex_lock(&s->lock);
@@ -195,7 +199,7 @@ void reclaim_stream(struct stream *st)
     }
     skip_all(st);
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
-        reclaim_shard(sh, &gone);
+        reclaim_shard(sh, &gone_end);
     }
     (void)pthread_mutex_unlock(&s->lock);
     delete_all(st, gone);

@@ -73,6 +73,27 @@ describe("an event that was written and is not stored", function()
     told()
   end)
 
+  it("is not found either when a kill comes between the deletions of these segments", function()
+    start { ack = "synced" }
+    assert.equal(202, post("before").status)
+    next_segment()
+    f:rules "on=sync do=EIO path=/spool/events/1.0"
+    assert.equal(503, post("refused").status)
+    f:rules()
+    h.wait_for("syncs to work", function() return post("after").status == 202 end)
+    confirmed "after"
+    s:stop "SIGKILL"
+    for _, number in ipairs { 1, 3 } do
+      f:rules(("on=unlink do=kill path=/spool/events/1.0/000000000%d.seg"):format(number))
+      s:start(true)
+      h.wait_for("the kill", function() return s:ended() end)
+      assert.equal(0, #find "refused".events)
+    end
+    f:rules()
+    s:start()
+    assert.equal(0, #find "refused".events)
+  end)
+
   it("gets to no sink that was behind when the process was killed", function()
     start { ack = "synced" }
     local archive = s.data .. "/archive"
