@@ -228,7 +228,7 @@ bool letters_next(struct letters *l, struct letter *out)
             break; /* it is being written, or was cut */
         }
         l->at += (uint64_t)n;
-        l->bad++;
+        l->bad += n > 1; /* not the end of a line that was read without it */
         l->refused += strncmp(l->line, REFUSED, sizeof REFUSED - 1) == 0;
     }
     return false;

@@ -47,8 +47,9 @@ static void an_event_as_deep_as_a_policy_may_allow_is_read(void **state)
 
 #define LETTER "{\"event\":{},\"sink\":\"olap\"}"
 
-/* How many letters the file has, and 10 if it ends in a part of a line. */
-static unsigned read_file(const char *text)
+/* How many letters of the file are read, and 10 if it ends in a part of a line. more: what is
+ * written to it then, to be read on. */
+static unsigned read_file(const char *text, const char *more)
 {
     struct err e = {""};
     struct letters *l;
@@ -61,9 +62,15 @@ static unsigned read_file(const char *text)
     f = fopen(path, "w");
     assert_non_null(f);
     (void)fputs(text, f);
-    (void)fclose(f);
+    (void)fflush(f);
     l = letters_open(path, &e);
     assert_non_null(l);
+    while (letters_next(l, &x)) {
+        n++;
+    }
+    (void)fputs(more, f);
+    (void)fclose(f);
+    assert_true(letters_go_to(l, letters_at(l), &e));
     while (letters_next(l, &x)) {
         n++;
     }
@@ -77,11 +84,12 @@ static unsigned read_file(const char *text)
 static void the_last_letter_needs_no_end_of_its_line(void **state)
 {
     (void)state;
-    assert_int_equal(2, read_file(LETTER "\n" LETTER "\n"));
-    assert_int_equal(2, read_file(LETTER "\n" LETTER));
-    assert_int_equal(11, read_file(LETTER "\n{\"event\":{},\"si"));
-    assert_int_equal(10, read_file("{"));
-    assert_int_equal(0, read_file(""));
+    assert_int_equal(2, read_file(LETTER "\n" LETTER "\n", ""));
+    assert_int_equal(2, read_file(LETTER "\n" LETTER, ""));
+    assert_int_equal(11, read_file(LETTER "\n{\"event\":{},\"si", ""));
+    assert_int_equal(10, read_file("{", ""));
+    assert_int_equal(0, read_file("", ""));
+    assert_int_equal(2, read_file(LETTER, "\n" LETTER "\n"));
 }
 
 int main(void)
