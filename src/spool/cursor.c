@@ -108,7 +108,8 @@ static bool open_segment(struct spool_cursor *cur)
         segment_path(cur->shard, cur->seg->number, path, sizeof path);
         cur->fd = open(path, O_RDONLY | O_CLOEXEC);
         cur->unread = cur->fd < 0 ? errno : 0;
-        if (cur->unread == ENOENT && !identity_in_place(cur->shard->stream->spool)) {
+        if (cur->unread == ENOENT &&
+            identity_in_place(cur->shard->stream->spool) != 1) {
             cur->unread = ESTALE;
         }
     }

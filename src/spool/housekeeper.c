@@ -320,15 +320,10 @@ static void keep_stream(struct stream *st, struct shard **shards)
 static void look_at_place(struct spool *s)
 {
     char quoted[ERR_TEXT_MAX + 16];
-    struct stat st;
+    const int there = identity_in_place(s);
     struct err e;
-    bool there = stat(s->dir, &st) == 0;
 
-    if (!there && errno != ENOENT && errno != ENOTDIR) {
-        return;
-    }
-    there = there && st.st_dev == s->dev && st.st_ino == s->ino;
-    if (there == !atomic_load(&s->away)) {
+    if (there < 0 || (there == 1) == !atomic_load(&s->away)) {
         return;
     }
     (void)err_set(&e,
@@ -339,8 +334,8 @@ static void look_at_place(struct spool *s)
     (void)snprintf(s->why_away, sizeof s->why_away, "%s", e.text);
     (void)pthread_cond_broadcast(&s->prepared);
     (void)pthread_mutex_unlock(&s->lock);
-    atomic_store(&s->away, !there);
-    if (there) {
+    atomic_store(&s->away, there == 0);
+    if (there == 1) {
         log_write(LOG_INFO, "spool", "status=writable");
     } else {
         log_write(LOG_ERROR, "spool", "status=unwritable why=%s",

@@ -169,14 +169,26 @@ bool identity_lock(struct spool *s, int64_t wait_ms, struct err *e)
     return true;
 }
 
-bool identity_in_place(const struct spool *s)
+bool identity_note_place(struct spool *s, struct err *e)
 {
-    struct stat named, locked;
-    char path[PATH_MAX];
+    struct stat st;
 
-    (void)snprintf(path, sizeof path, "%s/LOCK", s->dir);
-    return stat(path, &named) == 0 && fstat(s->lock_fd, &locked) == 0 &&
-           named.st_ino == locked.st_ino && named.st_dev == locked.st_dev;
+    if (stat(s->dir, &st) != 0) {
+        return err_errno(e, errno, "%s", s->dir);
+    }
+    s->dev = st.st_dev;
+    s->ino = st.st_ino;
+    return true;
+}
+
+int identity_in_place(const struct spool *s)
+{
+    struct stat st;
+
+    if (stat(s->dir, &st) != 0) {
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+    }
+    return st.st_dev == s->dev && st.st_ino == s->ino;
 }
 
 bool identity_raise_epoch(struct spool *s, struct err *e)

@@ -264,8 +264,10 @@ void spool_put_away(struct spool *s);
 bool identity_lock(struct spool *s, int64_t wait_ms, struct err *e);
 bool identity_raise_epoch(struct spool *s, struct err *e);
 bool identity_find(struct spool *s, struct err *e); /* after the two */
-/* Whether the folder of that name is still the one that was locked. Any thread. */
-bool identity_in_place(const struct spool *s);
+bool identity_note_place(struct spool *s, struct err *e);
+/* Whether the folder of that name is still the one that was opened: 1 or 0; -1 and errno: the
+ * disk does not say. Any thread. */
+int identity_in_place(const struct spool *s);
 const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);
 
 /* ---- segment.c: no lock is held; NULL and *e on error ---- */

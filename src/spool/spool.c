@@ -25,19 +25,6 @@
 /* Room of a stream without a writer: never the cause of a full spool. */
 static const uint64_t LEFT_BYTES = 1ull << 50;
 
-/* So that the housekeeper notices when another directory stands there. */
-static bool know_place(struct spool *s, struct err *e)
-{
-    struct stat st;
-
-    if (stat(s->dir, &st) != 0) {
-        return err_errno(e, errno, "%s", s->dir);
-    }
-    s->dev = st.st_dev;
-    s->ino = st.st_ino;
-    return true;
-}
-
 struct spool *spool_open(const struct spool_conf *conf, struct err *e)
 {
     struct spool *s = mem_zalloc(sizeof *s);
@@ -68,7 +55,8 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
         (void)err_errno(e, errno, "can't make the spool %s", s->dir);
     } else if (identity_lock(s, conf->lock_ms, e) && identity_raise_epoch(s, e) &&
-               identity_find(s, e) && know_place(s, e) && housekeeper_start(s, e)) {
+               identity_find(s, e) && identity_note_place(s, e) &&
+               housekeeper_start(s, e)) {
         return s;
     }
     spool_close(s);

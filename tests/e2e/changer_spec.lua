@@ -196,8 +196,7 @@ describe("a sink that a reload alters while its thread hangs", function()
     start(A)
     f:rules "on=create do=ENOSPC path=/a/"
     post(3)
-    f:rules("on=create do=ENOSPC path=/a/\n"
-      .. "on=rename do=EROFS path=/a.journal thread=changer")
+    f:rules "on=create do=ENOSPC path=/a/\non=rename do=EROFS path=/a.journal thread=changer"
     assert.equal(500, reload { sinks = { { "c", was = "a", dir = "a" }, BAD },
       feeds = { "c", "bad" } }.status)
     local both = { sinks = { { "c" }, { "a" } }, feeds = { "c", "a" } }
