@@ -25,6 +25,26 @@ bool index_lists_has(const char *spool, const char *stream)
     return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
+static int is_name(const struct dirent *d)
+{
+    return d->d_name[0] != '.';
+}
+
+int index_lists_names(const char *spool, struct dirent ***names)
+{
+    const int all = scandir(spool, names, is_name, alphasort);
+    int n = 0;
+
+    for (int i = 0; i < all; i++) {
+        if (index_lists_has(spool, (*names)[i]->d_name)) {
+            (*names)[n++] = (*names)[i];
+        } else {
+            free((*names)[i]);
+        }
+    }
+    return all < 0 ? -1 : n;
+}
+
 struct index_list *index_lists_add(struct index_lists *l)
 {
     l->list = mem_realloc(l->list, (l->n + 1) * sizeof *l->list);

@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "index/account.h"
 
+struct dirent;
 struct err;
 struct index_fields;
 struct index_file;
@@ -46,6 +47,10 @@ struct index_lists {
 /* Whether the stream's folder in the spool has an index, or may have: the disk does not
  * say. */
 bool index_lists_has(const char *spool, const char *stream);
+
+/* The names of all such streams, in order; each, and the list, is for free(). -1 and errno: the
+ * spool can't be listed. */
+int index_lists_names(const char *spool, struct dirent ***names) MUST_USE;
 
 /* Of the spool's last process; 0: not known. */
 uint32_t index_list_epoch(const char *spool);

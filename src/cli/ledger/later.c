@@ -55,23 +55,17 @@ static bool shares(const struct looking *g, const char *stream)
     return any;
 }
 
-static int is_name(const struct dirent *d)
-{
-    return d->d_name[0] != '.';
-}
-
 /* Another stream that can't be read has no event that is known. */
 static void count_others(const struct looking *g)
 {
     struct dirent **list = NULL;
-    const int n = scandir(g->spool, &list, is_name, alphasort);
+    const int n = index_lists_names(g->spool, &list);
     struct err e;
 
     for (int i = 0; i < n; i++) {
         const char *name = list[i]->d_name;
 
-        if (strcmp(name, g->l->tallies.stream) != 0 &&
-            index_lists_has(g->spool, name) && shares(g, name)) {
+        if (strcmp(name, g->l->tallies.stream) != 0 && shares(g, name)) {
             (void)count(g, name, &e);
         }
         free(list[i]);

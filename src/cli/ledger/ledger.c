@@ -188,11 +188,6 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
     return ok;
 }
 
-static int is_name(const struct dirent *d)
-{
-    return d->d_name[0] != '.';
-}
-
 static void on_segment(void *arg, const struct spool_segment_info *i)
 {
     struct ledger *g = arg;
@@ -244,11 +239,11 @@ static void note_failed(struct ledger *g, const char *name, const char *why)
 static bool all_streams(struct ledger *g, struct err *e)
 {
     struct dirent **list = NULL;
-    int n = scandir(g->dir, &list, is_name, alphasort), n_read = 0;
+    const int n = index_lists_names(g->dir, &list);
     bool ok = n >= 0 || err_errno(e, errno, "%s", g->dir);
 
     for (int i = 0; i < n; i++) {
-        if (ok && index_lists_has(g->dir, list[i]->d_name)) {
+        if (ok) {
             const bool compared = one_stream(g, list[i]->d_name, e);
 
             /* A destination that fails would fail, after its timeout, for each stream. */
@@ -256,13 +251,12 @@ static bool all_streams(struct ledger *g, struct err *e)
             if (ok && !compared) {
                 note_failed(g, list[i]->d_name, e->text);
             }
-            n_read++;
         }
         free(list[i]);
     }
     free(list);
     return ok && name_unindexed(g, e) &&
-           (n_read > 0 ||
+           (n > 0 ||
             err_set(e,
                     "%s: no stream has an index: put index = \"event_id\" into "
                     "one",

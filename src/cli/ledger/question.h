@@ -24,5 +24,6 @@ void question_free(struct question *q); /* NULL is fine */
 bool question_ask(struct question *q, const char *sql, size_t n_columns,
                   struct err *e) MUST_USE;
 
-/* The next row: n columns as texts, NUL-terminated; valid until the next question. False: there is no further row. */
+/* The next row: n columns as texts, NUL-terminated; valid until the next question. False:
+ * there is no further row. */
 bool question_row(struct question *q, char **columns, size_t n);
