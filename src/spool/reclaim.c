@@ -55,20 +55,31 @@ static void release(struct shard *sh, struct segment **at, struct segment ***gon
     }
 }
 
+/* Whether g's page has to say how the one before it ended, which stays: a start would
+ * deliver, without it, what clients were refused when a sync had failed. */
+static bool bears_witness(const struct segment *g, const struct segment *before)
+{
+    return before != NULL &&
+           (atomic_load(&g->unacked) > 0 || atomic_load(&before->poisoned));
+}
+
 /* From the oldest on; segments after one that is needed can go only when the consumer
  * that needs it is leaving. */
 static void reclaim_shard(struct shard *sh, struct segment ***gone_end)
 {
     bool holes = stream_left(sh->stream);
     struct segment **at = &sh->segments;
+    const struct segment *kept = NULL; /* the one before *at */
 
     while (*at != NULL) {
         uint64_t end = final_end(*at);
 
         if (end != UINT64_MAX && (*at)->pins == 0 && !segment_needed(*at, end) &&
-            !owes_word(*at)) {
+            !owes_word(*at) && !bears_witness(*at, kept)) {
             release(sh, at, gone_end);
+            kept = NULL;
         } else if (holes && end != UINT64_MAX) {
+            kept = *at;
             at = &(*at)->next;
         } else {
             return;

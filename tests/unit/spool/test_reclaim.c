@@ -149,14 +149,109 @@ static void a_segment_that_a_reader_is_in_stays(void **state)
     free(g);
 }
 
+static struct segment *add_behind(struct segment *before, uint64_t first)
+{
+    struct segment *n = mem_zalloc(sizeof *n);
+
+    *n = *before;
+    n->number = before->number + 1;
+    n->first = first;
+    atomic_store(&n->tail, tail_of(PAGE_BYTES + 800, END - FIRST));
+    atomic_store(&n->synced_tail, tail_of(PAGE_BYTES + 800, END - FIRST));
+    before->next = n;
+    return n;
+}
+
+/* A sink that is leaving still needs the first; another has all of the three. */
+static void reclaim_with_one_leaving(void)
+{
+    static struct spool_consumer leaver;
+    static struct place none;
+    static struct spool_pos end;
+
+    end = (struct spool_pos){1, 0, END};
+    memset(&leaver, 0, sizeof leaver);
+    memset(&none, 0, sizeof none);
+    leaver.stream = &st;
+    leaver.leaving = true;
+    leaver.ends_epoch = 1;
+    leaver.ends = &end;
+    leaver.n_ends = 1;
+    none.consumer = &leaver;
+    none.next = &place;
+    memset(&place, 0, sizeof place);
+    memset(&sink, 0, sizeof sink);
+    sink.stream = &st;
+    place.consumer = &sink;
+    atomic_store(&place.released, END + 100);
+    st.consumers[0] = &sink;
+    st.consumers[1] = &leaver;
+    st.n_consumers = 2;
+    sh.places = &none;
+    reclaim_stream(&st);
+}
+
+static void a_sink_that_leaves_holds_only_what_it_needs(void **state)
+{
+    struct segment *second = add_behind(g, END);
+    struct segment *third = add_behind(second, END + 10);
+
+    (void)state;
+    reclaim_with_one_leaving();
+    assert_ptr_equal(g, sh.segments);
+    assert_null(g->next);
+    assert_int_equal(2, sh.n_warm);
+    free(third);
+    free(second);
+    free(g);
+}
+
+/* Only the second one's page says that the first one's last events were refused. */
+static void what_tells_of_refused_events_stays_with_them(bool restarted)
+{
+    struct segment *second = add_behind(g, END);
+    struct segment *third = add_behind(second, END + 10);
+
+    if (restarted) {
+        atomic_store(&second->unacked, 3);
+    } else { /* the housekeeper has still to note it there */
+        atomic_store(&g->poisoned, true);
+        g->given_up = true;
+    }
+    reclaim_with_one_leaving();
+    assert_ptr_equal(g, sh.segments);
+    assert_ptr_equal(second, g->next);
+    assert_null(second->next);
+    assert_ptr_equal(third, sh.warm);
+    free(third);
+    free(second);
+    free(g);
+}
+
+static void the_page_that_tells_of_refused_events_stays_with_them(void **state)
+{
+    (void)state;
+    what_tells_of_refused_events_stays_with_them(true);
+}
+
+static void the_page_that_is_yet_to_tell_of_them_stays_too(void **state)
+{
+    (void)state;
+    what_tells_of_refused_events_stays_with_them(false);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, folder_tear_down)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(a_segment_that_all_have_read_is_used_again),
-                                       TEST(a_segment_whose_sync_failed_is_deleted),
-                                       TEST(a_damaged_segment_is_set_aside),
-                                       TEST(a_segment_that_a_reader_is_in_stays)};
+    const struct CMUnitTest tests[] = {
+        TEST(a_segment_that_all_have_read_is_used_again),
+        TEST(a_segment_whose_sync_failed_is_deleted),
+        TEST(a_damaged_segment_is_set_aside),
+        TEST(a_segment_that_a_reader_is_in_stays),
+        TEST(a_sink_that_leaves_holds_only_what_it_needs),
+        TEST(the_page_that_tells_of_refused_events_stays_with_them),
+        TEST(the_page_that_is_yet_to_tell_of_them_stays_too)};
 
     return cmocka_run_group_tests_name("reclaim", tests, NULL, NULL);
 }
