@@ -21,6 +21,8 @@
 
 #include "fixture.h"
 
+enum { LARGE = 700 << 10 }; /* a segment has room for one */
+
 struct look {
     bool reuse; /* while the first block is read */
     uint64_t n_blocks, n_events, n_damaged;
@@ -112,6 +114,60 @@ static void tells_a_segment_that_is_used_again(void **state)
     assert_true(l.reused);
 }
 
+/* A server deletes the first two segments, the oldest first, once the first is open. */
+static bool delete_two(void *arg, const struct spool_segment_info *i)
+{
+    char path[128];
+
+    (void)arg;
+    for (int k = 1; k <= 2 && i->number == 1; k++) {
+        (void)snprintf(path, sizeof path, "%s/events/1.0/%010d.seg", dir, k);
+        assert_int_equal(0, unlink(path));
+    }
+    return true;
+}
+
+static void on_refused(void *arg, const struct spool_segment_info *i, uint64_t first,
+                       uint64_t end)
+{
+    (void)arg;
+    (void)i;
+    (void)first;
+    (void)end;
+}
+
+/* Nothing tells any more whether its last events were refused. */
+static void tells_nothing_of_a_segment_that_goes_with_the_next_one(void **state)
+{
+    struct spool *s = open_spool();
+    const int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    char *large = malloc(LARGE + 1);
+    struct look l = {.reuse = false};
+    const struct spool_visitor v = {.segment = on_segment,
+                                    .block = on_block,
+                                    .wants = delete_two,
+                                    .refused = on_refused,
+                                    .arg = &l};
+    uint64_t last;
+    struct err e;
+
+    (void)state;
+    memset(large, '1', LARGE);
+    large[LARGE] = '\0';
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(SPOOL_OK, commit(w, large, &last));
+    }
+    free(large);
+    spool_writer_close(w);
+    spool_close(s);
+    assert_int_equal(3, look(false).n_events);
+    assert_true(spool_visit(dir, &v, &e));
+    assert_int_equal(1, l.n_events);
+    assert_int_equal(1, l.n_segments);
+    assert_int_equal(0, l.n_bad);
+}
+
 /* A server has made the file, and not yet given it its bytes. */
 static void a_file_without_a_byte_is_prepared(void **state)
 {
@@ -162,6 +218,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tells_a_segment_that_is_used_again, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            tells_nothing_of_a_segment_that_goes_with_the_next_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_without_a_byte_is_prepared, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_stream_may_have_any_name, set_up, tear_down)};
