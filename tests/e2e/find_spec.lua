@@ -93,6 +93,17 @@ describe("sluice find", function()
     assert.equal(1, #find("only-here", "--field k").events)
   end)
 
+  it("does not say that an event is not there where no event has the named field", function()
+    s:post("/none", '{"k":"misspelt"}')
+    local command = ("%s find --id misspelt --field %%s %%s '%s' 2>&1; echo code=$?"):format(
+      h.binary, s.data)
+    assert.matches("was not found, but it may have been stored.* field=kk .* strange_field=true"
+      .. ".*code=3", h.shell(command:format("kk", "")))
+    assert.matches("strange_field=true.*code=3", h.shell(command:format("kk", "--stream none")))
+    assert.matches("was not found\n.*code=1",
+      h.shell(command:gsub("misspelt", "nobody", 1):format("k", "")))
+  end)
+
   it("says that there is no such stream, and not that the event is not there", function()
     local out = h.shell(("%s find --id e1 --stream tow '%s' 2>&1; echo code=$?"):format(h.binary,
       s.data))

@@ -35,16 +35,20 @@ struct find {
 /* Whether an event that is not in the list may have been stored all the same. */
 static bool unsure(const struct sightings *s)
 {
+    bool strange = false, fits = false;
+
     for (uint32_t i = 0; i < s->n_looked; i++) {
         const struct looked *l = &s->looked[i];
 
+        strange |= l->strange;
+        fits |= !l->strange && (l->indexed || l->n_read > 0);
         /* Where no path of ids is known, nothing was looked for. */
         if (l->field[0] == '\0' || l->n_damaged + l->n_unknown + l->n_unread > 0 ||
             holes_any(&l->holes)) {
             return true;
         }
     }
-    return false;
+    return strange && !fits; /* a misspelt --field */
 }
 
 /* ---- text ---- */
@@ -141,6 +145,10 @@ static void print_looked(const struct looked *l)
     (void)printf(" read_events=%lu", (unsigned long)l->n_read);
     if (!l->indexed) {
         (void)printf(" (not by an index: events that left the spool are not found)");
+    }
+    if (l->strange) {
+        (void)printf(" strange_field=true (of the events that were looked at, none has "
+                     "an id there: is this the path of theirs?)");
     }
     if (l->n_unknown > 0) {
         (void)printf(" unknown_events=%lu (neither the index nor a segment has them)",
@@ -281,6 +289,7 @@ static cJSON *looked_json(const struct looked *l)
     (void)cJSON_AddBoolToObject(o, "searched", l->field[0] != '\0');
     (void)cJSON_AddStringToObject(o, "field", l->field);
     (void)cJSON_AddBoolToObject(o, "by_index", l->indexed);
+    (void)cJSON_AddBoolToObject(o, "strange_field", l->strange);
     put(o, "files", (double)l->n_files);
     put(o, "indexed_events", (double)l->n_events);
     put(o, "read_events", (double)l->n_read);

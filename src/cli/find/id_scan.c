@@ -12,6 +12,8 @@ struct id_scan {
     struct ids **by; /* a reader of each path */
     uint32_t n;
     bool plain; /* only \u can hide a character of the id, or of the path to it */
+    bool asked,
+        met; /* the first lines of blocks have an id: was one read, had one it */
     /* in the block */
     const struct spool_block *b;
     bool all; /* every line may have it */
@@ -76,14 +78,6 @@ static bool may_hide(const struct id_scan *s, const char *p, size_t n)
     return false;
 }
 
-void id_scan_begin(struct id_scan *s, const struct spool_block *b)
-{
-    s->b = b;
-    s->all = s->id.n == 0 || may_hide(s, b->payload, b->payload_bytes);
-    s->line = 0;
-    s->at = 0;
-}
-
 /* The line that has the byte. */
 static uint32_t line_of(const struct spool_block *b, size_t at)
 {
@@ -122,21 +116,43 @@ static bool next_of(struct id_scan *s, uint32_t *line)
     return true;
 }
 
-static bool has_id(const struct id_scan *s, uint32_t line)
+/* What the line has at the path; p NULL: nothing that is an id. */
+static struct str id_at(const struct id_scan *s, uint32_t line, uint32_t path)
 {
     const struct spool_entry *e = &s->b->entries[line];
 
-    for (uint32_t i = 0; i < s->n; i++) {
-        struct str id;
+    ids_read_stored(s->by[path],
+                    (struct str){s->b->payload + e->off, (size_t)e->len + 1}, 1);
+    return ids_get(s->by[path], 0);
+}
 
-        ids_read_stored(s->by[i],
-                        (struct str){s->b->payload + e->off, (size_t)e->len + 1}, 1);
-        id = ids_get(s->by[i], 0);
+static bool has_id(const struct id_scan *s, uint32_t line)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct str id = id_at(s, line, i);
+
         if (id.p != NULL && str_eq(id, s->id)) {
             return true;
         }
     }
     return false;
+}
+
+void id_scan_begin(struct id_scan *s, const struct spool_block *b)
+{
+    s->b = b;
+    s->all = s->id.n == 0 || may_hide(s, b->payload, b->payload_bytes);
+    s->line = 0;
+    s->at = 0;
+    for (uint32_t i = 0; i < s->n && b->n > 0 && !s->met; i++) {
+        s->asked = true;
+        s->met = id_at(s, 0, i).p != NULL;
+    }
+}
+
+bool id_scan_met_none(const struct id_scan *s)
+{
+    return s != NULL && s->asked && !s->met;
 }
 
 bool id_scan_next(struct id_scan *s, uint32_t *line)

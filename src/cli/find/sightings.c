@@ -449,14 +449,13 @@ static void count_unknown(struct search *s)
 static void close_search(struct search *s)
 {
     for (uint32_t i = 0; s->scans != NULL && i < s->out->n_looked; i++) {
+        s->out->looked[i].strange = id_scan_met_none(s->scans[i]);
         id_scan_free(s->scans[i]);
     }
     free(s->scans);
-    s->scans = NULL;
     index_lists_free(&s->indexes);
     free(s->segments);
-    s->segments = NULL;
-    s->segments_room = 0;
+    *s = (struct search){.want = s->want, .out = s->out, .print = s->print};
 }
 
 /* Segments before index files: an event that leaves its segment is in a file by then. */

@@ -46,10 +46,11 @@ struct looked {
     char field[512];              /* where ids were looked for; "": not known */
     bool indexed;                 /* by that field */
     int64_t oldest_ms, newest_ms; /* of the index; 0: it has no file */
-    uint64_t n_files, n_events;   /* of the index */
-    uint64_t n_damaged;           /* of these files, not believed */
-    uint64_t n_read;              /* events whose bytes were read */
-    uint64_t n_unread;            /* segments that can't be read */
+    bool strange;               /* of the events read, those looked at do not have it */
+    uint64_t n_files, n_events; /* of the index */
+    uint64_t n_damaged;         /* of these files, not believed */
+    uint64_t n_read;            /* events whose bytes were read */
+    uint64_t n_unread;          /* segments that can't be read */
     uint64_t
         n_refused; /* sequences whose clients were refused, because a sync failed */
     uint64_t n_unknown; /* events that neither an index file nor a segment has */
