@@ -261,6 +261,23 @@ uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t
     return seq;
 }
 
+uint64_t index_list_next(const struct index_list *l, uint32_t epoch, uint32_t worker,
+                         uint64_t seq)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (uint32_t i = 0; i < l->n; i++) {
+        const struct index_run *r = &l->runs[i];
+
+        if (r->epoch == epoch && r->worker == worker && r->end > seq + 1) {
+            const uint64_t first = r->first > seq ? r->first : seq + 1;
+
+            next = first < next ? first : next;
+        }
+    }
+    return next;
+}
+
 uint32_t index_list_field(const struct index_list *l, const char *path)
 {
     uint32_t i = 0;

@@ -81,3 +81,6 @@ uint64_t index_list_missing(const struct index_list *l, const struct index_run *
 /* The sequence after those from seq on that files cover. */
 uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t worker,
                             uint64_t seq);
+/* The next sequence after seq that a file covers; UINT64_MAX: none. */
+uint64_t index_list_next(const struct index_list *l, uint32_t epoch, uint32_t worker,
+                         uint64_t seq);

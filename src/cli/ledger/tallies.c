@@ -194,18 +194,21 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
                      const struct spool_block *b)
 {
     struct tallying *y = arg;
+    const struct index_list *index = &y->t->index;
     struct tally_row *row = NULL;
+    uint64_t covered = b->first; /* the next one that may be, by the index */
     bool parsed = false;
 
     if (strcmp(i->stream, y->t->stream) != 0) {
         return true;
     }
     for (uint64_t seq = b->first; seq < b->first + b->n; seq++) {
-        const uint64_t to = index_list_covered(&y->t->index, i->epoch, i->worker, seq);
-
-        if (to > seq) {
-            seq = to - 1;
-            continue;
+        if (seq == covered) {
+            seq = index_list_covered(index, i->epoch, i->worker, seq);
+            covered = index_list_next(index, i->epoch, i->worker, seq);
+        }
+        if (seq >= b->first + b->n) {
+            break;
         }
         if (!parsed && !read_ids(y, i, b)) {
             y->t->n_unread++; /* the field is of a damaged file */
