@@ -110,6 +110,10 @@ function Loader:single(word)
   return self:options(s, {}, s.args, words[word].options), s
 end
 
+-- Folders in the spool beside those of the streams. DELIVERY.md lets an operator delete the
+-- first one.
+local folders = { damaged = true, keys = true, sinks = true }
+
 -- A name that a file or a metric can carry.
 function Loader:check_name(s, seen)
   if not s.name:match("^[a-z0-9_%-]+$") or #s.name > 64 then
@@ -117,6 +121,8 @@ function Loader:check_name(s, seen)
       "a name is 1 to 64 of a-z, 0-9, _ and -")
   elseif s.name == "dead" or s.name == "dead-letters" then
     self:problem(s, nil, "value", "this name is sluice's own")
+  elseif s.word == "stream" and folders[s.name] then
+    self:problem(s, nil, "value", "this name is sluice's own: the spool has a folder of that name")
   elseif seen[s.name] then
     self:problem(s, nil, "value", ("is given twice, first in line %d")
       :format(seen[s.name].line))

@@ -106,6 +106,11 @@ route "POST /x" { body = "event", stream = "events", schema = s }]],
 stream "events" { sinks = { "dead" } }
 route "POST /x" { body = "event", stream = "events" }]],
     [[p.lua:1: file "dead": this name is sluice's own]] },
+  { "a stream with the name of a folder of the spool",
+    [[file "damaged" { dir = "a" }
+stream "damaged" { sinks = { "damaged" } }
+route "POST /x" { body = "event", stream = "damaged" }]],
+    [[p.lua:2: stream "damaged": this name is sluice's own: the spool has a folder of that name]] },
   { "sinks that are no list",
     [[file "a" { dir = "a" }
 stream "events" { sinks = "a" }
