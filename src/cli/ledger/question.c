@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-enum { TIMEOUT_S = 600, ANSWER_MAX = 256 << 20 };
+enum { CONNECT_S = 10, TIMEOUT_S = 600, ANSWER_MAX = 256 << 20 };
 
 struct question {
     CURL *curl;
@@ -53,6 +53,8 @@ struct question *question_new(const char *url, const char *user, const char *pas
         /* Not one of the environment, as for sinks: the password is for the server. */
         curl_easy_setopt(q->curl, CURLOPT_PROXY, "") != CURLE_OK ||
         curl_easy_setopt(q->curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
+        curl_easy_setopt(q->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S) !=
+            CURLE_OK ||
         curl_easy_setopt(q->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S) != CURLE_OK ||
         (user != NULL &&
          (curl_easy_setopt(q->curl, CURLOPT_USERNAME, user) != CURLE_OK ||
