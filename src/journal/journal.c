@@ -221,6 +221,16 @@ void journal_emit(struct journal_draft *draft, const struct record *r)
     draft->length += n;
 }
 
+/* Whether the file of that name is another one: the folder was moved, and what stands there is
+ * somebody else's. One that was removed comes back. */
+static bool is_others(const struct journal *j)
+{
+    struct stat ours, there;
+
+    return fstat(j->fd, &ours) == 0 && stat(j->path, &there) == 0 &&
+           (ours.st_dev != there.st_dev || ours.st_ino != there.st_ino);
+}
+
 bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg, struct err *e)
 {
     struct journal_draft draft = {-1, 0, 0};
@@ -228,6 +238,9 @@ bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg, struct
 
     if (snprintf(next, sizeof next, "%s.new", j->path) >= (int)sizeof next) {
         return err_set(e, "%s: the path is too long", j->path);
+    }
+    if (is_others(j)) {
+        return err_set(e, "%s is not the file that was opened", j->path);
     }
     draft.fd = open(next, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (draft.fd < 0) {

@@ -59,6 +59,33 @@ static void set_writable(struct spool *s)
     }
 }
 
+/* It was moved or removed, or its file system is gone: what is written to the open files
+ * may never be found again, so nothing more is taken. An error says nothing. */
+static void look_at_place(struct spool *s)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    const int there = identity_in_place(s);
+    struct err e;
+
+    if (there < 0 || (there == 1) == !atomic_load(&s->away) ||
+        (there == 0 && spool_in_place(s, &e))) {
+        return;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    if (there == 0) {
+        (void)snprintf(s->why_away, sizeof s->why_away, "%s", e.text);
+    }
+    atomic_store(&s->away, there == 0);
+    (void)pthread_cond_broadcast(&s->prepared);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (there == 1) {
+        log_write(LOG_INFO, "spool", "status=writable");
+    } else {
+        log_write(LOG_ERROR, "spool", "status=unwritable why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
 void housekeeper_wake_writer(struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
@@ -195,6 +222,10 @@ static void prepare(struct shard *sh)
         atomic_load(&st->used) + s->conf.segment_bytes > atomic_load(&st->max_bytes)) {
         return;
     }
+    look_at_place(s);
+    if (atomic_load(&s->away)) {
+        return;
+    }
     if (sh->filling == NULL) {
         sh->prepare_ns = clock_mono_ns();
     }
@@ -304,8 +335,8 @@ static void keep_stream(struct stream *st, struct shard **shards)
             note_delivered(shards[i]);
         }
     }
-    stream_recover_unknown(st);
     if (!atomic_load(&st->spool->away)) { /* those names may be another spool's */
+        stream_recover_unknown(st);
         if (atomic_load(&st->spool->reclaim)) {
             reclaim_stream(st);
         }
@@ -313,34 +344,6 @@ static void keep_stream(struct stream *st, struct shard **shards)
     }
     stats_set(st->bytes_gauge, atomic_load(&st->used));
     stats_set(st->limit_gauge, atomic_load(&st->max_bytes));
-}
-
-/* It was moved or removed, or its file system is gone: what is written to the open files
- * may never be found again, so nothing more is taken. An error says nothing. */
-static void look_at_place(struct spool *s)
-{
-    char quoted[ERR_TEXT_MAX + 16];
-    const int there = identity_in_place(s);
-    struct err e;
-
-    if (there < 0 || (there == 1) == !atomic_load(&s->away)) {
-        return;
-    }
-    (void)err_set(&e,
-                  "%s is not the directory that was opened: it was moved, removed or "
-                  "unmounted; put it back",
-                  s->dir);
-    (void)pthread_mutex_lock(&s->lock);
-    (void)snprintf(s->why_away, sizeof s->why_away, "%s", e.text);
-    (void)pthread_cond_broadcast(&s->prepared);
-    (void)pthread_mutex_unlock(&s->lock);
-    atomic_store(&s->away, there == 0);
-    if (there == 1) {
-        log_write(LOG_INFO, "spool", "status=writable");
-    } else {
-        log_write(LOG_ERROR, "spool", "status=unwritable why=%s",
-                  log_quote(quoted, sizeof quoted, e.text));
-    }
 }
 
 /* A disk that does not answer leaves the figures as they are. */

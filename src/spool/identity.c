@@ -169,26 +169,30 @@ bool identity_lock(struct spool *s, int64_t wait_ms, struct err *e)
     return true;
 }
 
-bool identity_note_place(struct spool *s, struct err *e)
-{
-    struct stat st;
-
-    if (stat(s->dir, &st) != 0) {
-        return err_errno(e, errno, "%s", s->dir);
-    }
-    s->dev = st.st_dev;
-    s->ino = st.st_ino;
-    return true;
-}
-
+/* By the file: a directory that is removed may leave its inode number to the next one, and
+ * one that is emptied has its own. */
 int identity_in_place(const struct spool *s)
 {
-    struct stat st;
+    struct stat locked, there;
+    char path[PATH_MAX];
 
-    if (stat(s->dir, &st) != 0) {
+    (void)snprintf(path, sizeof path, "%s/LOCK", s->dir);
+    if (stat(path, &there) != 0) {
         return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
     }
-    return st.st_dev == s->dev && st.st_ino == s->ino;
+    if (fstat(s->lock_fd, &locked) != 0) {
+        return -1;
+    }
+    return there.st_dev == locked.st_dev && there.st_ino == locked.st_ino;
+}
+
+bool spool_in_place(const struct spool *s, struct err *e)
+{
+    return identity_in_place(s) != 0 ||
+           err_set(e,
+                   "%s/LOCK is not the file that this process holds: the directory, or "
+                   "what is in it, was moved, removed or unmounted; put it back",
+                   s->dir);
 }
 
 bool identity_raise_epoch(struct spool *s, struct err *e)

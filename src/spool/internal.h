@@ -229,8 +229,6 @@ struct spool_name {
 struct spool {
     char *dir;
     int lock_fd;
-    dev_t dev; /* of dir, when it was opened */
-    ino_t ino;
     struct spool_name names[NAMES_MAX]; /* newest first */
     uint32_t n_names;
     uint32_t epoch;
@@ -244,7 +242,8 @@ struct spool {
     bool housekeeper_runs;
     sem_t wake;
     atomic_bool woken, stopping, reclaim, unwritable;
-    atomic_bool away;  /* dir is not the directory any more that was opened */
+    atomic_bool
+        away; /* dir has not the LOCK any more that is held; looked at by times */
     atomic_bool ready; /* spool_ready was called */
     char why[256];     /* unwritable: the reason; under lock */
     struct stats_histogram *sync_time, *prepare_time;
@@ -264,8 +263,7 @@ void spool_put_away(struct spool *s);
 bool identity_lock(struct spool *s, int64_t wait_ms, struct err *e);
 bool identity_raise_epoch(struct spool *s, struct err *e);
 bool identity_find(struct spool *s, struct err *e); /* after the two */
-bool identity_note_place(struct spool *s, struct err *e);
-/* Whether the folder of that name is still the one that was opened: 1 or 0; -1 and errno: the
+/* Whether the folder of that name still has the LOCK that is held: 1 or 0; -1 and errno: the
  * disk does not say. Any thread. */
 int identity_in_place(const struct spool *s);
 const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);

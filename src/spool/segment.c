@@ -266,8 +266,8 @@ void segment_delete(struct segment *g)
     char path[PATH_MAX];
 
     segment_path(g->shard, g->number, path, sizeof path);
-    if (atomic_load(&g->shard->stream->spool->away)) {
-        /* What has this name now is not g. */
+    if (identity_in_place(g->shard->stream->spool) != 1) {
+        /* What has this name now may be another spool's. */
     } else if (atomic_load(&g->damaged)) {
         (void)damage_move(g, path);
     } else {

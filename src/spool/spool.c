@@ -55,8 +55,7 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
         (void)err_errno(e, errno, "can't make the spool %s", s->dir);
     } else if (identity_lock(s, conf->lock_ms, e) && identity_raise_epoch(s, e) &&
-               identity_find(s, e) && identity_note_place(s, e) &&
-               housekeeper_start(s, e)) {
+               identity_find(s, e) && housekeeper_start(s, e)) {
         return s;
     }
     spool_close(s);
@@ -441,6 +440,16 @@ void spool_release(struct spool *s, int stream, uint64_t bytes)
 bool spool_writable(const struct spool *s)
 {
     return !atomic_load(&s->unwritable) && !atomic_load(&s->away);
+}
+
+bool spool_away(struct spool *s, struct err *e)
+{
+    bool away;
+
+    (void)pthread_mutex_lock(&s->lock);
+    away = atomic_load(&s->away) && !err_set(e, "%s", s->why_away);
+    (void)pthread_mutex_unlock(&s->lock);
+    return away;
 }
 
 void spool_why_unwritable(struct spool *s, char *out, size_t n)

@@ -248,6 +248,12 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
 bool spool_has_room(const struct spool *s, int stream, uint64_t bytes);
 void spool_release(struct spool *s, int stream, uint64_t bytes);
 
+/* False and *e: the directory was moved, removed or unmounted, so that nothing may be changed
+ * by its name: what stands there is not this spool. Asks the disk; any thread. */
+bool spool_in_place(const struct spool *s, struct err *e) MUST_USE;
+/* True and *e: it was when the housekeeper last looked. Asks no disk; any thread. */
+bool spool_away(struct spool *s, struct err *e) MUST_USE;
+
 /* Whether segments can be prepared now. Any thread; no lock. */
 bool spool_writable(const struct spool *s);
 /* The reason, while they can't; any thread. */

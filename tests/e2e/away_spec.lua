@@ -64,4 +64,44 @@ describe("a spool that is moved while the server runs", function()
     assert.equal(0, s:metric "sluice_sink_lost_events")
     assert.equal(0, select(2, status()))
   end)
+
+  it("changes nothing of a spool in its place, by delivery, a reload or an upgrade", function()
+    r = receiver.start()
+    r:rule "status 503"
+    s = h.server { policy = POLICY:format(r.url) }
+    local filler, n = ("x"):rep(900000), 12
+    for i = 1, n do
+      local body = ('{"n":%d,"x":"%s"}'):format(i, filler)
+      h.wait_for("room", function() return s:post("/v1/events", body).status == 202 end)
+    end
+    h.wait_for("the sink to hold", function() return s:metric "sluice_sink_holding" == 1 end)
+    local spool = s.data .. "/spool"
+    local function files(dir)
+      return h.shell(("cd '%s' && find . -type f -exec md5sum {} + | sort -k2"):format(dir))
+    end
+    -- A copy of it, as from a snapshot.
+    h.shell(("cp -a '%s' '%s.copy'"):format(spool, spool))
+    local before = files(spool .. ".copy")
+    r:rule ""
+    h.request(s.admin, "POST", "/sinks/out/breaker?close")
+    h.wait_for("an event", function() return #r:events() > 0 end)
+    assert(os.rename(spool, spool .. ".moved"))
+    assert(os.rename(spool .. ".copy", spool))
+    s:logged("event=spool status=unwritable why=.*moved, removed or unmounted")
+    h.write(s.path, POLICY:format(r.url) .. 'http "new" { url = "' .. r.url .. '" }\n'
+      .. 'stream "more" { sinks = { "new" } }\n'
+      .. 'route "POST /more" { body = "event", stream = "more" }\n')
+    local a = h.request(s.admin, "POST", "/reload")
+    assert.equal(500, a.status)
+    assert.matches("was moved, removed or unmounted; put it back; still running", a.body)
+    s:signal "SIGUSR2"
+    s:logged "event=upgrade status=failed why=[^\n]*moved, removed or unmounted"
+    assert.equal(before, files(spool))
+    assert(os.rename(spool, spool .. ".copy"))
+    assert(os.rename(spool .. ".moved", spool))
+    s:logged "event=spool status=writable"
+    assert.equal(200, h.request(s.admin, "POST", "/reload").status)
+    s:deliver(60)
+    assert.equal(0, s:metric "sluice_sink_lost_events")
+  end)
 end)

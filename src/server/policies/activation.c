@@ -281,6 +281,7 @@ static void alter(void *arg)
     struct server *s = r->s;
 
     r->altered =
+        spool_in_place(s->spool, &r->e) &&
         streams_open(s, policy_plan(r->policy), r->ids, &r->dead_stream, &r->e) &&
         keystores_open(s, r->policy, r->ids, &r->e) &&
         indexes_open(s, policy_plan(r->policy), r->ids, true, &r->e) &&
@@ -411,7 +412,8 @@ static void alter_canary(void *arg) /* the changer */
 {
     struct reload *r = arg;
 
-    r->altered = canary_streams(r, policy_plan(r->policy), &r->e) &&
+    r->altered = spool_in_place(r->s->spool, &r->e) &&
+                 canary_streams(r, policy_plan(r->policy), &r->e) &&
                  keystores_open(r->s, r->policy, r->ids, &r->e) &&
                  indexes_open(r->s, policy_plan(r->policy), r->ids, true, &r->e);
     if (!r->altered) {

@@ -304,7 +304,8 @@ static void *load(void *arg)
     }
     if (r->policy != NULL && r->e.text[0] == '\0' &&
         certificates_read(&r->certificates, r->policy, renewal_tickets(s->renewal),
-                          &r->e)) {
+                          &r->e) &&
+        spool_in_place(s->spool, &r->e)) {
         keep(r);
         snapshots_forget_tables(s->spool_dir, s->tables_dir);
     }

@@ -341,6 +341,10 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
         return err_set(e, s->draining ? "this process ends"
                                       : "another process is on its way already");
     }
+    /* It would begin a spool of its own, and leave the events behind. */
+    if (spool_away(s->spool, e)) {
+        return false;
+    }
     if (!channel_pair(ends, e)) {
         return false;
     }

@@ -153,6 +153,32 @@ static void a_rewrite_replaces_it_all(void **state)
     journal_close(j);
 }
 
+/* The spool was moved, and another one stands in its place. */
+static void a_journal_of_others_is_not_replaced(void **state)
+{
+    struct err e = {""};
+    struct journal *j = open_journal(&e);
+    char moved[sizeof path + 8];
+    struct stat st;
+    int fd;
+
+    (void)state;
+    append(j, "a", 1);
+    (void)snprintf(moved, sizeof moved, "%s.moved", path);
+    assert_int_equal(0, rename(path, moved));
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(5, write(fd, "other", 5));
+    (void)close(fd);
+    assert_false(journal_rewrite(j, emit, NULL, &e));
+    assert_non_null(strstr(e.text, "is not the file that was opened"));
+    assert_int_equal(0, stat(path, &st));
+    assert_int_equal(5, st.st_size);
+    assert_int_equal(0, rename(moved, path));
+    assert_true(journal_rewrite(j, emit, NULL, &e));
+    journal_close(j);
+}
+
 static void a_journal_that_is_open_is_not_opened_again(void **state)
 {
     struct err e = {""};
@@ -203,6 +229,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             damage_before_the_tail_is_named_and_cuts_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_rewrite_replaces_it_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_journal_of_others_is_not_replaced, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_journal_that_is_open_is_not_opened_again,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(

@@ -153,9 +153,28 @@ static void a_file_that_is_moved_out_of_its_folder_is_given_up(void **state)
     spool_close(s);
 }
 
+/* Empty files with the names of this spool's segments, in its place. */
+static void put_another(const char *shard, int n)
+{
+    const char *const names[] = {"", "/events", shard};
+    char path[160];
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        (void)snprintf(path, sizeof path, "%s%s", dir, names[i]);
+        assert_int_equal(0, mkdir(path, 0700));
+    }
+    for (int i = 1; i <= n; i++) {
+        FILE *f;
+
+        (void)snprintf(path, sizeof path, "%s%s/%010d.seg", dir, shard, i);
+        f = fopen(path, "w");
+        assert_non_null(f);
+        (void)fclose(f);
+    }
+}
+
 static void another_spool_in_its_place_is_left_alone(void **state)
 {
-    static const char *const names[] = {"", "/events", "/events/1.0"};
     struct spool *s = open_spool();
     struct spool_writer *w;
     uint64_t last = 0;
@@ -166,18 +185,7 @@ static void another_spool_in_its_place_is_left_alone(void **state)
     spool_ready(s);
     assert_int_equal(SPOOL_OK, commit(w, "1", &last));
     move(dir, away);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        (void)snprintf(path, sizeof path, "%s%s", dir, names[i]);
-        assert_int_equal(0, mkdir(path, 0700));
-    }
-    for (int i = 1; i < 5; i++) {
-        FILE *f;
-
-        (void)snprintf(path, sizeof path, "%s/events/1.0/%010d.seg", dir, i);
-        f = fopen(path, "w");
-        assert_non_null(f);
-        (void)fclose(f);
-    }
+    put_another("/events/1.0", 4);
     until_away(s);
     spool_writer_close(w);
     spool_close(s);
@@ -185,6 +193,60 @@ static void another_spool_in_its_place_is_left_alone(void **state)
         (void)snprintf(path, sizeof path, "%s/events/1.0/%010d.seg", dir, i);
         assert_int_equal(0, access(path, F_OK));
     }
+}
+
+/* The events are delivered before anybody has seen that the directory is another one. */
+static void what_is_delivered_then_is_not_deleted_there(void **state)
+{
+    struct spool *s;
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t lost;
+    char path[160];
+
+    (void)state;
+    write_two();
+    s = open_spool();
+    c = open_consumer(s, open_stream(s, 64 * SEGMENT, false));
+    spool_ready(s);
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    move(dir, away);
+    put_another("/events/1.0", 1);
+    spool_cursor_release(cur, 3);
+    spool_cursor_close(cur);
+    until_away(s);
+    spool_consumer_close(c);
+    spool_close(s);
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000001.seg", dir);
+    assert_int_equal(0, access(path, F_OK));
+}
+
+/* Another process could lock another LOCK there. */
+static void a_spool_that_is_emptied_takes_nothing(void **state)
+{
+    struct spool *s = open_spool();
+    struct spool_writer *w;
+    struct err e;
+    char path[160];
+    int stream;
+
+    (void)state;
+    stream = open_stream(s, 64 * SEGMENT, false);
+    w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    assert_true(spool_has_room(s, stream, 100));
+    assert_true(spool_in_place(s, &e));
+    assert_false(spool_away(s, &e));
+    (void)snprintf(path, sizeof path, "%s/LOCK", dir);
+    assert_int_equal(0, unlink(path));
+    assert_false(spool_in_place(s, &e));
+    until_away(s);
+    assert_true(spool_away(s, &e));
+    assert_false(spool_has_room(s, stream, 100));
+    spool_writer_close(w);
+    spool_close(s);
 }
 
 static int tear_down_away(void **state)
@@ -203,6 +265,8 @@ int main(void)
         TEST(nothing_is_taken_and_nothing_given_up),
         TEST(a_file_that_is_moved_out_of_its_folder_is_given_up),
         TEST(another_spool_in_its_place_is_left_alone),
+        TEST(what_is_delivered_then_is_not_deleted_there),
+        TEST(a_spool_that_is_emptied_takes_nothing),
     };
 
     return cmocka_run_group_tests_name("away", tests, NULL, NULL);

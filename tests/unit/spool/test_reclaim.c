@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
 #include "spool/internal.h"
@@ -33,6 +34,7 @@ static void in_folder(const char *tail, char path[PATH_MAX])
 static int set_up(void **state)
 {
     char path[PATH_MAX];
+    struct err e;
     int fd;
 
     if (folder_set_up(state) != 0) {
@@ -44,6 +46,9 @@ static int set_up(void **state)
     (void)pthread_mutex_init(&s.lock, NULL);
     s.dir = dir;
     s.epoch = 1;
+    if (!identity_lock(&s, 0, &e)) {
+        return 1;
+    }
     atomic_store(&s.reclaim, true);
     st.spool = &s;
     (void)snprintf(st.name, sizeof st.name, "events");
@@ -240,7 +245,13 @@ static void the_page_that_is_yet_to_tell_of_them_stays_too(void **state)
     what_tells_of_refused_events_stays_with_them(false);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, folder_tear_down)
+static int tear_down(void **state)
+{
+    (void)close(s.lock_fd);
+    return folder_tear_down(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
