@@ -202,8 +202,8 @@ static void end_by_page(struct segment *g, const struct segment *later)
     }
 }
 
-/* Those at the end in which nothing was written go away; the newest that has
- * blocks is read to its end. */
+/* Those at the end in which nothing was written go away, but for one whose page says that
+ * events before it were refused; the newest that has blocks is read to its end. */
 static bool find_end(struct listing *f, struct err *e)
 {
     struct segment later = {.first = 0}; /* the first of those whose page was written */
@@ -215,21 +215,19 @@ static bool find_end(struct listing *f, struct err *e)
         if (!found_end(g, &any, e)) {
             return false;
         }
-        if (any) {
+        if (any || (f->n > 1 && atomic_load(&g->unacked) > 0)) {
             break;
         }
         if (g->first != 0) {
             later.number = g->number;
             later.first = g->first;
             later.before_end = g->before_end;
-            atomic_store(&later.unacked, atomic_load(&g->unacked));
         }
         segment_delete(g);
         f->n--;
     }
     /* A page whose write failed in part may hold; small blocks went where room was. */
-    if (f->n > 0 && later.first != 0 &&
-        (atomic_load(&later.unacked) > 0 || f->list[f->n - 1]->old_end < later.first)) {
+    if (f->n > 0 && later.first != 0 && f->list[f->n - 1]->old_end < later.first) {
         end_by_page(f->list[f->n - 1], &later);
     }
     return true;
