@@ -112,6 +112,21 @@ void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to)
               (unsigned long)(to - from), log_word(word, sizeof word, kept));
 }
 
+void damage_cut(struct segment *g)
+{
+    char file[PATH_MAX], kept[PATH_MAX], quoted[PATH_MAX + 16], word[PATH_MAX + 16];
+
+    stats_add_shared(g->shard->stream->damaged_blocks, 1);
+    atomic_store(&g->damaged, true);
+    segment_path(g->shard, g->number, file, sizeof file);
+    aside_path(g, ".seg", kept, sizeof kept);
+    log_write(LOG_ERROR, "block_damaged",
+              "file=%s offset=%lu bytes=%lu events=unknown kept=%s",
+              log_quote(quoted, sizeof quoted, file), (unsigned long)g->bytes,
+              (unsigned long)(g->made_bytes - g->bytes),
+              log_word(word, sizeof word, kept));
+}
+
 bool damage_move(const struct segment *g, const char *path)
 {
     char aside[PATH_MAX], quoted[PATH_MAX + 16], word[PATH_MAX + 16];

@@ -140,6 +140,7 @@ enum found found_open(struct shard *sh, const char *path, struct segment **out,
     g->fd = -1;
     g->number = p.number;
     g->bytes = size;
+    g->made_bytes = r == FOUND_SEGMENT ? p.segment_bytes : size;
     g->salt = p.salt;
     g->first = p.first;
     g->before_end = p.before_end;
@@ -219,6 +220,9 @@ static int blocks_to_end(struct segment *g, struct blocks *w, bool *any)
     }
     /* The place where it was closed also tells the bytes after the last whole block. */
     *any |= g->first != 0 && w->next > g->first;
+    if (r == BLOCKS_STOP && g->bytes < g->made_bytes) {
+        damage_cut(g);
+    }
     return r == BLOCKS_STOP ? look_torn(g, w) : 0;
 }
 

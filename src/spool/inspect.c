@@ -138,6 +138,9 @@ static bool read_page(struct inspect *in, int fd, const char *path,
         return false;
     }
     if (page_decode(bytes, p)) {
+        if (i->size < p->segment_bytes) { /* it had its room before its page */
+            damaged(in, i, i->size, p->segment_bytes, 0);
+        }
         return true;
     }
     i->error = page_guess(fd, path, i->size, p);

@@ -75,6 +75,7 @@ struct segment {
     int fd; /* the writer's and the housekeeper's, -1: closed. Changes under
                              lock; cursors open their own */
     uint64_t number, bytes;
+    uint64_t made_bytes; /* old: that it had when it was made */
     uint32_t salt;
     uint64_t first;           /* valid once USED */
     _Atomic uint64_t unacked; /* sequences before first that no client was promised */
@@ -317,6 +318,8 @@ void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to,
                  uint64_t events);
 /* Bytes that may be a last block that was cut. */
 void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to);
+/* Its file has no end any more, and nothing tells how many blocks that had. */
+void damage_cut(struct segment *g);
 /* The whole file goes to DAMAGED_DIR; false: it stays where it is. */
 bool damage_move(const struct segment *g, const char *path);
 

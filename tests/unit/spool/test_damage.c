@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 #include "spool/format.h"
+#include "spool/inspect.h"
 #include "spool/spool.h"
 #include "stats/stats.h"
 
@@ -208,6 +209,36 @@ static void a_torn_end_is_no_loss_and_is_kept_for_a_look(void **state)
     change(PAGE + N * BLOCK - 20, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
     expect(read_back(), N - 1, 0);
     assert_true(kept("-4448"));
+}
+
+static uint64_t damaged_blocks(void)
+{
+    return stats_value("sluice_spool_damaged_blocks_total", "stream=\"events\"");
+}
+
+static void on_segment(void *arg, const struct spool_segment_info *i)
+{
+    uint64_t *n = arg;
+
+    *n += i->n_damaged;
+}
+
+/* As a copy that had no room: between two blocks, too. */
+static void a_newest_segment_that_was_cut_is_told(void **state)
+{
+    uint64_t n = 0;
+    const struct spool_visitor v = {.segment = on_segment, .arg = &n};
+    uint64_t before;
+    struct err e;
+
+    (void)state;
+    write_events();
+    assert_int_equal(0, truncate(segment(), PAGE + (N - 1) * BLOCK));
+    assert_true(spool_visit(dir, &v, &e));
+    assert_int_equal(1, n);
+    before = damaged_blocks();
+    expect(read_back(), N - 1, 0);
+    assert_int_equal(before + 1, damaged_blocks());
 }
 
 /* Its sequence is what tells a block of this use of the segment from an older one. */
@@ -475,6 +506,7 @@ int main(void)
         TEST(damage_of_all_blocks_is_told_after_a_stop_in_good_order),
         TEST(damage_is_told_from_a_torn_end_after_a_crash),
         TEST(a_torn_end_is_no_loss_and_is_kept_for_a_look),
+        TEST(a_newest_segment_that_was_cut_is_told),
         TEST(a_last_block_with_a_wrong_sequence_is_kept_for_a_look),
         TEST(a_first_page_with_a_wrong_byte_costs_nothing),
         TEST(a_file_of_other_bytes_is_moved_and_not_deleted),
