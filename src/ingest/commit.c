@@ -157,39 +157,48 @@ static void finish(struct ingest *in, struct waiter *w)
     waiter_put(in, w);
 }
 
-/* True when nothing is left to wait for. */
-static bool synced(struct ingest *in, struct waiter *w)
+/* Whether the fate of its events is known in each stream that it has to wait for: with the
+ * first one that has lost them, unless it holds keys, which others may have stored. */
+static bool settled(struct ingest *in, struct waiter *w)
 {
+    bool syncs = false, delivers = false;
+
     for (uint32_t i = 0; i < w->n_syncs; i++) {
         struct spool_writer *writer = in->writers[w->syncs[i].stream].writer;
+        uint64_t bit = 1ull << w->syncs[i].stream;
         uint64_t last = w->syncs[i].first + w->syncs[i].n - 1;
         bool delivered = w->syncs[i].delivered;
-        uint64_t come =
-            delivered ? spool_writer_delivered(writer) : spool_writer_synced(writer);
 
+        if ((w->lost & bit) != 0) {
+            continue; /* it has no sequence: its block was not written */
+        }
         if (delivered ? spool_writer_gone(writer, last)
                       : spool_writer_lost(writer, last)) {
-            w->failed = true;
-            return true;
-        }
-        if (come < last) {
-            return false;
+            w->lost |= bit;
+        } else if (delivered) {
+            delivers |= spool_writer_delivered(writer) < last;
+        } else {
+            syncs |= spool_writer_synced(writer) < last;
         }
     }
-    return true;
+    w->failed |= w->lost != 0;
+    if (w->failed) {
+        return !syncs || w->hold.n == 0; /* what is written will be delivered */
+    }
+    return !syncs && !delivers;
 }
 
 /* True when it can be answered: its own events are stored or lost, and so are those
  * of other requests that it repeats. Its own are settled first: others may wait. */
 static bool due(struct ingest *in, struct waiter *w)
 {
-    if (!w->failed && !synced(in, w)) {
+    if (!settled(in, w)) {
         return false;
     }
     if (LIKELY(w->hold.n + w->hold.n_ties == 0)) {
         return true;
     }
-    dedup_own(&w->hold, !w->failed);
+    dedup_own(&w->hold, w->lost);
     switch (dedup_ties(&w->hold)) {
     case DEDUP_WAIT:
         if (!w->failed && !ev_is_active(&in->tied)) {
@@ -265,6 +274,7 @@ static void commit_writer(struct ingest *in, int stream)
         }
         if (r != SPOOL_OK) {
             w->failed = true;
+            w->lost |= bit;
         } else {
             number(in, stream, last, n, w);
         }
@@ -311,7 +321,7 @@ void commit_turn(struct ingest *in)
 
 static void finish_late(struct ingest *in, struct waiter *w)
 {
-    dedup_own(&w->hold, true);
+    dedup_own(&w->hold, DEDUP_NONE_LOST);
     settle_events(in, w, true);
     if (w->same_unstored) {
         account_refused(w->account, "delivery_timeout", w->status, 0);
@@ -340,11 +350,11 @@ void commit_late(struct ingest *in, bool all)
 
         if (w->until_ns != 0 && (all || now >= w->until_ns)) {
             *at = w->next;
-            if (dedup_ties(&w->hold) == DEDUP_DONE) {
+            if (!w->failed && dedup_ties(&w->hold) == DEDUP_DONE) {
                 finish_late(in, w);
             } else {
                 /* Its own events are kept, those that it repeats may be lost. */
-                dedup_own(&w->hold, true);
+                dedup_own(&w->hold, w->lost);
                 w->failed = true;
                 finish(in, w);
             }

@@ -300,7 +300,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
     if (decide(in, r, v, p, &o)) {
         enum store_result marked = STORE_OK;
 
-        if (UNLIKELY(p->binding->plan->n_dedups > 0)) {
+        if (UNLIKELY(p->binding->plan->n_dedups > 0) && o.store) {
             marked = store_unrepeated(in, p, &hold);
             outcome_of(p->route, &in->batch, &o);
         }

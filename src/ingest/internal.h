@@ -60,7 +60,8 @@ struct waiter {
     struct ends ends;               /* of its events, if they are stored */
     uint32_t n_events;
     bool failed;            /* a block with events of it was not stored */
-    uint64_t touched;       /* bit i: the spool's stream i has events of it */
+    uint64_t touched;       /* bit i: the spool's stream i has events of it, */
+    uint64_t lost;          /* and did not store them */
     uint64_t until_ns;      /* waits for deliveries until then; 0: for none */
     struct dedup_hold hold; /* keys that count as seen once it is stored */
     bool delivering;        /* it waits for sinks */

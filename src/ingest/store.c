@@ -310,6 +310,7 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
         return store_no_room(in);
     }
     note_syncs(in, b, &z, marks, w);
+    dedup_pending(&w->hold, b->stream_ids);
     return STORE_OK;
 }
 

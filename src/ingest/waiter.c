@@ -24,7 +24,7 @@ struct waiter *waiter_get(struct ingest *in)
     w->reserved = 0;
     w->reserved_stream = -1;
     w->failed = false;
-    w->touched = 0;
+    w->touched = w->lost = 0;
     w->n_syncs = 0;
     w->held = NULL;
     w->hold.n = w->hold.n_ties = 0;

@@ -153,6 +153,50 @@ describe("dedup", function()
     for i = 1, 10 do assert.equal(1, n["e" .. i], "e" .. i) end
   end)
 
+  for _, ack in ipairs { "written", "synced" } do
+    it("stores it once when another stream of its request has failed, " .. ack, function()
+      failing { policy = policy { workers = 1, ack = ack, top =
+        [[file "second" { dir = "second", linger = "20ms" }
+        stream "other" { sinks = { "second" } }]],
+        route = [[on_event = function() return to("events", "other") end]] } }
+      f:rules "on=write do=EIO path=/spool/other/"
+      for i = 1, 10 do assert.equal(503, post("e" .. i).status) end
+      f:rules()
+      for i = 1, 10 do
+        h.wait_for("e" .. i .. " to be taken", function()
+          return post("e" .. i).status == 202
+        end)
+      end
+      assert.is_true(results("repeat") > 0) -- the others were refused before
+      local n = stored()
+      for i = 1, 10 do assert.equal(1, n["e" .. i], "e" .. i) end
+      assert.equal(10, #s:lines("second"))
+    end)
+  end
+
+  it("a batch that is refused as a whole holds up no request with the same keys", function()
+    s = h.server { policy = policy { top = [[stream "refused" { sinks = { "archive" } }
+      route "POST /whole" { body = "batch", stream = "events", partial = false,
+        on_refused = { stream = "refused", rate = "1000000/s" },
+        schema = schema { event_id = str { required = true } } }]] } }
+    local connections, list, key = {}, {}, '{"event_id":"e%02d-%04d"}'
+    for i = 1, 8 do connections[i] = h.connect(s.port) end -- some at either worker
+    local function send(c, path, body)
+      c:send(("POST %s HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n%s")
+        :format(path, #body, body))
+    end
+    for round = 1, 20 do
+      for i = 1, 8000 do list[i] = i <= 4000 and key:format(round, i) or "{}" end
+      send(connections[1], "/whole", "[" .. table.concat(list, ",") .. "]")
+      for n = 1, 40 do
+        for i = 2, 8 do send(connections[i], "/v1/events", key:format(round, n * 8 + i)) end
+        for i = 2, 8 do assert.equal(202, h.answer(connections[i]).status) end
+      end
+      assert.equal(422, h.answer(connections[1]).status)
+    end
+    for _, c in ipairs(connections) do c:close() end
+  end)
+
   it("remembers over a reload, forgets over a restart, and when its window changes",
   function()
     s = h.server { policy = policy() }

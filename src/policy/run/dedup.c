@@ -271,6 +271,7 @@ static void mark_stream(struct dedup *d, const struct route *route,
         (struct dedup_part){.chain = d->chain,
                             .n_repeats = d->n_repeats,
                             .stream = stream,
+                            .bit = DEDUP_ALL_LOST,
                             .owner = d->owner,
                             .seen = seen_ref(d->seen),
                             .identities = store == NULL ? NULL : d->identities};
@@ -317,18 +318,27 @@ const struct seen_hash *dedup_identity(const struct dedup_hold *hold, uint32_t s
     return NULL;
 }
 
-void dedup_own(struct dedup_hold *hold, bool stored)
+void dedup_pending(struct dedup_hold *hold, const int *stream_ids)
+{
+    for (uint32_t i = 0; i < hold->n; i++) {
+        struct dedup_part *part = part_at(hold, i);
+
+        part->bit = 1ull << stream_ids[part->stream];
+    }
+}
+
+void dedup_own(struct dedup_hold *hold, uint64_t lost)
 {
     const bool many = hold->n > DEDUP_STREAMS_FEW;
 
     while (hold->n > 0) {
         const struct dedup_part *part = part_at(hold, --hold->n);
 
-        if (stored) {
+        if (lost == DEDUP_NONE_LOST) {
             seen_repeated(part->seen, part->n_repeats);
         }
         if (part->chain != 0) {
-            seen_finish(part->seen, part->owner, part->chain, stored);
+            seen_finish(part->seen, part->owner, part->chain, (lost & part->bit) == 0);
         }
         seen_unref(part->seen);
     }
@@ -368,6 +378,6 @@ enum dedup_fate dedup_ties(struct dedup_hold *hold)
 
 void dedup_finish(struct dedup_hold *hold, bool stored)
 {
-    dedup_own(hold, stored);
+    dedup_own(hold, stored ? DEDUP_NONE_LOST : DEDUP_ALL_LOST);
     drop_ties(hold);
 }

@@ -34,6 +34,7 @@ struct dedup_part {
     uint32_t chain; /* 0: none is reserved */
     uint32_t n_repeats;
     uint32_t stream; /* of the plan */
+    uint64_t bit;    /* of the spool's stream, once its events are pending there */
     uint64_t owner;
     struct seen *seen;
     /* Of each event, all zeros: it has none. NULL: they are not stored. The state's,
@@ -73,8 +74,15 @@ enum dedup_result dedup_mark(struct policy_state *s, const struct route *route,
 const struct seen_hash *dedup_identity(const struct dedup_hold *hold, uint32_t stream,
                                        uint32_t i);
 
-/* Ends the reservations of hold: its events were stored or were not. */
-void dedup_own(struct dedup_hold *hold, bool stored);
+/* Its events are pending: stream_ids[i] is the spool's number of the plan's stream i. */
+void dedup_pending(struct dedup_hold *hold, const int *stream_ids);
+
+#define DEDUP_NONE_LOST 0ull
+#define DEDUP_ALL_LOST UINT64_MAX
+
+/* Ends the reservations of hold. lost: the spool's streams that did not store their events,
+ * a bit each: what another one has stored is a repeat when the request comes again. */
+void dedup_own(struct dedup_hold *hold, uint64_t lost);
 
 enum dedup_fate { DEDUP_DONE, DEDUP_WAIT, DEDUP_LOST };
 /* Of those that hold is tied to: all were stored; wait; one was not. */

@@ -25,6 +25,7 @@ static void hold_key(struct seen *s, struct dedup_hold *hold)
     hold->n = 1;
     hold->n_ties = 0;
     hold->list[0].chain = 0;
+    hold->list[0].bit = 1;
     hold->list[0].owner = seen_begin(s);
     hold->list[0].seen = seen_ref(s);
     assert_int_equal(SEEN_NEW, ask(s, hold->list[0].owner, &hold->list[0].chain));
@@ -40,7 +41,7 @@ static void a_key_whose_event_was_not_stored_is_new_again(void **state)
     dedup_finish(&hold, false);
     assert_int_equal(0, hold.n);
     hold_key(s, &hold);
-    dedup_own(&hold, false);
+    dedup_own(&hold, DEDUP_ALL_LOST);
     assert_int_equal(0, hold.n);
     assert_true(seen_unshared(s));
     hold_key(s, &hold);
@@ -61,7 +62,7 @@ static void a_tie_waits_for_its_owner_and_learns_its_fate(void **state)
         tied.ties[0].owner = hold.list[0].owner;
         tied.ties[0].seen = seen_ref(s);
         assert_int_equal(DEDUP_WAIT, dedup_ties(&tied));
-        dedup_own(&hold, stored == 1);
+        dedup_own(&hold, stored ? DEDUP_NONE_LOST : DEDUP_ALL_LOST);
         assert_int_equal(stored ? DEDUP_DONE : DEDUP_LOST, dedup_ties(&tied));
         dedup_finish(&tied, stored == 1);
         assert_int_equal(0, tied.n_ties);
@@ -70,11 +71,31 @@ static void a_tie_waits_for_its_owner_and_learns_its_fate(void **state)
     seen_unref(s);
 }
 
+static void a_stream_that_failed_forgets_its_own_keys_only(void **state)
+{
+    struct seen *s = seen_new(&conf);
+    struct dedup_hold hold;
+    const int stream_ids[] = {3, 5};
+
+    (void)state;
+    hold_key(s, &hold);
+    hold.list[0].stream = 1;
+    dedup_pending(&hold, stream_ids);
+    dedup_own(&hold, 1ull << 5);
+    hold_key(s, &hold);
+    hold.list[0].stream = 1;
+    dedup_pending(&hold, stream_ids);
+    dedup_own(&hold, 1ull << 3);
+    assert_int_equal(SEEN_BEFORE, ask(s, seen_begin(s), &(uint32_t){0}));
+    seen_unref(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_whose_event_was_not_stored_is_new_again),
-        cmocka_unit_test(a_tie_waits_for_its_owner_and_learns_its_fate)};
+        cmocka_unit_test(a_tie_waits_for_its_owner_and_learns_its_fate),
+        cmocka_unit_test(a_stream_that_failed_forgets_its_own_keys_only)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
