@@ -449,6 +449,7 @@ bool admission_sent(void *arg, struct http_request *r, const struct http_view *v
     if (LIKELY(p->auth != REQUEST_UNSIGNED)) {
         return true;
     }
+    in->view = v;
     req = admission_request(in, v);
     if (policy_authenticate_body(p->binding->state, p->route, &req, v->sent, &no)) {
         p->auth = REQUEST_SIGNED;

@@ -17,6 +17,8 @@ route "POST /v1/events" { body = "batch", stream = "events", schema = schema { i
 route "POST /load" { body = "event", stream = "events" }
 route "POST /keyed" { body = "event", stream = "events",
   auth = query "k" "partners" }
+route "POST /signed" { body = "event", stream = "events",
+  auth = hmac { secret = "0123456789abcdef", header = "x-sig", format = "{hex}" } }
 ]]
 
 describe("the access log", function()
@@ -74,6 +76,20 @@ describe("the access log", function()
     assert.equal(401, s:post("/keyed?%6b=secret-2", "{}").status)
     line '"status":401'
     assert.is_nil(read():find("secret", 1, true))
+  end)
+
+  it("tells of a body whose signature is not good", function()
+    for n = 1, 5 do
+      local c = h.connect(s.port)
+      c:send(("POST /signed?signed=%d HTTP/1.1\r\nHost: t\r\nX-Sig: %s\r\n"
+        .. "Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+        .. "9\r\nsignature\r\n0\r\n\r\n"):format(n, ("0"):rep(64)))
+      assert.equal(401, h.answer(c).status)
+      c:close()
+      local x = cjson.decode(line('"/signed%?signed=' .. n .. '"'))
+      assert.same({ "127.0.0.1", "POST", "bad_signature", 9 },
+        { x.client, x.method, x.code, x.bytes_in })
+    end
   end)
 
   it("has one line for each request, whatever bytes it is made of", function()
