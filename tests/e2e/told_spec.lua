@@ -74,6 +74,34 @@ route "POST /out" { body = "batch", stream = "out" }
   end)
 end)
 
+describe("the log of a hook that raised", function()
+  it("has the policy's file and line, whichever hook it was", function()
+    local base = [[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+null "n" {}
+stream "events" { sinks = { "n" } }
+route "GET /" { body = "query", stream = "events", %s = %s }
+]]
+    local s = h.server { policy = base:format("repeated", '"first"') }
+    for hook, value in pairs { on_event = [[function() error "x" end]],
+      on_request = [[function() error "x" end]],
+      answer = [[{ location = function() error "x" end, hosts = { "a.example" } }]] } do
+      h.write(s.path, base:format(hook, value))
+      assert.equal(200, s:reload().status) -- a new state tells its first error at once
+      h.request(s.port, "GET", "/?a=1")
+    end
+    assert.equal(0, s:stop())
+    local n = 0
+    for why in s:text():gmatch 'status=raised [^\n]*why="([^"]*)"' do
+      assert.equal(s.path .. ":5: x", why)
+      n = n + 1
+    end
+    assert.equal(3, n)
+    s:close()
+  end)
+end)
+
 describe("an access log whose disk hangs at the end", function()
   it("is told with the number of all lines that it lacks", function()
     local dir = h.folder()

@@ -9,12 +9,20 @@
 #include "base/log.h"
 #include "policy/run/internal.h"
 
+/* A chunk's name without what tells Lua that it is a policy's. */
+static const char *without_mark(const char *text)
+{
+    static const char mark[] = "policy:";
+
+    return strncmp(text, mark, sizeof mark - 1) == 0 ? text + sizeof mark - 1 : text;
+}
+
 void state_why(lua_State *L, char *out, size_t room)
 {
     switch (lua_type(L, -1)) {
     case LUA_TSTRING: /* of a number Lua would make a text, for which there may be no
                          memory */
-        (void)snprintf(out, room, "%s", lua_tostring(L, -1));
+        (void)snprintf(out, room, "%s", without_mark(lua_tostring(L, -1)));
         break;
     case LUA_TNUMBER:
         (void)snprintf(out, room, "%.14g", lua_tonumber(L, -1));
