@@ -157,12 +157,10 @@ static void finish(struct ingest *in, struct waiter *w)
     waiter_put(in, w);
 }
 
-/* Whether the fate of its events is known in each stream that it has to wait for: with the
- * first one that has lost them, unless it holds keys, which others may have stored. */
-static bool settled(struct ingest *in, struct waiter *w)
+/* What it still waits for, and whether a stream has lost events of it. */
+static void look(struct ingest *in, struct waiter *w, bool *syncs, bool *delivers)
 {
-    bool syncs = false, delivers = false;
-
+    *syncs = *delivers = false;
     for (uint32_t i = 0; i < w->n_syncs; i++) {
         struct spool_writer *writer = in->writers[w->syncs[i].stream].writer;
         uint64_t bit = 1ull << w->syncs[i].stream;
@@ -176,12 +174,21 @@ static bool settled(struct ingest *in, struct waiter *w)
                       : spool_writer_lost(writer, last)) {
             w->lost |= bit;
         } else if (delivered) {
-            delivers |= spool_writer_delivered(writer) < last;
+            *delivers |= spool_writer_delivered(writer) < last;
         } else {
-            syncs |= spool_writer_synced(writer) < last;
+            *syncs |= spool_writer_synced(writer) < last;
         }
     }
     w->failed |= w->lost != 0;
+}
+
+/* Whether the fate of its events is known in each stream that it has to wait for: with the
+ * first one that has lost them, unless it holds keys, which others may have stored. */
+static bool settled(struct ingest *in, struct waiter *w)
+{
+    bool syncs, delivers;
+
+    look(in, w, &syncs, &delivers);
     if (w->failed) {
         return !syncs || w->hold.n == 0; /* what is written will be delivered */
     }
@@ -339,6 +346,19 @@ static void finish_late(struct ingest *in, struct waiter *w)
     waiter_put(in, w);
 }
 
+/* It has waited for its sinks long enough, and the rest of it is on disk or lost: only
+ * then is it true that all of it is kept. */
+static bool is_late(struct ingest *in, struct waiter *w, uint64_t now)
+{
+    bool syncs, delivers;
+
+    if (w->until_ns == 0 || now < w->until_ns) {
+        return false;
+    }
+    look(in, w, &syncs, &delivers);
+    return !syncs;
+}
+
 void commit_late(struct ingest *in, bool all)
 {
     struct waiter **at = &in->syncing;
@@ -348,12 +368,12 @@ void commit_late(struct ingest *in, bool all)
     while (*at != NULL) {
         struct waiter *w = *at;
 
-        if (w->until_ns != 0 && (all || now >= w->until_ns)) {
+        if (is_late(in, w, all ? UINT64_MAX : now)) {
             *at = w->next;
             if (!w->failed && dedup_ties(&w->hold) == DEDUP_DONE) {
                 finish_late(in, w);
             } else {
-                /* Its own events are kept, those that it repeats may be lost. */
+                /* Events of it are lost, or those that it repeats may be. */
                 dedup_own(&w->hold, w->lost);
                 w->failed = true;
                 finish(in, w);

@@ -1,3 +1,4 @@
+local faults = require "faults"
 local h = require "harness"
 local kafka = require "kafka"
 local numbered = require "numbered"
@@ -70,6 +71,28 @@ route "POST /v1/events/batch" { body = "batch", stream = "events" }
     h.wait_for("202 again", function()
       return s:post("/v1/events", [[{"n":2}]]).status == 202
     end)
+  end)
+
+  it("says 504 only when another stream of the request has synced its part", function()
+    local dir = h.folder()
+    local f = faults.new(dir)
+    s = h.server { dir = dir, wrap = f:wrap(), policy = policy { sinks = '"bus"',
+      timeout = "300ms", top = [[
+stream "safe" { ack = "synced", sinks = { "archive" } }
+route "POST /both" { body = "event", stream = "events",
+  on_event = function() return to("events", "safe") end }]] } }
+    assert.equal(202, s:post("/both", '{"n":0}').status)
+    m:down()
+    assert.equal(504, s:post("/both", '{"n":1}').status)
+    f:rules "on=sync do=hang path=/spool/safe/"
+    local c = send('{"n":2}', "/both")
+    c:settimeout(1)
+    assert.is_nil(h.answer(c))
+    f:rules "on=sync do=EIO path=/spool/safe/"
+    c:settimeout(20)
+    assert.equal(503, h.answer(c).status)
+    f:rules()
+    f:close()
   end)
 
   it("counts what a sink refused for good", function()
