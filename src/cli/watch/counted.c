@@ -47,6 +47,7 @@ static void tell(struct findings *m, const struct series *x,
     char look[FINDINGS_WHEN];
     const char *when = now > 0 ? findings_when(m, look) : "since the start";
     char name[256] = "", count[SHOW_BYTES], text[600];
+    cJSON *o;
 
     if (r->label != NULL) {
         (void)series_label(x, r->label, name, sizeof name);
@@ -57,8 +58,10 @@ static void tell(struct findings *m, const struct series *x,
     }
     if (n > 0 && (problem ? told->problems++ : told->notes++) < TOLD_MAX) {
         growth_text(r, show_count(count, n), name, text, sizeof text);
-        (void)findings_tell(problem ? m->problems : m->notes, r->what,
-                            name[0] == '\0' ? "server" : name, "%s (%s)", text, when);
+        o = findings_tell(problem ? m->problems : m->notes, r->what,
+                          name[0] == '\0' ? "server" : name, "%s (%s)", text, when);
+        /* Rules with one word have causes of their own, and so has their advice. */
+        (void)cJSON_ReplaceItemInObject(o, "next", cJSON_CreateString(r->next));
     }
 }
 

@@ -833,6 +833,32 @@ static void what_counters_tell_is_told(void **state)
     }
 }
 
+/* Three reasons have one word, and what mends one of them does not mend another. */
+static void each_reason_has_its_own_advice(void **state)
+{
+    static const char *const cases[][2] = {
+        {"sluice_connections_refused_total{reason=\"limit\"}", "max_connections"},
+        {"sluice_connections_refused_total{reason=\"descriptors\"}", "LimitNOFILE"},
+        {"sluice_connections_refused_total{reason=\"address\"}", "max_per_address"},
+        {"sluice_dedup_forgotten_total{stream=\"s\"}", "max_keys"},
+        {"sluice_dedup_damaged_total{stream=\"s\"}", "errors of the disk"}};
+    char before[400], now[400];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cJSON *f;
+
+        (void)snprintf(before, sizeof before, "%s 5\n", cases[i][0]);
+        (void)snprintf(now, sizeof now, "%s 7\n", cases[i][0]);
+        f = facts_of("{\"sinks\":[]}", before, now);
+        assert_non_null(
+            strstr(facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0),
+                              "next"),
+                   cases[i][1]));
+        cJSON_Delete(f);
+    }
+}
+
 /* n series of each of two counters, and n open breakers. */
 static char *many_series(int n, int value)
 {
@@ -1104,6 +1130,7 @@ int main(void)
         cmocka_unit_test(a_canary_that_is_worse_is_told),
         cmocka_unit_test(a_certificate_and_descriptors_that_end_are_told),
         cmocka_unit_test(what_counters_tell_is_told),
+        cmocka_unit_test(each_reason_has_its_own_advice),
         cmocka_unit_test(many_series_are_told_as_a_number),
         cmocka_unit_test(a_counter_that_began_again_counts_from_0),
         cmocka_unit_test(each_problem_has_an_advice),
