@@ -290,7 +290,29 @@ bool subscription_finished(const struct subscription *o)
     return o->ending && o->n_unknown == 0 && subscription_idle(o);
 }
 
-/* Events of the shard from its cursor on, less those settled ahead of it. */
+/* Of the events from..end those that the spool has given up for the sink, which has not
+ * come to them yet (when_full = "skip"). Those that it has read are in its hands. */
+static uint64_t given_up(const struct subscription *o, const struct spool_shard_id *id,
+                         uint64_t from, uint64_t end)
+{
+    uint64_t to = id->first;
+
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        const struct subscription_reader *r = &o->readers[i];
+
+        if (r->epoch == id->epoch && r->worker == id->worker) {
+            uint64_t read = r->next + (r->block.n - r->at);
+            uint64_t skipped = read + spool_cursor_skipping(r->cursor);
+
+            from = read > from ? read : from;
+            to = skipped > to ? skipped : to;
+        }
+    }
+    end = to < end ? to : end;
+    return end > from ? end - from : 0;
+}
+
+/* Events of the shard from its cursor on, less those settled ahead of it or given up. */
 static uint64_t remaining_of(const struct subscription *o,
                              const struct spool_shard_id *id)
 {
@@ -300,6 +322,7 @@ static uint64_t remaining_of(const struct subscription *o,
 
     end = id->next < end ? id->next : end;
     n = end > from ? end - from : 0;
+    n -= o->conf.skip ? given_up(o, id, from, end) : 0;
     for (uint32_t i = 0; c != NULL && i < c->n_ahead; i++) {
         uint64_t ahead = c->ahead[i].end - c->ahead[i].first;
 

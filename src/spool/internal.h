@@ -86,15 +86,17 @@ struct segment {
                                      sync, and consumers may have read */
     atomic_bool sealed;           /* the worker has gone on; tail is final */
     atomic_bool poisoned;         /* a sync failed: it ends at segment_kept */
-    bool old;              /* of an earlier epoch: its end is found by reading; tail
+    _Atomic int64_t begun_ms; /* when its first event came (wall clock); 0: not known.
+                                     The worker's */
+    bool old;                 /* of an earlier epoch: its end is found by reading; tail
                              says how far that may go */
-    uint64_t old_end;      /* old: the sequence after its last event */
-    uint64_t before_end;   /* old: where the one before it ended, or 0 */
-    uint64_t written_back; /* the housekeeper's */
-    uint64_t filled;       /* zeros were written up to here; the housekeeper's */
-    bool given_up;         /* poisoned, and noted in the shard; the housekeeper's */
-    bool guessed;          /* old: its page was damaged, its blocks tell what it is */
-    atomic_bool damaged;   /* to be set aside, not deleted */
+    uint64_t old_end;         /* old: the sequence after its last event */
+    uint64_t before_end;      /* old: where the one before it ended, or 0 */
+    uint64_t written_back;    /* the housekeeper's */
+    uint64_t filled;          /* zeros were written up to here; the housekeeper's */
+    bool given_up;            /* poisoned, and noted in the shard; the housekeeper's */
+    bool guessed;        /* old: its page was damaged, its blocks tell what it is */
+    atomic_bool damaged; /* to be set aside, not deleted */
     _Atomic uint64_t damaged_to; /* damage before this place is noted */
     uint32_t pins;               /* cursors in it; under lock */
     int64_t released_ms;

@@ -81,10 +81,24 @@ void ages_note(struct place *h, uint64_t first, uint64_t end, int64_t wall_ms)
     h->read_end = end;
 }
 
+/* The arrival of that event, if it is the first of a segment of this process; 0: not
+ * known. */
+static int64_t begun_at(const struct shard *sh, uint64_t seq)
+{
+    for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
+        if (atomic_load(&g->state) == SEGMENT_USED && g->first == seq &&
+            segment_end_seq(g) > seq) {
+            return atomic_load(&g->begun_ms);
+        }
+    }
+    return 0;
+}
+
 /* The arrival of the oldest event that was read and is not released. 0: there is no
  * such event; but where the disk does not give the next block, that of the last one
- * that it gave: the next one came later. */
-static int64_t oldest_of(struct place *h)
+ * that it gave: the next one came later. A consumer that had to skip all that it has read
+ * waits for the first event of a segment. */
+static int64_t oldest_of(struct place *h, const struct shard *sh)
 {
     uint64_t released = atomic_load(&h->released);
     uint32_t n = 0;
@@ -94,10 +108,10 @@ static int64_t oldest_of(struct place *h)
     }
     h->n_ages -= n;
     memmove(h->ages, h->ages + n, h->n_ages * sizeof h->ages[0]);
-    if (h->n_ages == 0 || (released >= h->read_end && h->unread_number == 0)) {
-        return 0;
+    if (released >= h->read_end && h->unread_number == 0) {
+        return begun_at(sh, released);
     }
-    return h->ages[0].wall_ms;
+    return h->n_ages == 0 ? 0 : h->ages[0].wall_ms;
 }
 
 int64_t spool_consumer_oldest(const struct spool_consumer *c)
@@ -111,7 +125,7 @@ int64_t spool_consumer_oldest(const struct spool_consumer *c)
 
         for (struct place *h = sh->places; h != NULL; h = h->next) {
             if (h->consumer == c && shard_lag(c, sh) > 0) {
-                at = oldest_of(h);
+                at = oldest_of(h, sh);
             }
         }
         oldest = at != 0 && (oldest == 0 || at < oldest) ? at : oldest;

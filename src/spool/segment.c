@@ -95,6 +95,7 @@ static void reset(struct segment *g, uint64_t number)
     g->number = number;
     g->salt = random_salt();
     g->first = 0;
+    atomic_store(&g->begun_ms, 0);
     g->given_up = false;
     atomic_store(&g->unacked, 0);
     g->written_back = PAGE_BYTES;

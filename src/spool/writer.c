@@ -356,6 +356,9 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
         empty(w);
         return SPOOL_FAILED;
     }
+    if (end == PAGE_BYTES) {
+        atomic_store(&g->begun_ms, wall_ms);
+    }
     tail = tail_of(end + size, tail_n(tail) + w->n);
     atomic_store(&g->tail, tail);
     if (!w->waits) {

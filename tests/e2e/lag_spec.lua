@@ -103,6 +103,28 @@ describe("a sink that is behind", function()
     end
   end)
 
+  it("by more than max_lag tells what is left of it, its age, and what it skips", function()
+    s = h.server { policy = policy(r.url,
+      [[out = { when_full = "skip", max_lag = "20MiB" }]]) }
+    r:rule("status 503")
+    local line, stored = ('{"a":"%s"}'):format(("x"):rep(100000)), 0
+    h.wait_for("a skip", function()
+      assert.equal(202, s:post("/v1/events", line).status)
+      stored = stored + 1
+      return s:metric "sluice_sink_skipped_events" > 0
+    end)
+    -- The sink holds: its thread does not come to what it skips.
+    h.wait_for("an age", function() return s:metric "sluice_sink_oldest_event_seconds" >= 2 end)
+    local skipped = s:metric "sluice_sink_skipped_events"
+    assert.equal(stored - skipped, s:metric "sluice_sink_left_events")
+    local out = cjson.decode(s:get("/status").body).sinks[1]
+    assert.same({ stored - skipped, skipped, true },
+      { out.left_events, out.skipped, out.oldest_ms >= 2000 })
+    r:rule("")
+    taken(stored - skipped)
+    assert.equal(skipped, s:metric "sluice_sink_skipped_events")
+  end)
+
   it("by less than max_lag loses nothing, though its segments are larger", function()
     s = h.server { policy = policy(r.url,
       [[out = { when_full = "skip", max_lag = "4MiB" }]]) }

@@ -91,6 +91,21 @@ static void the_oldest_event_is_the_first_that_is_not_released(void **state)
     assert_int_equal(0, spool_consumer_oldest(&c));
 }
 
+/* A consumer that had to skip waits for the segment that is left to it. */
+static void what_is_left_after_a_skip_has_its_age(void **state)
+{
+    (void)state;
+    ages_note(&h, FIRST, FIRST + 2, 1000);
+    ages_note(&h, FIRST + 2, FIRST + 4, 2000);
+    g.first = FIRST + 6;
+    atomic_store(&h.released, FIRST + 6);
+    assert_int_equal(0, spool_consumer_oldest(&c)); /* of an earlier process */
+    atomic_store(&g.begun_ms, 3000);
+    assert_int_equal(3000, spool_consumer_oldest(&c));
+    atomic_store(&h.released, FIRST + 7);
+    assert_int_equal(0, spool_consumer_oldest(&c));
+}
+
 /* A backlog looks older than it is, and never younger. */
 static void of_many_blocks_the_older_ones_speak_for_the_newer(void **state)
 {
@@ -116,6 +131,7 @@ int main(void)
         cmocka_unit_test_setup(a_sink_lags_by_its_share_of_a_segment, set_up),
         cmocka_unit_test_setup(the_oldest_event_is_the_first_that_is_not_released,
                                set_up),
+        cmocka_unit_test_setup(what_is_left_after_a_skip_has_its_age, set_up),
         cmocka_unit_test_setup(of_many_blocks_the_older_ones_speak_for_the_newer,
                                set_up)};
 
