@@ -126,6 +126,48 @@ static void nothing_is_taken_and_nothing_given_up(void **state)
     spool_close(s);
 }
 
+static void a_folder_below_that_is_moved_is_not_given_up(void **state)
+{
+    static const char *const names[] = {"events", "events/1.0"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct spool *s;
+        struct spool_consumer *c;
+        struct spool_cursor *cur;
+        struct spool_block b;
+        uint64_t lost;
+        char path[160];
+        int stream;
+
+        write_two();
+        s = open_spool();
+        stream = open_stream(s, 64 * SEGMENT, false);
+        c = open_consumer(s, stream);
+        spool_ready(s);
+        (void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        move(path, away);
+        cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+        for (int k = 0; k < 5; k++) {
+            assert_int_equal(SPOOL_READ_AGAIN, spool_cursor_next(cur, &b, &lost));
+        }
+        move(away, path);
+        for (int k = 0; k < 3000; k++) {
+            const struct timespec ms = {0, 1000000};
+
+            if (spool_cursor_next(cur, &b, &lost) == SPOOL_READ_OK) {
+                break;
+            }
+            assert_int_equal(0, lost);
+            (void)nanosleep(&ms, NULL);
+        }
+        assert_memory_equal("1", b.payload, 1);
+        spool_cursor_close(cur);
+        spool_consumer_close(c);
+        spool_close(s);
+    }
+}
+
 /* The way out of an operator, as before. */
 static void a_file_that_is_moved_out_of_its_folder_is_given_up(void **state)
 {
@@ -263,6 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_taken_and_nothing_given_up),
+        TEST(a_folder_below_that_is_moved_is_not_given_up),
         TEST(a_file_that_is_moved_out_of_its_folder_is_given_up),
         TEST(another_spool_in_its_place_is_left_alone),
         TEST(what_is_delivered_then_is_not_deleted_there),
