@@ -42,13 +42,14 @@ static bool unsure(const struct sightings *s)
 
         strange |= l->strange;
         fits |= !l->strange && (l->indexed || l->n_read > 0);
-        /* Where no path of ids is known, nothing was looked for. */
+        /* Where no path of ids is known, nothing was looked for; by a misspelt one, in the
+         * policy, nothing can be found. */
         if (l->field[0] == '\0' || l->n_damaged + l->n_unknown + l->n_unread > 0 ||
-            holes_any(&l->holes)) {
+            holes_any(&l->holes) || l->left || (l->strange && l->indexed)) {
             return true;
         }
     }
-    return strange && !fits; /* a misspelt --field */
+    return s->n_looked == 0 || (strange && !fits); /* a misspelt --field */
 }
 
 /* ---- text ---- */
@@ -146,6 +147,9 @@ static void print_looked(const struct looked *l)
     if (!l->indexed) {
         (void)printf(" (not by an index: events that left the spool are not found)");
     }
+    if (l->left) {
+        (void)printf(" left_spool=true (some have left it, or may have)");
+    }
     if (l->strange) {
         (void)printf(" strange_field=true (of the events that were looked at, none has "
                      "an id there: is this the path of theirs?)");
@@ -203,6 +207,9 @@ static void print_text(const struct find *f)
     }
     for (uint32_t i = 0; i < f->seen.n_looked; i++) {
         print_looked(&f->seen.looked[i]);
+    }
+    if (f->seen.n_looked == 0) {
+        (void)puts("looked: no stream has events or an index here");
     }
     for (uint32_t i = 0; i < f->fates.n_unread; i++) {
         show_line(stdout, "unread: %s", f->fates.unread[i]);
@@ -290,6 +297,7 @@ static cJSON *looked_json(const struct looked *l)
     (void)cJSON_AddStringToObject(o, "field", l->field);
     (void)cJSON_AddBoolToObject(o, "by_index", l->indexed);
     (void)cJSON_AddBoolToObject(o, "strange_field", l->strange);
+    (void)cJSON_AddBoolToObject(o, "left_spool", l->left);
     put(o, "files", (double)l->n_files);
     put(o, "indexed_events", (double)l->n_events);
     put(o, "read_events", (double)l->n_read);

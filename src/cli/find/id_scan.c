@@ -150,9 +150,14 @@ void id_scan_begin(struct id_scan *s, const struct spool_block *b)
     }
 }
 
-bool id_scan_met_none(const struct id_scan *s)
+bool id_scan_asked(const struct id_scan *s)
 {
-    return s != NULL && s->asked && !s->met;
+    return s != NULL && s->asked;
+}
+
+bool id_scan_met(const struct id_scan *s)
+{
+    return s != NULL && s->met;
 }
 
 bool id_scan_next(struct id_scan *s, uint32_t *line)

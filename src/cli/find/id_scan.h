@@ -25,8 +25,9 @@ void id_scan_free(struct id_scan *s); /* NULL is fine */
 
 /* b with its 64 bytes after it stays until the next one. */
 void id_scan_begin(struct id_scan *s, const struct spool_block *b);
-/* Whether blocks were read, and the first event of none of them has anything at the paths:
- * they may be misspelt. NULL is fine. */
-bool id_scan_met_none(const struct id_scan *s);
+/* Of the first events of the blocks: whether there was one, and whether one has an id. If
+ * none has, the paths may be misspelt. NULL is fine. */
+bool id_scan_asked(const struct id_scan *s);
+bool id_scan_met(const struct id_scan *s);
 /* *line: the next event of the block that has the id. False: no more. */
 bool id_scan_next(struct id_scan *s, uint32_t *line);

@@ -180,6 +180,7 @@ static bool list_names(struct index_list *l, const char *dir, struct err *e)
 static void count(struct index_list *l, const struct index_head *h)
 {
     l->n_events += h->n_events;
+    l->n_ids += h->n_ids;
     l->n_lost += h->n_lost;
     if (h->n_events > 0) {
         l->oldest_ms = l->oldest_ms == 0 || h->oldest_ms < l->oldest_ms ? h->oldest_ms

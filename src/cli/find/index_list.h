@@ -29,6 +29,7 @@ struct index_list {
     struct index_run *aside; /* files that the server set aside; end: unknown */
     uint32_t n_aside, aside_room;
     uint64_t n_damaged, n_events;
+    uint64_t n_ids;  /* of these events: some have none */
     uint64_t n_lost; /* events that were gone when the index came to them */
     struct index_account account; /* what the index is to have; if has_account */
     bool has_account;

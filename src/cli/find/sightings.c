@@ -1,8 +1,5 @@
 #include "cli/find/sightings.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,33 +8,24 @@
 #include "base/mem.h"
 #include "cli/find/id_scan.h"
 #include "cli/find/index_list.h"
+#include "cli/find/segments_seen.h"
+#include "cli/find/streams.h"
 #include "index/reader.h"
 #include "spool/inspect.h"
 #include "spool/spool.h"
 
 enum { TRIES = 4 };
 
-/* A segment as it was listed. */
-struct segment_seen {
-    uint32_t stream; /* among the looked */
-    uint32_t epoch, worker;
-    uint64_t number, first, end; /* end: of the next one's first, or unknown */
-    uint64_t read_end;           /* after the last event that was read; 0: none */
-    uint64_t next;               /* after its last event; 0: not known */
-    bool wanted, read;
-    bool apart; /* the one after it in the shard is gone: end is too high */
-};
-
 struct search {
     const struct sightings_wanted *want;
     struct sightings *out;
     struct index_lists indexes; /* by stream, as looked */
-    struct segment_seen *segments;
-    uint32_t n_segments, segments_room;
+    struct segments_seen segments;
     struct id_scan **scans; /* by stream; NULL: no path of its ids is known */
     uint64_t print;
-    uint32_t epoch;  /* of the last process, when the search began */
-    uint32_t stream; /* that is searched */
+    uint32_t epoch;   /* of the last process, when the search began */
+    int64_t epoch_ms; /* when that began; INT64_MAX: not known */
+    uint32_t stream;  /* that is searched */
     const struct index_file *file;
 };
 
@@ -61,8 +49,6 @@ static bool is_wanted(const struct search *s, const char *stream)
 static void on_listed(void *arg, const struct spool_segment_info *i)
 {
     struct search *s = arg;
-    struct segment_seen *g =
-        s->n_segments == 0 ? NULL : &s->segments[s->n_segments - 1];
     uint32_t stream;
 
     if (!is_wanted(s, i->stream) || (i->first == 0 && !spool_segment_is_bad(i))) {
@@ -73,51 +59,27 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
         s->out->looked[stream].n_unread++;
         return;
     }
-    if (g != NULL && g->epoch == i->epoch && g->worker == i->worker &&
-        g->stream == stream) {
-        g->end = i->first;
-        g->apart = i->number != g->number + 1;
-    }
-    if (s->n_segments == s->segments_room) {
-        s->segments_room = s->segments_room == 0 ? 64 : 2 * s->segments_room;
-        s->segments = mem_realloc(s->segments, s->segments_room * sizeof *s->segments);
-    }
-    s->segments[s->n_segments++] = (struct segment_seen){.stream = stream,
-                                                         .epoch = i->epoch,
-                                                         .worker = i->worker,
-                                                         .number = i->number,
-                                                         .first = i->first,
-                                                         .end = UINT64_MAX};
+    segments_seen_add(&s->segments, stream, i);
 }
 
 static bool list_segments(struct search *s, struct err *e)
 {
     const struct spool_visitor v = {.segment = on_listed, .arg = s, .quick = true};
 
-    s->n_segments = 0;
+    s->segments.n = 0;
     s->epoch = index_list_epoch(s->want->dir);
+    s->epoch_ms = streams_epoch_ms(s->want->dir);
     return spool_visit(s->want->dir, &v, e);
 }
 
-/* Folders with an index whose segments are all gone are streams, too. */
-static bool list_streams(struct search *s, struct err *e)
+/* Those whose segments are all gone, too. */
+static void on_stream(void *arg, const char *name)
 {
-    DIR *dir = opendir(s->want->dir);
-    struct dirent *d;
-    int rc;
+    struct search *s = arg;
 
-    if (dir == NULL) {
-        return err_errno(e, errno, "%s", s->want->dir);
+    if (is_wanted(s, name)) {
+        (void)sightings_stream(s->out, name);
     }
-    while (errno = 0, (d = readdir(dir)) != NULL) {
-        if (d->d_name[0] != '.' && is_wanted(s, d->d_name) &&
-            index_lists_has(s->want->dir, d->d_name)) {
-            (void)sightings_stream(s->out, d->d_name);
-        }
-    }
-    rc = errno;
-    (void)closedir(dir);
-    return rc == 0 || err_errno(e, rc, "%s", s->want->dir);
 }
 
 /* ---- the index ---- */
@@ -190,6 +152,7 @@ static bool search_index(struct search *s, struct err *e)
         l->n_files = list->n;
         l->n_damaged = list->n_damaged;
         l->n_events = list->n_events;
+        l->n_ids = list->n_ids;
         l->n_unknown = list->n_lost;
         l->oldest_ms = list->oldest_ms;
         l->newest_ms = list->newest_ms;
@@ -224,16 +187,10 @@ static bool wants(const struct search *s, const struct segment_seen *g)
 static struct segment_seen *segment_of(struct search *s,
                                        const struct spool_segment_info *i)
 {
-    for (uint32_t k = 0; k < s->n_segments; k++) {
-        struct segment_seen *g = &s->segments[k];
+    const uint32_t stream = sightings_stream_at(s->out, i->stream);
 
-        if (g->epoch == i->epoch && g->worker == i->worker && g->number == i->number &&
-            g->first == i->first &&
-            strcmp(s->out->looked[g->stream].stream, i->stream) == 0) {
-            return g;
-        }
-    }
-    return NULL; /* a new one, whose events came after the search began */
+    return stream == s->out->n_looked ? NULL
+                                      : segments_seen_find(&s->segments, stream, i);
 }
 
 static bool on_wanted(void *arg, const struct spool_segment_info *i)
@@ -297,6 +254,7 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     if (seg == NULL) {
         return true;
     }
+    seg->from_ms = seg->read_end == 0 ? b->wall_ms : seg->from_ms;
     seg->read_end = b->first + b->n;
     s->stream = seg->stream;
     s->out->looked[s->stream].n_read += b->n;
@@ -365,15 +323,15 @@ static bool read_bytes(struct search *s, struct err *e)
                                     .arg = s};
     bool all = true, any = false;
 
-    for (uint32_t i = 0; i < s->n_segments; i++) {
-        s->segments[i].wanted = wants(s, &s->segments[i]);
-        any |= s->segments[i].wanted;
+    for (uint32_t i = 0; i < s->segments.n; i++) {
+        s->segments.list[i].wanted = wants(s, &s->segments.list[i]);
+        any |= s->segments.list[i].wanted;
     }
     if (any && !spool_visit(s->want->dir, &v, e)) {
         return false;
     }
-    for (uint32_t i = 0; i < s->n_segments; i++) {
-        all &= !s->segments[i].wanted || s->segments[i].read;
+    for (uint32_t i = 0; i < s->segments.n; i++) {
+        all &= !s->segments.list[i].wanted || s->segments.list[i].read;
     }
     e->text[0] = '\0';
     return all;
@@ -406,8 +364,8 @@ static bool open_scans(struct search *s, struct err *e)
  * power cut took their bytes. */
 static void find_cut(struct search *s)
 {
-    for (uint32_t i = 0; i < s->n_segments; i++) {
-        const struct segment_seen *g = &s->segments[i];
+    for (uint32_t i = 0; i < s->segments.n; i++) {
+        const struct segment_seen *g = &s->segments.list[i];
         const struct looked *l = &s->out->looked[g->stream];
 
         if (g->end == UINT64_MAX && g->epoch < s->epoch && g->next > 0 &&
@@ -417,15 +375,28 @@ static void find_cut(struct search *s)
     }
 }
 
+/* Events of streams without an index that were there once: by earlier processes, or in
+ * segments that are gone. */
+static void find_left(struct search *s)
+{
+    for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        struct looked *l = &s->out->looked[i];
+
+        l->left =
+            !l->indexed && ((s->epoch != 1 && s->epoch_ms > s->want->since_ms) ||
+                            segments_seen_left(&s->segments, i, s->want->since_ms));
+    }
+}
+
 static void count_unknown(struct search *s)
 {
-    struct index_run *runs = mem_alloc((s->n_segments + 1) * sizeof *runs);
+    struct index_run *runs = mem_alloc((s->segments.n + 1) * sizeof *runs);
 
     for (uint32_t i = 0; i < s->out->n_looked; i++) {
         uint32_t n = 0;
 
-        for (uint32_t k = 0; k < s->n_segments; k++) {
-            const struct segment_seen *g = &s->segments[k];
+        for (uint32_t k = 0; k < s->segments.n; k++) {
+            const struct segment_seen *g = &s->segments.list[k];
 
             if (g->stream == i) {
                 const uint64_t end = !g->apart         ? g->end
@@ -449,23 +420,27 @@ static void count_unknown(struct search *s)
 static void close_search(struct search *s)
 {
     for (uint32_t i = 0; s->scans != NULL && i < s->out->n_looked; i++) {
-        s->out->looked[i].strange = id_scan_met_none(s->scans[i]);
+        struct looked *l = &s->out->looked[i];
+
+        l->strange = (l->n_events > 0 || id_scan_asked(s->scans[i])) && l->n_ids == 0 &&
+                     !id_scan_met(s->scans[i]);
         id_scan_free(s->scans[i]);
     }
     free(s->scans);
     index_lists_free(&s->indexes);
-    free(s->segments);
+    segments_seen_free(&s->segments);
     *s = (struct search){.want = s->want, .out = s->out, .print = s->print};
 }
 
 /* Segments before index files: an event that leaves its segment is in a file by then. */
 static bool try_once(struct search *s, struct err *e)
 {
-    bool ok = list_segments(s, e) && list_streams(s, e) && search_index(s, e) &&
-              open_scans(s, e) && read_bytes(s, e);
+    bool ok = list_segments(s, e) && streams_visit(s->want->dir, on_stream, s, e) &&
+              search_index(s, e) && open_scans(s, e) && read_bytes(s, e);
 
     if (ok) {
         find_cut(s);
+        find_left(s);
         count_unknown(s);
     }
     close_search(s);

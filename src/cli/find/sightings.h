@@ -46,8 +46,10 @@ struct looked {
     char field[512];              /* where ids were looked for; "": not known */
     bool indexed;                 /* by that field */
     int64_t oldest_ms, newest_ms; /* of the index; 0: it has no file */
-    bool strange;               /* of the events read, those looked at do not have it */
+    bool strange; /* no event of its files has it, and of those read none looked at */
+    bool left; /* not indexed: events may have left the spool, and are not searched */
     uint64_t n_files, n_events; /* of the index */
+    uint64_t n_ids;             /* of these events */
     uint64_t n_damaged;         /* of these files, not believed */
     uint64_t n_read;            /* events whose bytes were read */
     uint64_t n_unread;          /* segments that can't be read */
@@ -87,6 +89,8 @@ void sightings_free(struct sightings *s);
 void sightings_begin(struct sightings *s);
 /* The stream's place in looked. */
 uint32_t sightings_stream(struct sightings *s, const char *name);
+/* The same; n_looked: it has none. */
+uint32_t sightings_stream_at(const struct sightings *s, const char *name);
 /* The event's sighting, in the list already or new; NULL: there are too many, and it is
  * one more unless it was counted before. */
 struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t epoch,

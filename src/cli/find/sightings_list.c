@@ -56,12 +56,22 @@ void sightings_forget(struct sightings *s, const char *stream, uint64_t more)
     s->more = more;
 }
 
+uint32_t sightings_stream_at(const struct sightings *s, const char *name)
+{
+    uint32_t i = 0;
+
+    while (i < s->n_looked && strcmp(s->looked[i].stream, name) != 0) {
+        i++;
+    }
+    return i;
+}
+
 uint32_t sightings_stream(struct sightings *s, const char *name)
 {
-    for (uint32_t i = 0; i < s->n_looked; i++) {
-        if (strcmp(s->looked[i].stream, name) == 0) {
-            return i;
-        }
+    const uint32_t at = sightings_stream_at(s, name);
+
+    if (at < s->n_looked) {
+        return at;
     }
     s->looked = mem_realloc(s->looked, (s->n_looked + 1) * sizeof *s->looked);
     s->looked[s->n_looked] = (struct looked){.n_files = 0};

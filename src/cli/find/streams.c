@@ -1,0 +1,65 @@
+#include "cli/find/streams.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "cli/find/index_list.h"
+
+/* Or the disk does not say. Their folders stay until the stream leaves the policy. */
+static bool has_shards(const char *spool, const char *name)
+{
+    char path[PATH_MAX];
+    struct dirent *d;
+    bool has = false;
+    DIR *dir;
+
+    (void)snprintf(path, sizeof path, "%s/%s", spool, name);
+    dir = opendir(path);
+    if (dir == NULL) {
+        return errno != ENOTDIR && errno != ENOENT;
+    }
+    while (errno = 0, !has && (d = readdir(dir)) != NULL) {
+        unsigned epoch, worker;
+
+        has = sscanf(d->d_name, "%u.%u", &epoch, &worker) == 2;
+    }
+    has |= errno != 0;
+    (void)closedir(dir);
+    return has;
+}
+
+bool streams_visit(const char *spool, streams_fn *fn, void *arg, struct err *e)
+{
+    const bool first = index_list_epoch(spool) == 1;
+    DIR *dir = opendir(spool);
+    struct dirent *d;
+    int rc;
+
+    if (dir == NULL) {
+        return err_errno(e, errno, "%s", spool);
+    }
+    while (errno = 0, (d = readdir(dir)) != NULL) {
+        if (d->d_name[0] != '.' && (index_lists_has(spool, d->d_name) ||
+                                    (!first && has_shards(spool, d->d_name)))) {
+            fn(arg, d->d_name);
+        }
+    }
+    rc = errno;
+    (void)closedir(dir);
+    return rc == 0 || err_errno(e, rc, "%s", spool);
+}
+
+int64_t streams_epoch_ms(const char *spool)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    (void)snprintf(path, sizeof path, "%s/EPOCH", spool);
+    return stat(path, &st) != 0
+               ? INT64_MAX
+               : (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}

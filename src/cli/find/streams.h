@@ -1,0 +1,22 @@
+/*
+ * streams - the streams of a spool that have an index, or had events in it before its last
+ * process. Reads only; one thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct err;
+
+/* Calls fn with the name of each, in no order. Of the process that is the first, streams
+ * without an index still have all they had in segments. False and *e: the spool can't be
+ * listed. */
+typedef void streams_fn(void *arg, const char *name);
+bool streams_visit(const char *spool, streams_fn *fn, void *arg,
+                   struct err *e) MUST_USE;
+
+/* When the spool's last process began; INT64_MAX: not known. */
+int64_t streams_epoch_ms(const char *spool);
