@@ -249,7 +249,7 @@ describe("events that no index file has", function()
       s:stop()
     end
     restart(ON, ', index = "event_id"')
-    assert.equal(1, (code "nobody"))
+    assert.equal(1, (code("nobody", "--stream events")))
     assert.equal(0, code "o-7")
   end)
 
@@ -310,11 +310,11 @@ describe("events that no index file has", function()
       f:rules()
       if killed then
         assert.equal("signal 9", s.code)
-        assert.equal(1, (code "nobody"))
+        assert.equal(1, (code("nobody", "--stream events")))
         s:start()
       end
       send("k" .. at)
-      assert.equal(1, (code "nobody"))
+      assert.equal(1, (code("nobody", "--stream events")))
       for i = 1, at do assert.equal(0, (code(("k%d-9"):format(i)))) end
       assert.equal(0, code "a-9")
     until not killed or at == 12
@@ -336,7 +336,7 @@ describe("events that no index file has", function()
         return (h.read(s.data .. "/spool/events/index/ACCOUNT") or "")
           :find("until " .. epoch .. " ", 1, true)
       end)
-      assert.equal(1, (code "nobody"))
+      assert.equal(1, (code("nobody", "--stream events")))
       s:stop()
     end
   end)
@@ -391,13 +391,13 @@ describe("events that no index file has", function()
     assert.not_equal(202, s:post("/v1/events", '{"event_id":"refused"}').status)
     f:rules()
     pass "b"
-    local c, out = code "nobody"
+    local c, out = code("nobody", "--stream events")
     assert.equal(1, c, out)
     assert.same({}, looked().holes)
     assert.equal(0, code "b1-7")
     s:stop()
     s:start()
-    c, out = code "nobody"
+    c, out = code("nobody", "--stream events")
     assert.equal(1, c, out)
   end)
 
@@ -407,7 +407,7 @@ describe("events that no index file has", function()
     s:stop()
     local path = s.data .. "/spool/events/index/ACCOUNT"
     local whole = h.read(path)
-    assert.equal(1, (code "nobody"))
+    assert.equal(1, (code("nobody", "--stream events")))
     for i, text in ipairs { "", whole:sub(1, 40), whole:sub(1, -2),
       (whole:gsub("begin 1", "begin 2")), (whole:gsub("account 1", "account 2")),
       ("#"):rep(100), whole .. whole } do

@@ -44,8 +44,9 @@ static bool unsure(const struct sightings *s)
         fits |= !l->strange && (l->indexed || l->n_read > 0);
         /* Where no path of ids is known, nothing was looked for; by a misspelt one, in the
          * policy, nothing can be found. */
-        if (l->field[0] == '\0' || l->n_damaged + l->n_unknown + l->n_unread > 0 ||
-            holes_any(&l->holes) || l->left || (l->strange && l->indexed)) {
+        if ((l->field[0] == '\0' && l->any) ||
+            l->n_damaged + l->n_unknown + l->n_unread > 0 || holes_any(&l->holes) ||
+            l->left || (l->strange && l->indexed)) {
             return true;
         }
     }

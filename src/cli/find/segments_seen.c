@@ -46,17 +46,18 @@ struct segment_seen *segments_seen_find(const struct segments_seen *s, uint32_t 
     return NULL;
 }
 
-bool segments_seen_left(const struct segments_seen *s, uint32_t stream, int64_t since_ms)
+bool segments_seen_left(const struct segments_seen *s, uint32_t stream,
+                        int64_t since_ms)
 {
     bool left = false;
 
     for (uint32_t i = 0; i < s->n && !left; i++) {
         const struct segment_seen *g = &s->list[i], *before = i == 0 ? NULL : g - 1;
-        const bool lacks = before == NULL || !is_of_shard(before, g) ? g->first > 1
-                                                                     : before->apart;
+        const bool lacks =
+            before == NULL || !is_of_shard(before, g) ? g->first > 1 : before->apart;
 
-        left = g->stream == stream && lacks &&
-               (g->from_ms == 0 || g->from_ms > since_ms);
+        left =
+            g->stream == stream && lacks && (g->from_ms == 0 || g->from_ms > since_ms);
     }
     return left;
 }

@@ -34,5 +34,6 @@ struct segment_seen *segments_seen_find(const struct segments_seen *s, uint32_t 
                                         const struct spool_segment_info *i);
 /* Whether a shard of the stream had events, accepted at since_ms or later, before its first
  * segment or between two. */
-bool segments_seen_left(const struct segments_seen *s, uint32_t stream, int64_t since_ms);
+bool segments_seen_left(const struct segments_seen *s, uint32_t stream,
+                        int64_t since_ms);
 void segments_seen_free(struct segments_seen *s);

@@ -59,6 +59,7 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
         s->out->looked[stream].n_unread++;
         return;
     }
+    s->out->looked[stream].any = true;
     segments_seen_add(&s->segments, stream, i);
 }
 

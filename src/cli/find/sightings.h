@@ -47,6 +47,7 @@ struct looked {
     bool indexed;                 /* by that field */
     int64_t oldest_ms, newest_ms; /* of the index; 0: it has no file */
     bool strange; /* no event of its files has it, and of those read none looked at */
+    bool any;     /* it has a segment with events */
     bool left; /* not indexed: events may have left the spool, and are not searched */
     uint64_t n_files, n_events; /* of the index */
     uint64_t n_ids;             /* of these events */
