@@ -269,6 +269,34 @@ route "POST /more" { body = "batch", stream = "more", on_event = on_event }
       t:compare "shared")
   end)
 
+  it("calls doubled what another stream has that shares only a sink to files", function()
+    if why_not then pending(why_not) return end
+    local t = h.server { policy = ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive", linger = "20ms" }
+clickhouse "olap" { urls = { %q }, table = "default.both", batch = { linger = "20ms" } }
+stream "events" { sinks = { "olap", "archive" }, index = "event_id" }
+stream "audit" { sinks = { "archive" }, index = "event_id" }
+local function on_event(ev, req) ev.at = req.time_ms return to("events", "audit") end
+route "POST /b" { body = "batch", stream = "events", on_event = on_event }
+]]):format(ch.url) }
+    finally(function() t:close() end)
+    ch:must "CREATE TABLE both (event_id String, at UInt64) ENGINE = Memory"
+    t:post("/b", '[{"event_id":"e1"},{"event_id":"e2"}]')
+    h.wait_for("delivery", function()
+      return t:metric "sluice_delivered_events_total" == 6
+    end)
+    local function compare()
+      return h.shell(("exec 2>&1; %s ledger --clickhouse %s --table default.both --stream events "
+        .. "--time 'intDiv(at, 1000)' '%s'; echo code=$?"):format(h.binary, ch.url, t.data))
+    end
+    assert.matches("rows=2 missing=0 doubled=0 extra=0\ncode=0", compare())
+    ch:must "INSERT INTO both SELECT * FROM both WHERE event_id = 'e1'"
+    assert.matches('doubled id="e1" accepted=1 rows=2 .* rows=3 missing=0 doubled=1 extra=0\n'
+      .. "code=1", compare())
+  end)
+
   it("names an index file whose ids are damaged, and goes on without it", function()
     if why_not then pending(why_not) return end
     local t = own("hurt", "String")

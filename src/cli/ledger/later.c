@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "cli/find/index_list.h"
 #include "cli/find/settled.h"
 #include "cli/ledger/entries.h"
 #include "cli/ledger/tallies.h"
+#include "server/sinks/persisted.h"
 
 struct looking {
     const char *spool;
@@ -16,6 +18,7 @@ struct looking {
     uint32_t sink;
     int64_t from_ms, to_ms;
     struct suspects *s;
+    const struct persisted *kinds; /* of sinks, as far as they are noted */
 };
 
 static void on_entry(void *arg, const struct entry *t)
@@ -37,6 +40,25 @@ static bool count(const struct looking *g, const char *stream, struct err *e)
     return ok;
 }
 
+static bool is_clickhouse(const struct looking *g, uint32_t sink)
+{
+    const struct persisted_sink *k = persisted_find(g->kinds, g->l->sinks[sink].sink);
+
+    return k != NULL && strcmp(k->kind, "clickhouse") == 0;
+}
+
+/* Whether the sink may be the one of the destination: of a table it is one of ClickHouse, if
+ * the stream has such a sink. */
+static bool may_fill(const struct looking *g, uint32_t sink)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < g->l->n_sinks; i++) {
+        any |= is_clickhouse(g, i);
+    }
+    return g->sink == g->l->n_sinks ? !any || is_clickhouse(g, sink) : g->sink == sink;
+}
+
 /* Whether the destination may have events of that stream, too. */
 static bool shares(const struct looking *g, const char *stream)
 {
@@ -46,7 +68,7 @@ static bool shares(const struct looking *g, const char *stream)
         struct settled s;
         struct err e;
 
-        if (g->sink == i || g->sink == g->l->n_sinks) {
+        if (may_fill(g, i)) {
             any =
                 settled_read(g->spool, g->l->sinks[i].sink, stream, &s, &e) && s.known;
             settled_free(&s);
@@ -82,8 +104,9 @@ static bool is_too_often(const struct suspect *s, bool topic)
 bool later_accept(const char *spool, const struct ledger_stream *l, uint32_t sink,
                   int64_t from_ms, int64_t to_ms, struct suspects *s, struct err *e)
 {
-    const struct looking g = {spool, l, sink, from_ms, to_ms, s};
+    struct looking g = {spool, l, sink, from_ms, to_ms, s, NULL};
     const bool topic = sink < l->n_sinks;
+    struct persisted *kinds;
     bool any = false;
 
     for (uint32_t i = 0; i < s->n; i++) {
@@ -95,7 +118,14 @@ bool later_accept(const char *spool, const struct ledger_stream *l, uint32_t sin
     if (!count(&g, l->tallies.stream, e)) {
         return false;
     }
+    kinds = mem_zalloc(sizeof *kinds);
+    g.kinds = kinds;
+    if (!persisted_read(kinds, spool, e)) {
+        free(kinds);
+        return false;
+    }
     count_others(&g);
+    free(kinds);
     for (uint32_t i = 0; i < s->n; i++) {
         struct suspect *x = &s->list[i];
         const int64_t n = x->later < x->there ? x->later : x->there;
