@@ -279,6 +279,29 @@ uint64_t index_list_next(const struct index_list *l, uint32_t epoch, uint32_t wo
     return next;
 }
 
+uint64_t index_list_end(const struct index_list *l, uint32_t epoch, uint32_t worker,
+                        int64_t since_ms)
+{
+    const int64_t until_ms = index_account_end(&l->account, epoch);
+    uint64_t end = 0;
+
+    for (uint32_t i = 0; i < l->n; i++) {
+        const struct index_run *r = &l->runs[i];
+
+        if (r->epoch == epoch && r->worker == worker && r->end > end) {
+            end = r->end;
+        }
+    }
+    for (uint32_t i = 0; i < l->account.n_shards && end > 0; i++) {
+        const struct index_account_shard *a = &l->account.shards[i];
+
+        if (a->epoch == epoch && a->worker == worker && a->end > end) {
+            end = a->end;
+        }
+    }
+    return until_ms != 0 && until_ms < since_ms ? 0 : end;
+}
+
 uint32_t index_list_field(const struct index_list *l, const char *path)
 {
     uint32_t i = 0;

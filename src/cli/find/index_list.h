@@ -82,6 +82,10 @@ uint64_t index_list_missing(const struct index_list *l, const struct index_run *
 /* The sequence after those from seq on that files cover. */
 uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t worker,
                             uint64_t seq);
+/* After the last event of the shard that the index has, or is known not to have; 0: it has
+ * none, or the process that wrote it ended before since_ms. */
+uint64_t index_list_end(const struct index_list *l, uint32_t epoch, uint32_t worker,
+                        int64_t since_ms);
 /* The next sequence after seq that a file covers; UINT64_MAX: none. */
 uint64_t index_list_next(const struct index_list *l, uint32_t epoch, uint32_t worker,
                          uint64_t seq);

@@ -62,6 +62,20 @@ bool segments_seen_left(const struct segments_seen *s, uint32_t stream,
     return left;
 }
 
+uint64_t segments_seen_end(const struct segments_seen *s, uint32_t stream,
+                           uint32_t epoch, uint32_t worker)
+{
+    const struct segment_seen of = {.stream = stream, .epoch = epoch, .worker = worker};
+    uint64_t end = 0;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (is_of_shard(&s->list[i], &of)) {
+            end = s->list[i].next > 0 ? s->list[i].next : UINT64_MAX;
+        }
+    }
+    return end;
+}
+
 void segments_seen_free(struct segments_seen *s)
 {
     free(s->list);

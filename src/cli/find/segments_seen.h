@@ -36,4 +36,8 @@ struct segment_seen *segments_seen_find(const struct segments_seen *s, uint32_t 
  * segment or between two. */
 bool segments_seen_left(const struct segments_seen *s, uint32_t stream,
                         int64_t since_ms);
+/* After the last event of the shard that was read; 0: it has no segment, UINT64_MAX: its
+ * last one was not read. */
+uint64_t segments_seen_end(const struct segments_seen *s, uint32_t stream,
+                           uint32_t epoch, uint32_t worker);
 void segments_seen_free(struct segments_seen *s);

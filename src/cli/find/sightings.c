@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "cli/find/beyond.h"
 #include "cli/find/id_scan.h"
 #include "cli/find/index_list.h"
 #include "cli/find/segments_seen.h"
@@ -22,6 +23,8 @@ struct search {
     struct index_lists indexes; /* by stream, as looked */
     struct segments_seen segments;
     struct id_scan **scans; /* by stream; NULL: no path of its ids is known */
+    struct beyond *beyond;  /* by stream */
+    uint32_t n_beyond;
     uint64_t print;
     uint32_t epoch;   /* of the last process, when the search began */
     int64_t epoch_ms; /* when that began; INT64_MAX: not known */
@@ -206,21 +209,6 @@ static bool on_wanted(void *arg, const struct spool_segment_info *i)
     return false;
 }
 
-static void see(struct sighting *g, const struct spool_segment_info *i,
-                const struct spool_block *b, uint32_t k)
-{
-    g->seen = true;
-    g->wall_ms = b->wall_ms;
-    g->step_ms = 1;
-    g->policy8 = b->policy8;
-    g->segment = i->number;
-    g->block = b->first;
-    g->n_block = b->n;
-    g->edited = (b->entries[k].flags & ENTRY_EDITED) != 0;
-    g->unsure = b->first >= i->unsure;
-    g->replayed = (b->entries[k].flags & ENTRY_REPLAYED) != 0;
-}
-
 /* Events of b with the id. */
 static void match(struct search *s, const struct spool_segment_info *i,
                   const struct spool_block *b)
@@ -239,7 +227,7 @@ static void match(struct search *s, const struct spool_segment_info *i,
                                                     i->epoch, i->worker, seq) > seq);
 
         if (g != NULL) {
-            see(g, i, b, k);
+            sightings_see(g, i, b, k);
         }
     }
 }
@@ -376,19 +364,6 @@ static void find_cut(struct search *s)
     }
 }
 
-/* Events of streams without an index that were there once: by earlier processes, or in
- * segments that are gone. */
-static void find_left(struct search *s)
-{
-    for (uint32_t i = 0; i < s->out->n_looked; i++) {
-        struct looked *l = &s->out->looked[i];
-
-        l->left =
-            !l->indexed && ((s->epoch != 1 && s->epoch_ms > s->want->since_ms) ||
-                            segments_seen_left(&s->segments, i, s->want->since_ms));
-    }
-}
-
 static void count_unknown(struct search *s)
 {
     struct index_run *runs = mem_alloc((s->segments.n + 1) * sizeof *runs);
@@ -416,6 +391,50 @@ static void count_unknown(struct search *s)
     free(runs);
 }
 
+/* Of the stream that is searched, after all that was found of the shard. */
+static uint64_t end_of(void *arg, uint32_t epoch, uint32_t worker)
+{
+    const struct search *s = arg;
+    const uint64_t end = segments_seen_end(&s->segments, s->stream, epoch, worker),
+                   indexed = index_list_end(&s->indexes.list[s->stream], epoch, worker,
+                                            s->want->since_ms);
+
+    return end == UINT64_MAX ? 0 : end > indexed ? end : indexed;
+}
+
+/* Events that were there once: of streams without an index those of earlier processes, or in
+ * segments that are gone; of all streams those that a sink had, at least. */
+static void find_gone(struct search *s)
+{
+    for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        struct looked *l = &s->out->looked[i];
+
+        l->left =
+            !l->indexed && ((s->epoch != 1 && s->epoch_ms > s->want->since_ms) ||
+                            segments_seen_left(&s->segments, i, s->want->since_ms));
+        s->stream = i;
+        if (i < s->n_beyond) { /* else it has come meanwhile */
+            l->n_unknown += beyond_count(s->beyond[i].list, s->beyond[i].n, end_of, s);
+        }
+    }
+}
+
+/* Before the segments are listed: what a sink is done with is in one of them then. */
+static bool read_beyond(struct search *s, struct err *e)
+{
+    const char *dir = s->want->dir;
+    bool ok = list_segments(s, e) && streams_visit(dir, on_stream, s, e);
+
+    s->beyond = mem_zalloc((s->out->n_looked + 1) * sizeof *s->beyond);
+    for (; ok && s->n_beyond < s->out->n_looked; s->n_beyond++) {
+        struct looked *l = &s->out->looked[s->n_beyond];
+
+        l->n_unread = 0;
+        ok = beyond_read(dir, l->stream, &s->beyond[s->n_beyond], e);
+    }
+    return ok;
+}
+
 /* ---- the whole ---- */
 
 static void close_search(struct search *s)
@@ -427,6 +446,10 @@ static void close_search(struct search *s)
                      !id_scan_met(s->scans[i]);
         id_scan_free(s->scans[i]);
     }
+    while (s->n_beyond > 0) {
+        beyond_free(&s->beyond[--s->n_beyond]);
+    }
+    free(s->beyond);
     free(s->scans);
     index_lists_free(&s->indexes);
     segments_seen_free(&s->segments);
@@ -436,12 +459,12 @@ static void close_search(struct search *s)
 /* Segments before index files: an event that leaves its segment is in a file by then. */
 static bool try_once(struct search *s, struct err *e)
 {
-    bool ok = list_segments(s, e) && streams_visit(s->want->dir, on_stream, s, e) &&
-              search_index(s, e) && open_scans(s, e) && read_bytes(s, e);
+    bool ok = read_beyond(s, e) && list_segments(s, e) && search_index(s, e) &&
+              open_scans(s, e) && read_bytes(s, e);
 
     if (ok) {
         find_cut(s);
-        find_left(s);
+        find_gone(s);
         count_unknown(s);
     }
     close_search(s);

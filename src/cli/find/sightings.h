@@ -17,6 +17,8 @@
 #include "cli/find/holes.h"
 
 struct err;
+struct spool_block;
+struct spool_segment_info;
 
 enum {
     SIGHTINGS_MAX = 1000, /* more are counted only */
@@ -96,6 +98,9 @@ uint32_t sightings_stream_at(const struct sightings *s, const char *name);
  * one more unless it was counted before. */
 struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t epoch,
                                uint32_t worker, uint64_t seq, bool counted);
+/* Its bytes are event k of the block. */
+void sightings_see(struct sighting *g, const struct spool_segment_info *i,
+                   const struct spool_block *b, uint32_t k);
 /* Those of the stream are none; more: as before them. */
 void sightings_forget(struct sightings *s, const char *stream, uint64_t more);
 void sightings_sort(struct sightings *s);

@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 #include "cli/find/sightings.h"
+#include "spool/inspect.h"
+#include "spool/spool.h"
 
 void sightings_begin(struct sightings *s)
 {
@@ -41,6 +43,21 @@ struct sighting *sightings_add(struct sightings *s, const char *stream, uint32_t
     *g = (struct sighting){.epoch = epoch, .worker = worker, .seq = seq};
     (void)snprintf(g->stream, sizeof g->stream, "%s", stream);
     return g;
+}
+
+void sightings_see(struct sighting *g, const struct spool_segment_info *i,
+                   const struct spool_block *b, uint32_t k)
+{
+    g->seen = true;
+    g->wall_ms = b->wall_ms;
+    g->step_ms = 1;
+    g->policy8 = b->policy8;
+    g->segment = i->number;
+    g->block = b->first;
+    g->n_block = b->n;
+    g->edited = (b->entries[k].flags & ENTRY_EDITED) != 0;
+    g->unsure = b->first >= i->unsure;
+    g->replayed = (b->entries[k].flags & ENTRY_REPLAYED) != 0;
 }
 
 void sightings_forget(struct sightings *s, const char *stream, uint64_t more)

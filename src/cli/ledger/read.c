@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "cli/find/beyond.h"
 #include "cli/ledger/read.h"
 
 static const char TAIL[] = ".journal";
@@ -148,6 +149,20 @@ static void add_up(struct ledger_stream *l)
     }
 }
 
+struct asked {
+    const struct tallies *t;
+    int64_t since_ms, until_ms;
+};
+
+static uint64_t end_of(void *arg, uint32_t epoch, uint32_t worker)
+{
+    const struct asked *a = arg;
+
+    return index_account_since(&a->t->index.account, epoch) >= a->until_ms
+               ? 0
+               : tallies_last(a->t, epoch, worker, a->since_ms);
+}
+
 /* The journals before the index: what a sink has is accepted by then. */
 bool ledger_read(const char *spool, const char *stream, int64_t since_ms,
                  int64_t until_ms, struct ledger_stream *out, struct err *e)
@@ -159,6 +174,9 @@ bool ledger_read(const char *spool, const char *stream, int64_t since_ms,
         return false;
     }
     add_up(out);
+    out->tallies.n_unknown +=
+        beyond_count(out->sinks, out->n_sinks, end_of,
+                     &(struct asked){&out->tallies, since_ms, until_ms});
     return true;
 }
 

@@ -98,7 +98,7 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
         y->t->shards =
             mem_realloc(y->t->shards, (y->t->n_shards + 1) * sizeof *y->t->shards);
         y->t->shards[y->t->n_shards++] =
-            (struct tally_shard){i->epoch, i->worker, UINT64_MAX};
+            (struct tally_shard){i->epoch, i->worker, 0, UINT64_MAX};
     }
     if (y->n_segments == y->room) {
         y->room = y->room == 0 ? 64 : 2 * y->room;
@@ -221,11 +221,12 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
 }
 
 /* The last segment of a shard was read. */
-static void note_end(struct tallies *t, const struct spool_segment_info *i)
+static void note_end(struct tallies *t, const struct spool_segment_info *i, bool ended)
 {
     for (uint32_t k = 0; k < t->n_shards && i->error == 0; k++) {
         if (t->shards[k].epoch == i->epoch && t->shards[k].worker == i->worker) {
-            t->shards[k].end = i->next;
+            t->shards[k].last = i->next;
+            t->shards[k].end = ended ? i->next : UINT64_MAX;
         }
     }
 }
@@ -239,8 +240,8 @@ static void on_read(void *arg, const struct spool_segment_info *i)
     if (g != NULL && i->reused) {
         g->read = false;
     }
-    if (g != NULL && g->read && g->end == UINT64_MAX && i->epoch < y->epoch) {
-        note_end(y->t, i);
+    if (g != NULL && g->read && g->end == UINT64_MAX) {
+        note_end(y->t, i, i->epoch < y->epoch);
     }
     y->t->n_unread +=
         i->first != 0 && strcmp(i->stream, y->t->stream) == 0 && i->error != 0;
@@ -457,6 +458,18 @@ uint64_t tallies_end(const struct tallies *t, uint32_t epoch, uint32_t worker)
 
     /* A segment that can't be read may be a later one. */
     return sh == NULL || t->n_unread > 0 ? UINT64_MAX : sh->end;
+}
+
+uint64_t tallies_last(const struct tallies *t, uint32_t epoch, uint32_t worker,
+                      int64_t since_ms)
+{
+    const struct tally_shard *sh = shard_of(t, epoch, worker);
+    const uint64_t indexed = index_list_end(&t->index, epoch, worker, since_ms);
+
+    if (sh != NULL && (sh->last == 0 || t->n_unread > 0)) {
+        return 0;
+    }
+    return sh != NULL && sh->last > indexed ? sh->last : indexed;
 }
 
 void tallies_free(struct tallies *t)

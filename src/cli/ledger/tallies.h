@@ -38,9 +38,10 @@ struct tallies {
     uint32_t n_tail, tail_room;
     struct tally_shard {
         uint32_t epoch, worker;
-        uint64_t end; /* no process adds to it, and a power cut took what the index has
+        uint64_t last; /* after its last event; 0: not read */
+        uint64_t end;  /* no process adds to it, and a power cut took what the index has
                          from there on; UINT64_MAX: nothing */
-    } * shards;       /* that have segments */
+    } * shards;        /* that have segments */
     uint32_t n_shards;
     uint64_t n_unknown; /* events of the period that neither a file nor a segment has */
     struct holes holes; /* of these, where they are missing */
@@ -64,6 +65,10 @@ void tallies_free(struct tallies *t);
 bool tallies_has(const struct tallies *t, uint32_t epoch, uint32_t worker);
 /* Where the shard ends, as above; UINT64_MAX: not known. */
 uint64_t tallies_end(const struct tallies *t, uint32_t epoch, uint32_t worker);
+
+/* After the last event of the shard that a segment or the index has; 0: not known. */
+uint64_t tallies_last(const struct tallies *t, uint32_t epoch, uint32_t worker,
+                      int64_t since_ms);
 
 /* ---- tally_fields.c: where the ids are ---- */
 
