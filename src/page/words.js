@@ -170,7 +170,8 @@ function event_news(status, before) {
 // What counters tell, in the server's words, which are those of "sluice status".
 const PARTS = { sync_fails: "spool", policy_dead: "refusals", records_lost: "refusals",
   hook_stopped: "refusals", dedup_forgets: "refusals", limit_forgets: "refusals",
-  limit_refuses: "refusals", function_fails: "sinks", kafka_resends: "sinks" };
+  limit_refuses: "refusals", function_fails: "sinks", kafka_resends: "sinks",
+  index_drops: "spool", places_lost: "sinks" };
 const COUNTED = 10;
 const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 

@@ -116,8 +116,8 @@ static void count_sink(struct counting *g, const struct settled *s)
     }
     for (uint32_t i = 0; i < s->taken.n; i++) {
         const struct settled_run *r = &s->taken.runs[i];
-        const bool last = i + 1 == s->taken.n || r[1].epoch != r->epoch ||
-                          r[1].worker != r->worker;
+        const bool last =
+            i + 1 == s->taken.n || r[1].epoch != r->epoch || r[1].worker != r->worker;
         const uint64_t end = last ? g->end(g->arg, r->epoch, r->worker) : 0;
 
         if (end != 0 && end < r->end) {

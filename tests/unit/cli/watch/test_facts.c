@@ -805,6 +805,10 @@ static void what_counters_tell_is_told(void **state)
          "certificate_not_renewed", "could not be used 2 times for l:1", false},
         {"sluice_access_log_dropped_total{reason=\"failed\"}", "access_log_drops",
          "lacks 2 lines: failed", false},
+        {"sluice_index_dropped_events_total{stream=\"s\"}", "index_drops",
+         "no index file with 2 events of stream s: ", true},
+        {"sluice_sink_unrecorded_places_total{sink=\"k\"}", "places_lost",
+         "did not take 2 records of sink k: ", true},
     };
     char before[400], now[400], out[256];
 

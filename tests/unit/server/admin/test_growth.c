@@ -249,6 +249,11 @@ static void one_is_not_many(void **state)
         "1 message was sent again by sink x: Kafka may have it twice",
         "a changed certificate could not be used 1 time for x: the one before stays",
         "the access log lacks 1 line: x",
+        "the disk took no index file with 1 event of stream x: sluice find does not "
+        "find "
+        "it",
+        "the disk did not take 1 record of sink x: sluice find can't tell where its "
+        "events are",
         "1 TLS handshake failed: x",
     };
     char text[600];
