@@ -41,6 +41,11 @@ void places_init(struct places *p, const char *journal_path, stats_cell *unrecor
 static const char *const TAILS[] = {PLACES_CUT_TAIL, PLACES_TAIL, PLACES_OLD_TAIL,
                                     PLACES_APART_TAIL, PLACES_APART_OLD_TAIL};
 
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
 static void beside(const char *journal_path, const char *tail, char out[PATH_MAX])
 {
     const size_t n = strlen(journal_path) - strlen(JOURNAL_TAIL);
@@ -57,16 +62,46 @@ void places_move(const char *from_journal, const char *to_journal)
         beside(to_journal, TAILS[i], to);
         (void)rename(from, to);
     }
+    beside(from_journal, PLACES_FORMER_TAIL, from);
+    beside(to_journal, PLACES_FORMER_TAIL, to);
+    (void)rename(from, to);
+}
+
+/* A sink that has taken no event leaves nothing. What the disk refuses is not noted. */
+static void note_former(const char *journal_path)
+{
+    char has[PATH_MAX], old[PATH_MAX], path[PATH_MAX];
+    int fd;
+
+    beside(journal_path, PLACES_TAIL, has);
+    beside(journal_path, PLACES_OLD_TAIL, old);
+    if (!is_there(has) && !is_there(old)) {
+        return;
+    }
+    beside(journal_path, PLACES_FORMER_TAIL, path);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
 }
 
 void places_remove(const char *journal_path)
 {
     char path[PATH_MAX];
 
+    note_former(journal_path);
     for (size_t i = N_ELEMS(TAILS); i-- > 0;) {
         beside(journal_path, TAILS[i], path);
         (void)unlink(path);
     }
+}
+
+bool places_former(const char *journal_path)
+{
+    char path[PATH_MAX];
+
+    beside(journal_path, PLACES_FORMER_TAIL, path);
+    return is_there(path);
 }
 
 void places_adopt(const char *journal_path, const char *was)

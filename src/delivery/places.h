@@ -4,6 +4,7 @@
  *
  *   NAME.places   events that it has
  *   NAME.apart    events that are dead, passed over or lost, or before its beginning
+ *   NAME.former   empty: a sink of that name left the policy, and had some events
  *
  *   places_init -> places_note* -> places_fini
  *
@@ -59,11 +60,15 @@ struct places {
 #define PLACES_OLD_TAIL ".places.1"
 #define PLACES_TAIL ".places"
 #define PLACES_CUT_TAIL ".apart.cut"
+#define PLACES_FORMER_TAIL ".former"
 
 /* The places of a sink go where its journal went, or, with the journal, away. By the paths
  * of journals; what the disk refuses stays as it is. */
 void places_move(const char *from_journal, const char *to_journal);
 void places_remove(const char *journal_path);
+/* Whether a sink of that name was removed, or may have been, that had events before: what
+ * came before the sink of now may be among them. */
+bool places_former(const char *journal_path);
 /* Of a sink that was called that: its places, too, if the process ended between the two
  * moves. Leaves them to a sink that has a journal of that name. */
 void places_adopt(const char *journal_path, const char *was);

@@ -36,6 +36,7 @@ struct reading {
     struct fate *fates; /* of this sink */
     struct told *told;
     bool restarted; /* the machine, since the journal was begun */
+    bool former;    /* there was a sink of its name before */
 };
 
 static bool has(const struct batch_range *r, const struct sighting *g)
@@ -161,7 +162,8 @@ static void on_record(void *arg, const struct record *r)
 
 /* The sink began to read there. Events before the first beginning it has never seen; it
  * may have seen those before a later one. */
-static void on_met(const struct record *r, const struct sighting *g, struct told *t)
+static void on_met(const struct record *r, const struct sighting *g, bool former,
+                   struct told *t)
 {
     const bool met = r->value != 0; /* else by an earlier version */
 
@@ -177,7 +179,8 @@ static void on_met(const struct record *r, const struct sighting *g, struct told
 
         if (b->epoch == g->epoch && b->worker == g->worker) {
             t->read |= met;
-            *(met && t->again ? &t->unsure : &t->before) |= g->seq < b->first;
+            *(former || (met && t->again) ? &t->unsure : &t->before) |=
+                g->seq < b->first;
         }
     }
 }
@@ -205,7 +208,7 @@ static void on_place(void *arg, const struct record *r)
             continue;
         }
         if (r->type == RECORD_START) {
-            on_met(r, g, t);
+            on_met(r, g, d->former, t);
         } else if ((r->type == RECORD_DONE || r->type == RECORD_DEAD ||
                     r->type == RECORD_SKIP) &&
                    names(r, g)) {
@@ -250,13 +253,13 @@ static bool is_doubtful(const struct doubt *d, const struct sighting *g)
  * have seen it, or a record of that may have been dropped. gone: the journal has forgotten
  * the event's shard. */
 static enum fate_kind silent(const struct told *t, const struct sighting *g, bool gone,
-                             const struct doubt *d)
+                             bool former, const struct doubt *d)
 {
     const bool unmet = gone && g->epoch < t->met_last && !t->read;
 
-    return t->before || (unmet && g->epoch < t->met) ? FATE_BEFORE
-           : t->unsure || unmet || is_doubtful(d, g) ? FATE_SETTLED
-                                                     : FATE_CONFIRMED;
+    return t->before || (unmet && !former && g->epoch < t->met) ? FATE_BEFORE
+           : t->unsure || unmet || is_doubtful(d, g)            ? FATE_SETTLED
+                                                                : FATE_CONFIRMED;
 }
 
 /* The event came when the stream led elsewhere: as long as it does, no sink waits for it. */
@@ -268,7 +271,7 @@ static bool is_elsewhere(const struct told *t, const struct sighting *g)
 
 /* Places say how the sink was done with an event, the journal says whether it is: events
  * that the journal has lost are sent again. */
-static void conclude(const struct told *t, const struct sighting *g,
+static void conclude(const struct told *t, const struct sighting *g, bool former,
                      const struct doubt *doubt, struct fate *f)
 {
     const struct fate *last = last_of(t);
@@ -297,7 +300,7 @@ static void conclude(const struct told *t, const struct sighting *g,
         if (last->kind != FATE_UNMET) {
             take(f, last);
         } else if (f->file[0] == '\0') {
-            f->kind = silent(t, g, gone, doubt);
+            f->kind = silent(t, g, gone, former, doubt);
             f->exact = f->kind == FATE_BEFORE || (f->exact && f->kind != FATE_SETTLED);
         }
     }
@@ -327,12 +330,13 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
     d.fates = f->list + (size_t)f->n_sinks * f->n_events;
     memset(d.fates, 0, f->n_events * sizeof *d.fates);
     d.told = mem_zalloc((d.n + 1) * sizeof *d.told);
+    d.former = places_former(path);
     if (journal_scan(path, on_record, &d, NULL, &e) &&
         places_read(path, on_place, &d, &doubt, &e)) {
         f->n_sinks++;
         for (uint32_t i = 0; i < d.n; i++) {
             d.fates[i].unsynced &= d.restarted;
-            conclude(&d.told[i], &events[i], &doubt, &d.fates[i]);
+            conclude(&d.told[i], &events[i], d.former, &doubt, &d.fates[i]);
         }
     } else {
         note_unread(f, name, e.text);

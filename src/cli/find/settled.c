@@ -174,7 +174,8 @@ static void on_met(struct settling *g, const struct record *r)
         s->read.n = 0;
     }
     for (uint32_t i = 0; i < r->n_ranges; i++) {
-        settled_add(met && g->again ? &s->unsure : &s->apart[SETTLED_BEFORE],
+        settled_add(s->former || (met && g->again) ? &s->unsure
+                                                   : &s->apart[SETTLED_BEFORE],
                     &r->ranges[i], 1, r->ranges[i].first, r->time_ms);
         if (met) {
             settled_add(&s->read, &r->ranges[i], 0, UINT64_MAX, 0);
@@ -248,6 +249,7 @@ bool settled_read(const char *spool, const char *name, const char *stream,
     (void)snprintf(out->sink, sizeof out->sink, "%s", name);
     (void)snprintf(out->stream, sizeof out->stream, "%s", stream);
     (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool, name);
+    out->former = places_former(path);
     ok = journal_scan(path, on_record, &g, NULL, e);
     while (g.restarted && g.n_steps > 0 && g.steps[g.n_steps - 1].length > g.synced) {
         g.n_steps--; /* the next start looks whether the file still has them */
@@ -281,7 +283,8 @@ static void count_alike(const struct settled *s, const struct settled_run *r,
     if (forgotten && r->epoch < s->met_last &&
         settled_in(&s->read, r->epoch, r->worker, 0, 1) == 0) {
         /* It was gone when the sink met the stream. */
-        *(r->epoch < s->met ? &c->apart[SETTLED_BEFORE] : &c->settled) += rest;
+        *(r->epoch < s->met && !s->former ? &c->apart[SETTLED_BEFORE] : &c->settled) +=
+            rest;
     } else if (doubtful) {
         c->settled += rest;
     } else {

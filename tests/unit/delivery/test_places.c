@@ -218,6 +218,7 @@ static void all_go_with_the_sink(void **state)
     (void)state;
     begin(&p);
     note(&p, RECORD_DEAD, TWO_FILES);
+    note(&p, RECORD_DONE, 1);
     places_fini(&p);
     (void)snprintf(other, sizeof other, "%s/t.journal", dir);
     places_move(journal, other);
@@ -227,9 +228,27 @@ static void all_go_with_the_sink(void **state)
     (void)snprintf(other, sizeof other, "%s/t.journal", dir);
     places_move(other, journal);
     assert_true(read_all().dead > 0);
+    assert_false(places_former(journal));
     places_remove(journal);
     assert_int_equal(0, read_all().dead);
     assert_false(is_cut(at(PLACES_CUT_TAIL)));
+    assert_true(places_former(journal)); /* it had some events */
+    places_move(journal, other);
+    assert_false(places_former(journal));
+    assert_true(places_former(other));
+    places_move(other, journal);
+}
+
+static void a_sink_that_had_no_event_is_no_former_one(void **state)
+{
+    struct places p;
+
+    (void)state;
+    places_init(&p, journal, &unrecorded);
+    places_note(&p, RECORD_START, STR("events"), (struct str){NULL, 0}, 1, 1, NULL, 0);
+    places_fini(&p);
+    places_remove(journal);
+    assert_false(places_former(journal));
 }
 
 int main(void)
@@ -250,6 +269,8 @@ int main(void)
                                         folder_set_up, folder_tear_down),
         cmocka_unit_test_setup_teardown(all_go_with_the_sink, folder_set_up,
                                         folder_tear_down),
+        cmocka_unit_test_setup_teardown(a_sink_that_had_no_event_is_no_former_one,
+                                        folder_set_up, folder_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,75 @@
+-- A sink that leaves the policy and comes back is a new one, but its destination is not:
+-- sluice find and sluice ledger do not say of what it had before that it never saw it.
+local cjson = require "cjson"
+local h = require "harness"
+
+describe("a sink that left the policy and came back", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function policy(with)
+    return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive", linger = "20ms" }
+%s
+stream "events" { sinks = { "archive"%s }, index = "event_id" }
+route "POST /e" { body = "event", stream = "events" }
+]]):format(with and 'file "copy" { dir = "copy", linger = "20ms" }' or "",
+      with and ', "copy"' or "")
+  end
+
+  local function reload(with)
+    h.write(s.path, policy(with))
+    assert.equal(200, h.request(s.admin, "POST", "/reload").status)
+  end
+
+  local function send(id)
+    s:post("/e", ('{"event_id":"%s"}'):format(id))
+    s:deliver()
+  end
+
+  local function state(id)
+    local v = cjson.decode(h.shell(("%s find --id %s --json '%s'"):format(h.binary, id, s.data)))
+    for _, sink in ipairs(v.events[1].sinks) do
+      if sink.sink == "copy" then return sink.state end
+    end
+  end
+
+  local function ledger()
+    return cjson.decode(h.shell(("%s ledger --json '%s'"):format(h.binary, s.data)))
+      .streams[1].sinks.copy
+  end
+
+  for _, how in ipairs { "reload", "restart" } do
+    it("may have had what came before, after a " .. how, function()
+      s = h.server { policy = policy(true) }
+      send "e1"
+      assert.equal("confirmed", state "e1")
+      reload(false)
+      s:logged "sink=copy status=removed"
+      send "e2"
+      assert.is_nil(state "e1")
+      if how == "restart" then
+        assert.equal(0, s:stop())
+        h.write(s.path, policy(true))
+        s:start()
+      else
+        reload(true)
+      end
+      send "e3"
+      assert.same({ "settled", "settled", "confirmed" }, { state "e1", state "e2", state "e3" })
+      local l = ledger()
+      assert.same({ 1, 2, 0 }, { l.confirmed, l.settled, l.never_seen })
+    end)
+  end
+
+  it("has never seen what came before it, if it is the first of its name", function()
+    s = h.server { policy = policy(false) }
+    send "e1"
+    reload(true)
+    send "e2"
+    assert.same({ "never_seen", "confirmed" }, { state "e1", state "e2" })
+    assert.equal(1, ledger().never_seen)
+  end)
+end)
