@@ -30,6 +30,7 @@ struct change {
     struct leaving leaving;
     int ids[PLAN_STREAMS_MAX];
     struct subscription_ends ends[PLAN_STREAMS_MAX];
+    bool live; /* of the plan that is waited for */
     bool runs, done, ok;
     bool given_up;  /* the caller does not wait: it frees itself */
     bool cancelled; /* and does nothing */
@@ -43,14 +44,6 @@ static void change_free(struct change *ch)
     }
     plan_unref(ch->conf.plan);
     free(ch);
-}
-
-static void tell_not_undone(const struct delivery *d, const char *why)
-{
-    char quoted[ERR_TEXT_MAX + 16];
-
-    log_write(LOG_ERROR, "sink", "sink=%s status=not_undone why=%s", d->name,
-              log_quote(quoted, sizeof quoted, why));
 }
 
 static void on_change(void *arg)
@@ -79,7 +72,7 @@ static void on_change(void *arg)
     (void)pthread_mutex_unlock(&d->lock);
     if (given_up) {
         if (!ch->ok && ch->conf.undo) {
-            tell_not_undone(d, ch->why.text);
+            settings_tell(d, "not_undone", ch->why.text);
         }
         change_free(ch);
     }
@@ -265,64 +258,6 @@ static bool apply_streams(struct delivery *d, const struct delivery_conf *c,
     return ok && erased;
 }
 
-void change_owe_nothing(struct delivery *d)
-{
-    plan_unref(d->owed.plan);
-    d->owed.plan = NULL;
-    atomic_store(&d->owes, false);
-}
-
-static bool take_settings(struct delivery *d, const struct sink_plan *sink,
-                          struct plan *plan, const struct sink_hooks *hooks,
-                          struct err *e)
-{
-    struct sink_hooks hooks_before = d->hooks;
-    struct plan *before = d->plan;
-
-    d->hooks = *hooks;
-    if (!d->ops->apply(d->sink, sink, e)) {
-        d->hooks = hooks_before;
-        return false;
-    }
-    d->conf = sink;
-    d->plan = plan_ref(plan);
-    plan_unref(before);
-    d->target = 0;
-    change_owe_nothing(d);
-    return true;
-}
-
-bool change_settle(struct delivery *d, struct err *e)
-{
-    struct err why;
-
-    return d->owed.plan == NULL ||
-           take_settings(d, d->owed.sink, d->owed.plan, &d->owed.hooks, &why) ||
-           err_set(e, "it can't go back from a policy that was refused: %s", why.text);
-}
-
-/* Nothing is sent until the sink has taken them: it would go where the refused policy
- * says. */
-static void owe(struct delivery *d, const struct delivery_conf *c)
-{
-    struct err e;
-
-    change_owe_nothing(d);
-    d->owed.sink = c->sink;
-    d->owed.plan = plan_ref(c->plan);
-    d->owed.hooks = c->hooks;
-    atomic_store(&d->owes, true);
-    if (!change_settle(d, &e)) {
-        tell_not_undone(d, e.text);
-        result_back_off(d, e.text, 0);
-    }
-}
-
-bool delivery_owes(const struct delivery *d)
-{
-    return atomic_load(&d->owes);
-}
-
 enum delivery_asks delivery_asks(const struct delivery *d)
 {
     return d->asks;
@@ -343,9 +278,10 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
                        "new one another name, and the old one retires",
                        d->name, d->ops->kind, sink_kind_ops(c->sink->kind)->kind);
     }
+    settings_expect_none(d); /* their plan was refused */
     if (c->undo) {
-        owe(d, c); /* its streams go back, whatever comes of that */
-    } else if (!take_settings(d, c->sink, c->plan, &c->hooks, e)) {
+        settings_owe(d, c); /* its streams go back, whatever comes of that */
+    } else if (!(c->wait ? settings_expect(d, c, e) : settings_take(d, c, e))) {
         return false;
     }
     d->took = true;
@@ -369,6 +305,7 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c, struct er
     if (d->over) {
         return err_set(e, "sink \"%s\" is held", d->name);
     }
+    d->goes = c->wait;
     ch = change_new(d, apply_here);
     ch->conf = *c;
     (void)plan_ref(c->plan);
@@ -381,9 +318,48 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c, struct er
     if (delivery_left(d)) {
         d->asks = DELIVERY_ASKS_EITHER;
     } else if (d->end == CHANGE_MADE && d->took) {
-        d->asks = delivery_owes(d) ? DELIVERY_ASKS_EITHER : DELIVERY_ASKS_NEW;
+        d->asks = settings_asks(d);
     }
     return ok;
+}
+
+static bool go_here(struct delivery *d, const void *arg, struct err *e)
+{
+    const bool *live = arg;
+
+    (void)e;
+    d->new_waits = false;
+    if (*live) {
+        settings_arrive(d);
+    } else {
+        settings_expect_none(d);
+    }
+    return true;
+}
+
+/* A task like the others: it is made after the changes that came before it, also where
+ * the thread hung in one. */
+void delivery_go(struct delivery *d, bool live)
+{
+    struct change *ch;
+    struct err e;
+
+    d->asks = DELIVERY_ASKS_BEFORE;
+    if (atomic_exchange(&d->waiting, false)) {
+        ev_async_send(d->loop, &d->woken);
+    }
+    if (d->over || !d->goes) {
+        return;
+    }
+    d->goes = false;
+    ch = change_new(d, go_here);
+    ch->live = live;
+    ch->arg = &ch->live;
+    if (!change(ch, true, &e)) {
+        d->asks = DELIVERY_ASKS_EITHER;
+    } else if (live) {
+        d->asks = settings_asks(d);
+    }
 }
 
 /* ---- streams that leave ---- */

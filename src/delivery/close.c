@@ -60,7 +60,7 @@ void delivery_free(struct delivery *d)
     latch_fini(&d->ended);
     (void)pthread_cond_destroy(&d->changed);
     (void)pthread_mutex_destroy(&d->lock);
-    change_owe_nothing(d);
+    settings_none(d);
     plan_unref(d->plan);
     free(d);
 }

@@ -55,7 +55,8 @@ struct delivery_conf {
                                 stead: it knows the ends that the journal does not;
                                 NULL: none. Only for the call */
     bool wait; /* sends nothing before delivery_go; an apply: nothing of the streams
-                  that it brings */
+                  that it brings, and nothing by its settings, which the sink may still
+                  fail to take then */
     bool undo; /* the plan before the one of the last apply, which was refused */
     delivery_retired_fn *retired; /* NULL: no call */
     void *arg;
@@ -64,12 +65,6 @@ struct delivery_conf {
 /* Replays the journal, recovers the sink's files, starts the thread. NULL and
  * *e when the journal or the sink's folder can't be used. */
 struct delivery *delivery_start(const struct delivery_conf *c, struct err *e) MUST_USE;
-
-/* ---- pump.c ---- */
-
-/* A delivery that was started to wait begins to send, and one that was altered to wait
- * reads the streams that it got: their policy is not refused any more. */
-void delivery_go(struct delivery *d);
 
 /* ---- paused.c ---- */
 
@@ -95,14 +90,21 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e) MUST_USE;
 
 bool delivery_owes(const struct delivery *d);
+
+/* A delivery that was started to wait begins to send, and one that was altered to wait
+ * takes its settings and reads the streams that it got: their policy is not refused any
+ * more. Not live: it was, and what is left of it is forgotten. Waits for at most a second;
+ * a thread that hangs does it once it goes on. */
+void delivery_go(struct delivery *d, bool live);
 /* The last change was left to the thread, which may make it or may have made it by now. */
 bool delivery_left(const struct delivery *d);
 
-/* Whose hooks the sink may call after the last delivery_apply, whatever its result: still
- * those that it had, no other than its own, or both. */
+/* Whose hooks the sink may call after the last delivery_apply or delivery_go, whatever its
+ * result: still those that it had, no other than its own, or both. */
 enum delivery_asks {
     DELIVERY_ASKS_BEFORE = 0,
     DELIVERY_ASKS_NEW,
+    DELIVERY_ASKS_LATER, /* those that it had, and from delivery_go on the new ones */
     DELIVERY_ASKS_EITHER
 };
 enum delivery_asks delivery_asks(const struct delivery *d);

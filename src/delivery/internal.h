@@ -30,6 +30,12 @@ struct kept_verdict {
     uint32_t but[]; /* the verdict's */
 };
 
+struct settings {
+    const struct sink_plan *sink;
+    struct plan *plan;
+    struct sink_hooks hooks;
+};
+
 struct delivery {
     struct stats_owner series;
     struct ev_loop *loop;
@@ -83,14 +89,10 @@ struct delivery {
     bool handing_over;   /* ends when nothing is in flight */
     atomic_bool waiting; /* for delivery_go */
     bool new_waits;      /* streams that the last plan brought wait for it */
-    /* The settings of the live plan, where the sink did not take them when another plan
-     * was refused: it has those of the refused one. plan NULL: none. */
-    struct {
-        const struct sink_plan *sink;
-        struct plan *plan;
-        struct sink_hooks hooks;
-    } owed;
-    atomic_bool owes;
+    /* plan NULL: none. owed: those of the live plan, which the sink did not take.
+     * expected: those of a plan that may still be refused, for delivery_go. */
+    struct settings owed, expected;
+    atomic_bool owes, expects;
     bool over; /* it has no thread: paused.c, or handed over */
     char journal_path[4096];
     delivery_retired_fn *retired; /* NULL: no call */
@@ -103,7 +105,9 @@ struct delivery {
     /* The caller's alone: what became of the last change. */
     enum { CHANGE_MADE = 0, CHANGE_CANCELLED, CHANGE_LEFT } end;
     enum delivery_asks asks;
-    bool took; /* the thread's: the last apply's settings are in use, or owed */
+    bool goes; /* the last apply waits for delivery_go */
+    bool
+        took; /* the thread's: the last apply's settings are in use, owed or expected */
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *remaining_events,
         *oldest, *failing, *holding, *lost, *skipped, *replayed, *dead_events,
         *dead_bytes, *target_gauge, *linger_gauge, *unrecorded;
@@ -139,11 +143,28 @@ void pump_show(struct delivery *d); /* the view of the supervisor and the metric
 void pump_cells(struct delivery *d, const char *sink); /* its label */
 void pump_block(struct delivery *d); /* tells the spool whether a breaker is open */
 
+/* ---- settings.c ---- */
+
+/* The sink has those of c now. False and *e: it keeps its own. */
+bool settings_take(struct delivery *d, const struct delivery_conf *c,
+                   struct err *e) MUST_USE;
+/* The same, and it sends nothing until it has them. */
+void settings_owe(struct delivery *d, const struct delivery_conf *c);
+/* It has those that it is owed. False and *e: it has not, and nothing is sent. */
+bool settings_settle(struct delivery *d, struct err *e) MUST_USE;
+/* It would take those of c, and does so with settings_arrive. False and *e: it would
+ * not. */
+bool settings_expect(struct delivery *d, const struct delivery_conf *c,
+                     struct err *e) MUST_USE;
+void settings_expect_none(struct delivery *d);
+void settings_arrive(struct delivery *d);
+void settings_none(struct delivery *d); /* at the end */
+/* After a change, which the caller has waited for. */
+enum delivery_asks settings_asks(const struct delivery *d);
+void settings_tell(const struct delivery *d, const char *status, const char *why);
+
 /* ---- change.c ---- */
 
-/* The sink has the settings of its plan. False and *e: it has not, and nothing is sent. */
-bool change_settle(struct delivery *d, struct err *e) MUST_USE;
-void change_owe_nothing(struct delivery *d);
 /* Before the streams are opened: those that the plan brings. */
 void change_mark_new(struct delivery *d);
 /* The journal is read, and knows streams of a refused plan, which c->before has as new, or

@@ -375,7 +375,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
-    if (!change_settle(d, &e)) {
+    if (!settings_settle(d, &e)) {
         result_back_off(d, e.text, 0);
         return;
     }
@@ -430,25 +430,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
         return;
     }
     pump(d);
-}
-
-/* After the changes that came before it, also where the thread hung in one. */
-static void on_go(void *arg)
-{
-    struct delivery *d = arg;
-
-    if (d->new_waits) {
-        d->new_waits = false;
-        pump_later(d);
-    }
-}
-
-void delivery_go(struct delivery *d)
-{
-    if (atomic_exchange(&d->waiting, false)) {
-        ev_async_send(d->loop, &d->woken);
-    }
-    (void)delivery_post(d, on_go, d);
 }
 
 void pump_watch(struct delivery *d)

@@ -55,6 +55,7 @@ enum { SINKS_RUNNING_MAX = 79 };
 struct running_sink {
     struct delivery *delivery; /* NULL: free place */
     struct sink_lua *lua;      /* of its plan's functions; NULL: none */
+    struct sink_lua *lua_next; /* from sinks_go on */
     char name[96];
     struct persisted_sink kept; /* the policy that its plan is of */
     bool fresh;                 /* started by the reload that compares */
@@ -222,7 +223,8 @@ void running_clear(struct server *s, struct running_sink *r); /* the place is fr
 void running_retires(struct server *s, struct running_sink *r, bool retires);
 void journal_path(const struct server *s, const char *name, char out[PATH_MAX]);
 void running_back(struct server *s,
-                  struct running_sink *r); /* to the name that it was */
+                  struct running_sink *r);          /* to the name that it was */
+void running_go(struct running_sink *r, bool live); /* as sinks_go, for one */
 /* A sink that is not there yet. lua is taken when it succeeds. */
 bool running_start(struct server *s, const struct delivery_conf *c,
                    struct sink_lua *lua, struct err *e) MUST_USE;
@@ -247,9 +249,9 @@ void sinks_ready(struct server *s, const struct plan *plan, sinks_ready_fn *done
 
 /* ---- sinks/paused.c: sinks that can't start ---- */
 
-/* Sinks that wait until their policy is not refused any more begin to send, but those
- * whose policy was refused. */
-void sinks_go(struct server *s);
+/* The policy of the last sinks_apply can't be refused any more, and sinks that wait for
+ * that begin to send by it; not live: it was. */
+void sinks_go(struct server *s, bool live);
 
 /* Soon, at those that are paused or end late. Any thread. */
 void paused_look(struct server *s);

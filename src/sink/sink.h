@@ -2,7 +2,7 @@
  * sink - where sealed batches go. Files, Kafka and ClickHouse each supply one
  * struct sink_ops; the delivery loop sees only this.
  *
- *   open -> replay* -> recover -> (submit -> done)*, apply* -> close
+ *   open -> replay* -> recover -> (submit -> done)*, (check* -> apply)* -> close
  *
  * Every call and callback happens on the sink's own loop thread; open to recover
  * before that thread starts.
@@ -116,6 +116,10 @@ struct sink_ops {
 
     /* The journal is written again: emits the records that are still needed. */
     void (*emit)(struct sink *s, struct journal_draft *draft);
+
+    /* Whether apply would take plan, as far as can be seen now; its settings stay as
+     * they are. NULL: it takes each. */
+    bool (*check)(struct sink *s, const struct sink_plan *plan, struct err *e);
 
     /* New settings of the same kind. False and *e: the old ones stay. */
     bool (*apply)(struct sink *s, const struct sink_plan *plan, struct err *e);

@@ -11,7 +11,8 @@ local upgrades = require "upgrades"
 local why_not = clickhouse.missing()
 
 ---@param o table names and was of bus, olap, archive; more: sinks of a refused policy; to:
----their names; kafka, clickhouse, file: options; without: a sink that it does not have
+---their names; kafka, clickhouse, file: options; without: a sink that it does not have;
+---where: of the sinks' topic, table and folders
 local function policy(ch, m, o)
   local function sink(kind, key, text)
     local name, was = o[key] or key, o[key .. "_was"]
@@ -27,11 +28,12 @@ local function policy(ch, m, o)
 server { listen = "127.0.0.1:0", workers = 2, drain = "5s" }
 admin { listen = "127.0.0.1:0" }
 ]], o.top or "",
-    sink("kafka", "bus", ('brokers = %q, topic = "events",'):format(m.brokers)),
-    ch and sink("clickhouse", "olap", ([[urls = { %q }, table = "default.events",
-      columns = { raw = "@event" }, breaker = { timeout = "1m" },]]):format(ch.url))
-      or sink("file", "olap", [[dir = "olap", linger = "5ms",]]),
-    sink("file", "archive", [[dir = "archive", linger = "5ms",]]),
+    sink("kafka", "bus", ('brokers = %q, topic = %q,'):format(m.brokers, o.where or "events")),
+    ch and sink("clickhouse", "olap", ([[urls = { %q }, table = "default.%s",
+      columns = { raw = "@event" }, breaker = { timeout = "1m" },]]):format(ch.url,
+      o.where or "events"))
+      or sink("file", "olap", ('dir = %q, linger = "5ms",'):format(o.where or "olap")),
+    sink("file", "archive", ('dir = "archive%s", linger = "5ms",'):format(o.where or "")),
     o.more or "", ([[
 stream "events" { sinks = { %s } }
 route "POST /v1/events/batch" { body = "batch", stream = "events" }
@@ -48,6 +50,8 @@ describe("policies that are refused late, under load", function()
     if ch then
       ch:must "DROP TABLE IF EXISTS events"
       ch:must "CREATE TABLE events (raw String) ENGINE = Memory"
+      ch:must "DROP TABLE IF EXISTS never"
+      ch:must "CREATE TABLE never (raw String) ENGINE = Memory"
     end
   end)
   after_each(function()
@@ -73,6 +77,7 @@ describe("policies that are refused late, under load", function()
     elseif how == 4 then
       o.without = "bus"
     else
+      o.where = "never"
       o.kafka = [[batch = { linger = "7ms" }, options = { ["client.id"] = "x" },]]
       o.clickhouse = [[pool = { max_open = 2 }, batch = { min = 10, target = 20, linger = "9ms" },]]
     end

@@ -104,6 +104,25 @@ describe("a sink", function()
     has("e", "1:1 2:1 3:1 4:1 5:1 6:1")
   end)
 
+  it("sends by the live policy's settings while another one is applied", function()
+    start(OLD)
+    post(2, "x")
+    local list = { { "a", dir = "other" }, { "e" }, { "n" }, BAD }
+    local streams = { { "x", { "a", "n", "bad" } }, { "y", { "e" } } }
+    local c = begin_reload(policy(list, streams))
+    post(3, "x")
+    h.wait_for("the events", function() return numbers "a" == "1:1 2:1 3:1 4:1 5:1" end)
+    refused(c)
+    post(1, "x")
+    has("a", "1:1 2:1 3:1 4:1 5:1 6:1")
+    assert.equal("", numbers "other")
+    list[4], streams[1][2][3] = nil, nil
+    assert.equal(200, reload(policy(list, streams)).status)
+    post(1, "x")
+    has("other", "7:1")
+    has("a", "1:1 2:1 3:1 4:1 5:1 6:1")
+  end)
+
   it("gets the stream's events from the reload on when the policy is not refused", function()
     start(OLD)
     post(2, "y")

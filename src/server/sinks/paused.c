@@ -68,14 +68,14 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     changer_post(&s->changer, look, on_looked, s);
 }
 
-void sinks_go(struct server *s)
+void sinks_go(struct server *s, bool live)
 {
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
-        const struct running_sink *r = &s->sinks[i];
+        struct running_sink *r = &s->sinks[i];
 
         /* One that is only to end, once its thread goes on, is a refused policy's. */
         if (r->delivery != NULL && !r->ending && !r->handing) {
-            delivery_go(r->delivery);
+            running_go(r, live);
         }
     }
 }

@@ -479,6 +479,7 @@ bool sinks_stop(struct server *s, uint64_t until_ns, bool alone)
             continue;
         }
         sink_hooks_free(r->lua);
+        sink_hooks_free(r->lua_next);
         if (r->before != NULL) {
             delivery_free(r->before);
         }

@@ -171,6 +171,23 @@ static bool alter_paused(struct server *s, struct running_sink *r,
     return true;
 }
 
+void running_go(struct running_sink *r, bool live)
+{
+    enum delivery_asks asks;
+
+    delivery_go(r->delivery, live);
+    asks = delivery_asks(r->delivery);
+    if (asks == DELIVERY_ASKS_EITHER) {
+        r->lua = sink_hooks_join(r->lua_next, r->lua);
+    } else if (asks == DELIVERY_ASKS_NEW) {
+        sink_hooks_free(r->lua);
+        r->lua = r->lua_next;
+    } else {
+        sink_hooks_free(r->lua_next);
+    }
+    r->lua_next = NULL;
+}
+
 static bool alter(struct server *s, struct running_sink *r,
                   const struct delivery_conf *c, struct sink_lua *lua, struct err *e)
 {
@@ -183,11 +200,17 @@ static bool alter(struct server *s, struct running_sink *r,
     }
     ok = delivery_apply(r->delivery, c, e);
     asks = delivery_asks(r->delivery);
-    if (asks == DELIVERY_ASKS_EITHER) {
-        r->lua = sink_hooks_join(lua, r->lua);
+    if (asks == DELIVERY_ASKS_LATER) {
+        sink_hooks_free(r->lua_next);
+        r->lua_next = lua;
+    } else if (asks == DELIVERY_ASKS_EITHER) {
+        r->lua = sink_hooks_join(lua, sink_hooks_join(r->lua_next, r->lua));
+        r->lua_next = NULL;
     } else if (asks == DELIVERY_ASKS_NEW) {
         sink_hooks_free(r->lua);
+        sink_hooks_free(r->lua_next);
         r->lua = lua;
+        r->lua_next = NULL;
     }
     r->altered |= asks != DELIVERY_ASKS_BEFORE;
     if (ok && r->retiring) {
@@ -289,7 +312,8 @@ bool start_or_alter(struct server *s, const struct delivery_conf *c,
     if (!ok) {
         /* One whose streams failed may have these settings all the same. */
         r = sinks_find(s, c->sink->name);
-        if (r == NULL || !sink_hooks_has(r->lua, lua)) {
+        if (r == NULL ||
+            (!sink_hooks_has(r->lua, lua) && !sink_hooks_has(r->lua_next, lua))) {
             sink_hooks_free(lua);
         }
     }

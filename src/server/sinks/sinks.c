@@ -283,7 +283,7 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_st
     } else if (ok) {
         persisted_sweep(&kept, s->spool_dir);
     }
-    sinks_go(s);
+    sinks_go(s, ok);
     s->applying = false;
     s->persisted_before = NULL;
     return ok;

@@ -275,6 +275,14 @@ static void file_emit(struct sink *s, struct journal_draft *draft)
     }
 }
 
+/* It leaves the folder again in on_age, unless it has it by then. */
+static bool file_check(struct sink *s, const struct sink_plan *plan, struct err *e)
+{
+    char dir[sizeof s->dir];
+
+    return folder_of(&s->conf, plan, dir, sizeof dir, e) && take_folder(s, dir, e);
+}
+
 static bool file_apply(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     char dir[sizeof s->dir];
@@ -329,6 +337,7 @@ const struct sink_ops sink_file = {.kind = "file",
                                    .replay = file_replay,
                                    .recover = file_recover,
                                    .emit = file_emit,
+                                   .check = file_check,
                                    .apply = file_apply,
                                    .submit = file_submit,
                                    .finish = file_finish,

@@ -161,15 +161,20 @@ static void take_login(struct sink *s, const struct clickhouse_plan *c)
     }
 }
 
+static struct destination *read_plan(const struct sink_plan *plan, struct err *e)
+{
+    if (plan->upload.n_urls > ENDPOINTS_MAX) {
+        (void)err_set(e, "more than %d urls", ENDPOINTS_MAX);
+        return NULL;
+    }
+    return destination_new(&plan->clickhouse, NULL, e);
+}
+
 static bool take_plan(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     const struct clickhouse_plan *c = &plan->clickhouse;
-    struct destination *destination;
+    struct destination *destination = read_plan(plan, e);
 
-    if (plan->upload.n_urls > ENDPOINTS_MAX) {
-        return err_set(e, "more than %d urls", ENDPOINTS_MAX);
-    }
-    destination = destination_new(c, NULL, e);
     if (destination == NULL) {
         return false;
     }
@@ -290,6 +295,15 @@ static struct sink *http_sink_open(const struct sink_conf *conf, struct err *e)
     return s;
 }
 
+static bool http_sink_check(struct sink *s, const struct sink_plan *plan, struct err *e)
+{
+    struct destination *destination = read_plan(plan, e);
+
+    (void)s;
+    destination_unref(destination);
+    return destination != NULL;
+}
+
 static bool http_sink_apply(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     if (!take_plan(s, plan, e)) {
@@ -340,6 +354,7 @@ const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
                                          .grows = true,
                                          .open = http_sink_open,
                                          .emit = bisect_emit,
+                                         .check = http_sink_check,
                                          .apply = http_sink_apply,
                                          .submit = http_sink_submit,
                                          .forget = http_sink_forget,
@@ -355,6 +370,7 @@ const struct sink_ops sink_http = {.kind = "http",
                                    .intends = true,
                                    .open = http_sink_open,
                                    .emit = bisect_emit,
+                                   .check = http_sink_check,
                                    .apply = http_sink_apply,
                                    .submit = http_sink_submit,
                                    .forget = http_sink_forget,

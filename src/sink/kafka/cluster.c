@@ -200,6 +200,9 @@ static void on_fatal(void *arg, const char *why)
     char quoted[WHY_MAX + 20];
     struct err e;
 
+    if (!producer_failed(c->producer)) {
+        return; /* one that is to take its place: asked again then */
+    }
     if (c->next != NULL) { /* nothing in flight will be confirmed any more */
         c->next_by_ns = 1;
         in_flight_look(s);
@@ -224,10 +227,21 @@ void cluster_init(struct cluster *c, struct sink *s, unsigned number)
     *c = (struct cluster){.sink = s, .number = number};
 }
 
+static void free_ready(struct cluster *c)
+{
+    struct producer *p = c->ready;
+
+    c->ready = NULL;
+    if (p != NULL) { /* nothing was sent by it */
+        producer_free(p);
+    }
+}
+
 void cluster_close(struct cluster *c)
 {
     struct producer *p = c->next;
 
+    free_ready(c);
     c->next = NULL;
     if (p != NULL) { /* nothing was sent by it */
         producer_free(p);
@@ -301,8 +315,9 @@ static void look_after(struct cluster *c, const char *brokers,
     c->breaker.arg = hooks->arg;
 }
 
-bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
-                  struct producer **fresh, struct err *e)
+static bool make_if_needed(struct cluster *c, const char *brokers,
+                           const struct sink_plan *plan, struct producer **fresh,
+                           struct err *e)
 {
     *fresh = NULL;
     c->goes_back = false;
@@ -323,8 +338,33 @@ bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan
         return err_set(e, "sink \"%s\": brokers are more than %zu bytes", plan->name,
                        sizeof c->brokers - 1);
     }
+    if (c->ready != NULL && c->new_recipe == c->ready_recipe) {
+        *fresh = c->ready;
+        c->ready = NULL;
+        return true;
+    }
     *fresh = make(c, brokers, plan, e);
     return *fresh != NULL;
+}
+
+bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
+                  struct producer **fresh, struct err *e)
+{
+    bool ok = make_if_needed(c, brokers, plan, fresh, e);
+
+    free_ready(c);
+    return ok;
+}
+
+bool cluster_check(struct cluster *c, const char *brokers, const struct sink_plan *plan,
+                   struct err *e)
+{
+    struct producer *fresh;
+    bool ok = cluster_make(c, brokers, plan, &fresh, e);
+
+    c->ready = fresh;
+    c->ready_recipe = c->new_recipe;
+    return ok;
 }
 
 /* next is the producer from here on. */

@@ -50,7 +50,9 @@ struct cluster {
                                   that is to be taken */
     uint64_t recipe, next_recipe, new_recipe; /* what producer, next, and one that is to
                                                  be taken are made of */
-    bool goes_back;        /* of what is to be taken: producer stays, next goes */
+    bool goes_back;         /* of what is to be taken: producer stays, next goes */
+    struct producer *ready; /* of a plan that was checked, and recipe; NULL: none */
+    uint64_t ready_recipe;
     struct producer *next; /* takes its place once nothing is in flight */
     char next_brokers[512];
     uint64_t took_ns;           /* when a message was confirmed last */
@@ -118,6 +120,9 @@ int64_t kafka_now_ms(void);
  * NULL. False and *e: an option is not one. */
 bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
                   struct producer **fresh, struct err *e) MUST_USE;
+/* cluster_make would make this one, or needs none: it is kept for that. */
+bool cluster_check(struct cluster *c, const char *brokers, const struct sink_plan *plan,
+                   struct err *e) MUST_USE;
 /* Takes fresh, which replaces the present one at once, or in cluster_look. brokers
  * NULL: there is no such cluster any more. */
 void cluster_apply(struct cluster *c, const char *brokers, const struct sink_plan *plan,

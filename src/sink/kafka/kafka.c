@@ -101,6 +101,31 @@ static bool make_fields(const struct kafka_plan *k, struct fields **out,
     return true;
 }
 
+static bool keeps_framing(const struct sink *s, const struct sink_plan *plan,
+                          struct err *e)
+{
+    return s->plan == NULL || s->plan->framing == plan->kafka.framing ||
+           err_set(e,
+                   "sink \"%s\" changes its framing: give it another "
+                   "name",
+                   plan->name);
+}
+
+static bool check_plan(struct sink *s, const struct sink_plan *plan, struct err *e)
+{
+    const struct kafka_plan *k = &plan->kafka;
+    const char *const brokers[CLUSTERS] = {k->brokers, k->hedge_brokers};
+    struct fields *fields = NULL;
+    int slots[N_FIELDS];
+    bool ok = keeps_framing(s, plan, e) && make_fields(k, &fields, slots, e);
+
+    fields_free(fields);
+    for (unsigned i = 0; ok && i < CLUSTERS; i++) {
+        ok = cluster_check(&s->clusters[i], brokers[i], plan, e);
+    }
+    return ok;
+}
+
 static bool take_plan(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     const struct kafka_plan *k = &plan->kafka;
@@ -110,11 +135,8 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan, struct err *
     int slots[N_FIELDS];
     bool ok;
 
-    if (s->plan != NULL && s->plan->framing != k->framing) {
-        return err_set(e,
-                       "sink \"%s\" changes its framing: give it another "
-                       "name",
-                       plan->name);
+    if (!keeps_framing(s, plan, e)) {
+        return false;
     }
     ok = make_fields(k, &fields, slots, e);
     for (unsigned i = 0; ok && i < CLUSTERS; i++) {
@@ -195,6 +217,7 @@ static struct sink *kafka_open(const struct sink_conf *conf, struct err *e)
 const struct sink_ops sink_kafka = {.kind = "kafka",
                                     .keep = BATCH_KEEP_ENTRIES,
                                     .open = kafka_open,
+                                    .check = check_plan,
                                     .apply = take_plan,
                                     .submit = kafka_submit,
                                     .forget = kafka_forget,

@@ -23,10 +23,18 @@ static bool apply(struct sink *s, const struct sink_plan *plan, struct err *e)
     return true;
 }
 
+static bool check(struct sink *s, const struct sink_plan *plan, struct err *e)
+{
+    (void)s;
+    (void)plan;
+    return !atomic_load(&refusing) || err_set(e, "its folder can't be made");
+}
+
 static int set_up(void **state)
 {
     atomic_store(&refusing, false);
     atomic_store(&n_applied, 0);
+    scripted.check = check;
     scripted.apply = apply;
     return bus_set_up(state);
 }
@@ -86,7 +94,7 @@ static void a_stream_of_a_plan_that_is_refused_is_not_read(void **state)
     store(1, 1);
     until_submitted(1);
     assert_true(undo());
-    delivery_go(bus.d);
+    delivery_go(bus.d, true);
     store_more(w, "{\"more\":2}");
     store(2, 1);
     until_submitted(2);
@@ -107,7 +115,7 @@ static void a_stream_of_a_plan_that_is_live_is_read_from_its_apply_on(void **sta
     store_more(w, "{\"more\":1}");
     store(1, 1);
     until_submitted(1);
-    delivery_go(bus.d);
+    delivery_go(bus.d, true);
     until_submitted(2);
     assert_string_equal("{\"a\":1}", script.list[0].first);
     assert_string_equal("{\"more\":1}", script.list[1].first);
@@ -138,7 +146,7 @@ static void a_sink_that_cannot_go_back_sends_nothing_until_it_can(void **state)
     atomic_store(&refusing, true);
     assert_true(undo());
     assert_true(delivery_owes(bus.d));
-    delivery_go(bus.d);
+    delivery_go(bus.d, true);
     store(1, 1);
     store_more(w, "{\"more\":1}");
     s = until_status(is_holding);
@@ -187,7 +195,9 @@ static void a_sink_tells_whose_hooks_it_calls(void **state)
     assert_true(delivery_apply(bus.d, &bus.conf, &e));
     assert_int_equal(DELIVERY_ASKS_NEW, delivery_asks(bus.d));
     assert_false(apply_too_many());
-    assert_int_equal(DELIVERY_ASKS_NEW, delivery_asks(bus.d));
+    assert_int_equal(DELIVERY_ASKS_LATER, delivery_asks(bus.d));
+    delivery_go(bus.d, false);
+    assert_int_equal(DELIVERY_ASKS_BEFORE, delivery_asks(bus.d));
     atomic_store(&refusing, true);
     assert_false(apply_too_many());
     assert_int_equal(DELIVERY_ASKS_BEFORE, delivery_asks(bus.d));
@@ -196,6 +206,58 @@ static void a_sink_tells_whose_hooks_it_calls(void **state)
     atomic_store(&refusing, false);
     assert_true(undo());
     assert_int_equal(DELIVERY_ASKS_NEW, delivery_asks(bus.d));
+}
+
+/* Another destination, for example: what it sends meanwhile would be missing there. */
+static void a_sink_has_its_settings_until_a_plan_is_live(void **state)
+{
+    struct delivery_conf c;
+    struct err e;
+
+    (void)state;
+    bus_open();
+    c = bus.conf;
+    c.wait = true;
+    assert_true(delivery_apply(bus.d, &c, &e));
+    assert_int_equal(DELIVERY_ASKS_LATER, delivery_asks(bus.d));
+    store(1, 1);
+    until_submitted(1);
+    assert_int_equal(0, atomic_load(&n_applied));
+    delivery_go(bus.d, true);
+    assert_int_equal(1, atomic_load(&n_applied));
+    assert_int_equal(DELIVERY_ASKS_NEW, delivery_asks(bus.d));
+
+    assert_true(delivery_apply(bus.d, &c, &e));
+    assert_true(undo());
+    assert_int_equal(2, atomic_load(&n_applied)); /* its own again */
+    delivery_go(bus.d, false);
+    assert_true(delivery_apply(bus.d, &c, &e));
+    delivery_go(bus.d, false); /* where the undo failed */
+    assert_int_equal(2, atomic_load(&n_applied));
+}
+
+static void
+a_sink_that_fails_to_take_the_live_plan_sends_nothing_until_it_can(void **state)
+{
+    struct delivery_status s;
+    struct delivery_conf c;
+    struct err e;
+
+    (void)state;
+    bus_open();
+    c = bus.conf;
+    c.wait = true;
+    assert_true(delivery_apply(bus.d, &c, &e));
+    atomic_store(&refusing, true);
+    delivery_go(bus.d, true);
+    assert_int_equal(DELIVERY_ASKS_EITHER, delivery_asks(bus.d));
+    store(1, 1);
+    s = until_status(is_holding);
+    assert_non_null(strstr(s.why, "its folder is gone"));
+    assert_int_equal(0, atomic_load(&script.n));
+    atomic_store(&refusing, false);
+    until_submitted(1);
+    assert_false(delivery_owes(bus.d));
 }
 
 /* What the sink had before is not taken for what the plan brought. */
@@ -216,7 +278,7 @@ static void a_sink_on_its_way_out_keeps_its_events_when_a_plan_is_refused(void *
     c.undo = true;
     assert_true(delivery_apply(bus.d, &c, &e));
     delivery_retire(bus.d, true, true, &bus.stream.id, 1);
-    delivery_go(bus.d);
+    delivery_go(bus.d, true);
     until_submitted(1);
     assert_string_equal("{\"a\":1}", script.list[0].first);
 }
@@ -283,6 +345,11 @@ int main(void)
             bus_tear_down),
         cmocka_unit_test_setup_teardown(a_sink_tells_whose_hooks_it_calls, set_up,
                                         bus_tear_down),
+        cmocka_unit_test_setup_teardown(a_sink_has_its_settings_until_a_plan_is_live,
+                                        set_up, bus_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_sink_that_fails_to_take_the_live_plan_sends_nothing_until_it_can, set_up,
+            bus_tear_down),
         cmocka_unit_test_setup_teardown(
             a_sink_on_its_way_out_keeps_its_events_when_a_plan_is_refused, set_up,
             bus_tear_down),

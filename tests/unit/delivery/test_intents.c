@@ -165,7 +165,7 @@ static void a_plan_with_a_gap_is_sent_in_as_many_batches_as_it_takes(void **stat
     subscription_intend(o, 7, STR(""), ranges, BATCH_RANGES_MAX);
     (void)ack_tracker_ack(&o->acks, &(struct batch_range){ranges[0].epoch, 0, 2, 1});
     subscription_replayed(o);
-    delivery_go(bus.d);
+    delivery_go(bus.d, true);
     until_submitted(2);
     assert_int_equal((BATCH_RANGES_MAX - 1) * EACH - 1, script.list[0].n);
     assert_int_equal(EACH, script.list[1].n);
@@ -213,7 +213,7 @@ static void what_is_gone_of_a_plan_is_skipped_where_the_sink_may_skip(void **sta
     o->conf.skip = true;
     subscription_intend(o, 7, STR(""), &one, 1);
     subscription_replayed(o);
-    delivery_go(bus.d);
+    delivery_go(bus.d, true);
     (void)until_status(has_skipped);
     assert_int_equal(0, o->lost);
 }

@@ -102,7 +102,7 @@ static void each_worker_has_its_turn(void **state)
         store_by(0, 100 + i, 1);
         store_by(1, 200 + i, 1);
     }
-    delivery_go(bus.d);
+    delivery_go(bus.d, true);
     until_submitted(2 * EACH);
     for (uint32_t i = 0; i < 4; i++) {
         first |= script.list[i].first[5] == '1';
