@@ -89,13 +89,12 @@ bool delivery_paused_retires(const struct delivery *d, struct err *e) MUST_USE;
 bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e) MUST_USE;
 
-bool delivery_owes(const struct delivery *d);
-
 /* A delivery that was started to wait begins to send, and one that was altered to wait
  * takes its settings and reads the streams that it got: their policy is not refused any
  * more. Not live: it was, and what is left of it is forgotten. Waits for at most a second;
  * a thread that hangs does it once it goes on. */
 void delivery_go(struct delivery *d, bool live);
+
 /* The last change was left to the thread, which may make it or may have made it by now. */
 bool delivery_left(const struct delivery *d);
 
@@ -130,6 +129,11 @@ bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg);
 
 /* Opens or closes the sink's breakers by hand. False: it has none. */
 bool delivery_force(struct delivery *d, bool open);
+
+/* ---- settings.c ---- */
+
+/* It has not taken the live plan's settings yet, and sends nothing until it does. */
+bool delivery_owes(const struct delivery *d);
 
 /* ---- close.c ---- */
 
