@@ -20,29 +20,43 @@ static bool is_there(const char *path)
     return path_there(path) != 0;
 }
 
-static void paths(const struct delivery *d, struct replay *r)
-{
-    (void)snprintf(r->path, sizeof r->path, "%s.replay", d->dead.path);
-    (void)snprintf(r->mark, sizeof r->mark, "%s.replay-mark", d->dead.path);
-}
-
 /* The files that a replay takes, the oldest letters first. */
-enum { IN_HAND, OF_OLD_NAME, OWN, N_SOURCES };
+enum { IN_HAND, OLD_IN_HAND, OF_OLD_NAME, OWN, N_SOURCES };
 
-static bool source(const struct delivery *d, unsigned which, char out[3300])
+/* The letters of the sink, or of the one that it was. */
+static void letters_path(const struct delivery *d, unsigned which, char out[3300])
 {
     int folder = (int)(strrchr(d->dead.path, '/') - d->dead.path);
 
-    if (which == IN_HAND) {
-        (void)snprintf(out, 3300, "%s.replay", d->dead.path);
-    } else if (which == OWN) {
-        (void)snprintf(out, 3300, "%s", d->dead.path);
-    } else if (d->conf->was != NULL) {
+    if (which == OLD_IN_HAND || which == OF_OLD_NAME) {
         (void)snprintf(out, 3300, "%.*s/sink-%s.ndjson", folder, d->dead.path,
                        d->conf->was);
     } else {
+        (void)snprintf(out, 3300, "%s", d->dead.path);
+    }
+}
+
+/* A replay that a rename ended goes on under the old name. */
+static void paths(const struct delivery *d, struct replay *r)
+{
+    char own[3300];
+
+    letters_path(d, r->source == OLD_IN_HAND ? OLD_IN_HAND : OWN, own);
+    (void)snprintf(r->path, sizeof r->path, "%s.replay", own);
+    (void)snprintf(r->mark, sizeof r->mark, "%s.replay-mark", own);
+}
+
+static bool source(const struct delivery *d, unsigned which, char out[3300])
+{
+    char own[3300];
+    bool old = which == OLD_IN_HAND || which == OF_OLD_NAME;
+
+    if (old && d->conf->was == NULL) {
         return false;
     }
+    letters_path(d, which, own);
+    (void)snprintf(out, 3300, "%s%s", own,
+                   which == IN_HAND || which == OLD_IN_HAND ? ".replay" : "");
     return is_there(out);
 }
 
@@ -112,21 +126,21 @@ bool replay_open_file(struct delivery *d, struct replay *r, struct err *e)
 {
     char from[3300];
 
-    paths(d, r);
     while (r->source < N_SOURCES && !source(d, r->source, from)) {
         r->source++;
     }
     if (r->source == N_SOURCES) {
         return true; /* there are none */
     }
-    r->resumed = r->source == IN_HAND;
+    paths(d, r);
+    r->resumed = r->source == IN_HAND || r->source == OLD_IN_HAND;
     if (r->resumed && !resume(r, e)) {
         return false;
     }
     r->letters = letters_open(from, e);
     /* Not while a command posts them to a route. */
     return r->letters != NULL && (r->dry || letters_lock(r->letters, e)) &&
-           (r->source == IN_HAND || r->dry || take_file(d, r, from, e)) &&
+           (r->resumed || r->dry || take_file(d, r, from, e)) &&
            letters_go_to(r->letters, r->at.done, e);
 }
 

@@ -339,6 +339,24 @@ describe("dead letters that are sent to their sink once more", function()
     assert.equal(0, s:stop())
   end)
 
+  it("in hand when their sink gets another name are sent by that, each once", function()
+    run()
+    die(1, 60)
+    begin_late()
+    h.write(s.path, (policy(r.url, well.url):gsub('http "out" {', 'http "new" { was = "out",')
+      :gsub('"out", "well"', '"new", "well"')))
+    assert.equal(200, s:reload().status)
+    r:rule ""
+    local cli = ("%s dead replay --sink new --admin 127.0.0.1:%d "):format(h.binary, s.admin)
+    assert.matches("left=60 unreadable=0", h.shell(cli .. "--dry-run"))
+    assert.matches("^replayed=60 dead_again=0 .*resumed=true\nrc=0\n$",
+      h.shell(cli .. "; echo rc=$?"))
+    once(r, 120)
+    assert.equal(1, r:count("copy"))
+    assert.equal("", h.shell(("ls '%s/dead'"):format(s.data)))
+    assert.equal(0, s:stop())
+  end)
+
   it("are shown as text that no terminal obeys", function()
     run()
     r:rule "poison"
