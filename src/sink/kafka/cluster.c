@@ -372,15 +372,18 @@ static void switch_now(struct cluster *c, const char *cause)
 {
     const struct sink_plan *plan = c->sink->conf.plan;
     struct producer *fresh = c->next, *isolating = c->isolating;
+    bool moved = strcmp(c->next_brokers, c->brokers) != 0;
 
     c->next = NULL;
     c->isolating = NULL;
     c->recipe = c->next_recipe;
+    /* First: the reports of those that end may want another one to isolate by. */
+    memcpy(c->brokers, c->next_brokers, sizeof c->brokers);
     replace(c, fresh, cause);
     if (isolating != NULL) {
         producer_free(isolating);
     }
-    if (strcmp(c->next_brokers, c->brokers) != 0) {
+    if (moved) {
         meter_end(&c->meter);
         look_after(c, c->next_brokers, &plan->kafka.breaker, true);
     }
