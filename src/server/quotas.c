@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "shared/registry.h"
+#include "spool/spool.h"
 #include "stats/stats.h"
 
 /* Between two saves; a save that takes longer than a tenth of it stretches it, so that
@@ -27,6 +28,7 @@ enum { SAVE_SHARE = 10 };
 
 struct quotas {
     struct registry *registry;
+    const struct spool *spool;
     char *dir;
     bool made; /* the folder is there */
     pthread_t thread;
@@ -82,7 +84,8 @@ static void restore(void *arg, const char *name, struct quota *quota)
     enum quota_read r;
     struct err e;
 
-    if (!path_of(q, name, quota_window_s(quota), path)) {
+    if (!spool_in_place(q->spool, &e) ||
+        !path_of(q, name, quota_window_s(quota), path)) {
         return;
     }
     r = quota_restore(quota, path, &e);
@@ -121,6 +124,10 @@ static void save(void *arg, const char *name, struct quota *quota)
     struct err e;
 
     if (!path_of(q, name, quota_window_s(quota), path)) {
+        return;
+    }
+    if (!spool_in_place(q->spool, &e)) {
+        tell(q, name, &e);
         return;
     }
     q->made = q->made || folder_make(q->dir, &e);
@@ -180,8 +187,8 @@ static stats_cell *cell(const char *result)
                          labels);
 }
 
-struct quotas *quotas_open(struct registry *registry, const char *spool_dir,
-                           struct err *e)
+struct quotas *quotas_open(struct registry *registry, const struct spool *spool,
+                           const char *spool_dir, struct err *e)
 {
     struct quotas *q = mem_zalloc(sizeof *q);
     size_t n = strlen(spool_dir) + sizeof "/quotas";
@@ -189,6 +196,7 @@ struct quotas *quotas_open(struct registry *registry, const char *spool_dir,
     int rc;
 
     q->registry = registry_ref(registry);
+    q->spool = spool;
     q->dir = mem_alloc(n);
     (void)snprintf(q->dir, n, "%s/quotas", spool_dir);
     (void)pthread_mutex_init(&q->lock, NULL);

@@ -18,11 +18,13 @@
 struct err;
 struct quotas;
 struct registry;
+struct spool;
 
-/* The registry's quotas begin with what the files below spool_dir have. NULL and *e: no
+/* The registry's quotas begin with what the files below spool_dir have; the spool says
+ * whether it is still there. NULL and *e: no
  * thread, or no folder. */
-struct quotas *quotas_open(struct registry *registry, const char *spool_dir,
-                           struct err *e) MUST_USE;
+struct quotas *quotas_open(struct registry *registry, const struct spool *spool,
+                           const char *spool_dir, struct err *e) MUST_USE;
 
 /* Before the spool is closed, whose lock keeps others from the files. False: the thread
  * hangs, and what it uses must stay. NULL is fine. */

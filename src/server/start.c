@@ -282,7 +282,7 @@ bool start_all(struct server *s, struct err *e)
         !indexes_open(s, plan, s->stream_ids, false, e)) {
         return false;
     }
-    s->quotas = quotas_open(s->registry, s->spool_dir, e);
+    s->quotas = quotas_open(s->registry, s->spool, s->spool_dir, e);
     if (s->quotas == NULL) {
         return false;
     }

@@ -68,13 +68,16 @@ describe("a spool that is moved while the server runs", function()
   it("changes nothing of a spool in its place, by delivery, a reload or an upgrade", function()
     r = receiver.start()
     r:rule "status 503"
-    s = h.server { policy = POLICY:format(r.url) }
+    s = h.server { policy = (POLICY:format(r.url):gsub('stream = "events" }',
+      'stream = "events", limits = { limit "all" { quota = "1000/d" } } }')) }
     local filler, n = ("x"):rep(900000), 12
     for i = 1, n do
       local body = ('{"n":%d,"x":"%s"}'):format(i, filler)
       h.wait_for("room", function() return s:post("/v1/events", body).status == 202 end)
     end
     h.wait_for("the sink to hold", function() return s:metric "sluice_sink_holding" == 1 end)
+    h.wait_for("the quota's file", function() return s:metric(
+      "sluice_quota_saves_total", 'result="ok"') > 0 end)
     local spool = s.data .. "/spool"
     local function files(dir)
       return h.shell(("cd '%s' && find . -type f -exec md5sum {} + | sort -k2"):format(dir))
@@ -85,6 +88,7 @@ describe("a spool that is moved while the server runs", function()
     r:rule ""
     h.request(s.admin, "POST", "/sinks/out/breaker?close")
     h.wait_for("an event", function() return #r:events() > 0 end)
+    assert.equal(202, s:post("/v1/events", "{}").status)
     assert(os.rename(spool, spool .. ".moved"))
     assert(os.rename(spool .. ".copy", spool))
     s:logged("event=spool status=unwritable why=.*moved, removed or unmounted")
@@ -94,6 +98,7 @@ describe("a spool that is moved while the server runs", function()
     local a = h.request(s.admin, "POST", "/reload")
     assert.equal(500, a.status)
     assert.matches("was moved, removed or unmounted; put it back; still running", a.body)
+    h.sleep(1.5) -- what was used is saved each second
     s:signal "SIGUSR2"
     s:logged "event=upgrade status=failed why=[^\n]*moved, removed or unmounted"
     assert.equal(before, files(spool))
