@@ -68,8 +68,11 @@ describe("a spool that is moved while the server runs", function()
   it("changes nothing of a spool in its place, by delivery, a reload or an upgrade", function()
     r = receiver.start()
     r:rule "status 503"
-    s = h.server { policy = (POLICY:format(r.url):gsub('stream = "events" }',
-      'stream = "events", limits = { limit "all" { quota = "1000/d" } } }')) }
+    local policy = POLICY:format(r.url)
+      :gsub('stream = "events" }',
+        'stream = "events", limits = { limit "all" { quota = "1000/d" } } }')
+      :gsub('sinks = { "out" } }', 'sinks = { "out" }, index = "n" }')
+    s = h.server { policy = policy }
     local filler, n = ("x"):rep(900000), 12
     for i = 1, n do
       local body = ('{"n":%d,"x":"%s"}'):format(i, filler)

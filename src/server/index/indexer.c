@@ -188,9 +188,13 @@ static void finish(struct indexer *x)
 static void *run(void *arg)
 {
     struct indexer *x = arg;
+    struct err e;
 
     (void)pthread_setname_np(pthread_self(), "index");
     while (!latch_wait(&x->stopped, clock_mono_ns() + LOOK_NS)) {
+        if (!spool_in_place(x->spool, &e)) {
+            continue; /* those files are another spool's */
+        }
         if (!x->begun) {
             if (clock_mono_ns() - x->begin_tried_ns >= AGAIN_NS) {
                 try_begin(x);
@@ -205,7 +209,7 @@ static void *run(void *arg)
         indexer_account_again(x);
         index_trim(x);
     }
-    if (x->begun) {
+    if (x->begun && spool_in_place(x->spool, &e)) {
         finish(x);
     }
     latch_open(&x->ended);
