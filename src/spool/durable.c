@@ -109,6 +109,9 @@ bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worke
     if (sh == NULL) {
         return true;
     }
+    if (!spool_in_place(s, e)) { /* a segment without a file is one that was released */
+        return false;
+    }
     (void)pthread_mutex_lock(&s->lock);
     for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
         if (n == room) {

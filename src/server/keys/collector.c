@@ -242,6 +242,7 @@ struct collector *collector_open(const struct collector_conf *conf, struct err *
         .name = "dedup", .passive = true, .wake = on_wake};
 
     c->name = mem_strdup(conf->name);
+    c->spool = conf->spool;
     (void)pthread_mutex_init(&c->lock, NULL);
     latch_init(&c->stopped);
     latch_init(&c->saver_ended);

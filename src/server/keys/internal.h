@@ -42,6 +42,7 @@ struct reader { /* of a shard */
 struct collector {
     struct stats_owner series;
     char *name;
+    const struct spool *spool;
     struct spool_consumer *consumer;
     struct keystore *keys;
     bool fresh;           /* the keystore has nothing yet */

@@ -142,6 +142,9 @@ bool collector_save(struct collector *c, struct err *e)
         let_go(c); /* shards that have ended */
         return true;
     }
+    if (!spool_in_place(c->spool, e)) {
+        return false; /* those files are another spool's */
+    }
     for (uint32_t i = 0; ok && i < c->n_readers; i++) {
         ok = make_durable(c, &c->readers[i], e);
     }
@@ -256,7 +259,10 @@ static void *merge(void *arg)
     while (!atomic_load(&c->stop)) {
         struct err e;
         enum keystore_merged r =
-            keystore_merge(c->keys, merge_time(c, &clock, &told_clock), &c->stop, &e);
+            spool_in_place(c->spool, &e)
+                ? keystore_merge(c->keys, merge_time(c, &clock, &told_clock), &c->stop,
+                                 &e)
+                : KEYSTORE_FAILED;
         uint64_t now = clock_mono_ns();
         char quoted[ERR_TEXT_MAX + 16];
 

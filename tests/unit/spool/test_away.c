@@ -270,6 +270,7 @@ static void what_is_delivered_then_is_not_deleted_there(void **state)
 static void a_spool_that_is_emptied_takes_nothing(void **state)
 {
     struct spool *s = open_spool();
+    struct spool_consumer *c;
     struct spool_writer *w;
     struct err e;
     char path[160];
@@ -277,6 +278,7 @@ static void a_spool_that_is_emptied_takes_nothing(void **state)
 
     (void)state;
     stream = open_stream(s, 64 * SEGMENT, false);
+    c = open_consumer(s, stream);
     w = spool_writer_open(s, stream, 0, on_wake, NULL);
     assert_true(spool_has_room(s, stream, 100));
     assert_true(spool_in_place(s, &e));
@@ -286,6 +288,8 @@ static void a_spool_that_is_emptied_takes_nothing(void **state)
     assert_false(spool_in_place(s, &e));
     until_away(s);
     assert_true(spool_away(s, &e));
+    assert_false(spool_make_durable(c, spool_epoch(s), 0, &e));
+    spool_consumer_close(c);
     assert_false(spool_has_room(s, stream, 100));
     spool_writer_close(w);
     spool_close(s);
