@@ -82,25 +82,24 @@ static bool is_ours(const struct shard *sh, const struct page *p)
            p->worker == sh->worker;
 }
 
-static enum found read_page(struct shard *sh, int fd, const char *path, uint64_t *size,
-                            struct page *p, int *why)
+static enum found read_page(struct shard *sh, int fd, const char *path,
+                            struct stat *info, struct page *p, int *why)
 {
     unsigned char bytes[PAGE_BYTES] = {0};
     char quoted[PATH_MAX + 16];
-    struct stat info;
+    uint64_t size;
 
-    if (fstat(fd, &info) != 0) {
+    if (fstat(fd, info) != 0) {
         *why = errno;
         return FOUND_UNKNOWN;
     }
-    *size = (uint64_t)info.st_size;
-    *why =
-        blocks_read(fd, bytes, *size < sizeof bytes ? (size_t)*size : sizeof bytes, 0);
+    size = (uint64_t)info->st_size;
+    *why = blocks_read(fd, bytes, size < sizeof bytes ? (size_t)size : sizeof bytes, 0);
     if (*why != 0) {
         return FOUND_UNKNOWN;
     }
     if (!page_decode(bytes, p)) {
-        return bad_page(sh, fd, path, *size, p, why);
+        return bad_page(sh, fd, path, size, p, why);
     }
     if (!is_ours(sh, p)) {
         log_write(LOG_ERROR, "segment_ignored",
@@ -118,14 +117,14 @@ enum found found_open(struct shard *sh, const char *path, struct segment **out,
     int fd = open(path, O_RDONLY | O_CLOEXEC), why = errno;
     enum found r = FOUND_UNKNOWN;
     struct segment *g;
-    uint64_t size;
+    struct stat info;
     struct page p;
 
     if (fd < 0 && why == ENOENT) {
         return FOUND_NOTHING;
     }
     if (fd >= 0) {
-        r = read_page(sh, fd, path, &size, &p, &why);
+        r = read_page(sh, fd, path, &info, &p, &why);
         (void)close(fd);
     }
     if (r == FOUND_UNKNOWN) {
@@ -139,14 +138,16 @@ enum found found_open(struct shard *sh, const char *path, struct segment **out,
     g->guessed = r == FOUND_BLOCKS;
     g->fd = -1;
     g->number = p.number;
-    g->bytes = size;
-    g->made_bytes = r == FOUND_SEGMENT ? p.segment_bytes : size;
+    g->bytes = (uint64_t)info.st_size;
+    g->dev = info.st_dev;
+    g->ino = info.st_ino;
+    g->made_bytes = r == FOUND_SEGMENT ? p.segment_bytes : g->bytes;
     g->salt = p.salt;
     g->first = p.first;
     g->before_end = p.before_end;
     g->unacked = p.unacked;
     g->old = true;
-    atomic_store(&g->tail, tail_of(size, 0));
+    atomic_store(&g->tail, tail_of(g->bytes, 0));
     atomic_store(&g->state, SEGMENT_USED);
     atomic_store(&g->sealed, true);
     *out = g;

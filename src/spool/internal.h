@@ -76,6 +76,8 @@ struct segment {
                              lock; cursors open their own */
     uint64_t number, bytes;
     uint64_t made_bytes; /* old: that it had when it was made */
+    dev_t dev;           /* of the file; ino 0: not known */
+    ino_t ino;
     uint32_t salt;
     uint64_t first;           /* valid once USED */
     _Atomic uint64_t unacked; /* sequences before first that no client was promised */

@@ -137,6 +137,7 @@ struct segment *segment_create(struct shard *sh, uint64_t number, struct err *e)
 {
     struct segment *g = mem_zalloc(sizeof *g);
     char path[PATH_MAX];
+    struct stat st;
 
     g->shard = sh;
     g->bytes = sh->stream->spool->conf.segment_bytes;
@@ -153,6 +154,10 @@ struct segment *segment_create(struct shard *sh, uint64_t number, struct err *e)
         (void)err_errno(e, errno, "%s", path);
         free(g);
         return NULL;
+    }
+    if (fstat(g->fd, &st) == 0) {
+        g->dev = st.st_dev;
+        g->ino = st.st_ino;
     }
     if ((fallocate(g->fd, 0, 0, (off_t)g->bytes) != 0 &&
          (errno != EOPNOTSUPP || ftruncate(g->fd, (off_t)g->bytes) != 0) &&
@@ -262,13 +267,24 @@ void segment_close(struct segment *g)
     free(g);
 }
 
+/* Whether the file of that name is g's still: its folder, or the whole spool, may have been
+ * moved, and what stands there is another one's. */
+static bool is_there(const struct segment *g, const char *path)
+{
+    struct stat st;
+
+    return identity_in_place(g->shard->stream->spool) == 1 &&
+           (g->ino == 0 ||
+            (stat(path, &st) == 0 && st.st_dev == g->dev && st.st_ino == g->ino));
+}
+
 void segment_delete(struct segment *g)
 {
     char path[PATH_MAX];
 
     segment_path(g->shard, g->number, path, sizeof path);
-    if (identity_in_place(g->shard->stream->spool) != 1) {
-        /* What has this name now may be another spool's. */
+    if (!is_there(g, path)) {
+        /* It is not deleted by its name. */
     } else if (atomic_load(&g->damaged)) {
         (void)damage_move(g, path);
     } else {
