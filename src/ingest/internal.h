@@ -27,7 +27,7 @@ enum {
     WAITERS_MAX = 20000,    /* requests that wait for a commit or a sync */
     WAITERS_KEPT = 4096,    /* after them: memory above it goes back to the heap */
     DELIVERING_MAX = 10000, /* of these, for sinks */
-    SYNCS_MAX = 8,          /* synced streams that one request may touch */
+    SYNCS_FEW = 8,          /* streams that one waits for without an allocation */
     SAMPLE_EVERY = 64       /* requests between two sampled stage times */
 };
 
@@ -44,6 +44,14 @@ struct request_state {
     uint16_t key_table;
     uint8_t auth;
     struct account *account; /* of the route, or of none */
+};
+
+/* A request's events in one stream whose sync or sinks it waits for. */
+struct sync {
+    int stream;
+    bool delivered;     /* for its sinks */
+    uint32_t offset, n; /* its events in the block */
+    uint64_t first;     /* their sequence, once it is committed */
 };
 
 /* A decided request whose events are in a pending block or not yet synced. */
@@ -71,16 +79,11 @@ struct waiter {
     const struct refused_body *refused_body; /* if its events are lost; NULL */
     struct binding *binding; /* whose it is, held; NULL: refused_body is */
     uint32_t n_syncs;        /* streams whose sync or sinks it waits for */
-    struct {
-        int stream;
-        bool delivered;     /* for its sinks */
-        uint32_t offset, n; /* its events in the block */
-        uint64_t first;     /* their sequence, once it is committed */
-    } syncs[SYNCS_MAX];
-    struct access_entry *line;      /* NULL: none is wanted */
-    uint32_t n_accepted, n_refused; /* for it */
-    char code[ACCOUNT_CODE_BYTES];  /* of an event that is refused; "": none */
-    char *long_answer;              /* NULL: small */
+    struct sync *syncs, few_syncs[SYNCS_FEW]; /* syncs: these, or owned */
+    struct access_entry *line;                /* NULL: none is wanted */
+    uint32_t n_accepted, n_refused;           /* for it */
+    char code[ACCOUNT_CODE_BYTES]; /* of an event that is refused; "": none */
+    char *long_answer;             /* NULL: small */
     char small_answer[2 * ANSWER_SMALL];
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "ingest/internal.h"
 #include "ingest/stored_event.h"
 #include "shared/seen.h"
@@ -232,14 +233,12 @@ static bool is_crowded(struct ingest *in, const struct binding *b,
 static enum store_result may_wait(const struct ingest *in, const struct binding *b,
                                   const struct sizes *z)
 {
-    uint32_t n = 0;
     bool delivered = false;
 
     for (uint64_t left = z->streams; left != 0; left &= left - 1) {
         int id = b->stream_ids[__builtin_ctzll(left)];
         const struct stream_writer *o = &in->writers[id];
 
-        n += o->synced || o->delivered;
         delivered |= o->delivered;
         if (UNLIKELY(o->delivered && spool_blocked(in->conf.spool, id))) {
             return STORE_BLOCKED;
@@ -248,7 +247,7 @@ static enum store_result may_wait(const struct ingest *in, const struct binding 
     if (delivered && in->n_delivering >= DELIVERING_MAX) {
         return STORE_CROWDED;
     }
-    return n > SYNCS_MAX ? STORE_FULL : STORE_OK;
+    return STORE_OK;
 }
 
 /* The parts of the pending blocks that are w's, where it has to wait for more than
@@ -256,6 +255,10 @@ static enum store_result may_wait(const struct ingest *in, const struct binding 
 static void note_syncs(struct ingest *in, const struct binding *b,
                        const struct sizes *z, const uint32_t *marks, struct waiter *w)
 {
+    const size_t most = (size_t)__builtin_popcountll(z->streams);
+
+    w->syncs =
+        UNLIKELY(most > SYNCS_FEW) ? mem_alloc(most * sizeof *w->syncs) : w->few_syncs;
     for (uint64_t left = z->streams; left != 0; left &= left - 1) {
         int s = __builtin_ctzll(left), id = b->stream_ids[s];
         const struct stream_writer *o = &in->writers[id];
@@ -263,11 +266,11 @@ static void note_syncs(struct ingest *in, const struct binding *b,
         if (!o->synced && !o->delivered) {
             continue;
         }
-        w->syncs[w->n_syncs].stream = id;
-        w->syncs[w->n_syncs].delivered = o->delivered;
-        w->syncs[w->n_syncs].offset = marks[s];
-        w->syncs[w->n_syncs].n = spool_writer_mark(o->writer) - marks[s];
-        w->n_syncs++;
+        w->syncs[w->n_syncs++] =
+            (struct sync){.stream = id,
+                          .delivered = o->delivered,
+                          .offset = marks[s],
+                          .n = spool_writer_mark(o->writer) - marks[s]};
         w->delivering |= o->delivered;
     }
     in->n_delivering += w->delivering;

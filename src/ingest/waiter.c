@@ -26,6 +26,7 @@ struct waiter *waiter_get(struct ingest *in)
     w->failed = false;
     w->touched = w->lost = 0;
     w->n_syncs = 0;
+    w->syncs = w->few_syncs;
     w->held = NULL;
     w->hold.n = w->hold.n_ties = 0;
     w->until_ns = 0;
@@ -76,6 +77,9 @@ void waiter_put(struct ingest *in, struct waiter *w)
     }
     if (LIKELY(w->held != NULL)) {
         account_drop(&in->m.accounts, w->held);
+    }
+    if (UNLIKELY(w->syncs != w->few_syncs)) {
+        free(w->syncs);
     }
     free(w->long_answer);
     w->long_answer = NULL;

@@ -1,3 +1,4 @@
+local faults = require "faults"
 local h = require "harness"
 
 local function root() return h.shell("id -u"):match("^0") end
@@ -285,5 +286,38 @@ describe("a disk without room", function()
     local v = h.verify(acks, dir .. "/all")
     print("# no room below: " .. v.text)
     assert.same({ 0, 0, 0 }, { v.missing, v.twice, v.torn })
+  end)
+end)
+
+describe("a request whose events go to twelve synced streams", function()
+  it("is stored in all of them, or gets 503 while one of them can't be synced", function()
+    local dir, top = h.folder(), {}
+    local f = faults.new(dir)
+    for i = 1, 11 do
+      top[i] = ('stream "s%d" { ack = "synced", sinks = { "archive" } }'):format(i)
+    end
+    local s = h.server { dir = dir, wrap = f:wrap(), policy = h.policy { workers = 1,
+      ack = "synced", server = [[max_body = "1MiB"]],
+      spool = [[segment = "4MiB", max_bytes = "1GiB"]],
+      top = table.concat(top, "\n"), route = "on_event = function(ev) return to(ev.to) end" } }
+    local list = { '{"to":"events"}' }
+    for i = 1, 11 do list[i + 1] = ('{"to":"s%d"}'):format(i) end
+    local body = "[" .. table.concat(list, ",") .. "]"
+    assert.equal(202, s:post("/v1/events/batch", body).status)
+    f:rules "on=sync do=EIO path=/spool/s11/"
+    local a = s:post("/v1/events/batch", body)
+    assert.same({ 503, true }, { a.status, a.body:find("storage_failed", 1, true) ~= nil })
+    f:rules()
+    s:logged("status=writable", 20)
+    h.wait_for("the batch to be taken", function()
+      return s:post("/v1/events/batch", body).status == 202
+    end)
+    s:deliver()
+    assert.equal(0, s:stop())
+    local n = {}
+    for _, line in ipairs(s:lines()) do n[line] = (n[line] or 0) + 1 end
+    for i, line in ipairs(list) do assert.is_true(n[line] >= (i == 12 and 2 or 3)) end
+    s:close()
+    f:close()
   end)
 end)
