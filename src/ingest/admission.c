@@ -91,6 +91,7 @@ const char *admission_retry_after(const struct ingest *in)
 
 static const struct {
     const char *error, *code, *detail;
+    int status; /* 0: 503 */
 } unstored[] = {
     [STORE_FULL] = {"No room", "spool_full",
                     "the spool of this stream is full; send the request "
@@ -110,7 +111,11 @@ static const struct {
                          "request again later"},
     [STORE_KEYS_UNREAD] = {"Keys unreadable", "dedup_unreadable",
                            "the disk does not say whether the events came before; "
-                           "send the request again later"}};
+                           "send the request again later"},
+    [STORE_TOO_LARGE] = {"Too large", "events_too_large",
+                         "with what the policy adds to them, the events are larger "
+                         "than a segment of the spool; send fewer events",
+                         413}};
 
 const char *admission_unstored_code(enum store_result why)
 {
@@ -121,15 +126,16 @@ void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n, uint32_t n_rejected)
 {
     struct answering a = refusing(in, r, n);
+    const int status = unstored[why].status != 0 ? unstored[why].status : 503;
 
     a.n_rejected = n_rejected;
-    refuse(in, &a, 503, admission_retry_after(in),
+    refuse(in, &a, status, status == 503 ? admission_retry_after(in) : "",
            &(struct answer_error){.error = unstored[why].error,
                                   .code = unstored[why].code,
                                   .detail = unstored[why].detail,
                                   .offset = -1,
                                   .limit = -1});
-    sampling_whole(in, in->current, a.account, NULL, 503,
+    sampling_whole(in, in->current, a.account, NULL, status,
                    &(struct answer_error){.code = unstored[why].code,
                                           .error = unstored[why].error,
                                           .detail = unstored[why].detail},

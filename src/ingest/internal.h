@@ -198,12 +198,13 @@ void commit_late(struct ingest *in, bool all); /* and those that waited too long
  * STORE_OK nothing of them is pending then. */
 enum store_result {
     STORE_OK = 0,
-    STORE_FULL,       /* no room */
-    STORE_UNWRITABLE, /* no room: the disk takes no further segment */
-    STORE_CROWDED,    /* too many wait for sinks */
-    STORE_BLOCKED,    /* a sink that would be waited for can't be reached */
-    STORE_KEYS_FULL,  /* too many keys of a dedup wait to be saved */
-    STORE_KEYS_UNREAD /* the disk did not give a page of its keys */
+    STORE_FULL,        /* no room */
+    STORE_UNWRITABLE,  /* no room: the disk takes no further segment */
+    STORE_CROWDED,     /* too many wait for sinks */
+    STORE_BLOCKED,     /* a sink that would be waited for can't be reached */
+    STORE_KEYS_FULL,   /* too many keys of a dedup wait to be saved */
+    STORE_KEYS_UNREAD, /* the disk did not give a page of its keys */
+    STORE_TOO_LARGE    /* with its edits: no segment has room for it */
 };
 /* Marks those of in->batch that dedup has seen; hold gets the keys of the others. Not
  * STORE_OK: it can't tell. */
@@ -301,7 +302,7 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
                            const struct refused *no);
 void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n,
-                        uint32_t n_rejected); /* 503; see answering */
+                        uint32_t n_rejected); /* see answering */
 /* The same for a client that gets its route's answer all the same: counts the code. */
 const char *admission_unstored_code(enum store_result why); /* NULL of STORE_OK */
 void admission_count_unstored(struct account *a, enum store_result why, int status,

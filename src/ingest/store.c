@@ -286,6 +286,7 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
 {
     struct sizes z;
     uint32_t marks[PLAN_STREAMS_MAX];
+    uint64_t bytes = 0;
     enum store_result r;
 
     measure(in, b, route, &z);
@@ -306,12 +307,13 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
 
         marks[s] = spool_writer_mark(in->writers[id].writer);
         w->touched |= 1ull << id;
-        in->pending_bytes += z.bytes[s];
+        bytes += z.bytes[s];
     }
     if (!append_all(in, b, route, &z, marks, &w->hold)) {
         w->touched = 0;
-        return store_no_room(in);
+        return STORE_TOO_LARGE; /* its blocks were empty, or have room for it */
     }
+    in->pending_bytes += bytes;
     note_syncs(in, b, &z, marks, w);
     dedup_pending(&w->hold, b->stream_ids);
     return STORE_OK;

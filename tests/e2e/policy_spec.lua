@@ -110,6 +110,23 @@ example "x" { request = "POST /x", body = '{"n":1}', expect = { status = 202 } }
     end
   end)
 
+  it("that makes a batch larger than a segment has it refused for good, not until there is room",
+  function()
+    s = h.server { policy = h.policy { workers = 1, server = [[max_body = "1MiB"]],
+      spool = [[segment = "4MiB", max_bytes = "256MiB"]],
+      route = [[on_event = function(ev) ev.long = ("x"):rep(ev.n) end]] } }
+    local function batch(n)
+      return post(s, "[" .. ('{"n":1000000},'):rep(n - 1) .. '{"n":1000000}]', "/v1/events/batch")
+    end
+    local a = batch(5)
+    assert.same({ 413, "events_too_large" }, { a.status, a.body:match '"code":"([%w_]+)"' })
+    assert.is_nil(a.headers["retry-after"])
+    assert.equal(202, batch(4).status)
+    assert.equal(1, s:metric("sluice_refusals_total", 'code="events_too_large",status="413"'))
+    assert.equal(0, s:stop())
+    assert.equal(4, #s:lines())
+  end)
+
   it("that raises: each way of on_error", function()
     for _, row in ipairs { { "reject", 500, 0 }, { "accept", 202, 1 },
       { "dead_letter", 202, 0 } } do

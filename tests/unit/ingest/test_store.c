@@ -24,6 +24,7 @@ static void a_request_that_does_not_fit_leaves_nothing(void **state)
 {
     static const char small[] = "{\"n\":1}\n{\"text\":\"";
     size_t before[2];
+    uint64_t pending;
     struct waiter w = {0};
 
     (void)state;
@@ -33,11 +34,13 @@ static void a_request_that_does_not_fit_leaves_nothing(void **state)
         before[i] = spool_writer_pending(writer(i)->writer);
         assert_true(before[i] > 0);
     }
+    pending = in->pending_bytes;
     /* Its second event is larger than a segment. */
     memset(body, 'x', 2 * SEGMENT);
     memcpy(body, small, sizeof small - 1);
     (void)strcpy(body + 2 * SEGMENT, "\"}\n");
-    assert_int_equal(STORE_FULL, store(&w));
+    assert_int_equal(STORE_TOO_LARGE, store(&w));
+    assert_int_equal(pending, in->pending_bytes);
     assert_int_equal(0, w.touched);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(before[i], spool_writer_pending(writer(i)->writer));
