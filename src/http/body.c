@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "http/error.h"
 #include "http/internal.h"
@@ -10,6 +11,8 @@
 /* The bytes that have arrived decide: one byte of a body takes little room, and a body
  * with a large first piece is not moved again and again. */
 enum { BODY_FIRST = 4 << 10, BODY_MUCH = 8 << 10, BODY_STEP = 64 << 10 };
+/* Of a turn of the loop, after which a connection's next request waits for the others. */
+enum { LONG_TURN_MS = 5 };
 
 void body_drop(struct conn *c)
 {
@@ -194,6 +197,10 @@ bool request_whole(struct conn *c)
         c->closing = true;
     }
     request_release(r);
+    /* A few bytes may be much work: a small body that inflates, a hook that loops. */
+    if (clock_mono_ns() / 1000000u > c->server->now_ms + LONG_TURN_MS) {
+        c->n_turn = PIPELINE_MAX;
+    }
     return conn_may_parse(c);
 }
 

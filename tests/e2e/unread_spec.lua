@@ -103,3 +103,21 @@ describe("a client that does not read its answers", function()
     for _, c in ipairs(list) do c:close() end
   end)
 end)
+
+describe("a client whose few bytes are much work", function()
+  it("has one request served in a turn, and then waits for the others", function()
+    local s = h.server { policy = h.policy { workers = 1, top = [[
+route "POST /slow" { body = "event", stream = "events", on_error = "reject",
+  on_event = function() while true do end end }]] } }
+    local c = h.connect(s.port)
+    c:send(("POST /slow HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}"):rep(40))
+    assert.equal(500, h.answer(c).status) -- the worker has all of them
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    c:settimeout(0)
+    local n = 1
+    while c:receive "*l" do n = n + 1 end -- six lines each
+    assert.is_true(n < 40 * 4, n .. " lines")
+    s:close()
+    c:close()
+  end)
+end)
