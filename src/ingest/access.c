@@ -31,6 +31,8 @@ void access_bind(struct access_lines *a, struct ring *ring,
 
 void access_fini(struct access_lines *a)
 {
+    free(a->query);
+    a->query = NULL;
     while (a->free != NULL) {
         struct access_entry *next = a->free->next;
 
@@ -63,6 +65,17 @@ static struct str without_keys(const struct plan *plan, struct str query, char *
     return query;
 }
 
+/* Its own memory: a request that is refused before its body gives the arena's back to
+ * nobody. Bounded by the size of a head. */
+static char *query_room(struct access_lines *a, size_t n)
+{
+    if (n > a->query_room) {
+        a->query_room = n;
+        a->query = mem_realloc(a->query, n);
+    }
+    return a->query;
+}
+
 static void put_path(struct ingest *in, const struct request_state *state,
                      const struct http_view *v, struct access_entry *e)
 {
@@ -73,9 +86,8 @@ static void put_path(struct ingest *in, const struct request_state *state,
 
     memcpy(e->path, v->path.p, n);
     if (query.n > 0) {
-        out = arena_alloc(&in->arena, 2 * query.n);
-        query = out == NULL ? (struct str){"", 0}
-                            : without_keys(in->current->plan, query, out);
+        out = query_room(&in->access, 2 * query.n);
+        query = without_keys(in->current->plan, query, out);
         if (query.n > 0 && state != NULL && state->route != NULL &&
             auth_in_query(state->route->auth)) {
             query = auth_without_keys(state->route->auth, query, out + v->query.n);

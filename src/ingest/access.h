@@ -32,6 +32,8 @@ struct access_lines {
     struct access_entry *free;
     uint32_t n_entries;
     struct access_entry now; /* of the request in hand */
+    char *query;             /* where keys are taken out of its query */
+    size_t query_room;
     char line[ACCESS_LINE_BYTES];
 };
 

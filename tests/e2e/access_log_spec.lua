@@ -92,6 +92,19 @@ describe("the access log", function()
     end
   end)
 
+  it("has the query of each of many requests that are refused by their heads", function()
+    local c, n = h.connect(s.port), 40
+    local many = ("GET /no?%s HTTP/1.1\r\nHost: a\r\n\r\n"):format(("q"):rep(6000)):rep(n)
+    for _ = 1, 150 do
+      c:send(many)
+      for _ = 1, n do assert.equal(404, h.answer(c).status) end
+    end
+    c:close()
+    s:raw "GET /no?last=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    assert.equal("/no?last=1", cjson.decode(line '"/no[^q]-last').path)
+    assert.is_nil(read():find('"path":"/no"', 1, true))
+  end)
+
   it("has one line for each request, whatever bytes it is made of", function()
     local before = select(2, read():gsub("\n", ""))
     s:raw("GARBAGE\r\n\r\n")
