@@ -153,23 +153,31 @@ static void put_fish(const char *text)
 
 static void fish_option(const struct command *c, const struct command_option *o)
 {
-    (void)printf("complete -c sluice -n '__fish_seen_subcommand_from %s' -l %s%s -d '",
-                 c->name, o->name + 2, o->value == NULL ? "" : " -r");
+    (void)printf("complete -c sluice -n '__sluice_is %s' -l %s%s -d '", c->name,
+                 o->name + 2, o->value == NULL ? "" : " -r");
     put_fish(o->help);
     (void)fputs("'\n", stdout);
 }
 
 static void fish(const struct command *list, size_t n)
 {
-    (void)fputs("# fish completion of sluice\n", stdout);
+    /* fish's own __fish_seen_subcommand_from takes replay for a command in "dead replay". */
+    (void)fputs("# fish completion of sluice\n"
+                "function __sluice_is\n"
+                "  set -l words (commandline -opc)\n"
+                "  test (count $words) -ge 2; and test $words[2] = $argv[1]\n"
+                "end\n"
+                "function __sluice_begins\n"
+                "  __sluice_is $argv[1]; and test (count (commandline -opc)) -eq 2\n"
+                "end\n",
+                stdout);
     for (size_t i = 0; i < n; i++) {
         (void)printf("complete -c sluice -n __fish_use_subcommand -f -a %s -d '",
                      list[i].name);
         put_fish(list[i].summary);
         (void)fputs("'\n", stdout);
         if (list[i].words != NULL) {
-            (void)printf("complete -c sluice -n '__fish_seen_subcommand_from %s' -f -a "
-                         "'%s'\n",
+            (void)printf("complete -c sluice -n '__sluice_begins %s' -f -a '%s'\n",
                          list[i].name, list[i].words);
         }
         each_option(&list[i], fish_option);

@@ -254,6 +254,9 @@ for typed, wanted in zip(sys.argv[1::2], sys.argv[2::2]):
     end
     assert.matches("^status\tsay whether", complete "stat")
     assert.equal("debug\n", complete "loglevel d")
+    -- Of dead, although there is a command replay.
+    assert.equal("--dry-run", complete "dead replay --dr":match "^%S+")
+    assert.equal("", complete "dead replay --pol")
     for _, command in ipairs(commands()) do
       local got = complete(command .. " --")
       for option in sluice(command .. " --help"):gmatch "\n  (%-%-[%l-]+)" do
