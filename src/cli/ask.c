@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/show.h"
+#include "cli/spool_folder.h"
 #include "cli/token.h"
 #include "server/admin/note.h"
 
@@ -120,10 +121,10 @@ static bool set_address(struct ask *a, const char *address, const char *how,
 /* The server that has the spool, if it runs. */
 static bool set_noted(struct ask *a, const char *spool, struct err *e)
 {
-    char how[PATH_MAX + 32];
+    char how[PATH_MAX + 32], dir[PATH_MAX];
     struct note note;
 
-    if (!note_read(&note, spool, e)) {
+    if (!spool_folder(spool, dir, e) || !note_read(&note, dir, e)) {
         return false;
     }
     (void)snprintf(how, sizeof how, " (noted in %s)", spool);

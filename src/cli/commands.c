@@ -367,7 +367,8 @@ const struct command_option *commands_asking(void)
          "the server's admin listener: HOST:PORT, unix:/path or https://HOST:PORT "
          "(default: $SLUICE_ADMIN)"},
         {"--spool", "DIR",
-         "the server of this spool, such as data/spool: it notes its address there"},
+         "the server of this spool or data directory, such as data/spool: it notes its "
+         "address there"},
         {"--token-file", "FILE",
          "a file with the admin token (default: $SLUICE_ADMIN_TOKEN)"},
         {"--cacert", "FILE",

@@ -20,6 +20,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/show.h"
+#include "cli/spool_folder.h"
 #include "delivery/delivery.h"
 #include "journal/journal.h"
 #include "server/admin/note.h"
@@ -192,6 +193,7 @@ int cli_sink(int argc, char **argv)
     bool yes = false, stopped;
     const char *verb, *name;
     struct note note;
+    char dir[PATH_MAX];
     struct err e;
     int o;
 
@@ -208,6 +210,12 @@ int cli_sink(int argc, char **argv)
     }
     verb = argv[optind];
     name = argv[optind + 1];
+    if (at.spool != NULL) {
+        if (!spool_folder(at.spool, dir, &e)) {
+            return fail(&e);
+        }
+        at.spool = dir;
+    }
     if (strcmp(verb, "repair") == 0 && at.spool != NULL && at.admin == NULL) {
         return repair(at.spool, name, yes);
     }

@@ -27,8 +27,8 @@ describe("a command to a running server", function()
   local function here() return "--spool '" .. s.data .. "/spool'" end
 
   it("finds the server by its spool, its address or the environment", function()
-    for _, how in ipairs { here(), "--admin 127.0.0.1:" .. s.admin,
-      "--admin http://localhost:" .. s.admin .. "/" } do
+    for _, how in ipairs { here(), "--spool '" .. s.data .. "'",
+      "--admin 127.0.0.1:" .. s.admin, "--admin http://localhost:" .. s.admin .. "/" } do
       local out, code = sluice("reload " .. how)
       assert.equal(0, code, out)
       assert.matches("^live: generation %d+ is live\n", out)
@@ -41,7 +41,9 @@ describe("a command to a running server", function()
     assert.matches("no server answers at 127.0.0.1:1", out)
     out, code = sluice("reload --spool '" .. s.dir .. "'")
     assert.equal(3, code)
-    assert.matches("no server has noted its address", out)
+    assert.matches("no spool here: neither EPOCH nor spool/EPOCH", out)
+    out, code = sluice("sink repair archive --spool '" .. s.data .. "'")
+    assert.equal(0, code, out)
     for _, bad in ipairs { "''", "unix:x", "ftp://x", "'a b'" } do
       out, code = sluice("reload --admin " .. bad)
       assert.equal(3, code)
