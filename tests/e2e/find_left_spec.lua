@@ -54,6 +54,8 @@ describe("sluice find, of events that left the spool,", function()
     assert.equal(3, code)
     assert.matches("looked: stream=none has no index", out)
     assert.equal(3, (find("e1", "--stream none")))
+    assert.same({ "none" }, cjson.decode(h.shell(("%s ledger --json '%s'"):format(h.binary,
+      s.data))).unindexed)
     code, out = find("e1", "--stream none --field k --json")
     assert.equal(3, code)
     local l = cjson.decode((out:gsub("code=%d+\n$", ""))).looked[1]

@@ -16,6 +16,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/find/streams.h"
 #include "cli/ledger/question.h"
 #include "cli/ledger/read.h"
 #include "cli/ledger/show.h"
@@ -188,18 +189,28 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
     return ok;
 }
 
-static void on_segment(void *arg, const struct spool_segment_info *i)
+static void on_stream(void *arg, const char *stream)
 {
     struct ledger *g = arg;
-    const cJSON *last =
-        cJSON_GetArrayItem(g->unindexed, cJSON_GetArraySize(g->unindexed) - 1);
+    const cJSON *name;
 
-    if ((i->first == 0 && !spool_segment_is_bad(i)) || strcmp(i->stream, "dead") == 0 ||
-        index_lists_has(g->dir, i->stream) ||
-        (last != NULL && strcmp(last->valuestring, i->stream) == 0)) {
+    if (strcmp(stream, "dead") == 0 || index_lists_has(g->dir, stream)) {
         return;
     }
-    (void)cJSON_AddItemToArray(g->unindexed, cJSON_CreateString(i->stream));
+    cJSON_ArrayForEach(name, g->unindexed)
+    {
+        if (strcmp(name->valuestring, stream) == 0) {
+            return;
+        }
+    }
+    (void)cJSON_AddItemToArray(g->unindexed, cJSON_CreateString(stream));
+}
+
+static void on_segment(void *arg, const struct spool_segment_info *i)
+{
+    if (i->first != 0 || spool_segment_is_bad(i)) {
+        on_stream(arg, i->stream);
+    }
 }
 
 /* Streams whose ledger nobody keeps. They change no exit code: it is a choice. */
@@ -208,7 +219,7 @@ static bool name_unindexed(struct ledger *g, struct err *e)
     const struct spool_visitor v = {.segment = on_segment, .arg = g, .quick = true};
     const cJSON *name;
 
-    if (!spool_visit(g->dir, &v, e)) {
+    if (!spool_visit(g->dir, &v, e) || !streams_visit(g->dir, on_stream, g, e)) {
         return false;
     }
     if (!g->json) {
