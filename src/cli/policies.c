@@ -2,12 +2,14 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/show.h"
@@ -111,10 +113,26 @@ static bool line_leads(struct trail *w, const char *line, int depth)
     return false;
 }
 
+/* NULL: it is no regular file, as a pipe that would hold the reader. */
+static FILE *open_regular(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    FILE *f = NULL;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        f = fdopen(fd, "r");
+    }
+    if (fd >= 0 && f == NULL) {
+        (void)close(fd);
+    }
+    return f;
+}
+
 /* Whether the file, or one that it takes in, has what is wanted. */
 static bool leads(struct trail *w, const char *path, int depth)
 {
-    FILE *f = depth > DEPTH_MAX || w->reads >= READS_MAX ? NULL : fopen(path, "re");
+    FILE *f = depth > DEPTH_MAX || w->reads >= READS_MAX ? NULL : open_regular(path);
     char *line = NULL;
     size_t room = 0;
     bool found = false;
