@@ -59,7 +59,8 @@ struct settled_counts {
     uint64_t settled; /* confirmed or apart: it is not recorded any more */
 };
 
-/* name: of the sink. False and *e: its journal can't be read, or what it has not taken. */
+/* name: of the sink. False and *e: its journal can't be read, or what it has not taken. Where
+ * it does not read the stream, nothing but that is known. */
 bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e) MUST_USE;
 /* Adds up events seq .. seq + n - 1, accepted at wall_ms. gone: the spool has none of the
