@@ -190,6 +190,26 @@ static bool pass_gaps(struct subscription *o, const struct cursor *c, struct jou
     return true;
 }
 
+/* The same of those that stood at the end of a shard of an earlier process. Nobody waits for
+ * them, and sluice find would take them for lost. */
+static void pass_tails(struct subscription *o)
+{
+    struct spool_shard_id *ids = mem_alloc(SHARDS_MAX * sizeof *ids);
+    const uint32_t n = spool_shards(o->consumer, ids, SHARDS_MAX);
+
+    for (uint32_t i = 0; i < n && i < SHARDS_MAX; i++) {
+        const uint64_t owed = subscription_end(o, ids[i].epoch, ids[i].worker),
+                       first = owed > ids[i].next ? owed : ids[i].next;
+        const struct batch_range gone = {ids[i].epoch, ids[i].worker, first,
+                                         UINT64_MAX - 1 - first};
+
+        if (ids[i].epoch < o->epoch && ids[i].first != 0 && owed < UINT64_MAX - 1) {
+            subscription_note(o, RECORD_SKIP, PLACES_NOT_ITS_OWN, &gone);
+        }
+    }
+    free(ids);
+}
+
 /* Blocks of which it took a part are read again. */
 static void read_on(struct subscription *o, struct subscription_reader *r)
 {
@@ -206,6 +226,7 @@ bool subscription_return(struct subscription *o, struct journal *j, struct err *
         return true;
     }
     spool_consumer_return(o->consumer);
+    pass_tails(o);
     for (uint32_t i = 0; i < o->acks.n; i++) {
         if (!pass_gaps(o, &o->acks.shards[i], j, e)) {
             tell(o);

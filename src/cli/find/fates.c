@@ -290,6 +290,9 @@ static void conclude(const struct told *t, const struct sighting *g, bool former
                is_elsewhere(t, g)) {
         f->kind = FATE_BEFORE;
         f->exact = true;
+    } else if ((f->kind == FATE_UNMET || f->kind == FATE_PENDING) && g->cut &&
+               t->apart.kind == FATE_BEFORE) {
+        take(f, &t->apart); /* it came while the stream led elsewhere, and has gone */
     } else if ((f->kind == FATE_UNMET || f->kind == FATE_PENDING) && g->cut) {
         f->kind = FATE_LOST; /* the sink comes to the shard's end without it */
     } else if (f->kind == FATE_CONFIRMED && f->unsynced) {

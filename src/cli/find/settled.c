@@ -320,9 +320,14 @@ static void count_rest(const struct settled *s, uint32_t epoch, uint32_t worker,
                           : epoch > s->ends_epoch
                               ? 0
                               : settled_in(&s->ends, epoch, worker, first, end);
+    /* It came while the stream led elsewhere, and was gone when that ended. */
+    const uint64_t before =
+        s->ends_epoch != 0 || n == 0
+            ? 0
+            : settled_in(&s->apart[SETTLED_BEFORE], epoch, worker, first, end);
 
-    c->pending += owed;
-    c->apart[SETTLED_BEFORE] += n - owed;
+    c->pending += owed - before;
+    c->apart[SETTLED_BEFORE] += n - owed + before;
 }
 
 /* Of a shard of which the journal says nothing. */
