@@ -1,6 +1,7 @@
 -- A message that no broker has confirmed is sent again, whatever librdkafka says of it.
 -- Messages in flight when settings change, a broker falls silent or this process ends
 -- is sent once: librdkafka's mock cluster does not tell copies, so they are counted.
+local faults = require "faults"
 local h = require "harness"
 local hanging = require "hanging"
 local kafka = require "kafka"
@@ -91,6 +92,40 @@ describe("a reload that needs another producer", function()
     assert.equal(2, kafka.count(other.brokers, "events", 4))
     assert.equal(0, s:stop())
     t:logged "event=kafka_resent sink=bus cause=new_settings possible_copies=2"
+  end)
+
+  it("keeps that ready, and a new cluster's, while the disk holds the reload up", function()
+    local other, dir = kafka.mock(), h.folder()
+    local f = faults.new(dir .. "/data")
+    local text = policy(m.brokers, [[batch = { linger = "5ms" }]])
+    s = h.server { dir = dir, wrap = f:wrap(), policy = text }
+    finally(function()
+      f:rules()
+      f:close()
+      other:close()
+    end)
+    local more = policy(m.brokers, ([[batch = { linger = "6ms" },
+      hedge = { brokers = %q, after = "5s", may_duplicate = true }]]):format(other.brokers))
+      :gsub('stream "events" { sinks = { ', 'file "n" { dir = "n" }\n%0"n", ')
+    local bad = more:gsub('stream "events" { sinks = { ',
+      hanging.sink(hanging.BAD) .. '\n%0"bad", ')
+    for i, x in ipairs { { bad, 500 }, { more, 200 } } do
+      local made = f:made()
+      f:rules "do=hang on=create,open path=/n.journal"
+      h.write(s.path, x[1])
+      local c = h.connect(s.admin, 60)
+      c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+      h.wait_for("the reload to hang", function() return f:made() > made end)
+      h.sleep(2.5) -- librdkafka has statistics each second
+      s:post("/v1/events/batch", '[{"n":1}]')
+      all_once(2 * i - 1)
+      f:rules()
+      assert.equal(x[2], h.answer(c).status)
+      c:close()
+      s:post("/v1/events/batch", '[{"n":2}]')
+      all_once(2 * i)
+    end
+    assert.equal(0, s:stop())
   end)
 
   it("and is refused leaves what is in flight to the producer that has it", function()

@@ -341,6 +341,7 @@ static bool make_if_needed(struct cluster *c, const char *brokers,
     if (c->ready != NULL && c->new_recipe == c->ready_recipe) {
         *fresh = c->ready;
         c->ready = NULL;
+        producer_wake(*fresh);
         return true;
     }
     *fresh = make(c, brokers, plan, e);
@@ -364,6 +365,9 @@ bool cluster_check(struct cluster *c, const char *brokers, const struct sink_pla
 
     c->ready = fresh;
     c->ready_recipe = c->new_recipe;
+    if (fresh != NULL) {
+        producer_rest(fresh); /* there may be no such cluster yet, with its cells */
+    }
     return ok;
 }
 

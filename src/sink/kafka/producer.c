@@ -268,12 +268,23 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     (void)producer_topic(p, str_of(p->plan->topic)); /* there is always room for it */
     rd_kafka_queue_io_event_enable(p->queue, p->fd, SIGNAL, sizeof SIGNAL);
     ev_io_init(&p->io, on_io, p->fd, EV_READ);
-    ev_io_start(p->loop, &p->io);
     ev_idle_init(&p->again, on_again);
-    /* It signals only when its queue was empty before: events from before the line
-     * above, such as a refused connection, must be fetched without a signal. */
-    ev_idle_start(p->loop, &p->again);
+    producer_wake(p);
     return p;
+}
+
+void producer_rest(struct producer *p)
+{
+    ev_io_stop(p->loop, &p->io);
+    ev_idle_stop(p->loop, &p->again);
+}
+
+/* It signals only when its queue was empty before: events from before then, such as a
+ * refused connection, must be fetched without a signal. */
+void producer_wake(struct producer *p)
+{
+    ev_io_start(p->loop, &p->io);
+    ev_idle_start(p->loop, &p->again);
 }
 
 bool producer_failed(const struct producer *p)
@@ -345,8 +356,8 @@ void producer_free(struct producer *p)
 {
     int left = END_MS / FLUSH_MS;
 
-    ev_io_stop(p->loop, &p->io);
-    ev_idle_stop(p->loop, &p->again);
+    producer_rest(p);
+    p->stats = NULL; /* its owner has another one, or none */
     (void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     while (rd_kafka_outq_len(p->rk) > 0 && left-- > 0) {
         (void)rd_kafka_flush(p->rk, FLUSH_MS);

@@ -85,6 +85,10 @@ struct producer {
 /* NULL and *e: an option is not one, or can't be used. */
 struct producer *producer_new(const struct producer_conf *conf, struct err *e) MUST_USE;
 
+/* It tells its owner nothing until it is woken, once. */
+void producer_rest(struct producer *p);
+void producer_wake(struct producer *p);
+
 /* name is a valid one. NULL: it has as many as it may have, which the plan's own topic
  * is not counted for. */
 rd_kafka_topic_t *producer_topic(struct producer *p, struct str name);
