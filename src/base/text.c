@@ -56,11 +56,21 @@ static bool is_special(unsigned char c)
     return c < 0x20 || c == '"' || c == '\\' || c == 0x7F;
 }
 
-/* A terminal takes U+0080 to U+009F for commands. */
+/* A terminal takes U+0080 to U+009F for commands. U+2028 to U+202E and U+2066 to U+2069
+ * end a line, or turn the text after them around. */
 static bool is_command(enum text_for to, const char *p, size_t n)
 {
-    return n == 2 && (unsigned char)p[0] == 0xC2 && (unsigned char)p[1] < 0xA0 &&
-           to != TEXT_PLAIN && to != TEXT_JSON;
+    const unsigned char *c = (const unsigned char *)p;
+
+    if (to == TEXT_PLAIN || to == TEXT_JSON) {
+        return false;
+    }
+    if (n == 2) {
+        return c[0] == 0xC2 && c[1] < 0xA0;
+    }
+    return n == 3 && c[0] == 0xE2 &&
+           ((c[1] == 0x80 && c[2] >= 0xA8 && c[2] <= 0xAE) ||
+            (c[1] == 0x81 && c[2] >= 0xA6 && c[2] <= 0xA9));
 }
 
 /* The same of eight bytes: whether none is special. */

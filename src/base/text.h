@@ -14,7 +14,8 @@
 
 enum text_for {
     TEXT_PLAIN, /* nothing is escaped: for a writer that escapes by itself */
-    TEXT_LINE,  /* one line: control characters become spaces */
+    TEXT_LINE,  /* one line: control characters, and those that turn the text after
+                   them around, become spaces */
     TEXT_JSON,  /* between the quotes of a JSON string */
     TEXT_LOG,   /* between the quotes of a log value: \" \\ \n, and as TEXT_LINE */
     TEXT_LABEL  /* between the quotes of a Prometheus label: \" \\ \n, and as

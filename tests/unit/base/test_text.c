@@ -51,6 +51,13 @@ static void escapes_what_its_target_wants(void **state)
          "31m \xC2\xA0",
          " 31m \xC2\xA0"},
         {TEXT_JSON, "\xC2\x9B", "\xC2\x9B"},
+        /* U+202E turns the rest of a line around; U+2066; U+2027 and U+206A do not. */
+        {TEXT_LINE,
+         "a\xE2\x80\xAE"
+         "b\xE2\x81\xA6\xE2\x80\xA7",
+         "a b \xE2\x80\xA7"},
+        {TEXT_LOG, "\xE2\x80\xA8\xE2\x81\xAA", " \xE2\x81\xAA"},
+        {TEXT_JSON, "\xE2\x80\xAE", "\xE2\x80\xAE"},
         {TEXT_LOG, "", ""},
     };
 
