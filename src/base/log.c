@@ -22,17 +22,17 @@
 enum { LINE_MAX_BYTES = 4096, OUT_MAX_BYTES = 6 * LINE_MAX_BYTES + 17 };
 
 /* How long the first line waits for a reader that does not read, and the rest of one that
- * a pipe does not take at once. */
-enum { WAIT_MS = 10, REST_MS = 5 };
+ * a pipe does not take at once: of a start, whose lines say why it fails, and later. */
+enum { START_MS = 1000, WAIT_MS = 10, REST_MS = 5 };
 
 #define TELL_NS 10000000000ull
 
 static const char *const names[] = {"debug", "info", "warn", "error"};
 static _Atomic int least_level = LOG_INFO;
 static _Atomic bool as_json;
-static _Atomic bool waits_never;
+static _Atomic int longest_ms; /* that a line waits; 0: for as long as it takes */
 
-/* Of a log that never waits; under the lock. */
+/* Of a log that does not wait for ever; under the lock. */
 static struct {
     pthread_mutex_t lock;
     int fd;       /* standard error, of which no write waits if that can be had */
@@ -144,7 +144,8 @@ static ssize_t write_part(const char *p, size_t n)
 /* In parts that a pipe with room takes without a wait. */
 static bool put(const char *p, size_t n)
 {
-    int wait_ms = out.stalled ? 0 : WAIT_MS;
+    const int longest = atomic_load(&longest_ms);
+    int wait_ms = out.stalled ? 0 : longest;
     size_t from = 0;
 
     while (from < n && takes(wait_ms)) {
@@ -154,7 +155,7 @@ static bool put(const char *p, size_t n)
             break;
         }
         from += (size_t)k;
-        wait_ms = REST_MS;
+        wait_ms = longest == START_MS ? START_MS : REST_MS;
     }
     out.stalled = from < n;
     out.torn |= from > 0 && from < n;
@@ -209,7 +210,7 @@ static void write_lines(const char *text, size_t n)
 {
     uint64_t now;
 
-    if (!atomic_load(&waits_never)) {
+    if (atomic_load(&longest_ms) == 0) {
         (void)!write(STDERR_FILENO, text, n);
         return;
     }
@@ -229,22 +230,21 @@ static void write_lines(const char *text, size_t n)
  * opened again: its place is shared. */
 void log_prepare(void)
 {
-    struct stat st;
+    struct stat st = {.st_mode = 0};
     int fd;
 
-    if (fstat(STDERR_FILENO, &st) != 0) {
-        return;
-    }
+    (void)fstat(STDERR_FILENO, &st);
     out.socket = S_ISSOCK(st.st_mode);
     if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)) {
         fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         out.fd = fd < 0 ? STDERR_FILENO : fd;
     }
+    atomic_store(&longest_ms, START_MS);
 }
 
 void log_never_wait(void)
 {
-    atomic_store(&waits_never, true);
+    atomic_store(&longest_ms, WAIT_MS);
 }
 
 void log_end(void)

@@ -20,11 +20,11 @@ bool log_level_of(const char *word,
                   enum log_level *level); /* "warn"; false: no level */
 void log_set_json(bool json);             /* a JSON object a line */
 
-/* For a server, once and before it enters its sandbox: for what comes next. */
+/* For a server, once and before it enters its sandbox. From now on a line that standard
+ * error does not take in a second is dropped: a reader that hangs holds up no start. */
 void log_prepare(void);
-/* From now on a line that standard error does not take in 10 ms is dropped,
- * so that a reader that hangs holds up no thread. The number of dropped lines is told with
- * a later line, at most once in 10 s, and by log_end. */
+/* From now on one that it does not take in 10 ms: it holds up no thread either. The number
+ * of dropped lines is told with a later line, at most once in 10 s, and by log_end. */
 void log_never_wait(void);
 void log_end(void);
 

@@ -140,6 +140,24 @@ route "POST /die" { body = "event", stream = "events",
   on_event = function(ev) error("no " .. ev.n) end }
 ]]
 
+  it("holds up no start of a new process, nor its end", function()
+    local dir = h.folder()
+    local s = h.server { dir = dir, policy = GOOD,
+      wrap = { "python3", "tests/tools/reader.py", "pipe", dir .. "/log" } }
+    local reader = tonumber(h.read(dir .. "/log.reader"))
+    signal.kill(reader, signal.SIGSTOP)
+    finally(function() signal.kill(reader, signal.SIGCONT) end)
+    -- To the last byte: a new process would find room for its first lines.
+    h.shell(("yes '' 2>/dev/null | dd of=/proc/%d/fd/2 bs=1 count=9000 oflag=nonblock 2>&1; true")
+      :format(s.real_pid))
+    local out = h.shell(("%s upgrade --admin 127.0.0.1:%d 2>&1; echo rc=$?"):format(h.binary,
+      s.admin))
+    assert.matches("the new process serves\nrc=0\n$", out)
+    assert.equal(0, s:stop())
+    signal.kill(reader, signal.SIGCONT)
+    s:close()
+  end)
+
   -- A pipe has room for a page or for none; a terminal may have it for a part of a line.
   -- It takes about 20 KB; a refused reload makes a line of 1 KB.
   for _, kind in ipairs { "pipe", "terminal" } do
