@@ -105,7 +105,10 @@ static void write_chunk(struct access *a, size_t n)
     if (a->file.path != NULL && access_file_write(&a->file, a->chunk, n, &a->why)) {
         stats_add(a->written, lines);
     } else {
-        stats_add(a->failed, lines);
+        uint64_t stayed = a->file.path != NULL ? n_lines(a->chunk, a->file.stayed) : 0;
+
+        stats_add(a->written, stayed);
+        stats_add(a->failed, lines - stayed);
     }
     atomic_store(&a->in_hand, 0);
 }

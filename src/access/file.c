@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,9 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+
+/* How long the reader of a pipe may take nothing before lines are given up. */
+enum { READER_MS = 1000 };
 
 /* The sandbox knows folders, not their names. */
 static const char HELD_BACK[] = ". If its folder was made after sluice started, run "
@@ -131,9 +135,12 @@ static bool take_back(struct access_file *f, size_t done, int error, struct err 
 {
     struct stat st;
 
-    f->torn |= done > 0 &&
-               (fstat(f->fd, &st) != 0 || (uint64_t)st.st_size != f->bytes + done ||
-                ftruncate(f->fd, (off_t)f->bytes) != 0);
+    bool stays = done > 0 &&
+                 (fstat(f->fd, &st) != 0 || (uint64_t)st.st_size != f->bytes + done ||
+                  ftruncate(f->fd, (off_t)f->bytes) != 0);
+
+    f->torn |= stays;
+    f->stayed = stays ? done : 0;
     access_file_reopen(f);
     return err_errno(e, error, "can't write the access log %s", f->path);
 }
@@ -162,10 +169,26 @@ static void make_room(struct access_file *f, size_t n)
     }
 }
 
+/* A full pipe: whether its reader takes more. One that hangs is not waited for again until
+ * it has taken something. */
+static bool wait_for_reader(struct access_file *f)
+{
+    struct pollfd p = {f->fd, POLLOUT, 0};
+    int n;
+
+    do {
+        n = poll(&p, 1, f->stalled ? 0 : READER_MS);
+    } while (n < 0 && errno == EINTR);
+    f->stalled = n == 0;
+    return n > 0;
+}
+
 bool access_file_write(struct access_file *f, const char *lines, size_t n,
                        struct err *e)
 {
     size_t done = 0;
+
+    f->stayed = 0;
 
     make_room(f, n);
     if (f->fd < 0 && !open_it(f, e)) {
@@ -178,13 +201,16 @@ bool access_file_write(struct access_file *f, const char *lines, size_t n,
     while (done < n) {
         ssize_t k = write(f->fd, lines + done, n - done);
 
-        if (k < 0 && errno == EINTR) {
+        int error = k == 0 ? ENOSPC : errno;
+
+        if (k < 0 && (error == EINTR || (error == EAGAIN && wait_for_reader(f)))) {
             continue;
         }
         if (k <= 0) {
-            return take_back(f, done, k == 0 ? ENOSPC : errno, e);
+            return take_back(f, done, error, e);
         }
         done += (size_t)k;
+        f->stalled = false;
     }
     f->bytes += n;
     return true;

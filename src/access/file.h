@@ -22,9 +22,11 @@ struct access_file {
     uint32_t keep;      /* older files: path.1, path.2, … */
     int fd;             /* -1: not open */
     uint64_t bytes;
-    bool regular; /* else a device or a pipe: others know it by its name */
-    bool torn;    /* it ends within a line */
-    int unmoved;  /* errno: it has its size and could not be renamed; 0 after a look */
+    bool regular;  /* else a device or a pipe: others know it by its name */
+    bool torn;     /* it ends within a line */
+    bool stalled;  /* its reader took nothing for a second, and nothing since */
+    size_t stayed; /* bytes of a failed write that could not be taken back */
+    int unmoved;   /* errno: it has its size and could not be renamed; 0 after a look */
 };
 
 /* Copies path. False and *e: it can't be opened; f tries again with each write. */
@@ -32,7 +34,8 @@ bool access_file_open(struct access_file *f, const char *path, uint64_t max_byte
                       uint32_t keep, struct err *e) MUST_USE;
 void access_file_close(struct access_file *f); /* once more is fine */
 
-/* Whole lines, all of them or none. False and *e: none are in the file. */
+/* Whole lines, all of them or none. False and *e: none are in the file, but the first
+ * `stayed` bytes: a pipe gives nothing back. Waits a second for the reader of a pipe. */
 bool access_file_write(struct access_file *f, const char *lines, size_t n,
                        struct err *e) MUST_USE;
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "access/access.h"
@@ -315,6 +317,77 @@ static void a_file_by_a_name_of_the_system_keeps_it(void **state)
     assert_int_equal(0, close(fd));
 }
 
+/* ---- a pipe, as /dev/stdout in a container ---- */
+
+static int ends[2];
+static char long_lines[4 * 65536 + 1];
+
+static void open_pipe(struct access_file *f)
+{
+    char name[32];
+    struct err e;
+
+    assert_int_equal(0, pipe(ends));
+    (void)snprintf(name, sizeof name, "/dev/fd/%d", ends[1]);
+    assert_true(access_file_open(f, name, 0, 1, &e));
+    memset(long_lines, 'x', sizeof long_lines - 1);
+    for (size_t i = 63; i < sizeof long_lines - 1; i += 64) {
+        long_lines[i] = '\n';
+    }
+}
+
+static void *read_late(void *arg)
+{
+    const struct timespec late = {0, 50000000};
+    char bytes[4096];
+    size_t left = sizeof long_lines - 1;
+    ssize_t n;
+
+    (void)arg;
+    (void)nanosleep(&late, NULL);
+    while (left > 0 && (n = read(ends[0], bytes, sizeof bytes)) > 0) {
+        left -= (size_t)n;
+    }
+    return left == 0 ? ends : NULL;
+}
+
+static void a_pipe_whose_reader_is_slow_gets_all(void **state)
+{
+    struct access_file f;
+    pthread_t reader;
+    void *whole;
+
+    (void)state;
+    open_pipe(&f);
+    assert_int_equal(0, pthread_create(&reader, NULL, read_late, NULL));
+    put(&f, long_lines);
+    assert_int_equal(0, pthread_join(reader, &whole));
+    assert_ptr_equal(ends, whole);
+    access_file_close(&f);
+    assert_int_equal(0, close(ends[0]) + close(ends[1]));
+}
+
+static void a_pipe_whose_reader_hangs_is_waited_for_once(void **state)
+{
+    struct access_file f;
+    struct err e;
+    uint64_t from = clock_mono_ns();
+
+    (void)state;
+    open_pipe(&f);
+    assert_false(access_file_write(&f, long_lines, sizeof long_lines - 1, &e));
+    assert_int_equal(65536, f.stayed);
+    assert_true(clock_mono_ns() - from >= 1000000000u);
+    from = clock_mono_ns();
+    for (int i = 0; i < 100; i++) {
+        assert_false(access_file_write(&f, "y\n", 2, &e));
+        assert_int_equal(0, f.stayed);
+    }
+    assert_true(clock_mono_ns() - from < 1000000000u);
+    access_file_close(&f);
+    assert_int_equal(0, close(ends[0]) + close(ends[1]));
+}
+
 /* Half of a line that the disk took is taken back. */
 static void a_full_disk_leaves_no_half_line(void **state)
 {
@@ -488,6 +561,10 @@ int main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(a_file_by_a_name_of_the_system_keeps_it, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_pipe_whose_reader_is_slow_gets_all, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_pipe_whose_reader_hangs_is_waited_for_once,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_line, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
