@@ -174,6 +174,9 @@ static const char *failing_since(const struct findings *m, const char *name,
     return out;
 }
 
+static const char SKIPS[] = "mend what the reason names: until then the sink skips its "
+                            "oldest events beyond max_lag";
+
 static void judge_sink(struct findings *m, const char *name, const cJSON *sink,
                        double oldest_s)
 {
@@ -199,11 +202,15 @@ static void judge_sink(struct findings *m, const char *name, const cJSON *sink,
                             show_s(skipped));
     }
     if (holding) {
-        (void)findings_tell(m->problems, "sink_holds", name,
-                            "sink %s takes nothing%s, %s%s%s: %s", name,
-                            failing_since(m, name, since), wait,
-                            n == 0 ? "" : ", the oldest for ", n == 0 ? "" : age,
-                            why[0] == '\0' ? "it does not say why" : why);
+        cJSON *o = findings_tell(m->problems, "sink_holds", name,
+                                 "sink %s takes nothing%s, %s%s%s: %s", name,
+                                 failing_since(m, name, since), wait,
+                                 n == 0 ? "" : ", the oldest for ", n == 0 ? "" : age,
+                                 why[0] == '\0' ? "it does not say why" : why);
+
+        if (skipped > 0) { /* that none is lost would not be true */
+            (void)cJSON_ReplaceItemInObject(o, "next", cJSON_CreateString(SKIPS));
+        }
     } else if (oldest_s > LATE_S + facts_number(sink, "linger_ms") / 1000) {
         (void)findings_tell(m->problems, "sink_late", name,
                             "sink %s is %s behind, %s: it is slower than the clients",

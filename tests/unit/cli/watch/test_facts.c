@@ -863,6 +863,28 @@ static void each_reason_has_its_own_advice(void **state)
     }
 }
 
+/* A sink that skips loses events for as long as it takes nothing. */
+static void a_sink_that_skips_is_not_said_to_lose_none(void **state)
+{
+    (void)state;
+    for (int skips = 0; skips < 2; skips++) {
+        char status[200];
+        cJSON *f;
+        const char *next;
+
+        (void)snprintf(status, sizeof status,
+                       "{\"sinks\":[{\"name\":\"k\",\"skipped\":%d,\"holding\":true,"
+                       "\"left_events\":1,\"why\":\"no\"}]}",
+                       skips);
+        f = facts_of(status, "", "");
+        next = facts_text(cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), skips),
+                          "next");
+        assert_true((strstr(next, "none is lost") != NULL) == (skips == 0));
+        assert_non_null(strstr(next, "mend what the reason names"));
+        cJSON_Delete(f);
+    }
+}
+
 /* n series of each of two counters, and n open breakers. */
 static char *many_series(int n, int value)
 {
@@ -1135,6 +1157,7 @@ int main(void)
         cmocka_unit_test(a_certificate_and_descriptors_that_end_are_told),
         cmocka_unit_test(what_counters_tell_is_told),
         cmocka_unit_test(each_reason_has_its_own_advice),
+        cmocka_unit_test(a_sink_that_skips_is_not_said_to_lose_none),
         cmocka_unit_test(many_series_are_told_as_a_number),
         cmocka_unit_test(a_counter_that_began_again_counts_from_0),
         cmocka_unit_test(each_problem_has_an_advice),
