@@ -74,6 +74,9 @@ const char *spool_uuid(const struct spool *s);
 /* The uuid that names the events of the shards of that epoch: a spool that was copied
  * or moved has a new one since then. */
 const char *spool_uuid_of(const struct spool *s, uint32_t epoch);
+/* False and *e: the directory was moved, removed or unmounted, so that nothing may be changed
+ * by its name: what stands there is not this spool. Asks the disk; any thread. */
+bool spool_in_place(const struct spool *s, struct err *e) MUST_USE;
 
 /* ---- spool.c: streams (supervisor) ---- */
 
@@ -248,9 +251,6 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
 bool spool_has_room(const struct spool *s, int stream, uint64_t bytes);
 void spool_release(struct spool *s, int stream, uint64_t bytes);
 
-/* False and *e: the directory was moved, removed or unmounted, so that nothing may be changed
- * by its name: what stands there is not this spool. Asks the disk; any thread. */
-bool spool_in_place(const struct spool *s, struct err *e) MUST_USE;
 /* True and *e: it was when the housekeeper last looked. Asks no disk; any thread. */
 bool spool_away(struct spool *s, struct err *e) MUST_USE;
 

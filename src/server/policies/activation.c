@@ -382,7 +382,8 @@ static bool canary_streams(struct reload *r, const struct plan *plan, struct err
                            plan->streams[i].name);
         }
     }
-    if (!dead_stream_open(s, plan, &r->dead_stream, e)) {
+    if (!spool_in_place(s->spool, e) ||
+        !dead_stream_open(s, plan, &r->dead_stream, e)) {
         return false;
     }
     if (r->dead_stream == s->dead_stream) {
@@ -412,8 +413,7 @@ static void alter_canary(void *arg) /* the changer */
 {
     struct reload *r = arg;
 
-    r->altered = spool_in_place(r->s->spool, &r->e) &&
-                 canary_streams(r, policy_plan(r->policy), &r->e) &&
+    r->altered = canary_streams(r, policy_plan(r->policy), &r->e) &&
                  keystores_open(r->s, r->policy, r->ids, &r->e) &&
                  indexes_open(r->s, policy_plan(r->policy), r->ids, true, &r->e);
     if (!r->altered) {
@@ -460,6 +460,7 @@ static void apply(void *arg, const char *late)
     struct reload *r = arg;
     struct server *s = r->s;
     enum rollout_kind kind = policy_plan(r->policy)->rollout.kind;
+    bool canary = r->from == NULL && kind == ROLLOUT_CANARY;
 
     if (late != NULL || s->ended) {
         reload_refuse(r, RELOAD_FAILED, s->ended ? "the server ends" : late);
@@ -467,11 +468,8 @@ static void apply(void *arg, const char *late)
         begin_rollout(r, false);
     } else {
         s->sinks_ahead = true;
-        if (r->from == NULL && kind == ROLLOUT_CANARY) {
-            reload_change(r, alter_canary, on_altered_canary);
-        } else {
-            reload_change(r, alter, on_altered);
-        }
+        reload_change(r, canary ? alter_canary : alter,
+                      canary ? on_altered_canary : on_altered);
     }
 }
 
