@@ -109,9 +109,6 @@ bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worke
     if (sh == NULL) {
         return true;
     }
-    if (!spool_in_place(s, e)) { /* a segment without a file is one that was released */
-        return false;
-    }
     (void)pthread_mutex_lock(&s->lock);
     for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
         if (n == room) {
@@ -125,6 +122,8 @@ bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worke
     if (poisoned) { /* a second sync would say that all is well */
         ok = err_set(e, "a sync of %s/%u.%u failed before", c->stream->name, epoch,
                      worker);
+    } else { /* in another place, a segment without a file is not one that was released */
+        ok = spool_in_place(s, e);
     }
     for (size_t i = 0; ok && i < n; i++) {
         ok = sync_file(sh, numbers[i], e);

@@ -47,7 +47,7 @@ describe("sluice prints no control character", function()
     { "dead replay %s/none --to http://127.0.0.1:1", "No such file" },
     { "inspect %s", "." },
     { "inspect --salvage %s %s", "File exists" },
-    { "sink repair x --spool %s", "No such file" },
+    { "sink repair x --spool %s", "no spool here" },
     { "sink drop x --spool %s", "there is no such sink" },
     { "schema --clickhouse %s/bad.lua", "problem" },
     { "schema --clickhouse %s/good/p.lua", "has no clickhouse sink" },
