@@ -121,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
             if batch:
                 seen.add(batch)
             text = b"#%s\n" % str(batch).encode()
-            os.write(events_fd, text + b"".join(x + b"\n" for x in lines))
+            self.taken = text + b"".join(x + b"\n" for x in lines)
         return 200, [], "taken"
 
     def take(self):
@@ -131,6 +131,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         rule = rules()
+        self.taken = b""
         if "clickhouse" in rule and "query=SELECT" in self.path:
             status, after, what = 200, [], "version " + rule["clickhouse"][0] + "\n"
         else:
@@ -139,7 +140,10 @@ class Handler(BaseHTTPRequestHandler):
                 "headers": {k.lower(): v for k, v in self.headers.items()},
                 "peer": peer_of(self.connection),
                 "port": self.client_address[1], "bytes": len(body), "status": status, "what": what}
+        # First: a test that has waited for an event asks for its request.
         os.write(requests_fd, json.dumps(note).encode() + b"\n")
+        if self.taken:
+            os.write(events_fd, self.taken)
         if "lose" in rule and what in ("taken", "copy"):
             self.close_connection = True
             return
