@@ -177,7 +177,7 @@ local function delivered(c, fault, of, acked)
       + lines(c[of].dir .. "/before") + lines(c[of].data .. "/dead/sink-bus.ndjson")
     if n >= acked and c[of]:metric("sluice_sink_lag_bytes", "bus") < 1e6 then return true end
     h.sleep(0.5)
-  end, 90)
+  end, 180)
   if not ok then
     error(("%s, %s: %d of %d events; %s\n%s"):format(fault.name, of, n, acked,
       c[of]:get("/status").body, c[of]:text():sub(-3000)), 0)
