@@ -49,6 +49,30 @@ describe("sluice find, of events that left the spool,", function()
     assert.matches("left_spool=true", out)
   end)
 
+  it("doubts a field that a reload misspells, though the files of before have ids", function()
+    local d = h.server { policy = h.policy { workers = 1, server = 'drain = "100ms"',
+      stream = 'index = "event_id"' } }
+    finally(function() d:close() end)
+    local function code(id)
+      return tonumber(h.shell(("%s find --id %s '%s'; echo code=$?"):format(h.binary, id,
+        d.data)):match("code=(%d+)"))
+    end
+    d:post("/v1/events", '{"event_id":"a1"}')
+    d:deliver()
+    h.write(d.path, h.policy { workers = 1, server = 'drain = "100ms"',
+      stream = 'index = "evnt_id"' })
+    assert.equal(200, d:reload().status)
+    d:post("/v1/events", '{"event_id":"b1"}')
+    d:deliver()
+    assert.equal(0, d:stop())
+    d:start()
+    assert.equal(0, code "a1")
+    h.wait_for("the segments to go", function()
+      return not h.shell(("%s inspect '%s'"):format(h.binary, d.data)):find "shard=1%.0"
+    end)
+    assert.equal(3, code "b1")
+  end)
+
   it("names a stream without an index that has no segment any more", function()
     local code, out = find "e1"
     assert.equal(3, code)

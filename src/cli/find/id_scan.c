@@ -12,8 +12,8 @@ struct id_scan {
     struct ids **by; /* a reader of each path */
     uint32_t n;
     bool plain; /* only \u can hide a character of the id, or of the path to it */
-    bool asked,
-        met; /* the first lines of blocks have an id: was one read, had one it */
+    /* The first lines of blocks: was one read, had one an id, also by the first path. */
+    bool asked, met, met_first;
     /* in the block */
     const struct spool_block *b;
     bool all; /* every line may have it */
@@ -144,8 +144,12 @@ void id_scan_begin(struct id_scan *s, const struct spool_block *b)
     s->all = s->id.n == 0 || may_hide(s, b->payload, b->payload_bytes);
     s->line = 0;
     s->at = 0;
-    for (uint32_t i = 0; i < s->n && b->n > 0 && !s->met; i++) {
+    if (b->n > 0) {
         s->asked = true;
+        s->met_first = s->met_first || id_at(s, 0, 0).p != NULL;
+        s->met |= s->met_first;
+    }
+    for (uint32_t i = 1; i < s->n && b->n > 0 && !s->met; i++) {
         s->met = id_at(s, 0, i).p != NULL;
     }
 }
@@ -168,4 +172,9 @@ bool id_scan_next(struct id_scan *s, uint32_t *line)
         }
     }
     return false;
+}
+
+bool id_scan_met_first(const struct id_scan *s)
+{
+    return s != NULL && s->met_first;
 }

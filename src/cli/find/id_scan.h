@@ -29,5 +29,6 @@ void id_scan_begin(struct id_scan *s, const struct spool_block *b);
  * none has, the paths may be misspelt. NULL is fine. */
 bool id_scan_asked(const struct id_scan *s);
 bool id_scan_met(const struct id_scan *s);
+bool id_scan_met_first(const struct id_scan *s); /* by the first path */
 /* *line: the next event of the block that has the id. False: no more. */
 bool id_scan_next(struct id_scan *s, uint32_t *line);

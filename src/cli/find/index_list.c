@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/read.h"
+#include "cli/find/id_scan.h"
 #include "index/fields.h"
 #include "index/names.h"
 #include "index/reader.h"
@@ -179,8 +180,13 @@ static bool list_names(struct index_list *l, const char *dir, struct err *e)
 
 static void count(struct index_list *l, const struct index_head *h)
 {
+    const uint32_t field = index_list_field(l, h->field);
+
     l->n_events += h->n_events;
-    l->n_ids += h->n_ids;
+    if (field < l->n_fields) {
+        l->of[field].n_events += h->n_events;
+        l->of[field].n_ids += h->n_ids;
+    }
     l->n_lost += h->n_lost;
     if (h->n_events > 0) {
         l->oldest_ms = l->oldest_ms == 0 || h->oldest_ms < l->oldest_ms ? h->oldest_ms
@@ -300,6 +306,26 @@ uint64_t index_list_end(const struct index_list *l, uint32_t epoch, uint32_t wor
         }
     }
     return until_ms != 0 && until_ms < since_ms ? 0 : end;
+}
+
+/* Whether the files of some path but that of now have events, and no id of them. */
+static bool was_strange(const struct index_list *l)
+{
+    for (uint32_t i = 1; i < l->n_fields; i++) {
+        if (l->of[i].n_events > 0 && l->of[i].n_ids == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool index_list_strange(const struct index_list *l, const struct id_scan *scan)
+{
+    const bool filed = l->of[0].n_events > 0,
+               met = filed ? id_scan_met_first(scan) : id_scan_met(scan);
+
+    return was_strange(l) ||
+           ((filed || id_scan_asked(scan)) && l->of[0].n_ids == 0 && !met);
 }
 
 uint32_t index_list_field(const struct index_list *l, const char *path)

@@ -14,6 +14,7 @@
 
 struct dirent;
 struct err;
+struct id_scan;
 struct index_fields;
 struct index_file;
 
@@ -29,7 +30,9 @@ struct index_list {
     struct index_run *aside; /* files that the server set aside; end: unknown */
     uint32_t n_aside, aside_room;
     uint64_t n_damaged, n_events;
-    uint64_t n_ids;  /* of these events: some have none */
+    struct {
+        uint64_t n_events, n_ids; /* events, and those of them that have an id */
+    } of[INDEX_LIST_FIELDS];      /* in the files of each path of `fields` */
     uint64_t n_lost; /* events that were gone when the index came to them */
     struct index_account account; /* what the index is to have; if has_account */
     bool has_account;
@@ -89,3 +92,6 @@ uint64_t index_list_end(const struct index_list *l, uint32_t epoch, uint32_t wor
 /* The next sequence after seq that a file covers; UINT64_MAX: none. */
 uint64_t index_list_next(const struct index_list *l, uint32_t epoch, uint32_t worker,
                          uint64_t seq);
+/* Whether a path may be misspelt, that of now or one before: neither its files nor, by scan
+ * (NULL: none), the segments have an id by it. */
+bool index_list_strange(const struct index_list *l, const struct id_scan *scan);

@@ -156,7 +156,6 @@ static bool search_index(struct search *s, struct err *e)
         l->n_files = list->n;
         l->n_damaged = list->n_damaged;
         l->n_events = list->n_events;
-        l->n_ids = list->n_ids;
         l->n_unknown = list->n_lost;
         l->oldest_ms = list->oldest_ms;
         l->newest_ms = list->newest_ms;
@@ -442,8 +441,7 @@ static void close_search(struct search *s)
     for (uint32_t i = 0; s->scans != NULL && i < s->out->n_looked; i++) {
         struct looked *l = &s->out->looked[i];
 
-        l->strange = (l->n_events > 0 || id_scan_asked(s->scans[i])) && l->n_ids == 0 &&
-                     !id_scan_met(s->scans[i]);
+        l->strange = index_list_strange(&s->indexes.list[i], s->scans[i]);
         id_scan_free(s->scans[i]);
     }
     while (s->n_beyond > 0) {

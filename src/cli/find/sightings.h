@@ -52,7 +52,6 @@ struct looked {
     bool any;     /* it has a segment with events */
     bool left; /* not indexed: events may have left the spool, and are not searched */
     uint64_t n_files, n_events; /* of the index */
-    uint64_t n_ids;             /* of these events */
     uint64_t n_damaged;         /* of these files, not believed */
     uint64_t n_read;            /* events whose bytes were read */
     uint64_t n_unread;          /* segments that can't be read */

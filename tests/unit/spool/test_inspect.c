@@ -213,6 +213,26 @@ static void a_stream_may_have_any_name(void **state)
     assert_int_equal(2, look(false).n_events);
 }
 
+/* As an operator makes it who moves a stream to another disk. */
+static void reads_a_stream_behind_a_link(void **state)
+{
+    struct spool *s = open_spool();
+    const int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    char from[128], to[128];
+    uint64_t last;
+
+    (void)state;
+    assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
+    spool_writer_close(w);
+    spool_close(s);
+    (void)snprintf(from, sizeof from, "%s/events", dir);
+    (void)snprintf(to, sizeof to, "%s/.moved", dir);
+    assert_int_equal(0, rename(from, to));
+    assert_int_equal(0, symlink(".moved", from));
+    assert_int_equal(1, look(false).n_events);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +241,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             tells_nothing_of_a_segment_that_goes_with_the_next_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_without_a_byte_is_prepared, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(reads_a_stream_behind_a_link, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_stream_may_have_any_name, set_up, tear_down)};
 
