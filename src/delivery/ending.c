@@ -210,6 +210,38 @@ static void pass_tails(struct subscription *o)
     free(ids);
 }
 
+/* A sink that holds does not look: shards that have come since then, also while the stream
+ * led elsewhere, are to be met before their gaps can be passed. */
+static bool meet_shards(struct subscription *o, struct journal *j, struct err *e)
+{
+    struct spool_shard_id *ids = mem_alloc(SHARDS_MAX * sizeof *ids);
+    const uint32_t n = spool_shards(o->consumer, ids, SHARDS_MAX);
+    bool ok = true;
+
+    for (uint32_t i = 0; i < n && i < SHARDS_MAX && ok; i++) {
+        const struct batch_range at = {ids[i].epoch, ids[i].worker, ids[i].first, 0},
+                                 gone = {at.epoch, at.worker, 1, at.first - 1};
+        const struct record r = {.type = RECORD_START,
+                                 .stream = str_of(o->name),
+                                 .ranges = &at,
+                                 .n_ranges = 1};
+
+        if (at.first == 0 || ack_tracker_find(&o->acks, at.epoch, at.worker) != NULL ||
+            subscription_end(o, at.epoch, at.worker) == UINT64_MAX) {
+            continue;
+        }
+        if (gone.n > 0) {
+            subscription_note_first(o, PLACES_NOT_ITS_OWN, &gone);
+        }
+        ok = journal_append(j, &r, e);
+        if (ok) {
+            ack_tracker_start(&o->acks, at.epoch, at.worker, at.first);
+        }
+    }
+    free(ids);
+    return ok;
+}
+
 /* Blocks of which it took a part are read again. */
 static void read_on(struct subscription *o, struct subscription_reader *r)
 {
@@ -221,19 +253,18 @@ static void read_on(struct subscription *o, struct subscription_reader *r)
 bool subscription_return(struct subscription *o, struct journal *j, struct err *e)
 {
     struct record r = {.type = RECORD_RETIRE, .stream = str_of(o->name)};
+    bool ok;
 
     if (!o->ending) {
         return true;
     }
     spool_consumer_return(o->consumer);
     pass_tails(o);
-    for (uint32_t i = 0; i < o->acks.n; i++) {
-        if (!pass_gaps(o, &o->acks.shards[i], j, e)) {
-            tell(o);
-            return false;
-        }
+    ok = meet_shards(o, j, e);
+    for (uint32_t i = 0; i < o->acks.n && ok; i++) {
+        ok = pass_gaps(o, &o->acks.shards[i], j, e);
     }
-    if (!journal_append(j, &r, e)) {
+    if (!ok || !journal_append(j, &r, e)) {
         tell(o);
         return false;
     }

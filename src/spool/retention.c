@@ -137,7 +137,8 @@ static bool find_hole(const struct shard *sh, uint64_t *first, uint64_t *end)
         if (!g->old && !atomic_load(&g->sealed)) {
             return false;
         }
-        *first = segment_end_seq(g) > *first ? segment_end_seq(g) : *first;
+        /* Not only what can be read by now: a sync may be under way. */
+        *first = segment_written_seq(g) > *first ? segment_written_seq(g) : *first;
     }
     return false;
 }

@@ -223,13 +223,56 @@ static void a_gap_is_on_the_disk_before_the_journal_passes_it(void **state)
     spool_close(s);
 }
 
+/* A sink that held looked at no shard. */
+static void a_gap_of_a_shard_that_it_has_not_met_is_passed_too(void **state)
+{
+    const struct batch_range left = {.epoch = 1, .first = 2};
+    const struct record retire = {.type = RECORD_RETIRE,
+                                  .value = 1,
+                                  .stream = STR("events"),
+                                  .ranges = &left,
+                                  .n_ranges = 1};
+    struct delivery_stream conf = {.name = "events"};
+    struct subscription o = {.wanted = true, .known = true};
+    const struct cursor *c;
+    struct spool *s;
+    struct places p;
+    struct journal *j;
+    struct err e;
+
+    (void)state;
+    leave_a_hole();
+    s = open_spool();
+    j = begin(&p);
+    conf.id = open_stream(s, 64 << 20, false);
+    o.places = &p;
+    subscription_open(&o, s, &conf, "sink", on_wake, NULL);
+    subscription_ending(&o, &retire);
+    assert_true(subscription_return(&o, j, &e));
+    read_apart();
+    assert_int_equal(2, last_skip.first);
+    assert_int_equal(1, last_skip.n);
+    assert_int_equal(PLACES_NOT_ITS_OWN, last_how);
+    c = ack_tracker_find(&o.acks, 1, 0);
+    assert_non_null(c);
+    assert_int_equal(1, c->next);
+    assert_int_equal(1, c->n_ahead);
+
+    subscription_close(&o);
+    journal_close(j);
+    places_fini(&p);
+    spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             a_look_that_the_journal_does_not_take_meets_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            a_gap_is_on_the_disk_before_the_journal_passes_it, set_up, tear_down)};
+            a_gap_is_on_the_disk_before_the_journal_passes_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_gap_of_a_shard_that_it_has_not_met_is_passed_too, set_up, tear_down)};
 
     return cmocka_run_group_tests_name("subscription", tests, NULL, NULL);
 }

@@ -96,6 +96,33 @@ static void a_failed_sync_takes_no_promise_back(void **state)
     assert_int_equal(FIRST + 7, shard_end(&sh));
 }
 
+/* A sink that comes back meanwhile would never get the events. */
+static void what_is_yet_to_be_synced_is_no_hole(void **state)
+{
+    struct segment next = {.shard = &sh, .first = END};
+    struct spool_pos at = {.seq = FIRST};
+    static struct spool s;
+    uint64_t end;
+
+    (void)state;
+    memset(&s, 0, sizeof s);
+    (void)pthread_mutex_init(&s.lock, NULL);
+    st.spool = &s;
+    one.stream = &st;
+    atomic_store(&st.synced, true);
+    atomic_store(&next.state, SEGMENT_USED);
+    atomic_store(&next.tail, tail_of(PAGE_BYTES + 80, 2));
+    atomic_store(&g.sealed, true);
+    g.next = &next;
+    assert_true(segment_end_seq(&g) < END);
+    assert_false(spool_hole(&one, &at, &end));
+    next.first = END + 3;
+    assert_true(spool_hole(&one, &at, &end));
+    assert_int_equal(END, at.seq);
+    assert_int_equal(END + 3, end);
+    (void)pthread_mutex_destroy(&s.lock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,7 +130,8 @@ int main(void)
                                set_up),
         cmocka_unit_test_setup(a_synced_stream_is_read_to_the_last_sync, set_up),
         cmocka_unit_test_setup(a_poisoned_segment_ends_at_its_last_good_sync, set_up),
-        cmocka_unit_test_setup(a_failed_sync_takes_no_promise_back, set_up)};
+        cmocka_unit_test_setup(a_failed_sync_takes_no_promise_back, set_up),
+        cmocka_unit_test_setup(what_is_yet_to_be_synced_is_no_hole, set_up)};
 
     return cmocka_run_group_tests_name("retention", tests, NULL, NULL);
 }
