@@ -232,16 +232,19 @@ static uint64_t rebuild_block(struct subscription *o, struct batch *b,
     return 0;
 }
 
-/* n planned events from sequence first on that the spool does not have; promised: clients
- * count on them. They may be read more than once. */
+/* n events from sequence first on, which is in r, that the spool does not have; promised:
+ * clients count on them. Those behind r are other plans' or the readers'. They may be read
+ * more than once. */
 static void pass_gone(struct subscription *o, const struct batch_range *r,
                       uint64_t first, uint64_t n, bool promised)
 {
-    const struct batch_range gone = {r->epoch, r->worker, first, n};
+    const uint64_t planned = r->first + r->n - first;
+    const struct batch_range gone = {r->epoch, r->worker, first,
+                                     n < planned ? n : planned};
 
     if (promised && !acked(o, &gone)) {
-        o->skipped += o->conf.skip ? n : 0;
-        o->lost += o->conf.skip ? 0 : n;
+        o->skipped += o->conf.skip ? gone.n : 0;
+        o->lost += o->conf.skip ? 0 : gone.n;
         subscription_note(o, RECORD_SKIP, PLACES_UNSURE, &gone);
     }
     subscription_ack(o, &gone, 1);

@@ -218,6 +218,46 @@ static void what_is_gone_of_a_plan_is_skipped_where_the_sink_may_skip(void **sta
     assert_int_equal(0, o->lost);
 }
 
+static bool has_lost(const struct delivery_status *s)
+{
+    return s->lost >= 5;
+}
+
+static void on_unsure(void *arg, const struct record *r)
+{
+    struct batch_range *sum = arg;
+
+    if (r->type == RECORD_SKIP && r->value == PLACES_UNSURE) {
+        sum->first = sum->n == 0 ? r->ranges[0].first : sum->first;
+        sum->n += r->ranges[0].n;
+    }
+}
+
+/* Of the events that are gone with them, the readers tell. */
+static void only_what_was_planned_is_gone_of_a_plan(void **state)
+{
+    struct batch_range part, unsure = {.n = 0};
+    struct subscription *o;
+    struct doubt gone;
+    struct err e = {""};
+
+    (void)state;
+    bus.wait = true;
+    bus_open();
+    store_by(0, 1, 5);
+    wipe(0);
+    part = (struct batch_range){spool_epoch(bus.spool), 0, 2, 2};
+    o = &bus.d->subscriptions[0];
+    subscription_intend(o, 7, STR(""), &part, 1);
+    subscription_replayed(o);
+    delivery_go(bus.d, true);
+    assert_int_equal(5, until_status(has_lost).lost);
+    assert_true(places_read(bus.d->journal_path, on_unsure, &unsure, &gone, &e));
+    doubt_free(&gone);
+    assert_int_equal(2, unsure.first);
+    assert_int_equal(2, unsure.n);
+}
+
 static uint32_t n_emitted, n_records;
 
 static void count_ranges(void *arg, const struct record *r)
@@ -280,6 +320,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             what_is_gone_of_a_plan_is_skipped_where_the_sink_may_skip, bus_set_up,
             bus_tear_down),
+        cmocka_unit_test_setup_teardown(only_what_was_planned_is_gone_of_a_plan,
+                                        bus_set_up, bus_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
