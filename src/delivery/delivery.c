@@ -281,6 +281,7 @@ static bool open_left(struct delivery *d, const struct delivery_conf *c,
     }
     subscription_open(o, d->spool, &st, d->name, on_wake, d);
     o->places = &d->places;
+    o->held = d->ops == &sink_absent;
     if (!subscription_ending_as(o, subscription_before(c, o))) {
         subscription_ending_old(o, spool_epoch(d->spool), d->journal);
     } else if (c->removed) {
@@ -314,6 +315,7 @@ bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
         if (o->consumer == NULL) {
             subscription_open(o, d->spool, &st, d->name, on_wake, d);
             o->places = &d->places;
+            o->held = d->ops == &sink_absent;
         } else {
             subscription_apply(o, &st);
         }

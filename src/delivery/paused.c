@@ -35,6 +35,7 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
 
         subscription_open(o, d->spool, &st, d->name, on_wake_held, d);
         o->places = &d->places;
+        o->held = d->ops == &sink_absent;
     }
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];

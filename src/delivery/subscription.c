@@ -268,11 +268,11 @@ static bool is_planned(const struct subscription *o, const struct cursor *c)
     return false;
 }
 
-/* Of a shard that has gone, all that the sink is not done with is lost, unless it was sent
- * before. Where it was done with all, these are no events. */
+/* Of a shard that has gone, all that the sink is not done with is lost, or skipped where it
+ * may skip, unless it was sent before. Where it was done with all, these are no events. */
 static void note_lost(struct subscription *o, const struct cursor *c)
 {
-    const uint64_t how = is_planned(o, c) ? PLACES_UNSURE : 1,
+    const uint64_t how = is_planned(o, c) ? PLACES_UNSURE : !o->conf.skip,
                    owed = subscription_end(o, c->epoch, c->worker),
                    last = owed < SHARD_PASSED ? owed : SHARD_PASSED;
     struct batch_range r = {c->epoch, c->worker, c->next, 0};
@@ -294,14 +294,15 @@ static void note_lost(struct subscription *o, const struct cursor *c)
 
 /* At the first look: shards that the spool did not find on the disk are gone for good.
  * Those that this process has deleted may come back with a power cut, or were not
- * deleted at all, because the disk did not do it. */
+ * deleted at all, because the disk did not do it. A held sink leaves them to a later start. */
 static void forget_gone(struct subscription *o, const struct spool_shard_id *ids,
                         uint32_t n)
 {
     if (!o->looked && !o->known) {
         /* Where an attempt that did not come to its end would have begun. */
         ack_tracker_fini(&o->acks);
-    } else if (!o->looked && n < SHARDS_MAX && spool_consumer_recovers(o->consumer)) {
+    } else if (!o->looked && !o->held && n < SHARDS_MAX &&
+               spool_consumer_recovers(o->consumer)) {
         for (uint32_t i = 0; i < o->acks.n; i++) {
             const struct cursor *c = &o->acks.shards[i];
 

@@ -53,6 +53,7 @@ struct subscription {
     bool blocked;    /* the spool was told that it can't deliver now */
     bool known;      /* the journal knows the stream */
     bool looked;     /* the spool's shards have been listed once */
+    bool held;       /* its cursors may be too low: its files were not looked at */
     bool fresh;      /* the last plan brought it */
     bool back;       /* or brought it back, while it was ending */
     bool traced;     /* a refused plan brought it, and the journal still has it */

@@ -374,6 +374,36 @@ describe("a sink that can't start", function()
     assert.equal("", h.shell(("cat '%s/a/'* | grep -c xxx | grep -v 0"):format(s.data)))
   end)
 
+  it("calls nothing lost that its file has, though the spool gave it up", function()
+    s = h.server { policy = [[spool { segment = "4MiB" }]] .. policy { { name = "a" } }
+      :gsub("workers = 1,", '%1 max_body = "1MiB",')
+      :gsub('sinks = { "a" }',
+        'index = "id", sinks = { a = { when_full = "skip", max_lag = "5MiB" } }') }
+    for i = 1, 240 do
+      assert.equal(202, s:post("/v1/events", ([[{"id":"e%d"}]]):format(i)).status)
+    end
+    s:deliver()
+    s:stop()
+    block "a"
+    s:start()
+    local line = ([[{"x":"%s"}]]):format(("x"):rep(900000))
+    for _ = 1, 25 do
+      h.wait_for("202", function() return s:post("/v1/events", line).status == 202 end)
+    end
+    h.wait_for("the spool to give up its shard", function()
+      return h.shell(("ls '%s/spool/events'"):format(s.data)):find("1.0", 1, true) == nil
+    end)
+    s:stop()
+    s:start()
+    unblock "a"
+    s:logged "sink=a status=delivering"
+    for _, i in ipairs { 1, 240 } do
+      local found = cjson.decode(h.shell(("%s find --id e%d --json '%s'"):format(h.binary, i,
+        s.data)))
+      assert.equal("confirmed", found.events[1].sinks[1].state, cjson.encode(found))
+    end
+  end)
+
   it("waits for a retiring sink whose folder it was given", function()
     s = h.server { policy = policy { { name = "a" } } }
     block "a"

@@ -1,0 +1,128 @@
+/* What a sink that can't start says of events that it can't get any more. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "delivery/internal.h"
+#include "delivery/scripted.h"
+
+static bool has_three(const struct delivery_status *s)
+{
+    return s->delivered == 3;
+}
+
+static void close_bus(void)
+{
+    (void)!delivery_stop(bus.d, 0);
+    bus.d = NULL;
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        spool_writer_close(bus.writers[i]);
+    }
+    spool_close(bus.spool);
+    bus.spool = NULL;
+    plan_unref(bus.plan);
+}
+
+/* The sink is not started, and no worker writes yet. */
+static void open_held(bool skip, uint64_t max_lag)
+{
+    const struct spool_conf conf = {dir, 1 << 20, WORKERS, 0};
+    const struct spool_stream_conf stream = {"events", 64 << 20, false, false};
+    struct err e = {""};
+
+    bus.spool = spool_open(&conf, &e);
+    assert_non_null(bus.spool);
+    bus.stream = (struct delivery_stream){.id = spool_stream(bus.spool, &stream, &e),
+                                          .name = "events",
+                                          .skip = skip,
+                                          .max_lag_bytes = max_lag,
+                                          .from_oldest = true};
+    bus.plan = plan_new();
+    bus.conf = (struct delivery_conf){.spool = bus.spool,
+                                      .spool_dir = dir,
+                                      .data_dir = dir,
+                                      .sink = &bus.sink,
+                                      .plan = bus.plan,
+                                      .streams = &bus.stream,
+                                      .n_streams = 1};
+    bus.d = delivery_pause(&bus.conf, "its folder", &e);
+    if (bus.d == NULL) {
+        fail_msg("%s", e.text);
+    }
+}
+
+static void open_writers(void)
+{
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        bus.writers[i] =
+            spool_writer_open(bus.spool, bus.stream.id, i, on_stored, NULL);
+    }
+}
+
+struct skips {
+    uint32_t n;
+    uint64_t how;
+};
+
+static void on_skip(void *arg, const struct record *r)
+{
+    struct skips *x = arg;
+
+    if (r->type == RECORD_SKIP && r->ranges[0].worker == 0) {
+        x->n++;
+        x->how = r->value;
+    }
+}
+
+static struct skips read_skips(void)
+{
+    struct skips x = {0, 0};
+    struct doubt gone;
+    struct err e = {""};
+
+    assert_true(places_read(bus.d->journal_path, on_skip, &x, &gone, &e));
+    doubt_free(&gone);
+    return x;
+}
+
+/* Its cursor may be too low: only once it starts it knows what its files have. */
+static void a_held_sink_leaves_it_to_its_start_what_is_lost(void **state)
+{
+    (void)state;
+    for (int skip = 0; skip < 2; skip++) {
+        char command[128];
+        struct skips x;
+        struct err e = {""};
+
+        bus_open();
+        store(1, 3);
+        (void)until_status(has_three);
+        close_bus();
+        (void)snprintf(command, sizeof command, "rm -r '%s'/events/*.0", dir);
+        assert_int_equal(0, system(command));
+
+        open_held(skip == 1, 64 << 20);
+        assert_int_equal(0, read_skips().n);
+        delivery_free(bus.d);
+        bus.d = delivery_start(&bus.conf, &e);
+        assert_non_null(bus.d);
+        x = read_skips();
+        assert_int_equal(1, x.n);
+        assert_int_equal(skip == 1 ? 0 : 1, x.how);
+        open_writers();
+        close_bus();
+        (void)snprintf(command, sizeof command, "rm -r '%s'/*", dir);
+        assert_int_equal(0, system(command));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(
+        a_held_sink_leaves_it_to_its_start_what_is_lost, bus_set_up, bus_tear_down)};
+
+    return cmocka_run_group_tests_name("paused", tests, NULL, NULL);
+}
