@@ -206,6 +206,7 @@ struct delivery_status {
     uint64_t lag_bytes;
     uint64_t remaining; /* events that it has still to deliver */
     int64_t oldest_ms;  /* wall clock: when the oldest of them came; 0: none is left */
+    bool skips;         /* of some stream, what it is too far behind with (when_full) */
     bool retiring;      /* streams of it, or the whole sink */
     bool leaving;       /* streams of it wait for delivery_retire */
     bool finished;      /* the whole sink has retired */

@@ -142,7 +142,7 @@ void pump_show(struct delivery *d)
 {
     int64_t oldest = 0;
     uint64_t lag = pump_show_lag(d), lost = 0, skipped = 0, remaining = 0;
-    bool retiring = d->removed, leaving = false;
+    bool retiring = d->removed, leaving = false, skips = false;
 
     pump_block(d);
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
@@ -151,6 +151,7 @@ void pump_show(struct delivery *d)
 
             oldest = at != 0 && (oldest == 0 || at < oldest) ? at : oldest;
             remaining += subscription_remaining(&d->subscriptions[i]);
+            skips |= d->subscriptions[i].conf.skip;
             retiring |= d->subscriptions[i].ending;
             leaving |= !d->subscriptions[i].wanted && !d->subscriptions[i].ending;
         }
@@ -167,6 +168,7 @@ void pump_show(struct delivery *d)
     d->status.lag_bytes = lag;
     d->status.remaining = remaining;
     d->status.oldest_ms = oldest;
+    d->status.skips = skips;
     d->status.retiring = retiring;
     d->status.leaving = leaving;
     d->status.lost = lost;

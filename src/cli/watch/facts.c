@@ -176,6 +176,8 @@ static const char *failing_since(const struct findings *m, const char *name,
 
 static const char SKIPS[] = "mend what the reason names: until then the sink skips its "
                             "oldest events beyond max_lag";
+static const char LOST[] =
+    "mend what the reason names: the events that still wait are kept in the spool";
 
 static void judge_sink(struct findings *m, const char *name, const cJSON *sink,
                        double oldest_s)
@@ -186,7 +188,8 @@ static void judge_sink(struct findings *m, const char *name, const cJSON *sink,
                  lost = facts_number(sink, "lost");
     const double skipped = facts_number(sink, "skipped"),
                  dead = facts_number(sink, "dead");
-    bool holding = facts_true(sink, "holding");
+    bool holding = facts_true(sink, "holding"),
+         skips = skipped > 0 || facts_true(sink, "skips");
 
     (void)snprintf(wait, sizeof wait, "%s event%s wait%s for it", show_count(left, n),
                    show_s(n), n == 1 ? "s" : "");
@@ -208,8 +211,9 @@ static void judge_sink(struct findings *m, const char *name, const cJSON *sink,
                                  n == 0 ? "" : ", the oldest for ", n == 0 ? "" : age,
                                  why[0] == '\0' ? "it does not say why" : why);
 
-        if (skipped > 0) { /* that none is lost would not be true */
-            (void)cJSON_ReplaceItemInObject(o, "next", cJSON_CreateString(SKIPS));
+        if (skips || lost > 0) { /* that none is lost would not be true */
+            (void)cJSON_ReplaceItemInObject(o, "next",
+                                            cJSON_CreateString(skips ? SKIPS : LOST));
         }
     } else if (oldest_s > LATE_S + facts_number(sink, "linger_ms") / 1000) {
         (void)findings_tell(m->problems, "sink_late", name,

@@ -215,6 +215,7 @@ static cJSON *sinks(struct server *s)
         (void)cJSON_AddNumberToObject(o, "lag_bytes", (double)d.lag_bytes);
         (void)cJSON_AddNumberToObject(o, "left_events", (double)d.remaining);
         (void)cJSON_AddNumberToObject(o, "oldest_ms", (double)age_of(d.oldest_ms));
+        (void)cJSON_AddBoolToObject(o, "skips", d.skips);
         (void)cJSON_AddBoolToObject(o, "retiring", s->sinks[i].retiring);
         (void)cJSON_AddBoolToObject(o, "holding", d.holding);
         if (d.holding) {
