@@ -385,17 +385,46 @@ static uint64_t remaining_of(const struct subscription *o,
 
 uint64_t subscription_remaining(const struct subscription *o)
 {
-    struct spool_shard_id *ids;
-    uint32_t room = spool_shards(o->consumer, NULL, 0), n;
     uint64_t remaining = 0;
+    uint32_t n;
+    struct spool_shard_id *ids = subscription_shards(o, &n);
 
-    room = room < SHARDS_MAX ? room : SHARDS_MAX;
-    ids = mem_alloc((room + 1) * sizeof *ids);
-    n = spool_shards(o->consumer, ids, room);
-    n = n < room ? n : room;
     for (uint32_t i = 0; i < n; i++) {
         remaining += remaining_of(o, &ids[i]);
     }
     free(ids);
     return remaining;
+}
+
+/* Events given up of a shard that came after its last look, as a held sink has them: once it
+ * meets the shard it counts them itself. */
+static uint64_t unmet_of(const struct subscription *o, const struct spool_shard_id *id)
+{
+    const uint64_t owed = subscription_end(o, id->epoch, id->worker),
+                   end = id->first < owed ? id->first : owed;
+
+    return o->known && end > 1 &&
+                   ack_tracker_find(&o->acks, id->epoch, id->worker) == NULL
+               ? end - 1
+               : 0;
+}
+
+uint64_t subscription_skipped(const struct subscription *o)
+{
+    uint64_t skipped = o->skipped;
+    struct spool_shard_id *ids;
+    uint32_t n;
+
+    if (!o->conf.skip || o->consumer == NULL) {
+        return skipped;
+    }
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        skipped += spool_cursor_skipping(o->readers[i].cursor);
+    }
+    ids = subscription_shards(o, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        skipped += unmet_of(o, &ids[i]);
+    }
+    free(ids);
+    return skipped;
 }

@@ -365,8 +365,7 @@ bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
     return ok;
 }
 
-/* The caller frees it. */
-static struct spool_shard_id *list_shards(const struct subscription *o, uint32_t *n)
+struct spool_shard_id *subscription_shards(const struct subscription *o, uint32_t *n)
 {
     const uint32_t all = spool_shards(o->consumer, NULL, 0),
                    room = all < SHARDS_MAX ? all : SHARDS_MAX;
@@ -391,7 +390,7 @@ void subscription_mark(struct subscription *o, const struct subscription *before
         }
         return;
     }
-    ids = o->conf.from_oldest ? NULL : list_shards(o, &n);
+    ids = o->conf.from_oldest ? NULL : subscription_shards(o, &n);
     for (uint32_t i = 0; i < n; i++) {
         ack_tracker_start(&o->begins, ids[i].epoch, ids[i].worker,
                           begin_at(&ids[i], true));
@@ -415,7 +414,7 @@ bool subscription_adopt(struct subscription *o, const struct subscription *befor
 
         ack_tracker_start(&o->acks, c->epoch, c->worker, c->next);
     }
-    ids = list_shards(o, &n);
+    ids = subscription_shards(o, &n);
     meet(o, ids, n, false); /* it reads all of the shards that have come since */
     free(ids);
     for (uint32_t i = 0; ok && i < o->acks.n; i++) {
@@ -451,16 +450,6 @@ void subscription_rest(struct subscription *o)
     for (uint32_t i = 0; i < o->n_readers; i++) {
         spool_cursor_rest(o->readers[i].cursor);
     }
-}
-
-uint64_t subscription_skipped(const struct subscription *o)
-{
-    uint64_t n = o->skipped;
-
-    for (uint32_t i = 0; i < o->n_readers && o->conf.skip; i++) {
-        n += spool_cursor_skipping(o->readers[i].cursor);
-    }
-    return n;
 }
 
 bool subscription_idle(const struct subscription *o)

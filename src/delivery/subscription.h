@@ -120,8 +120,8 @@ void subscription_ack(struct subscription *o, const struct batch_range *ranges,
 
 /* The room of events that were skipped while nothing is read may be reused. */
 void subscription_rest(struct subscription *o);
-/* Events that were or will be passed over. */
-uint64_t subscription_skipped(const struct subscription *o);
+/* Those that the spool has; the caller frees the list. */
+struct spool_shard_id *subscription_shards(const struct subscription *o, uint32_t *n);
 
 /* Nothing read and not settled. */
 bool subscription_idle(const struct subscription *o);
@@ -216,5 +216,7 @@ uint64_t subscription_end(const struct subscription *o, uint32_t epoch,
                           uint32_t worker);
 /* Events that wait: all that are there or, when it is ending, those before the ends. */
 uint64_t subscription_remaining(const struct subscription *o);
+/* Events that were or will be passed over. */
+uint64_t subscription_skipped(const struct subscription *o);
 void subscription_emit_ending(const struct subscription *o,
                               struct journal_draft *draft);

@@ -119,10 +119,76 @@ static void a_held_sink_leaves_it_to_its_start_what_is_lost(void **state)
     }
 }
 
+/* An event a segment. */
+static void store_large(void)
+{
+    static char text[900 << 10];
+    enum spool_result r = SPOOL_FULL;
+    uint64_t last;
+
+    memset(text, 'x', sizeof text);
+    text[0] = text[sizeof text - 1] = '"';
+    for (int k = 0; k < WAIT_MS && r == SPOOL_FULL; k++) {
+        char *p = spool_writer_room(bus.writers[0], sizeof text);
+
+        assert_non_null(p);
+        memcpy(p, text, sizeof text);
+        spool_writer_append(bus.writers[0], sizeof text, 0, 0, 0);
+        r = spool_writer_commit(bus.writers[0], 5, 6, &last);
+        if (r == SPOOL_FULL) {
+            rest();
+        }
+    }
+    assert_int_equal(SPOOL_OK, r);
+}
+
+/* The shard came when it was held: it has no reader there. */
+static void what_the_spool_gives_up_for_a_held_sink_is_skipped(void **state)
+{
+    struct delivery_status s;
+
+    (void)state;
+    open_held(true, 2 << 20);
+    delivery_status(bus.d, &s);
+    assert_true(s.skips);
+    assert_int_equal(0, s.skipped);
+    open_writers();
+    spool_ready(bus.spool);
+    for (int i = 0; i < 6; i++) {
+        store_large();
+    }
+    for (int i = 0; i < WAIT_MS && (s.skipped < 3 || s.skipped + s.remaining != 6);
+         i++) {
+        rest();
+        delivery_pause_why(bus.d, "its folder");
+        delivery_status(bus.d, &s);
+    }
+    assert_true(s.skipped >= 3);
+    assert_true(s.remaining > 0);
+    assert_int_equal(6, s.skipped + s.remaining);
+}
+
+static void one_that_waits_skips_nothing(void **state)
+{
+    struct delivery_status s;
+
+    (void)state;
+    open_held(false, 2 << 20);
+    delivery_status(bus.d, &s);
+    open_writers();
+    assert_false(s.skips);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(
-        a_held_sink_leaves_it_to_its_start_what_is_lost, bus_set_up, bus_tear_down)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_held_sink_leaves_it_to_its_start_what_is_lost,
+                                        bus_set_up, bus_tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_the_spool_gives_up_for_a_held_sink_is_skipped, bus_set_up,
+            bus_tear_down),
+        cmocka_unit_test_setup_teardown(one_that_waits_skips_nothing, bus_set_up,
+                                        bus_tear_down)};
 
     return cmocka_run_group_tests_name("paused", tests, NULL, NULL);
 }
