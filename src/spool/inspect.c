@@ -364,9 +364,8 @@ bool spool_visit(const char *dir, const struct spool_visitor *v, struct err *e)
     list = names(&in, dir, &n);
     for (int i = 0; i < n; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
-        if (list[i]->d_name[0] != '.' &&
-            list[i]->d_type !=
-                DT_REG && /* a link to a folder is one to the server, too */
+        /* A link to a folder is a folder to the server, too. */
+        if (list[i]->d_name[0] != '.' && list[i]->d_type != DT_REG &&
             (v->stream == NULL || strcmp(list[i]->d_name, v->stream) == 0)) {
             inspect_stream(&in, path, list[i]->d_name);
         }
