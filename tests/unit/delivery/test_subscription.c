@@ -75,7 +75,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
     return syscall(SYS_pwrite64, fd, bytes, n, at);
 }
 
-static struct batch_range last_start, last_skip;
+static struct batch_range last_start, first_skip, last_skip;
 static uint64_t last_how;
 
 static void on_apart(void *arg, const struct record *r)
@@ -84,6 +84,7 @@ static void on_apart(void *arg, const struct record *r)
     if (r->n_ranges > 0 && r->type == RECORD_START) {
         last_start = r->ranges[0];
     } else if (r->n_ranges > 0 && r->type == RECORD_SKIP) {
+        first_skip = first_skip.n == 0 ? r->ranges[0] : first_skip;
         last_skip = r->ranges[0];
         last_how = r->value;
     }
@@ -94,7 +95,7 @@ static void read_apart(void)
     struct doubt gone;
     struct err e;
 
-    last_start = last_skip = (struct batch_range){.n = 0};
+    last_start = first_skip = last_skip = (struct batch_range){.n = 0};
     assert_true(places_read(journal_path, on_apart, NULL, &gone, &e));
     doubt_free(&gone);
 }
@@ -253,6 +254,7 @@ static void a_gap_of_a_shard_that_it_has_not_met_is_passed_too(void **state)
     assert_int_equal(2, last_skip.first);
     assert_int_equal(1, last_skip.n);
     assert_int_equal(PLACES_NOT_ITS_OWN, last_how);
+    assert_int_equal(4, first_skip.first); /* what is gone from the end on */
     c = ack_tracker_find(&o.acks, 1, 0);
     assert_non_null(c);
     assert_int_equal(1, c->next);
