@@ -393,6 +393,10 @@ describe("a sink that can't start", function()
     h.wait_for("the spool to give up its shard", function()
       return h.shell(("ls '%s/spool/events'"):format(s.data)):find("1.0", 1, true) == nil
     end)
+    local status = h.shell(("%s status --during 20ms --admin 127.0.0.1:%d; true"):format(
+      h.binary, s.admin))
+    assert.matches("a has skipped %d+ events", status)
+    assert.matches("the sink skips its oldest events beyond max_lag", status)
     s:stop()
     s:start()
     unblock "a"
