@@ -1,17 +1,12 @@
 #include "cli/find/beyond.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/find/settled.h"
-
-static const char TAIL[] = ".journal";
+#include "cli/find/sink_names.h"
 
 struct shard_count {
     uint32_t epoch, worker;
@@ -25,40 +20,28 @@ struct counting {
     uint32_t n, room;
 };
 
-static int is_journal(const struct dirent *d)
-{
-    const size_t n = strlen(d->d_name);
-
-    return n > strlen(TAIL) && strcmp(d->d_name + n - strlen(TAIL), TAIL) == 0;
-}
-
 bool beyond_read(const char *spool, const char *stream, struct beyond *out,
                  struct err *e)
 {
-    struct dirent **list = NULL;
-    char dir[PATH_MAX];
-    int n;
+    struct sink_names sinks;
 
     *out = (struct beyond){.n = 0};
-    (void)snprintf(dir, sizeof dir, "%s/sinks", spool);
-    n = scandir(dir, &list, is_journal, alphasort);
-    if (n < 0) {
-        return errno == ENOENT || err_errno(e, errno, "%s", dir);
+    if (!sink_names_read(&sinks, spool, e)) {
+        return false;
     }
-    out->list = mem_alloc(((size_t)n + 1) * sizeof *out->list);
-    for (int i = 0; i < n; i++) {
+    out->list = mem_alloc(((size_t)sinks.n + 1) * sizeof *out->list);
+    for (int i = 0; i < sinks.n; i++) {
         struct settled *s = &out->list[out->n];
         struct err ignored;
 
-        list[i]->d_name[strlen(list[i]->d_name) - strlen(TAIL)] = '\0';
-        if (settled_read(spool, list[i]->d_name, stream, s, &ignored) && s->known) {
+        if (settled_read(spool, sinks.list[i]->d_name, stream, s, &ignored) &&
+            s->known) {
             out->n++;
         } else {
             settled_free(s);
         }
-        free(list[i]);
     }
-    free(list);
+    sink_names_free(&sinks);
     return true;
 }
 

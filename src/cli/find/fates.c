@@ -1,7 +1,6 @@
 #include "cli/find/fates.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +10,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/find/sink_names.h"
 #include "delivery/places.h"
 #include "journal/journal.h"
-
-static const char TAIL[] = ".journal";
 
 /* What the record of places says of an event. */
 struct told {
@@ -309,27 +307,26 @@ static void conclude(const struct told *t, const struct sighting *g, bool former
     }
 }
 
-static void note_unread(struct fates *f, const char *name, const char *why)
+static void note_unread(struct fates *f, const char *sink, const char *why)
 {
     f->unread = mem_realloc(f->unread, (f->n_unread + 1) * sizeof *f->unread);
-    (void)snprintf(f->unread[f->n_unread++], sizeof *f->unread, "%s: %.120s", name,
-                   why);
+    (void)snprintf(f->unread[f->n_unread++], sizeof *f->unread, "%s.journal: %.120s",
+                   sink, why);
 }
 
-static void read_journal(struct fates *f, const char *dir, const char *name,
+static void read_journal(struct fates *f, const char *spool, const char *sink,
                          const struct sighting *events)
 {
     struct reading d = {.events = events, .n = f->n_events};
-    const int n = (int)(strlen(name) - strlen(TAIL));
     char path[PATH_MAX];
     struct doubt doubt = {.n = 0};
     struct err e;
 
-    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool, sink);
     f->sinks = mem_realloc(f->sinks, (f->n_sinks + 1) * sizeof *f->sinks);
     f->list = mem_realloc(f->list, (size_t)(f->n_sinks + 1) * (f->n_events + 1) *
                                        sizeof *f->list);
-    (void)snprintf(f->sinks[f->n_sinks], sizeof *f->sinks, "%.*s", n, name);
+    (void)snprintf(f->sinks[f->n_sinks], sizeof *f->sinks, "%s", sink);
     d.fates = f->list + (size_t)f->n_sinks * f->n_events;
     memset(d.fates, 0, f->n_events * sizeof *d.fates);
     d.told = mem_zalloc((d.n + 1) * sizeof *d.told);
@@ -342,37 +339,25 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
             conclude(&d.told[i], &events[i], d.former, &doubt, &d.fates[i]);
         }
     } else {
-        note_unread(f, name, e.text);
+        note_unread(f, sink, e.text);
     }
     doubt_free(&doubt);
     free(d.told);
 }
 
-static int is_journal(const struct dirent *d)
-{
-    const size_t n = strlen(d->d_name);
-
-    return n > strlen(TAIL) && strcmp(d->d_name + n - strlen(TAIL), TAIL) == 0;
-}
-
 bool fates_read(const char *spool, const struct sighting *events, uint32_t n,
                 struct fates *out, struct err *e)
 {
-    struct dirent **list = NULL;
-    char dir[PATH_MAX];
-    int n_names;
+    struct sink_names sinks;
 
     *out = (struct fates){.n_events = n};
-    (void)snprintf(dir, sizeof dir, "%s/sinks", spool);
-    n_names = scandir(dir, &list, is_journal, alphasort);
-    if (n_names < 0) {
-        return errno == ENOENT || err_errno(e, errno, "%s", dir);
+    if (!sink_names_read(&sinks, spool, e)) {
+        return false;
     }
-    for (int i = 0; i < n_names; i++) {
-        read_journal(out, dir, list[i]->d_name, events);
-        free(list[i]);
+    for (int i = 0; i < sinks.n; i++) {
+        read_journal(out, spool, sinks.list[i]->d_name, events);
     }
-    free(list);
+    sink_names_free(&sinks);
     return true;
 }
 

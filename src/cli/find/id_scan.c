@@ -164,6 +164,11 @@ bool id_scan_met(const struct id_scan *s)
     return s != NULL && s->met;
 }
 
+bool id_scan_met_first(const struct id_scan *s)
+{
+    return s != NULL && s->met_first;
+}
+
 bool id_scan_next(struct id_scan *s, uint32_t *line)
 {
     while (next_of(s, line)) {
@@ -172,9 +177,4 @@ bool id_scan_next(struct id_scan *s, uint32_t *line)
         }
     }
     return false;
-}
-
-bool id_scan_met_first(const struct id_scan *s)
-{
-    return s != NULL && s->met_first;
 }

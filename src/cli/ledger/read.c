@@ -1,8 +1,6 @@
 /* The ledger of one stream, out of its index, its segments and the sinks' journals. */
 #include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +8,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/find/beyond.h"
+#include "cli/find/sink_names.h"
 #include "cli/ledger/read.h"
-
-static const char TAIL[] = ".journal";
-
-static int is_journal(const struct dirent *d)
-{
-    const size_t n = strlen(d->d_name);
-
-    return n > strlen(TAIL) && strcmp(d->d_name + n - strlen(TAIL), TAIL) == 0;
-}
 
 static void note_unread(struct ledger_stream *l, const char *sink, const char *why)
 {
@@ -29,14 +19,13 @@ static void note_unread(struct ledger_stream *l, const char *sink, const char *w
                    n > 0 ? "; " : "", sink, why);
 }
 
-static void read_sink(struct ledger_stream *l, const char *spool, char *file)
+static void read_sink(struct ledger_stream *l, const char *spool, const char *sink)
 {
     struct settled *s = &l->sinks[l->n_sinks];
     struct err e;
 
-    file[strlen(file) - strlen(TAIL)] = '\0';
-    if (!settled_read(spool, file, l->tallies.stream, s, &e)) {
-        note_unread(l, file, e.text);
+    if (!settled_read(spool, sink, l->tallies.stream, s, &e)) {
+        note_unread(l, sink, e.text);
         s->known = false; /* a part of it would call too much confirmed */
     }
     if (s->known) {
@@ -48,24 +37,19 @@ static void read_sink(struct ledger_stream *l, const char *spool, char *file)
 
 static bool read_sinks(struct ledger_stream *l, const char *spool, struct err *e)
 {
-    struct dirent **list = NULL;
-    char dir[PATH_MAX];
-    int n;
+    struct sink_names sinks;
 
-    (void)snprintf(dir, sizeof dir, "%s/sinks", spool);
-    n = scandir(dir, &list, is_journal, alphasort);
-    if (n < 0) {
-        return errno == ENOENT || err_errno(e, errno, "%s", dir);
+    if (!sink_names_read(&sinks, spool, e)) {
+        return false;
     }
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < sinks.n; i++) {
         if (l->n_sinks < LEDGER_SINKS_MAX) {
-            read_sink(l, spool, list[i]->d_name);
+            read_sink(l, spool, sinks.list[i]->d_name);
         } else {
-            note_unread(l, list[i]->d_name, "there are too many sinks");
+            note_unread(l, sinks.list[i]->d_name, "there are too many sinks");
         }
-        free(list[i]);
     }
-    free(list);
+    sink_names_free(&sinks);
     return true;
 }
 
