@@ -8,8 +8,6 @@
 #include "base/mem.h"
 #include "delivery/subscription.h"
 
-enum { SHARDS_MAX = 4096 };
-
 uint64_t subscription_end(const struct subscription *o, uint32_t epoch, uint32_t worker)
 {
     if (!o->ending || epoch < o->ends_epoch) {
@@ -194,10 +192,10 @@ static bool pass_gaps(struct subscription *o, const struct cursor *c, struct jou
  * them, and sluice find would take them for lost. */
 static void pass_tails(struct subscription *o)
 {
-    struct spool_shard_id *ids = mem_alloc(SHARDS_MAX * sizeof *ids);
-    const uint32_t n = spool_shards(o->consumer, ids, SHARDS_MAX);
+    uint32_t n;
+    struct spool_shard_id *ids = subscription_shards(o, &n);
 
-    for (uint32_t i = 0; i < n && i < SHARDS_MAX; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         const uint64_t owed = subscription_end(o, ids[i].epoch, ids[i].worker),
                        first = owed > ids[i].next ? owed : ids[i].next;
         const struct batch_range gone = {ids[i].epoch, ids[i].worker, first,
@@ -214,11 +212,11 @@ static void pass_tails(struct subscription *o)
  * led elsewhere, are to be met before their gaps can be passed. */
 static bool meet_shards(struct subscription *o, struct journal *j, struct err *e)
 {
-    struct spool_shard_id *ids = mem_alloc(SHARDS_MAX * sizeof *ids);
-    const uint32_t n = spool_shards(o->consumer, ids, SHARDS_MAX);
+    uint32_t n;
+    struct spool_shard_id *ids = subscription_shards(o, &n);
     bool ok = true;
 
-    for (uint32_t i = 0; i < n && i < SHARDS_MAX && ok; i++) {
+    for (uint32_t i = 0; i < n && ok; i++) {
         const struct batch_range at = {ids[i].epoch, ids[i].worker, ids[i].first, 0},
                                  gone = {at.epoch, at.worker, 1, at.first - 1};
         const struct record r = {.type = RECORD_START,

@@ -41,11 +41,6 @@ void places_init(struct places *p, const char *journal_path, stats_cell *unrecor
 static const char *const TAILS[] = {PLACES_CUT_TAIL, PLACES_TAIL, PLACES_OLD_TAIL,
                                     PLACES_APART_TAIL, PLACES_APART_OLD_TAIL};
 
-static bool is_there(const char *path)
-{
-    return access(path, F_OK) == 0 || errno != ENOENT;
-}
-
 static void beside(const char *journal_path, const char *tail, char out[PATH_MAX])
 {
     const size_t n = strlen(journal_path) - strlen(JOURNAL_TAIL);
@@ -75,7 +70,7 @@ static void note_former(const char *journal_path)
 
     beside(journal_path, PLACES_TAIL, has);
     beside(journal_path, PLACES_OLD_TAIL, old);
-    if (!is_there(has) && !is_there(old)) {
+    if (path_there(has) == 0 && path_there(old) == 0) {
         return;
     }
     beside(journal_path, PLACES_FORMER_TAIL, path);
@@ -101,26 +96,35 @@ bool places_former(const char *journal_path)
     char path[PATH_MAX];
 
     beside(journal_path, PLACES_FORMER_TAIL, path);
-    return is_there(path);
+    return path_there(path) != 0;
+}
+
+/* Unless there is one of the new name. */
+static void adopt(const char *from_journal, const char *to_journal, const char *tail)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+
+    beside(from_journal, tail, from);
+    beside(to_journal, tail, to);
+    if (path_there(to) == 0) {
+        (void)rename(from, to);
+    }
 }
 
 void places_adopt(const char *journal_path, const char *was)
 {
     const char *slash = strrchr(journal_path, '/');
-    char journal[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
+    char journal[PATH_MAX];
 
     (void)snprintf(journal, sizeof journal, "%.*s/%s%s", (int)(slash - journal_path),
                    journal_path, was, JOURNAL_TAIL);
-    if (access(journal, F_OK) == 0 || errno != ENOENT) {
+    if (path_there(journal) != 0) {
         return;
     }
     for (size_t i = 0; i < N_ELEMS(TAILS); i++) {
-        beside(journal, TAILS[i], from);
-        beside(journal_path, TAILS[i], to);
-        if (access(to, F_OK) != 0 && errno == ENOENT) {
-            (void)rename(from, to);
-        }
+        adopt(journal, journal_path, TAILS[i]);
     }
+    adopt(journal, journal_path, PLACES_FORMER_TAIL);
 }
 
 int64_t places_changed_ms(const struct stat *st)

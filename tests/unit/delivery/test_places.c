@@ -237,6 +237,9 @@ static void all_go_with_the_sink(void **state)
     assert_false(places_former(journal));
     assert_true(places_former(other));
     places_move(other, journal);
+    places_adopt(other, "s"); /* after a kill within such a move */
+    assert_false(places_former(journal));
+    assert_true(places_former(other));
 }
 
 static void a_sink_that_had_no_event_is_no_former_one(void **state)
