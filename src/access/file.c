@@ -134,7 +134,6 @@ static void rotate(struct access_file *f)
 static bool take_back(struct access_file *f, size_t done, int error, struct err *e)
 {
     struct stat st;
-
     bool stays = done > 0 &&
                  (fstat(f->fd, &st) != 0 || (uint64_t)st.st_size != f->bytes + done ||
                   ftruncate(f->fd, (off_t)f->bytes) != 0);
@@ -189,7 +188,6 @@ bool access_file_write(struct access_file *f, const char *lines, size_t n,
     size_t done = 0;
 
     f->stayed = 0;
-
     make_room(f, n);
     if (f->fd < 0 && !open_it(f, e)) {
         return false;
@@ -200,7 +198,6 @@ bool access_file_write(struct access_file *f, const char *lines, size_t n,
     }
     while (done < n) {
         ssize_t k = write(f->fd, lines + done, n - done);
-
         int error = k == 0 ? ENOSPC : errno;
 
         if (k < 0 && (error == EINTR || (error == EAGAIN && wait_for_reader(f)))) {

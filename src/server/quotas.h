@@ -21,8 +21,7 @@ struct registry;
 struct spool;
 
 /* The registry's quotas begin with what the files below spool_dir have; the spool says
- * whether it is still there. NULL and *e: no
- * thread, or no folder. */
+ * whether it is still there. NULL and *e: no thread, or no folder. */
 struct quotas *quotas_open(struct registry *registry, const struct spool *spool,
                            const char *spool_dir, struct err *e) MUST_USE;
 
