@@ -158,17 +158,12 @@ bool subscription_ending_as(struct subscription *o, const struct subscription *b
     return true;
 }
 
-/* Events after the end that the spool no longer has are not owed: no client was
- * promised that this sink would take them. */
-static bool pass_gaps(struct subscription *o, const struct cursor *c, struct journal *j,
-                      struct err *e)
+bool subscription_pass_gaps(struct subscription *o, const struct spool_pos *from,
+                            uint64_t how, struct journal *j, struct err *e)
 {
-    uint64_t owed = subscription_end(o, c->epoch, c->worker), end;
-    struct spool_pos at = {c->epoch, c->worker, owed > c->next ? owed : c->next};
+    struct spool_pos at = *from;
+    uint64_t end;
 
-    if (owed == UINT64_MAX) {
-        return true;
-    }
     while (spool_hole(o->consumer, &at, &end)) {
         struct batch_range gone = {at.epoch, at.worker, at.seq, end - at.seq};
         struct record r = {.type = RECORD_DONE,
@@ -177,7 +172,7 @@ static bool pass_gaps(struct subscription *o, const struct cursor *c, struct jou
                            .n_ranges = 1};
 
         /* First, because the journal calls them done. */
-        subscription_note_first(o, PLACES_NOT_ITS_OWN, &gone);
+        subscription_note_first(o, how, &gone);
         if (!journal_append(j, &r, e)) {
             return false;
         }
@@ -186,6 +181,19 @@ static bool pass_gaps(struct subscription *o, const struct cursor *c, struct jou
         at.seq = end;
     }
     return true;
+}
+
+/* Events after the end that the spool no longer has are not owed: no client was
+ * promised that this sink would take them. */
+static bool pass_gaps(struct subscription *o, const struct cursor *c, struct journal *j,
+                      struct err *e)
+{
+    const uint64_t owed = subscription_end(o, c->epoch, c->worker);
+    const struct spool_pos from = {c->epoch, c->worker,
+                                   owed > c->next ? owed : c->next};
+
+    return owed == UINT64_MAX ||
+           subscription_pass_gaps(o, &from, PLACES_NOT_ITS_OWN, j, e);
 }
 
 /* The same of those that stood at the end of a shard of an earlier process. Nobody waits for

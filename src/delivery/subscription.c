@@ -150,6 +150,16 @@ static bool begin(struct subscription *o, const struct spool_shard_id *id, bool 
     return true;
 }
 
+/* A stream that is new to it may have gaps, where another sink that is leaving holds older
+ * events: nobody has promised them to this one, unless its journal has been mended. */
+static bool pass_gaps_of_new(struct subscription *o, const struct cursor *c,
+                             struct journal *j, struct err *e)
+{
+    const struct spool_pos from = {c->epoch, c->worker, c->next};
+
+    return o->known || subscription_pass_gaps(o, &from, PLACES_UNSURE, j, e);
+}
+
 static void add_reader(struct subscription *o, const struct spool_shard_id *id,
                        uint64_t next)
 {
@@ -351,6 +361,7 @@ bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
         if (c == NULL) {
             ok = begin(o, &ids[i], skip, j, e);
             c = ack_tracker_find(&o->acks, ids[i].epoch, ids[i].worker);
+            ok = ok && pass_gaps_of_new(o, c, j, e);
         }
         if (ok) {
             add_reader(o, &ids[i], c->next);

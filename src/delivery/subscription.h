@@ -218,5 +218,9 @@ uint64_t subscription_end(const struct subscription *o, uint32_t epoch,
 uint64_t subscription_remaining(const struct subscription *o);
 /* Events that were or will be passed over. */
 uint64_t subscription_skipped(const struct subscription *o);
+/* Events of the shard from there on that the spool does not have between others are not
+ * waited for; how: they are noted so (places.h). False and *e: the journal takes no more. */
+bool subscription_pass_gaps(struct subscription *o, const struct spool_pos *from,
+                            uint64_t how, struct journal *j, struct err *e) MUST_USE;
 void subscription_emit_ending(const struct subscription *o,
                               struct journal_draft *draft);

@@ -181,7 +181,34 @@ static void leave_a_hole(void)
     assert_int_equal(0, unlink(path));
 }
 
-static void a_gap_is_on_the_disk_before_the_journal_passes_it(void **state)
+/* A sink of that spool, and its journal. */
+static struct spool *gapped;
+static struct places places;
+
+static struct journal *open_with_a_gap(struct subscription *o, bool from_oldest)
+{
+    struct delivery_stream conf = {.name = "events", .from_oldest = from_oldest};
+    struct journal *j;
+
+    leave_a_hole();
+    gapped = open_spool();
+    j = begin(&places);
+    conf.id = open_stream(gapped, 64 << 20, false);
+    o->places = &places;
+    subscription_open(o, gapped, &conf, "sink", on_wake, NULL);
+    return j;
+}
+
+static void close_with_a_gap(struct subscription *o, struct journal *j)
+{
+    subscription_close(o);
+    journal_close(j);
+    places_fini(&places);
+    spool_close(gapped);
+}
+
+/* The stream left the sink after the first event. */
+static void leave_after_first(struct subscription *o)
 {
     const struct batch_range left = {.epoch = 1, .first = 2};
     const struct record retire = {.type = RECORD_RETIRE,
@@ -189,81 +216,79 @@ static void a_gap_is_on_the_disk_before_the_journal_passes_it(void **state)
                                   .stream = STR("events"),
                                   .ranges = &left,
                                   .n_ranges = 1};
-    struct delivery_stream conf = {.name = "events"};
+
+    subscription_ending(o, &retire);
+}
+
+static void expect_the_gap_noted(uint64_t how)
+{
+    read_apart();
+    assert_int_equal(2, last_skip.first);
+    assert_int_equal(1, last_skip.n);
+    assert_int_equal(how, last_how);
+}
+
+/* It waits for the first event, and has the second behind it. */
+static void expect_the_gap_passed(const struct subscription *o)
+{
+    const struct cursor *c = ack_tracker_find(&o->acks, 1, 0);
+
+    assert_non_null(c);
+    assert_int_equal(1, c->next);
+    assert_int_equal(1, c->n_ahead);
+    assert_int_equal(2, c->ahead[0].first);
+    assert_int_equal(3, c->ahead[0].end);
+}
+
+static void a_gap_is_on_the_disk_before_the_journal_passes_it(void **state)
+{
     struct subscription o = {.wanted = true, .known = true};
-    struct spool *s;
-    struct places p;
-    struct journal *j;
+    struct journal *j = open_with_a_gap(&o, false);
     off_t before;
     struct err e;
 
     (void)state;
-    leave_a_hole();
-    s = open_spool();
-    j = begin(&p);
-    conf.id = open_stream(s, 64 << 20, false);
-    o.places = &p;
-    subscription_open(&o, s, &conf, "sink", on_wake, NULL);
     ack_tracker_start(&o.acks, 1, 0, 2);
-    subscription_ending(&o, &retire);
+    leave_after_first(&o);
     assert_true(subscription_look(&o, j, &e));
     before = journal_bytes_now();
     n_syncs = 0;
     assert_true(subscription_return(&o, j, &e));
-    read_apart();
-    assert_int_equal(2, last_skip.first);
-    assert_int_equal(1, last_skip.n);
-    assert_int_equal(PLACES_NOT_ITS_OWN, last_how);
+    expect_the_gap_noted(PLACES_NOT_ITS_OWN);
     assert_int_equal(1, n_syncs);
     assert_int_equal(before, journal_then);
     assert_true(journal_bytes_now() > before);
-
-    subscription_close(&o);
-    journal_close(j);
-    places_fini(&p);
-    spool_close(s);
+    close_with_a_gap(&o, j);
 }
 
 /* A sink that held looked at no shard. */
 static void a_gap_of_a_shard_that_it_has_not_met_is_passed_too(void **state)
 {
-    const struct batch_range left = {.epoch = 1, .first = 2};
-    const struct record retire = {.type = RECORD_RETIRE,
-                                  .value = 1,
-                                  .stream = STR("events"),
-                                  .ranges = &left,
-                                  .n_ranges = 1};
-    struct delivery_stream conf = {.name = "events"};
     struct subscription o = {.wanted = true, .known = true};
-    const struct cursor *c;
-    struct spool *s;
-    struct places p;
-    struct journal *j;
+    struct journal *j = open_with_a_gap(&o, false);
     struct err e;
 
     (void)state;
-    leave_a_hole();
-    s = open_spool();
-    j = begin(&p);
-    conf.id = open_stream(s, 64 << 20, false);
-    o.places = &p;
-    subscription_open(&o, s, &conf, "sink", on_wake, NULL);
-    subscription_ending(&o, &retire);
+    leave_after_first(&o);
     assert_true(subscription_return(&o, j, &e));
-    read_apart();
-    assert_int_equal(2, last_skip.first);
-    assert_int_equal(1, last_skip.n);
-    assert_int_equal(PLACES_NOT_ITS_OWN, last_how);
+    expect_the_gap_noted(PLACES_NOT_ITS_OWN);
     assert_int_equal(4, first_skip.first); /* what is gone from the end on */
-    c = ack_tracker_find(&o.acks, 1, 0);
-    assert_non_null(c);
-    assert_int_equal(1, c->next);
-    assert_int_equal(1, c->n_ahead);
+    expect_the_gap_passed(&o);
+    close_with_a_gap(&o, j);
+}
 
-    subscription_close(&o);
-    journal_close(j);
-    places_fini(&p);
-    spool_close(s);
+/* Another sink, which is leaving, holds the first event. */
+static void a_new_sink_from_the_oldest_event_waits_for_no_gap(void **state)
+{
+    struct subscription o = {.wanted = true};
+    struct journal *j = open_with_a_gap(&o, true);
+    struct err e;
+
+    (void)state;
+    assert_true(subscription_look(&o, j, &e));
+    expect_the_gap_noted(PLACES_UNSURE);
+    expect_the_gap_passed(&o);
+    close_with_a_gap(&o, j);
 }
 
 int main(void)
@@ -274,7 +299,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_gap_is_on_the_disk_before_the_journal_passes_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            a_gap_of_a_shard_that_it_has_not_met_is_passed_too, set_up, tear_down)};
+            a_gap_of_a_shard_that_it_has_not_met_is_passed_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_new_sink_from_the_oldest_event_waits_for_no_gap, set_up, tear_down)};
 
     return cmocka_run_group_tests_name("subscription", tests, NULL, NULL);
 }
