@@ -25,18 +25,24 @@ describe("a spool that is moved while the server runs", function()
     return out, tonumber(out:match "rc=(%d+)\n$")
   end
 
-  it("takes no event, says why, and gives no event up", function()
-    r = receiver.start()
-    r:rule "status 503"
-    s = h.server { policy = POLICY:format(r.url) }
-    -- More than two segments, so that the first ones are read from their files.
-    local filler, n = ("x"):rep(900000), 12
-    for i = 1, n do
+  local N = 12
+  local filler = ("x"):rep(900000)
+
+  ---More than two segments, so that the first ones are read from their files.
+  local function fill()
+    for i = 1, N do
       local body = ('{"n":%d,"x":"%s"}'):format(i, filler)
       -- A busy disk may prepare the next segment late.
       h.wait_for("room", function() return s:post("/v1/events", body).status == 202 end)
     end
     h.wait_for("the sink to hold", function() return s:metric "sluice_sink_holding" == 1 end)
+  end
+
+  it("takes no event, says why, and gives no event up", function()
+    r = receiver.start()
+    r:rule "status 503"
+    s = h.server { policy = POLICY:format(r.url) }
+    fill()
     local spool = s.data .. "/spool"
     assert(os.rename(spool, spool .. ".moved"))
     s:logged("event=spool status=unwritable why=.*moved, removed or unmounted")
@@ -54,12 +60,12 @@ describe("a spool that is moved while the server runs", function()
     assert(os.rename(spool .. ".moved", spool))
     s:logged "event=spool status=writable"
     h.wait_for("an event", function()
-      return s:post("/v1/events", ('{"n":%d}'):format(n + 1)).status == 202
+      return s:post("/v1/events", ('{"n":%d}'):format(N + 1)).status == 202
     end)
     s:deliver(60)
     local seen = {}
     for _, line in ipairs(r:events()) do seen[tonumber(line:match '"n":(%d+)')] = true end
-    for i = 1, n + 1 do assert.is_true(seen[i], i) end
+    for i = 1, N + 1 do assert.is_true(seen[i], i) end
     assert.is_nil(s:text():find("segment_missing", 1, true))
     assert.equal(0, s:metric "sluice_sink_lost_events")
     assert.equal(0, select(2, status()))
@@ -73,12 +79,7 @@ describe("a spool that is moved while the server runs", function()
         'stream = "events", limits = { limit "all" { quota = "1000/d" } } }')
       :gsub('sinks = { "out" } }', 'sinks = { "out" }, index = "n" }')
     s = h.server { policy = policy }
-    local filler, n = ("x"):rep(900000), 12
-    for i = 1, n do
-      local body = ('{"n":%d,"x":"%s"}'):format(i, filler)
-      h.wait_for("room", function() return s:post("/v1/events", body).status == 202 end)
-    end
-    h.wait_for("the sink to hold", function() return s:metric "sluice_sink_holding" == 1 end)
+    fill()
     h.wait_for("the quota's file", function() return s:metric(
       "sluice_quota_saves_total", 'result="ok"') > 0 end)
     local spool = s.data .. "/spool"

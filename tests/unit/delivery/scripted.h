@@ -188,7 +188,8 @@ static inline int bus_set_up(void **state)
     return rc;
 }
 
-static inline void bus_open(void)
+/* Its spool, plan and settings: nothing writes, and no delivery has begun. */
+static inline void bus_prepare(void)
 {
     const struct spool_conf conf = {dir, 1 << 20, WORKERS, 0};
     const struct spool_stream_conf stream = {"events", 64 << 20, false, false};
@@ -200,10 +201,6 @@ static inline void bus_open(void)
                                           .name = "events",
                                           .max_lag_bytes = 64 << 20,
                                           .from_oldest = true};
-    for (uint32_t i = 0; i < WORKERS; i++) {
-        bus.writers[i] =
-            spool_writer_open(bus.spool, bus.stream.id, i, on_stored, NULL);
-    }
     bus.plan = plan_new();
     bus.conf = (struct delivery_conf){.spool = bus.spool,
                                       .spool_dir = dir,
@@ -213,6 +210,22 @@ static inline void bus_open(void)
                                       .streams = &bus.stream,
                                       .n_streams = 1,
                                       .wait = bus.wait};
+}
+
+static inline void bus_open_writers(void)
+{
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        bus.writers[i] =
+            spool_writer_open(bus.spool, bus.stream.id, i, on_stored, NULL);
+    }
+}
+
+static inline void bus_open(void)
+{
+    struct err e = {""};
+
+    bus_prepare();
+    bus_open_writers();
     bus.d = delivery_start(&bus.conf, &e);
     if (bus.d == NULL) {
         fail_msg("%s", e.text);

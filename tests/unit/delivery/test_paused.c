@@ -29,36 +29,14 @@ static void close_bus(void)
 /* The sink is not started, and no worker writes yet. */
 static void open_held(bool skip, uint64_t max_lag)
 {
-    const struct spool_conf conf = {dir, 1 << 20, WORKERS, 0};
-    const struct spool_stream_conf stream = {"events", 64 << 20, false, false};
     struct err e = {""};
 
-    bus.spool = spool_open(&conf, &e);
-    assert_non_null(bus.spool);
-    bus.stream = (struct delivery_stream){.id = spool_stream(bus.spool, &stream, &e),
-                                          .name = "events",
-                                          .skip = skip,
-                                          .max_lag_bytes = max_lag,
-                                          .from_oldest = true};
-    bus.plan = plan_new();
-    bus.conf = (struct delivery_conf){.spool = bus.spool,
-                                      .spool_dir = dir,
-                                      .data_dir = dir,
-                                      .sink = &bus.sink,
-                                      .plan = bus.plan,
-                                      .streams = &bus.stream,
-                                      .n_streams = 1};
+    bus_prepare();
+    bus.stream.skip = skip;
+    bus.stream.max_lag_bytes = max_lag;
     bus.d = delivery_pause(&bus.conf, "its folder", &e);
     if (bus.d == NULL) {
         fail_msg("%s", e.text);
-    }
-}
-
-static void open_writers(void)
-{
-    for (uint32_t i = 0; i < WORKERS; i++) {
-        bus.writers[i] =
-            spool_writer_open(bus.spool, bus.stream.id, i, on_stored, NULL);
     }
 }
 
@@ -112,7 +90,7 @@ static void a_held_sink_leaves_it_to_its_start_what_is_lost(void **state)
         x = read_skips();
         assert_int_equal(1, x.n);
         assert_int_equal(skip == 1 ? 0 : 1, x.how);
-        open_writers();
+        bus_open_writers();
         close_bus();
         (void)snprintf(command, sizeof command, "rm -r '%s'/*", dir);
         assert_int_equal(0, system(command));
@@ -152,7 +130,7 @@ static void what_the_spool_gives_up_for_a_held_sink_is_skipped(void **state)
     delivery_status(bus.d, &s);
     assert_true(s.skips);
     assert_int_equal(0, s.skipped);
-    open_writers();
+    bus_open_writers();
     spool_ready(bus.spool);
     for (int i = 0; i < 6; i++) {
         store_large();
@@ -175,7 +153,7 @@ static void one_that_waits_skips_nothing(void **state)
     (void)state;
     open_held(false, 2 << 20);
     delivery_status(bus.d, &s);
-    open_writers();
+    bus_open_writers();
     assert_false(s.skips);
 }
 
