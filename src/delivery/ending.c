@@ -80,8 +80,8 @@ static void note_ending(const struct subscription *o, struct journal *j)
         ok = ok && journal_append(j, &r, &e);
     } while (at < o->n_ends);
     if (!ok || !journal_sync(j, &e)) {
-        log_write(LOG_WARN, "sink", "stream=%s status=retiring why=%s", o->name,
-                  log_quote(quoted, sizeof quoted, e.text));
+        log_write(LOG_WARN, "sink", "sink=%s stream=%s status=retiring why=%s", o->sink,
+                  o->name, log_quote(quoted, sizeof quoted, e.text));
     }
 }
 

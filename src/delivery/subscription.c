@@ -21,6 +21,7 @@ void subscription_open(struct subscription *o, struct spool *spool,
     o->conf = *conf;
     (void)snprintf(o->name, sizeof o->name, "%s", conf->name);
     o->conf.name = o->name;
+    o->sink = sink;
     o->epoch = spool_epoch(spool);
     o->met = o->known;
     o->consumer = spool_consumer_open(
@@ -109,9 +110,7 @@ static bool note_start(const struct subscription *o, struct journal *j,
 static void tell_passed(struct subscription *o, const struct batch_range *gone)
 {
     o->skipped += o->conf.skip ? gone->n : 0;
-    log_write(LOG_WARN, "gap", "stream=%s shard=%u.%u first=1 events=%lu status=%s",
-              o->name, gone->epoch, gone->worker, (unsigned long)gone->n,
-              o->conf.skip ? "skipped" : "unsure");
+    subscription_tell_gap(o, gone, o->conf.skip ? "skipped" : "unsure");
 }
 
 /* Where the sink begins in a shard that it has not met: a stream new to it begins at

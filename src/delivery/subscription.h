@@ -48,17 +48,18 @@ struct subscription_span {
 struct subscription {
     struct delivery_stream conf;
     char name[72];
-    uint32_t number; /* batch.stream */
-    bool wanted;     /* the policy has it */
-    bool blocked;    /* the spool was told that it can't deliver now */
-    bool known;      /* the journal knows the stream */
-    bool looked;     /* the spool's shards have been listed once */
-    bool held;       /* its cursors may be too low: its files were not looked at */
-    bool fresh;      /* the last plan brought it */
-    bool back;       /* or brought it back, while it was ending */
-    bool traced;     /* a refused plan brought it, and the journal still has it */
-    bool met;        /* its places know where it begins, or need not */
-    bool unread;     /* since it was refused: then */
+    const char *sink; /* its name, as long as the delivery lives */
+    uint32_t number;  /* batch.stream */
+    bool wanted;      /* the policy has it */
+    bool blocked;     /* the spool was told that it can't deliver now */
+    bool known;       /* the journal knows the stream */
+    bool looked;      /* the spool's shards have been listed once */
+    bool held;        /* its cursors may be too low: its files were not looked at */
+    bool fresh;       /* the last plan brought it */
+    bool back;        /* or brought it back, while it was ending */
+    bool traced;      /* a refused plan brought it, and the journal still has it */
+    bool met;         /* its places know where it begins, or need not */
+    bool unread;      /* since it was refused: then */
     struct ack_tracker refused; /* it had begun there, and has read nothing since */
     uint32_t epoch;             /* of this process */
     bool unnoted;               /* a journal that can't be read may not know it: then */
@@ -90,7 +91,7 @@ void subscription_note(struct subscription *o, enum record_type type, uint64_t v
 void subscription_note_first(struct subscription *o, uint64_t value,
                              const struct batch_range *range);
 
-/* Registers with the spool; conf->name is copied. */
+/* Registers with the spool; conf->name is copied, sink lives until the close. */
 void subscription_open(struct subscription *o, struct spool *spool,
                        const struct delivery_stream *conf, const char *sink,
                        spool_wake_fn *wake, void *wake_arg);
@@ -141,6 +142,10 @@ enum subscription_result {
 enum subscription_result subscription_take(struct subscription *o,
                                            const struct batch_limits *l, int64_t now_ms,
                                            struct journal *j, struct err *e) MUST_USE;
+
+/* For the log: these events are in no batch. */
+void subscription_tell_gap(const struct subscription *o, const struct batch_range *gone,
+                           const char *status);
 
 /* ---- intents.c ---- */
 

@@ -1,6 +1,8 @@
 /* Events out of a stream's shards into the batch that grows: each shard's next ones,
  * without those that an earlier process has delivered or journaled, and without lost
  * ones. */
+#include <string.h>
+
 #include "base/err.h"
 #include "base/log.h"
 #include "delivery/subscription.h"
@@ -29,6 +31,15 @@ enum {
     GONE_VOID = RECORD_SKIP_VOID
 }; /* of RECORD_SKIP */
 
+void subscription_tell_gap(const struct subscription *o, const struct batch_range *gone,
+                           const char *status)
+{
+    log_write(strcmp(status, "void") == 0 ? LOG_INFO : LOG_WARN, "gap",
+              "stream=%s sink=%s shard=%u.%u first=%lu events=%lu status=%s", o->name,
+              o->sink, gone->epoch, gone->worker, (unsigned long)gone->first,
+              (unsigned long)gone->n, status);
+}
+
 /* n events at the reader that are in no batch. */
 static bool note_piece(struct subscription *o, struct subscription_reader *r,
                        uint64_t n, unsigned how, struct journal *j, struct err *e)
@@ -49,10 +60,7 @@ static bool note_piece(struct subscription *o, struct subscription_reader *r,
     r->next += n;
     o->skipped += how == GONE_SKIPPED ? n : 0;
     o->lost += how == GONE_LOST ? n : 0;
-    log_write(how == GONE_VOID ? LOG_INFO : LOG_WARN, "gap",
-              "stream=%s shard=%u.%u first=%lu events=%lu status=%s", o->name,
-              gone.epoch, gone.worker, (unsigned long)gone.first, (unsigned long)n,
-              words[how]);
+    subscription_tell_gap(o, &gone, words[how]);
     if (how != GONE_VOID) {
         spool_consumer_note(o->consumer,
                             (struct spool_pos){gone.epoch, gone.worker, gone.first}, n,
