@@ -380,9 +380,9 @@ uint64_t spool_stream_bytes(const struct spool *s, int stream)
 
 /* ---- room ---- */
 
-/* Bytes that each worker can be sure to append: the least over the workers of the room
- * in their segments, and segments that can still be made. */
-static uint64_t room_of(const struct spool *s, const struct stream *st)
+/* Bytes of max_bytes that each worker could append on a disk that takes all: the least over
+ * the workers of the room in their segments, and segments that fit beside these. */
+static uint64_t unused_of(const struct spool *s, const struct stream *st, bool grows)
 {
     uint64_t used = atomic_load(&st->used), max = atomic_load(&st->max_bytes);
     uint64_t least = UINT64_MAX, growth = 0;
@@ -400,13 +400,16 @@ static uint64_t room_of(const struct spool *s, const struct stream *st)
         }
         least = room < least ? room : least;
     }
-    if (atomic_load(&s->away)) {
-        return 0;
-    }
-    if (!atomic_load(&s->unwritable) && max > used) {
+    if (grows && max > used) {
         growth = (max - used) / s->conf.segment_bytes * s->conf.segment_bytes;
     }
     return (least == UINT64_MAX ? 0 : least) + growth;
+}
+
+/* What they can be sure to append now. */
+static uint64_t room_of(const struct spool *s, const struct stream *st)
+{
+    return atomic_load(&s->away) ? 0 : unused_of(s, st, !atomic_load(&s->unwritable));
 }
 
 bool spool_reserve(struct spool *s, int stream, uint64_t bytes)
@@ -462,7 +465,7 @@ void spool_why_unwritable(struct spool *s, char *out, size_t n)
 unsigned spool_stream_percent(const struct spool *s, int stream)
 {
     const struct stream *st = s->streams[stream];
-    uint64_t max = atomic_load(&st->max_bytes), room = room_of(s, st);
+    uint64_t max = atomic_load(&st->max_bytes), room = unused_of(s, st, true);
 
     return room >= max ? 0 : (unsigned)(100 - room * 100 / max);
 }

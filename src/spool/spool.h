@@ -259,8 +259,8 @@ bool spool_writable(const struct spool *s);
 /* The reason, while they can't; any thread. */
 void spool_why_unwritable(struct spool *s, char *out, size_t n);
 
-/* Share of max_bytes in use, the fullest stream, 0..100; for /readyz. False in
- * *writable: segments can't be prepared now. */
+/* Share of max_bytes in use, the fullest stream, 0..100, whether or not the disk takes
+ * events; for /readyz. False in *writable: segments can't be prepared now. */
 unsigned spool_used_percent(struct spool *s, bool *writable);
 /* The same of one stream; at 100 it takes nothing. */
 unsigned spool_stream_percent(const struct spool *s, int stream);

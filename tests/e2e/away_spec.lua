@@ -44,12 +44,17 @@ describe("a spool that is moved while the server runs", function()
     s = h.server { policy = POLICY:format(r.url) }
     fill()
     local spool = s.data .. "/spool"
+    -- What the stream uses is no more because the disk takes nothing.
+    local function used() return tonumber(s:get("/status").body:match '"used_percent":(%d+)') end
+    local before = used()
+    assert.is_true(before < 90, before)
     assert(os.rename(spool, spool .. ".moved"))
     s:logged("event=spool status=unwritable why=.*moved, removed or unmounted")
     local a = s:post("/v1/events", '{"n":0}')
     assert.equal(503, a.status)
     assert.matches("spool_unwritable", a.body)
     assert.equal(503, s:get("/readyz").status)
+    assert.is_true(used() < before + 10, used())
     local out, code = status()
     assert.equal(1, code)
     assert.matches("WRONG  the spool can't be written: clients get 503; [^\n]* was moved, "
