@@ -1,7 +1,10 @@
 #include "ingest/refusals.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "ingest/internal.h"
 #include "ingest/refusal_record.h"
 #include "plan/auth.h"
@@ -138,19 +141,43 @@ static char *room(const struct keeping *k, size_t n)
                                                : NULL;
 }
 
+/* With escapes the record might be larger than a segment: it is written elsewhere first,
+ * and cut where it is. The caller frees it. */
+static char *write_large(const struct refusal_record *r, size_t most, size_t *n)
+{
+    struct refusal_record cut = *r;
+    char *out = mem_alloc(refusal_record_bound(r));
+
+    cut.max = r->raw.n < r->max ? r->raw.n : r->max;
+    while ((*n = refusal_record_write(&cut, out)) > most) {
+        cut.max /= 2;
+    }
+    return out;
+}
+
 static enum keep_result keep(struct keeping *k, const struct refusal_record *r)
 {
-    char *out;
-    size_t n;
+    const size_t bound = refusal_record_bound(r),
+                 most = spool_writer_most(k->to->writer);
+    char *out, *large = NULL;
+    size_t n = bound;
 
     if (!take(k, 1)) {
         return OVER_RATE;
     }
-    out = room(k, refusal_record_bound(r));
+    if (UNLIKELY(bound > most)) {
+        large = write_large(r, most, &n);
+    }
+    out = room(k, n);
+    if (out != NULL && large != NULL) {
+        memcpy(out, large, n);
+    } else if (out != NULL) {
+        n = refusal_record_write(r, out);
+    }
+    free(large);
     if (out == NULL) {
         return NO_ROOM;
     }
-    n = refusal_record_write(r, out);
     if (n > TOKEN_BYTES && !take(k, (n - 1) / TOKEN_BYTES)) {
         return OVER_RATE;
     }

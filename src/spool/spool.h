@@ -139,6 +139,8 @@ void spool_writer_waits(struct spool_writer *w, bool waits);
  * next call on w. NULL: the pending block would pass SPOOL_BLOCK_BYTES and is not
  * empty: commit first. */
 char *spool_writer_room(struct spool_writer *w, size_t n) MUST_USE;
+/* The bytes of the largest event that it takes: a block is in one segment. */
+size_t spool_writer_most(const struct spool_writer *w);
 
 enum spool_entry_flag {
     ENTRY_KEY_ESCAPED = 1,

@@ -108,6 +108,11 @@ static uint64_t block_max(const struct spool_writer *w)
     return most < UINT32_MAX ? most : UINT32_MAX;
 }
 
+size_t spool_writer_most(const struct spool_writer *w)
+{
+    return block_max(w) - block_size(1, 1, w->identified);
+}
+
 static void grow(struct spool_writer *w, uint32_t need)
 {
     while (w->room < need) {

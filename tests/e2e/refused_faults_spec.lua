@@ -35,6 +35,24 @@ route "POST /many" { body = "batch", schema = shape, stream = "events", on_refus
       ('stream="refused",result="%s"'):format(result)) or 0
   end
 
+  it("are kept, and cut, where their escapes would not fit into a segment", function()
+    s:close()
+    local policy = POLICY:gsub('"256KiB"', '"1MiB"')
+    s = h.server { policy = policy, data = dir .. "/other" }
+    local plain, escaped = ('{"id":"%s"}'):format(("x"):rep(1000000)), ("\1"):rep(1000000)
+    assert.equal(422, s:post("/one", plain).status)
+    assert.equal(400, s:post("/one", escaped).status)
+    h.wait_for("the records", function() return #s:lines "bad" == 2 end)
+    assert.equal(2, count "stored")
+    assert.equal(0, count "no_room")
+    local whole, cut = cjson.decode(s:lines "bad" [1]), cjson.decode(s:lines "bad" [2])
+    assert.same({ plain, #plain }, { whole.raw, whole.bytes })
+    assert.is_nil(whole.cut)
+    assert.same({ true, #escaped }, { cut.cut, cut.bytes })
+    assert.equal(escaped:sub(1, #cut.raw), cut.raw)
+    assert.is_true(#cut.raw >= 300000, #cut.raw)
+  end)
+
   it("are there after kill -9, if the client has heard of them", function()
     f:rules("on=write path=/spool/refused/ do=kill from=30")
     local heard = 0
