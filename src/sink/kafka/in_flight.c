@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "sink/kafka/internal.h"
+#include "sink/kafka/reason.h"
 
 enum { LOOK_MS = 20 };
 
@@ -41,8 +42,7 @@ static void keep_words(struct in_flight *c, struct in_flight_attempt *t, uint32_
 {
     c->code = err;
     c->codes[i] = (int16_t)err;
-    (void)snprintf(c->why, sizeof c->why, "%s: %s (topic %s)", rd_kafka_err2name(err),
-                   rd_kafka_err2str(err), topic);
+    (void)reason_write(err, topic, c->why, sizeof c->why);
     t->purged |= is_purge(err);
     t->failed |= !is_purge(err) && !is_refusal(err) && !is_own_fault(c, i, err);
 }

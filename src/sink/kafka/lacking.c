@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "sink/kafka/internal.h"
+#include "sink/kafka/reason.h"
 
 static const double AGAIN_S = 1.;
 
@@ -32,11 +33,10 @@ static void say(const struct sink *s, const struct topic *t, const char *status,
                   s->conf.plan->name, log_quote(topic, sizeof topic, t->name), status);
         return;
     }
-    log_write(LOG_WARN, "kafka_topic",
-              "sink=%s topic=%s status=%s topic_wait_ms=%ld why=%s", s->conf.plan->name,
-              log_quote(topic, sizeof topic, t->name), status,
-              (long)s->plan->topic_wait_ms,
-              log_quote(why, sizeof why, rd_kafka_err2str(err)));
+    log_write(
+        LOG_WARN, "kafka_topic", "sink=%s topic=%s status=%s topic_wait_ms=%ld why=%s",
+        s->conf.plan->name, log_quote(topic, sizeof topic, t->name), status,
+        (long)s->plan->topic_wait_ms, log_quote(why, sizeof why, reason_text(err)));
 }
 
 unsigned char lacking_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err)

@@ -1,5 +1,6 @@
 #include "sink/kafka/producer.h"
 #include "sink/kafka/options.h"
+#include "sink/kafka/reason.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -96,8 +97,8 @@ static void take_error(struct producer *p, rd_kafka_event_t *ev)
 {
     rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
 
-    (void)snprintf(p->last_error, sizeof p->last_error, "%s: %s",
-                   rd_kafka_err2name(code), rd_kafka_event_error_string(ev));
+    (void)reason_detail(code, rd_kafka_event_error_string(ev), p->last_error,
+                        sizeof p->last_error);
 }
 
 /* An idempotent producer takes a message that a broker refused for stored, and reports it

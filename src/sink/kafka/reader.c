@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "sink/kafka/options.h"
 #include "sink/kafka/reader_topics.h"
+#include "sink/kafka/reason.h"
 
 enum {
     TAKE = 1000, /* messages at once */
@@ -143,7 +144,7 @@ static bool find_starts(struct topic_reader *r, int64_t from_ms, struct err *e)
         rd_kafka_topic_partition_list_destroy(list);
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             return err_set(e, "Kafka %.100s: topic \"%s\": offsets of a time: %s",
-                           r->brokers, t->name, rd_kafka_err2str(err));
+                           r->brokers, t->name, reason_text(err));
         }
     }
     return true;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "sink/kafka/reason.h"
 
 enum {
     SETTINGS_MS = 5000, /* for an answer that is not needed */
@@ -33,7 +34,7 @@ bool reader_is_refused(const struct topic_reader *r, const char *topic,
                        int32_t partition, rd_kafka_resp_err_t err, struct err *e)
 {
     return err_set(e, "Kafka %.100s: topic \"%s\" partition %" PRId32 ": %s",
-                   r->brokers, topic, partition, rd_kafka_err2str(err));
+                   r->brokers, topic, partition, reason_text(err));
 }
 
 /* ---- their settings, if a broker tells them ---- */
@@ -161,7 +162,7 @@ static bool add_topic(struct topic_reader *r, const rd_kafka_metadata_topic_t *m
 
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return err_set(e, "Kafka %.100s: topic \"%s\": %s", r->brokers, m->topic,
-                       rd_kafka_err2str(m->err));
+                       reason_text(m->err));
     }
     if (r->n_topics == READER_TOPICS_MAX) {
         return err_set(e, "more than %d topics: name fewer", READER_TOPICS_MAX);

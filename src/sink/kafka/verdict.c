@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "sink/kafka/internal.h"
+#include "sink/kafka/reason.h"
 
 /* Of a message's limit, for its headers and the request around it. */
 enum { OVERHEAD_BYTES = 2048, MESSAGES_MAX = UINT16_MAX, PLACE_BYTES = 900 };
@@ -108,12 +109,8 @@ static void own_words(struct in_flight *c, uint32_t i, const char *topic)
         (void)snprintf(c->why, sizeof c->why,
                        "events name more than max_topics = %u topics",
                        c->sink->plan->max_topics);
-    } else if (topic[0] != '\0') {
-        (void)snprintf(c->why, sizeof c->why, "%s: %s (topic %s)",
-                       rd_kafka_err2name(err), rd_kafka_err2str(err), topic);
     } else {
-        (void)snprintf(c->why, sizeof c->why, "%s: %s", rd_kafka_err2name(err),
-                       rd_kafka_err2str(err));
+        (void)reason_write(err, topic, c->why, sizeof c->why);
     }
 }
 
