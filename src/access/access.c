@@ -17,6 +17,9 @@ enum { CHUNK_BYTES = 64 << 10 }; /* the least max_size: no file gets larger */
 #define TURN_NS 20000000ull   /* how long a line may wait for its write */
 #define LOOK_NS 1000000000ull /* looks whether the file still has its name */
 #define TELL_NS 10000000000ull
+/* How long lines are written, from slow readers of a pipe to the next look at what is wanted;
+ * at the end, how long a reader is waited for. */
+#define WRITE_NS 1000000000ull
 
 struct access {
     uint32_t n_rings;
@@ -33,9 +36,12 @@ struct access {
     bool reopen, stop;
     /* The thread's own. */
     struct access_file file;
+    uint32_t turn; /* the ring that is written first */
     uint64_t looked_ns, told_ns, unmoved_ns;
     struct err why;
     _Atomic uint64_t told_lines, in_hand; /* also for who waited in vain for its end */
+    /* No reader is waited for after it; 0: the end is not near. */
+    _Atomic uint64_t last_ns;
     char chunk[CHUNK_BYTES];
 };
 
@@ -102,6 +108,7 @@ static void write_chunk(struct access *a, size_t n)
     uint64_t lines = n_lines(a->chunk, n);
 
     atomic_store(&a->in_hand, lines);
+    a->file.last_ns = atomic_load(&a->last_ns);
     if (a->file.path != NULL && access_file_write(&a->file, a->chunk, n, &a->why)) {
         stats_add(a->written, lines);
     } else {
@@ -113,18 +120,35 @@ static void write_chunk(struct access *a, size_t n)
     atomic_store(&a->in_hand, 0);
 }
 
-static void write_all(struct access *a)
+/* False: it took too long, and lines may be left. */
+static bool write_ring(struct access *a, struct ring *r, uint64_t until_ns)
 {
-    for (uint32_t i = 0; i < a->n_rings; i++) {
-        size_t n;
+    size_t n;
 
-        /* Not for ever: a worker goes on putting, and others wait. */
-        for (int turn = 0; turn < 2 * RING_BYTES / CHUNK_BYTES &&
-                           (n = ring_take(a->rings[i], a->chunk, CHUNK_BYTES)) > 0;
-             turn++) {
-            write_chunk(a, n);
+    /* Not for ever: a worker goes on putting, and others wait. */
+    for (int turn = 0; turn < 2 * RING_BYTES / CHUNK_BYTES &&
+                       (n = ring_take(r, a->chunk, CHUNK_BYTES)) > 0;
+         turn++) {
+        write_chunk(a, n);
+        if (clock_mono_ns() >= until_ns) {
+            return false;
         }
     }
+    return true;
+}
+
+/* last: also what no reader takes in time is taken from the workers, and counted. */
+static void write_all(struct access *a, bool last)
+{
+    uint64_t until_ns = clock_mono_ns() + WRITE_NS;
+
+    for (uint32_t i = 0; i < a->n_rings; i++) {
+        if (!write_ring(a, a->rings[(a->turn + i) % a->n_rings],
+                        last ? UINT64_MAX : until_ns)) {
+            break;
+        }
+    }
+    a->turn++;
 }
 
 static uint64_t lost(const struct access *a)
@@ -227,7 +251,7 @@ static void *run(void *arg)
             follow(a, &next); /* before the first lines */
             fresh = false;
         }
-        write_all(a);
+        write_all(a, stop);
         if (fresh) {
             follow(a, &next);
         }
@@ -300,6 +324,7 @@ bool access_end(struct access *a, uint64_t until_ns)
     if (a == NULL || !a->running) {
         return true;
     }
+    atomic_store(&a->last_ns, clock_mono_ns() + WRITE_NS);
     (void)pthread_mutex_lock(&a->lock);
     a->stop = true;
     (void)pthread_cond_signal(&a->changed);

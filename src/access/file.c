@@ -10,11 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 
-/* How long the reader of a pipe may take nothing before lines are given up. */
-enum { READER_MS = 1000 };
+/* How long the reader of a pipe may take for a write before its lines are given up. */
+#define READER_NS 1000000000ull
 
 /* The sandbox knows folders, not their names. */
 static const char HELD_BACK[] = ". If its folder was made after sluice started, run "
@@ -141,7 +142,10 @@ static bool take_back(struct access_file *f, size_t done, int error, struct err 
     f->torn |= stays;
     f->stayed = stays ? done : 0;
     access_file_reopen(f);
-    return err_errno(e, error, "can't write the access log %s", f->path);
+    return error == EAGAIN
+               ? err_set(e, "the reader of the access log %s takes lines too slowly",
+                         f->path)
+               : err_errno(e, error, "can't write the access log %s", f->path);
 }
 
 static bool is_due(const struct access_file *f, size_t n)
@@ -168,46 +172,77 @@ static void make_room(struct access_file *f, size_t n)
     }
 }
 
-/* A full pipe: whether its reader takes more. One that hangs is not waited for again until
- * it has taken something. */
-static bool wait_for_reader(struct access_file *f)
+/* A full pipe: whether its reader takes more until then. One that hangs is not waited for
+ * again until it has taken something. */
+static bool wait_for_reader(struct access_file *f, uint64_t until_ns)
 {
     struct pollfd p = {f->fd, POLLOUT, 0};
     int n;
 
     do {
-        n = poll(&p, 1, f->stalled ? 0 : READER_MS);
+        uint64_t now = clock_mono_ns();
+
+        n = poll(&p, 1,
+                 f->stalled || now >= until_ns ? 0
+                                               : (int)((until_ns - now) / 1000000 + 1));
     } while (n < 0 && errno == EINTR);
     f->stalled = n == 0;
     return n > 0;
 }
 
+/* The half of a line that an earlier write has left. 0, or errno. */
+static int end_half_line(struct access_file *f, uint64_t until_ns)
+{
+    while (f->torn) {
+        ssize_t k = write(f->fd, "\n", 1);
+        int error = k == 0 ? ENOSPC : errno;
+
+        if (k > 0) {
+            f->torn = false;
+            f->bytes++;
+        } else if (k == 0 || (error != EINTR &&
+                              (error != EAGAIN || !wait_for_reader(f, until_ns)))) {
+            return error;
+        }
+    }
+    return 0;
+}
+
 bool access_file_write(struct access_file *f, const char *lines, size_t n,
                        struct err *e)
 {
+    uint64_t until_ns = clock_mono_ns() + READER_NS;
     size_t done = 0;
+    int error;
 
+    if (f->last_ns != 0 && f->last_ns < until_ns) {
+        until_ns = f->last_ns;
+    }
     f->stayed = 0;
     make_room(f, n);
     if (f->fd < 0 && !open_it(f, e)) {
         return false;
     }
-    if (f->torn && write(f->fd, "\n", 1) == 1) {
-        f->torn = false;
-        f->bytes++;
-    }
-    while (done < n) {
+    error = end_half_line(f, until_ns);
+    while (error == 0 && done < n) {
         ssize_t k = write(f->fd, lines + done, n - done);
-        int error = k == 0 ? ENOSPC : errno;
 
-        if (k < 0 && (error == EINTR || (error == EAGAIN && wait_for_reader(f)))) {
-            continue;
-        }
         if (k <= 0) {
-            return take_back(f, done, error, e);
+            error = k == 0 ? ENOSPC : errno;
+            if (error == EINTR || (error == EAGAIN && wait_for_reader(f, until_ns))) {
+                error = 0;
+            }
+            continue;
         }
         done += (size_t)k;
         f->stalled = false;
+        /* A reader that takes a little again and again is not waited for longer. */
+        if (done < n && !f->regular && clock_mono_ns() >= until_ns) {
+            error = EAGAIN;
+        }
+    }
+    if (error != 0) {
+        return take_back(f, done, error, e);
     }
     f->bytes += n;
     return true;

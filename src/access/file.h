@@ -27,6 +27,8 @@ struct access_file {
     bool stalled;  /* its reader took nothing for a second, and nothing since */
     size_t stayed; /* bytes of a failed write that could not be taken back */
     int unmoved;   /* errno: it has its size and could not be renamed; 0 after a look */
+    /* clock_mono_ns: no reader is waited for after it; 0: it is not known. */
+    uint64_t last_ns;
 };
 
 /* Copies path. False and *e: it can't be opened; f tries again with each write. */
@@ -35,7 +37,8 @@ bool access_file_open(struct access_file *f, const char *path, uint64_t max_byte
 void access_file_close(struct access_file *f); /* once more is fine */
 
 /* Whole lines, all of them or none. False and *e: none are in the file, but the first
- * `stayed` bytes: a pipe gives nothing back. Waits a second for the reader of a pipe. */
+ * `stayed` bytes: a pipe gives nothing back. Waits a second in all for the reader of a pipe,
+ * however little it takes at a time. */
 bool access_file_write(struct access_file *f, const char *lines, size_t n,
                        struct err *e) MUST_USE;
 

@@ -388,6 +388,40 @@ static void a_pipe_whose_reader_hangs_is_waited_for_once(void **state)
     assert_int_equal(0, close(ends[0]) + close(ends[1]));
 }
 
+/* Until the other end is closed. */
+static void *read_little(void *arg)
+{
+    const struct timespec between = {0, 100000000};
+    char bytes[4096];
+
+    (void)arg;
+    while (read(ends[0], bytes, sizeof bytes) > 0) {
+        (void)nanosleep(&between, NULL);
+    }
+    return NULL;
+}
+
+/* It would take the lines for more than four seconds. */
+static void a_pipe_whose_reader_takes_little_is_given_up(void **state)
+{
+    struct access_file f;
+    struct err e;
+    pthread_t reader;
+    uint64_t from;
+
+    (void)state;
+    open_pipe(&f);
+    assert_int_equal(0, pthread_create(&reader, NULL, read_little, NULL));
+    from = clock_mono_ns();
+    assert_false(access_file_write(&f, long_lines, sizeof long_lines - 1, &e));
+    assert_true(clock_mono_ns() - from < 2500000000u);
+    assert_in_range(f.stayed, 65536, 2 * 65536);
+    access_file_close(&f);
+    assert_int_equal(0, close(ends[1]));
+    assert_int_equal(0, pthread_join(reader, NULL));
+    assert_int_equal(0, close(ends[0]));
+}
+
 /* Half of a line that the disk took is taken back. */
 static void a_full_disk_leaves_no_half_line(void **state)
 {
@@ -539,6 +573,45 @@ static void lines_that_no_file_takes_are_counted(void **state)
         2, stats_value("sluice_access_log_dropped_total", "reason=\"failed\""));
 }
 
+/* Written, or counted as lost. */
+static uint64_t n_lines(void)
+{
+    return stats_value("sluice_access_log_lines_total", "") +
+           stats_value("sluice_access_log_dropped_total", "reason=\"failed\"");
+}
+
+/* It ends, and counts what no reader took; without a bound it would take half a minute. */
+static void a_reader_that_takes_little_does_not_hold_the_end(void **state)
+{
+    static char line[1024];
+    struct access *a = access_new(2);
+    struct access_conf c = {NULL, 0, 1};
+    char name[32];
+    struct err e;
+    pthread_t reader;
+    uint64_t from, before = n_lines();
+
+    (void)state;
+    assert_int_equal(0, pipe(ends));
+    (void)snprintf(name, sizeof name, "/dev/fd/%d", ends[1]);
+    c.path = name;
+    memset(line, 'x', sizeof line - 1);
+    line[sizeof line - 1] = '\n';
+    for (int i = 0; i < 1200; i++) {
+        ring_put(access_ring(a, (uint32_t)i % 2), line, sizeof line);
+    }
+    assert_int_equal(0, pthread_create(&reader, NULL, read_little, NULL));
+    assert_true(access_follow(a, &c, &e));
+    from = clock_mono_ns();
+    assert_true(access_end(a, from + 60000000000u));
+    assert_true(clock_mono_ns() - from < 5000000000u);
+    access_free(a);
+    assert_int_equal(1200, n_lines() - before);
+    assert_int_equal(0, close(ends[1]));
+    assert_int_equal(0, pthread_join(reader, NULL));
+    assert_int_equal(0, close(ends[0]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +636,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_whose_reader_is_slow_gets_all, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_pipe_whose_reader_takes_little_is_given_up,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_whose_reader_hangs_is_waited_for_once,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_line, set_up,
@@ -578,7 +653,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_file_is_larger_than_its_bound, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(lines_that_no_file_takes_are_counted, set_up,
-                                        tear_down)};
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_reader_that_takes_little_does_not_hold_the_end, set_up, tear_down)};
 
     return cmocka_run_group_tests_name("access", tests, NULL, NULL);
 }
