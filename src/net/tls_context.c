@@ -447,6 +447,11 @@ int64_t tls_context_expires_s(const struct tls_context *c, uint32_t i)
     return c->pairs[i].to_s;
 }
 
+int64_t tls_context_lifetime_s(const struct tls_context *c, uint32_t i)
+{
+    return c->pairs[i].to_s - c->pairs[i].from_s;
+}
+
 bool tls_context_late(const struct tls_context *c, uint32_t *i, int64_t now_s,
                       struct err *e)
 {

@@ -51,6 +51,8 @@ void tls_context_unref(struct tls_context *c); /* NULL is fine */
 
 /* When certificate i of the files ceases to be valid, in seconds since 1970. */
 int64_t tls_context_expires_s(const struct tls_context *c, uint32_t i);
+/* Its whole life, in seconds. */
+int64_t tls_context_lifetime_s(const struct tls_context *c, uint32_t i);
 
 /* Whether a certificate is not valid at now_s, seconds since 1970: i is the first one
  * from i on, *e tells. False: none. */

@@ -87,7 +87,12 @@ function server_news(status) {
     tell("", "policy", `A ${trial.kind} runs: generation ${trial.generation}`);
   }
   for (const c of status.certificates || []) {
-    if (c.expires_seconds < CERTIFICATE_S) {
+    if (c.renewal_failing) {
+      tell("bad", "policy", `A changed certificate of ${c.listener} can't be used, and the one before stays: mend `
+        + "the files; the log has the reason (event=certificate status=failed)");
+    }
+    // A certificate that lives for a few days is renewed in time with fewer left.
+    if (c.expires_seconds < Math.min(CERTIFICATE_S, c.lifetime_seconds / 4 || CERTIFICATE_S)) {
       tell("bad", "policy", c.expires_seconds > 0 ? `The certificate of ${c.listener} expires in ${
         span(1000 * c.expires_seconds)}` : `The certificate of ${c.listener} has expired: clients refuse it`);
     }

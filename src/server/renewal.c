@@ -22,11 +22,11 @@ static const uint64_t NEVER_S = 36500ull * DAY_S;
 
 struct renewed {
     struct tls_door *door;
-    struct tls_context *context;        /* in the door; NULL: none was there yet */
-    uint64_t stamp;                     /* of the files when they were last read */
-    bool unusable;                      /* they could not be used then */
-    uint64_t look_ms;                   /* monotonic: when to look at them again */
-    stats_cell *left_s, *good, *failed; /* NULL: it never had TLS */
+    struct tls_context *context; /* in the door; NULL: none was there yet */
+    uint64_t stamp;              /* of the files when they were last read */
+    bool unusable;               /* they could not be used then */
+    uint64_t look_ms;            /* monotonic: when to look at them again */
+    stats_cell *left_s, *lifetime_s, *failing, *good, *failed; /* NULL: never had TLS */
 };
 
 struct renewal {
@@ -65,6 +65,14 @@ static void make_cells(struct renewed *x, const char *address)
                     "Time until the first certificate of a listener expires; 0: it "
                     "has expired.",
                     pair);
+    x->lifetime_s = stats_gauge("sluice_tls_certificate_lifetime_seconds",
+                                "Whole life of the certificate of a listener that "
+                                "expires first.",
+                                pair);
+    x->failing = stats_gauge("sluice_tls_renewal_failing",
+                             "1: changed certificate files of a listener can't be "
+                             "used, and it keeps the certificates before.",
+                             pair);
     (void)snprintf(labels, sizeof labels, "%s,result=\"renewed\"", pair);
     x->good = stats_counter("sluice_tls_renewals_total",
                             "Changed certificate files that sluice read: renewed, or "
@@ -81,13 +89,19 @@ static void count_left(const struct renewal *r, uint32_t place)
 {
     const struct renewed *x = &r->list[place];
     const struct tls_plan *t = tls_of(r, place);
-    int64_t now = clock_wall_ms() / 1000, least = INT64_MAX;
+    int64_t now = clock_wall_ms() / 1000, least = INT64_MAX, lifetime = 0;
 
     for (uint32_t i = 0; x->context != NULL && i < t->n_certificates; i++) {
         int64_t left = tls_context_expires_s(x->context, i) - now;
 
-        least = left < least ? left : least;
+        if (left < least) {
+            least = left;
+            lifetime = tls_context_lifetime_s(x->context, i);
+        }
     }
+    stats_set(x->lifetime_s, least == INT64_MAX ? NEVER_S
+                             : lifetime < 0     ? 0
+                                                : (uint64_t)lifetime);
     stats_set(x->left_s, least == INT64_MAX ? NEVER_S
                          : least < 0        ? 0
                                             : (uint64_t)least);
@@ -130,6 +144,7 @@ static void read_again(struct renewal *r, uint32_t place, bool told)
     (void)log_quote(name, sizeof name, name_of(r, place));
     c = certificates_context(r->policy, place, r->tickets, &e);
     x->unusable = c == NULL;
+    stats_set(x->failing, x->unusable);
     if (x->unusable && told) {
         return;
     }
@@ -243,6 +258,8 @@ void renewal_set(struct renewal *r, struct policy *p, struct certificates *c)
         if (tls_of(r, i) == NULL) {
             if (x->left_s != NULL) {
                 stats_set(x->left_s, NEVER_S);
+                stats_set(x->lifetime_s, NEVER_S);
+                stats_set(x->failing, 0);
             }
             continue;
         }
@@ -250,6 +267,7 @@ void renewal_set(struct renewal *r, struct policy *p, struct certificates *c)
         if (c != NULL) {
             x->stamp = c->stamps[i];
             x->unusable = false;
+            stats_set(x->failing, 0);
             use(r, i, c->contexts[i]);
             c->contexts[i] = NULL;
         } else {

@@ -97,7 +97,7 @@ describe("alerts", function()
 
     h.write(dir .. "/in.key", "half")
     fires("SluiceCertificateNotRenewed", function() h.shell("touch " .. dir .. "/in.key") end)
-    certificates.make(dir, "in", { days = 3 })
+    certificates.make(dir, "in", { days = 3, age = 60 })
     fires("SluiceCertificateExpires")
     fires("SluiceSpoolDamaged")
     fires("SluiceEventsLost")

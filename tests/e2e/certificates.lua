@@ -6,7 +6,7 @@ local M = {}
 
 ---Makes dir/name.pem and dir/name.key. Returns the path without its ending.
 ---@param o? table hosts ("DNS:a.example,…"), by (another one's path), days, rsa,
----subject ("/O=Example/CN=app")
+---subject ("/O=Example/CN=app"), age (days since it began to be valid, without hosts)
 function M.make(dir, name, o)
   o = o or {}
   local path = dir .. "/" .. name
@@ -19,6 +19,28 @@ function M.make(dir, name, o)
       .. "&& openssl x509 -req -in '%s.csr'%s -CAcreateserial -copy_extensions copy -out '%s.pem' "
       .. "-days %d; }")
       :format(kind, path, path, subject, ext, path, signed, path, o.days or 365))
+    assert(h.read(path .. ".pem"), out)
+    return path
+  end
+  if o.age then -- only "openssl ca" makes one that began before now
+    local function date(days) return os.date("!%Y%m%d%H%M%SZ", os.time() + days * 86400) end
+    h.write(path .. ".cnf", ([[
+[ca]
+default_ca = own
+[own]
+new_certs_dir = %s
+database = %s.index
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = optional
+]]):format(dir, path))
+    h.write(path .. ".index", "")
+    local out = h.shell(("{ openssl req -new %s -nodes -keyout '%s.key' -out '%s.csr' -subj '%s' "
+      .. "&& openssl ca -batch -notext -config '%s.cnf' -selfsign -keyfile '%s.key' -in '%s.csr' "
+      .. "-out '%s.pem' -startdate %s -enddate %s; } 2>&1"):format(kind, path, path, subject, path,
+      path, path, path, date(-o.age), date(o.days)))
     assert(h.read(path .. ".pem"), out)
     return path
   end

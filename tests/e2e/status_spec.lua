@@ -207,7 +207,7 @@ describe("sluice status", function()
     end
     s:close()
     local dir = h.folder()
-    local own = certificates.make(dir, "own", { days = 3 })
+    local own = certificates.make(dir, "own", { days = 3, age = 60 })
     local policy = POLICY:format(r.url) .. ([[
 listen "127.0.0.1:0" { tls = { cert = "%s.pem", key = "%s.key" } }
 route "POST /raises" { body = "event", stream = "other", on_event = function() error "no" end }
@@ -241,7 +241,7 @@ route "POST /raises" { body = "event", stream = "other", on_event = function() e
         "sluice_tls_certificate_expiry_seconds" },
       load_refused = { "last load of the policy was refused.*a restart would fail",
         "The last load of the policy was refused.*a restart would fail",
-        "event=policy generation=2 status=refused", "sluice_policy_reloads_total" },
+        "event=policy generation=2 status=refused", "sluice_policy_load_refused" },
       hook_raises = { "hooks raised an error %d+ times just now, %d+ times since the start, most "
         .. "by on_event of POST /raises", "Hooks raised an error %d+ times in the last minute, "
         .. "%d+ times since the start, most by on_event of POST /raises",

@@ -257,23 +257,50 @@ static void judge_upgrade(struct findings *m)
     }
 }
 
+/* A certificate that lives for a few days is renewed in time with fewer left. */
+static double fewest_days(const struct findings *m, const char *listener)
+{
+    double days = CERTIFICATE_DAYS;
+
+    for (size_t i = 0; i < m->now->n; i++) {
+        const struct series *x = &m->now->list[i];
+        char other[128];
+
+        if (strcmp(x->name, "sluice_tls_certificate_lifetime_seconds") != 0) {
+            continue;
+        }
+        (void)series_label(x, "listener", other, sizeof other);
+        if (strcmp(other, listener) == 0 && x->value / 86400 / 4 < days) {
+            days = x->value / 86400 / 4;
+        }
+    }
+    return days;
+}
+
 static void judge_certificates(struct findings *m)
 {
     for (size_t i = 0; i < m->now->n; i++) {
         const struct series *x = &m->now->list[i];
         char listener[128], left[SHOW_BYTES];
-        double days = x->value / 86400;
+        bool failing = strcmp(x->name, "sluice_tls_renewal_failing") == 0;
 
-        if (strcmp(x->name, "sluice_tls_certificate_expiry_seconds") != 0 ||
-            days >= CERTIFICATE_DAYS) {
+        if (!failing && strcmp(x->name, "sluice_tls_certificate_expiry_seconds") != 0) {
             continue;
         }
         (void)series_label(x, "listener", listener, sizeof listener);
-        (void)findings_tell(m->problems, "certificate", listener,
-                            days > 0 ? "the certificate of %s expires in %s"
-                                     : "the certificate of %s has expired: clients "
-                                       "refuse it",
-                            listener, show_seconds(left, x->value));
+        if (failing && x->value != 0) {
+            (void)findings_tell(m->problems, "certificate_not_renewed", listener,
+                                "a changed certificate of %s can't be used: the one "
+                                "before stays",
+                                listener);
+        } else if (!failing &&
+                   (x->value <= 0 || x->value / 86400 < fewest_days(m, listener))) {
+            (void)findings_tell(m->problems, "certificate", listener,
+                                x->value > 0 ? "the certificate of %s expires in %s"
+                                             : "the certificate of %s has expired: "
+                                               "clients refuse it",
+                                listener, show_seconds(left, x->value));
+        }
     }
 }
 

@@ -183,8 +183,8 @@ static const struct growth_rule rules[] = {
      .middle = " times for ",
      .one = " time for ",
      .end = ": the one before stays",
-     .next =
-         "mend the files: the log has the reason (event=certificate status=failed)"},
+     .next = "mend the files: the log has the reason (event=certificate status=failed)",
+     .mild = true}, /* sluice_tls_renewal_failing tells for as long as it lasts */
     {.name = "sluice_access_log_dropped_total",
      .label = "reason",
      .what = "access_log_drops",

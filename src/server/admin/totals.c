@@ -37,6 +37,7 @@ static const struct {
 struct totals {
     uint64_t received, ends[N_ELEMS(words)], faults[N_ELEMS(faults)];
     struct refusal_list certificates;            /* n: seconds until they expire */
+    struct refusal_list lifetimes, failing;      /* n: of theirs; 1 */
     struct refusal_list refusals, bytes, stored; /* the last two: of streams */
     struct refusal_list raised;                  /* errors of hooks */
 };
@@ -82,6 +83,10 @@ static void see(void *arg, const struct stats_series *x)
         add(&t->certificates, x);
         return;
     }
+    if (strcmp(x->name, "sluice_tls_certificate_lifetime_seconds") == 0) {
+        add(&t->lifetimes, x);
+        return;
+    }
     if (x->value == 0) {
         return;
     }
@@ -96,6 +101,8 @@ static void see(void *arg, const struct stats_series *x)
         see_result(t, x);
     } else if (strcmp(x->name, "sluice_refusals_total") == 0) {
         add(&t->refusals, x);
+    } else if (strcmp(x->name, "sluice_tls_renewal_failing") == 0) {
+        add(&t->failing, x);
     } else if (strcmp(x->name, "sluice_policy_errors_total") == 0) {
         add(&t->raised, x);
     } else if (strcmp(x->name, "sluice_spool_bytes") == 0) {
@@ -155,6 +162,8 @@ void totals_free(struct totals *t)
         free_list(&t->bytes);
         free_list(&t->stored);
         free_list(&t->certificates);
+        free_list(&t->lifetimes);
+        free_list(&t->failing);
         free(t);
     }
 }
@@ -168,6 +177,17 @@ cJSON *totals_events(const struct totals *t)
         (void)cJSON_AddNumberToObject(o, words[i], (double)t->ends[i]);
     }
     return o;
+}
+
+/* Of the series with these labels; 0: there is none. */
+static uint64_t of_labels(const struct refusal_list *l, const char *labels)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (strcmp(l->list[i].labels, labels) == 0) {
+            return l->list[i].n;
+        }
+    }
+    return 0;
 }
 
 void totals_add_faults(const struct totals *t, cJSON *to)
@@ -187,6 +207,12 @@ void totals_add_faults(const struct totals *t, cJSON *to)
         (void)cJSON_AddStringToObject(one, "listener", listener);
         (void)cJSON_AddNumberToObject(one, "expires_seconds",
                                       (double)t->certificates.list[i].n);
+        (void)cJSON_AddNumberToObject(
+            one, "lifetime_seconds",
+            (double)of_labels(&t->lifetimes, t->certificates.list[i].labels));
+        (void)cJSON_AddBoolToObject(
+            one, "renewal_failing",
+            of_labels(&t->failing, t->certificates.list[i].labels) != 0);
         (void)cJSON_AddItemToArray(list, one);
     }
 }

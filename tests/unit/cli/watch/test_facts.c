@@ -752,19 +752,28 @@ static void a_certificate_and_descriptors_that_end_are_told(void **state)
                  "sluice_tls_certificate_expiry_seconds{listener=\"a\"} 1209600\n"
                  "sluice_tls_certificate_expiry_seconds{listener=\"b\"} 1209599\n"
                  "sluice_tls_certificate_expiry_seconds{listener=\"c\"} 0\n"
+                 "sluice_tls_certificate_expiry_seconds{listener=\"d\"} 86400\n"
+                 "sluice_tls_certificate_lifetime_seconds{listener=\"d\"} 345600\n"
+                 "sluice_tls_certificate_expiry_seconds{listener=\"e\"} 86399\n"
+                 "sluice_tls_certificate_lifetime_seconds{listener=\"e\"} 345600\n"
+                 "sluice_tls_renewal_failing{listener=\"e\"} 0\n"
+                 "sluice_tls_renewal_failing{listener=\"f\"} 1\n"
                  "process_open_fds 76\nprocess_max_fds 100\n");
     const cJSON *p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 0);
     char out[256];
 
     (void)state;
     assert_string_equal(problems(f, out, sizeof out),
-                        "certificate,certificate,descriptors");
+                        "certificate,certificate,certificate,"
+                        "certificate_not_renewed,descriptors");
     assert_string_equal(facts_text(p, "subject"), "b");
     assert_non_null(strstr(facts_text(p, "text"), "expires in 13 d 23 h"));
     assert_non_null(strstr(facts_text(p, "next"), "renew"));
     p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 1);
     assert_string_equal(facts_text(p, "text"),
                         "the certificate of c has expired: clients refuse it");
+    p = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "problems"), 2);
+    assert_string_equal(facts_text(p, "subject"), "e");
     cJSON_Delete(f);
 }
 
@@ -802,7 +811,7 @@ static void what_counters_tell_is_told(void **state)
         {"sluice_kafka_possible_copies_total{sink=\"k\"}", "kafka_resends",
          "2 messages were sent again by sink k", false},
         {"sluice_tls_renewals_total{listener=\"l:1\",result=\"failed\"}",
-         "certificate_not_renewed", "could not be used 2 times for l:1", false},
+         "certificate_not_renewed", "could not be used 2 times for l:1", true},
         {"sluice_access_log_dropped_total{reason=\"failed\"}", "access_log_drops",
          "lacks 2 lines: failed", false},
         {"sluice_index_dropped_events_total{stream=\"s\"}", "index_drops",
