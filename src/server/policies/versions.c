@@ -30,6 +30,11 @@ void generations_init(struct generations *all, uint32_t n_workers)
     *all = (struct generations){.n_workers = n_workers};
     all->live =
         stats_gauge("sluice_policy_generation", "Generation of the live policy.", "");
+    all->refused =
+        stats_gauge("sluice_policy_load_refused",
+                    "1: the last load of a policy was refused, and a restart "
+                    "would not have the live one.",
+                    "");
     for (int i = 0; i < GEN_STATUSES; i++) {
         char labels[64];
 
@@ -68,6 +73,7 @@ static void count(const struct generations *all)
     for (int i = 0; i < GEN_STATUSES; i++) {
         stats_set(all->gauges[i], n[i]);
     }
+    stats_set(all->refused, all->list[all->n - 1]->status == GEN_REFUSED);
 }
 
 /* The oldest that has ended makes room. */

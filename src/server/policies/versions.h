@@ -58,7 +58,7 @@ struct generations {
     uint32_t n;
     uint32_t n_workers;
     uint64_t last; /* number */
-    stats_cell *gauges[GEN_STATUSES], *live;
+    stats_cell *gauges[GEN_STATUSES], *live, *refused;
 };
 
 void generations_init(struct generations *all, uint32_t n_workers);

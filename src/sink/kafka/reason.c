@@ -11,8 +11,8 @@ static const struct {
     rd_kafka_resp_err_t err;
     const char *text;
 } own[] = {
-    {RD_KAFKA_RESP_ERR__PURGE_QUEUE,
-     "the producer was replaced before it had sent these messages: they are sent again"},
+    {RD_KAFKA_RESP_ERR__PURGE_QUEUE, "the producer was replaced before it had sent "
+                                     "these messages: they are sent again"},
     {RD_KAFKA_RESP_ERR__PURGE_INFLIGHT,
      "the producer was replaced before a broker had answered: the messages are sent "
      "again"},
