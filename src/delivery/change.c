@@ -290,6 +290,7 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     d->status.finished = false;
     (void)pthread_mutex_unlock(&d->lock);
     d->new_waits = c->wait;
+    d->spares = c->wait;
     if (!apply_streams(d, c, &why)) {
         return err_set(e, "sink \"%s\": %s", d->name, why.text);
     }
@@ -347,6 +348,9 @@ void delivery_go(struct delivery *d, bool live)
     d->asks = DELIVERY_ASKS_BEFORE;
     if (atomic_exchange(&d->waiting, false)) {
         ev_async_send(d->loop, &d->woken);
+    }
+    if (d->over && live) {
+        spared_no_more(d); /* it has no thread */
     }
     if (d->over || !d->goes) {
         return;

@@ -292,16 +292,6 @@ static bool open_left(struct delivery *d, const struct delivery_conf *c,
     return true;
 }
 
-struct delivery_stream stream_for(const struct delivery *d,
-                                  const struct delivery_stream *st,
-                                  const struct subscription *o)
-{
-    struct delivery_stream out = *st;
-
-    out.from_oldest |= d->patched && !o->known;
-    return out;
-}
-
 bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
                         struct err *e)
 {
@@ -310,7 +300,7 @@ bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
     /* On the way back to the plan before, all that can be opened is. */
     for (uint32_t k = 0; k < c->n_streams && (ok || c->undo); k++) {
         struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
-        const struct delivery_stream st = stream_for(d, &c->streams[k], o);
+        const struct delivery_stream st = stream_for(d, c, k, o);
 
         if (o->consumer == NULL) {
             subscription_open(o, d->spool, &st, d->name, on_wake, d);
@@ -429,6 +419,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     d->plan = plan_ref(c->plan);
     d->removed = c->removed;
     atomic_init(&d->waiting, c->wait);
+    d->spares = c->wait;
     d->retired = c->retired;
     d->retired_arg = c->arg;
     (void)snprintf(d->name, sizeof d->name, "%s", c->sink->name);

@@ -28,6 +28,8 @@ struct delivery_stream {
     bool synced;
     bool skip; /* when_full = "skip" */
     uint64_t max_lag_bytes;
+    bool spared; /* its plan may still be refused: until subscription_go the spool skips
+                    nothing that it would not skip without that plan */
     bool indexed;     /* places of its events are noted: places.h */
     bool from_oldest; /* where a sink without a journal starts: all of the stream, or
                          only events after now */
@@ -56,7 +58,7 @@ struct delivery_conf {
                                 NULL: none. Only for the call */
     bool wait; /* sends nothing before delivery_go; an apply: nothing of the streams
                   that it brings, and nothing by its settings, which the sink may still
-                  fail to take then */
+                  fail to take then. Skips nothing by that plan either */
     bool undo; /* the plan before the one of the last apply, which was refused */
     delivery_retired_fn *retired; /* NULL: no call */
     void *arg;
@@ -90,8 +92,8 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e) MUST_USE;
 
 /* A delivery that was started to wait begins to send, and one that was altered to wait
- * takes its settings and reads the streams that it got: their policy is not refused any
- * more. Not live: it was, and what is left of it is forgotten. Waits for at most a second;
+ * takes its settings, reads the streams that it got, and skips as its plan says: their
+ * policy is not refused any more. Not live: it was, and what is left of it is forgotten. Waits for at most a second;
  * a thread that hangs does it once it goes on. */
 void delivery_go(struct delivery *d, bool live);
 

@@ -89,6 +89,7 @@ struct delivery {
     bool handing_over;   /* ends when nothing is in flight */
     atomic_bool waiting; /* for delivery_go */
     bool new_waits;      /* streams that the last plan brought wait for it */
+    bool spares;         /* what the last plan says of skipping waits for it */
     /* plan NULL: none. owed: those of the live plan, which the sink did not take.
      * expected: those of a plan that may still be refused, for delivery_go. */
     struct settings owed, expected;
@@ -163,6 +164,16 @@ void settings_none(struct delivery *d); /* at the end */
 enum delivery_asks settings_asks(const struct delivery *d);
 void settings_tell(const struct delivery *d, const char *status, const char *why);
 
+/* ---- spared.c ---- */
+
+/* Stream k of c as d reads it: from its oldest event if damage may have taken the record
+ * of where it begins. */
+struct delivery_stream stream_for(const struct delivery *d,
+                                  const struct delivery_conf *c, uint32_t k,
+                                  const struct subscription *o);
+/* The spool skips as the plan says: it is not refused any more. */
+void spared_no_more(struct delivery *d);
+
 /* ---- change.c ---- */
 
 /* Before the streams are opened: those that the plan brings. */
@@ -191,11 +202,6 @@ void replay_free(struct delivery *d); /* the sink is closed */
 /* With nothing open and no thread. */
 struct delivery *delivery_new(const struct delivery_conf *c);
 bool open_journal(struct delivery *d, const char *spool_dir, struct err *e) MUST_USE;
-/* The stream as d reads it: from its oldest event if damage may have taken the record
- * of where it begins. */
-struct delivery_stream stream_for(const struct delivery *d,
-                                  const struct delivery_stream *st,
-                                  const struct subscription *o);
 void on_journal_record(void *arg, const struct record *r);
 struct subscription *subscription_of(struct delivery *d,
                                      struct str stream); /* or NULL */

@@ -31,7 +31,7 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
 {
     for (uint32_t k = 0; k < c->n_streams; k++) {
         struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
-        const struct delivery_stream st = stream_for(d, &c->streams[k], o);
+        const struct delivery_stream st = stream_for(d, c, k, o);
 
         subscription_open(o, d->spool, &st, d->name, on_wake_held, d);
         o->places = &d->places;

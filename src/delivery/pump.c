@@ -305,6 +305,9 @@ void pump(struct delivery *d)
         }
         return;
     }
+    if (d->spares && !d->new_waits) {
+        spared_no_more(d);
+    }
     if (d->replay != NULL && d->owed.plan == NULL) {
         replay_pump(d);
     }

@@ -27,19 +27,10 @@ void subscription_open(struct subscription *o, struct spool *spool,
     o->consumer = spool_consumer_open(
         spool, conf->id,
         &(struct spool_consumer_conf){.name = sink,
-                                      .skip = conf->skip,
+                                      .skip = conf->skip && !conf->spared,
                                       .max_lag_bytes = conf->max_lag_bytes,
                                       .wake = wake,
                                       .wake_arg = wake_arg});
-}
-
-void subscription_apply(struct subscription *o, const struct delivery_stream *conf)
-{
-    o->conf.synced = conf->synced;
-    o->conf.skip = conf->skip;
-    o->conf.indexed = conf->indexed;
-    o->conf.max_lag_bytes = conf->max_lag_bytes;
-    spool_consumer_apply(o->consumer, conf->skip, conf->max_lag_bytes);
 }
 
 void subscription_close(struct subscription *o)

@@ -16,10 +16,11 @@ function M.sink(k)
     k.was and ("was = %q,"):format(k.was) or "", k.from and ("from = %q"):format(k.from) or "")
 end
 
+---@param dir string? its folder
 ---@return table server
 ---@return table disk see faults.lua
-function M.start(policy)
-  local dir = h.folder()
+function M.start(policy, dir)
+  dir = dir or h.folder()
   local f = faults.new(dir .. "/data")
   local wrap = f:wrap()
   wrap[2] = ("LD_PRELOAD=%s/tools/libfault_shim.so %s/tools/libhang.so"):format(h.build,
