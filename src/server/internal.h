@@ -149,7 +149,8 @@ bool streams_open(struct server *s, const struct plan *plan, int *ids, int *dead
                   struct err *e) MUST_USE;
 /* After a reload that was refused: the spool's streams are as the live plan has them. */
 void streams_restore(struct server *s);
-/* Streams of other policies are freed once their sinks are done: see spool.h. */
+/* The live plan's settings of them hold from now on, and streams of other policies are freed
+ * once their sinks are done: see spool.h. */
 void streams_used(struct server *s);
 void streams_tell_left(struct server *s); /* at the start: those that no sink reads */
 uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,

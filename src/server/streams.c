@@ -53,19 +53,33 @@ bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_strea
     return true;
 }
 
+/* The plan may still be refused: the stream has no less room than the live one gives it, and
+ * its sinks get no event before the sync that that one wants. */
+static int open_stream(const struct server *s, const struct stream_plan *st,
+                       struct err *e)
+{
+    const struct plan *live = policy_plan(s->policy);
+    struct spool_stream_conf c = {.name = st->name,
+                                  .max_bytes = st->max_bytes,
+                                  .synced = st->ack == ACK_SYNCED,
+                                  .delivered = st->ack == ACK_DELIVERED};
+
+    for (uint32_t i = 0; i < live->n_streams; i++) {
+        const struct stream_plan *l = &live->streams[i];
+
+        if (strcmp(l->name, st->name) == 0) {
+            c.max_bytes = l->max_bytes > c.max_bytes ? l->max_bytes : c.max_bytes;
+            c.synced |= l->ack == ACK_SYNCED;
+        }
+    }
+    return spool_stream(s->spool, &c, e);
+}
+
 bool streams_open(struct server *s, const struct plan *plan, int *ids, int *dead_stream,
                   struct err *e)
 {
     for (uint32_t i = 0; i < plan->n_streams; i++) {
-        const struct stream_plan *st = &plan->streams[i];
-
-        ids[i] = spool_stream(
-            s->spool,
-            &(struct spool_stream_conf){.name = st->name,
-                                        .max_bytes = st->max_bytes,
-                                        .synced = st->ack == ACK_SYNCED,
-                                        .delivered = st->ack == ACK_DELIVERED},
-            e);
+        ids[i] = open_stream(s, &plan->streams[i], e);
         if (ids[i] < 0) {
             return false;
         }
@@ -76,8 +90,13 @@ bool streams_open(struct server *s, const struct plan *plan, int *ids, int *dead
 void streams_used(struct server *s)
 {
     int ids[PLAN_STREAMS_MAX + 1];
-    uint32_t n = policy_plan(s->policy)->n_streams;
+    const struct plan *plan = policy_plan(s->policy);
+    uint32_t n = plan->n_streams;
+    struct err ignored; /* they are there */
 
+    for (uint32_t i = 0; i < n; i++) {
+        (void)open_stream(s, &plan->streams[i], &ignored);
+    }
     memcpy(ids, s->stream_ids, n * sizeof *ids);
     ids[n++] = s->dead_stream;
     spool_streams_used(s->spool, ids, n);

@@ -107,4 +107,17 @@ route "POST /more" { body = "event", stream = "more" }]]):format(hanging.sink { 
     assert.equal(40, post(40))
     s:logged "event=skip"
   end)
+
+  it("has the room that the live policy gives it", function()
+    s, f = hanging.start(policy {})
+    f:rules(FULL)
+    assert.equal(60, post(60))
+    begin_refused(refusable { max_bytes = "32MiB" })
+    assert.equal(40, post(40))
+    refuse(2)
+    assert.equal(40, post(40))
+    reload(policy { max_bytes = "32MiB" })
+    assert.is_true(post(40) < 40)
+    has(s:metric("sluice_stored_events_total", 'stream="more"'))
+  end)
 end)
