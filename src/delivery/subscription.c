@@ -351,8 +351,8 @@ bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
         if (c == NULL) {
             ok = begin(o, &ids[i], skip, j, e);
             c = ack_tracker_find(&o->acks, ids[i].epoch, ids[i].worker);
-            ok = ok && pass_gaps_of_new(o, c, j, e);
         }
+        ok = ok && pass_gaps_of_new(o, c, j, e);
         if (ok) {
             add_reader(o, &ids[i], c->next);
         }

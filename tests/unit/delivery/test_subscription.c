@@ -26,6 +26,7 @@ enum { LARGE = 900 << 10 }; /* an event a segment */
 
 static char journal_path[PATH_MAX];
 static bool fail_journal;
+static int n_taken;             /* writes that the journal takes before it fails */
 static int n_syncs;             /* of what is apart */
 static off_t journal_then = -1; /* its bytes at the last of these */
 static stats_cell unrecorded;
@@ -57,9 +58,14 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
+static bool refuses(int fd)
+{
+    return fail_journal && is_file(fd, "sink.journal") && n_taken-- <= 0;
+}
+
 ssize_t write(int fd, const void *bytes, size_t n)
 {
-    if (fail_journal && is_file(fd, "sink.journal")) {
+    if (refuses(fd)) {
         errno = EIO;
         return -1;
     }
@@ -68,7 +74,7 @@ ssize_t write(int fd, const void *bytes, size_t n)
 
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
-    if (fail_journal && is_file(fd, "sink.journal")) {
+    if (refuses(fd)) {
         errno = EIO;
         return -1;
     }
@@ -107,6 +113,7 @@ static struct journal *begin(struct places *p)
 
     (void)snprintf(journal_path, sizeof journal_path, "%s/sink.journal", dir);
     fail_journal = false;
+    n_taken = 0;
     n_syncs = 0;
     memset(p, 0, sizeof *p);
     places_init(p, journal_path, &unrecorded);
@@ -291,6 +298,27 @@ static void a_new_sink_from_the_oldest_event_waits_for_no_gap(void **state)
     close_with_a_gap(&o, j);
 }
 
+/* The journal has where it begins, and nothing of the gap: it looks again. */
+static void a_gap_that_the_journal_did_not_take_is_passed_again(void **state)
+{
+    struct subscription o = {.wanted = true};
+    struct journal *j = open_with_a_gap(&o, true);
+    struct err e;
+
+    (void)state;
+    fail_journal = true;
+    n_taken = 1;
+    assert_false(subscription_look(&o, j, &e));
+    assert_int_equal(1, ack_tracker_find(&o.acks, 1, 0)->next);
+    journal_close(j);
+    fail_journal = false;
+    j = journal_open(journal_path, NULL, NULL, &e);
+    assert_non_null(j);
+    assert_true(subscription_look(&o, j, &e));
+    expect_the_gap_passed(&o);
+    close_with_a_gap(&o, j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,7 +329,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_gap_of_a_shard_that_it_has_not_met_is_passed_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            a_new_sink_from_the_oldest_event_waits_for_no_gap, set_up, tear_down)};
+            a_new_sink_from_the_oldest_event_waits_for_no_gap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_gap_that_the_journal_did_not_take_is_passed_again, set_up, tear_down)};
 
     return cmocka_run_group_tests_name("subscription", tests, NULL, NULL);
 }
