@@ -11,7 +11,8 @@
 /* The bytes that have arrived decide: one byte of a body takes little room, and a body
  * with a large first piece is not moved again and again. */
 enum { BODY_FIRST = 4 << 10, BODY_MUCH = 8 << 10, BODY_STEP = 64 << 10 };
-/* Of a turn of the loop, after which a connection's next request waits for the others. */
+/* Of a turn of the loop, after which a connection's next request waits for the others, and
+ * each body that is to be inflated for the next turn. */
 enum { LONG_TURN_MS = 5 };
 
 void body_drop(struct conn *c)
@@ -182,10 +183,43 @@ static void hand_over(struct conn *c, struct http_request *r)
     s->ops->on_body(s->arg, r, &v);
 }
 
+/* Few bytes may inflate to much work, and many connections may have such a body at once:
+ * in a turn that has been long it waits in line. False: it need not, or there is no room
+ * to keep it. */
+static bool set_aside(struct conn *c)
+{
+    struct http_server *s = c->server;
+    const struct http_request *r = c->current;
+
+    if (LIKELY(r->encoding == HTTP_IDENTITY) || r->answered ||
+        s->long_turn != s->n_turns) {
+        return false;
+    }
+    if (c->view.p != NULL) {
+        if (s->body_bytes + c->view.n > s->max_body_bytes) {
+            return false;
+        }
+        c->body = mem_alloc(c->view.n + HTTP_PAD);
+        memcpy(c->body, c->view.p, c->view.n);
+        c->body_n = c->body_room = c->view.n;
+        s->body_bytes += c->view.n;
+        c->view = (struct str){NULL, 0};
+    }
+    c->aside = true;
+    conn_deadline(c, -1); /* it has all come */
+    return true;
+}
+
 bool request_whole(struct conn *c)
+{
+    return !set_aside(c) && request_go_on(c);
+}
+
+bool request_go_on(struct conn *c)
 {
     struct http_request *r = c->current;
 
+    c->aside = false;
     if (!r->answered) {
         hand_over(c, r);
     }
@@ -200,6 +234,7 @@ bool request_whole(struct conn *c)
     /* A few bytes may be much work: a small body that inflates, a hook that loops. */
     if (clock_mono_ns() / 1000000u > c->server->now_ms + LONG_TURN_MS) {
         c->n_turn = PIPELINE_MAX;
+        c->server->long_turn = c->server->n_turns;
     }
     return conn_may_parse(c);
 }

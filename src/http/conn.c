@@ -49,8 +49,8 @@ bool conn_may_parse(const struct conn *c)
 {
     uint32_t turn = c->server->resumed == NULL ? PIPELINE_MAX : PIPELINE_CROWDED;
 
-    return !c->closing && !c->dead && c->n_open < PIPELINE_MAX && c->n_turn < turn &&
-           c->out_n - c->out_sent < OUT_MAX_BYTES;
+    return !c->closing && !c->dead && !c->aside && c->n_open < PIPELINE_MAX &&
+           c->n_turn < turn && c->out_n - c->out_sent < OUT_MAX_BYTES;
 }
 
 void conn_read_on(struct conn *c)
@@ -151,7 +151,7 @@ void conn_finish(struct conn *c)
         conn_close(c);
         return;
     }
-    if (c->unparsed_n > 0 && conn_may_parse(c)) {
+    if (c->aside || (c->unparsed_n > 0 && conn_may_parse(c))) {
         conn_resume_later(c);
     }
     if (UNLIKELY(c->server->handing) && conn_can_leave(c)) {
@@ -215,6 +215,9 @@ void conn_feed(struct conn *c, const char *p, size_t n)
     parse_limit(c->parse, c->server->limits.max_headers_bytes);
     c->unparsed_n = 0;
     c->n_turn = 0;
+    if (UNLIKELY(c->aside)) {
+        (void)request_go_on(c);
+    }
     while (n > 0 && conn_may_parse(c)) {
         size_t used = parse_feed(c->parse, p, n, &r);
 
@@ -250,12 +253,10 @@ void conn_resume(struct conn *c)
 {
     if (UNLIKELY(c->shaking)) {
         secure_step(c);
-    } else if (c->unparsed_n > 0) {
-        if (conn_may_parse(c)) {
-            conn_feed(c, c->unparsed, c->unparsed_n);
-        }
-    } else if (UNLIKELY(c->tls != NULL) && conn_may_parse(c) && !c->lingering &&
-               !c->eof) {
+    } else if (c->aside || (c->unparsed_n > 0 && conn_may_parse(c))) {
+        conn_feed(c, c->unparsed, c->unparsed_n);
+    } else if (UNLIKELY(c->tls != NULL) && c->unparsed_n == 0 && conn_may_parse(c) &&
+               !c->lingering && !c->eof) {
         conn_read(c);
     }
 }

@@ -46,7 +46,7 @@ bool conn_can_leave(const struct conn *c)
 {
     const struct http_request *r = c->current;
 
-    if (c->server->hand == NULL || c->eof || c->dead) {
+    if (c->server->hand == NULL || c->eof || c->dead || c->aside) {
         return false;
     }
     if (c->out_n > 0 && !ev_is_active(&c->writable)) {
@@ -183,7 +183,7 @@ static void hurry(struct conn *c)
         preface_drop(c);
         c->closing = true;
         conn_linger(c);
-    } else if (waits) {
+    } else if (waits || c->aside) {
         return;
     } else if (c->out_n > 0 && has_session(c)) {
         conn_close(c); /* it does not read, and nobody else can write to it */

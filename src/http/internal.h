@@ -130,6 +130,7 @@ struct conn {
     bool head_begun;    /* its deadline is the head's */
     bool served;        /* it has had a request */
     bool let_in;        /* another server has let its next request in */
+    bool aside;         /* the body in hand is whole, and waits for a turn */
     /* The body in hand: a view of the bytes that were just read, or body. */
     struct str view;
     char *body;
@@ -179,7 +180,8 @@ struct http_server {
     http_hand_fn *hand;
     void *hand_arg;
     uint64_t now_ms, swept_ms; /* of the monotonic clock */
-    uint64_t n_turns;          /* of the loop */
+    uint64_t n_turns;          /* of the loop, */
+    uint64_t long_turn;        /* and the last one that took long */
     uint64_t drain_ms;         /* since when it does either */
     bool calling;              /* sessions of TLS end with their next answer */
     uint64_t call_ms;          /* since when, */
@@ -328,6 +330,7 @@ void request_refuse_for(struct conn *c, struct http_error e);
 bool request_chunk(struct conn *c, uint64_t bytes);
 bool request_part(struct conn *c, const char *p, size_t n);
 bool request_whole(struct conn *c);
+bool request_go_on(struct conn *c); /* one whose body was set aside */
 void body_drop(struct conn *c);
 /* Bytes of a body whose length is known go straight to their place; NULL: not so. */
 char *body_place(struct conn *c, size_t *room);

@@ -398,6 +398,7 @@ void request_abort(struct conn *c)
         return;
     }
     c->current = NULL;
+    c->aside = false;
     r->parsing = false;
     if (r->told) {
         r->told = false;

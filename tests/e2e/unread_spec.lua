@@ -120,4 +120,39 @@ route "POST /slow" { body = "event", stream = "events", on_error = "reject",
     s:close()
     c:close()
   end)
+
+  it("that inflate leaves the others their turns, however many connections it has", function()
+    local s = h.server { policy = h.policy { workers = 1 } }
+    local file = s.dir .. "/body"
+    h.shell(("(echo '['; head -c 4000000 /dev/zero | tr '\\0' ' '; echo ']') | gzip -9 > '%s'")
+      :format(file))
+    local body, list = h.read(file), {}
+    local head = "POST /v1/events/batch HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+      .. "Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    for i = 1, 24 do list[i] = h.connect(s.port) end
+    local light = h.connect(s.port)
+    h.wait_for("the connections", function()
+      return s:metric("sluice_connections_open") >= #list + 1
+    end)
+    s:signal "SIGSTOP"
+    h.sleep(0.1)
+    light:send "POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}"
+    for i, c in ipairs(list) do
+      c:send((head:format(#body) .. body):rep(i % 2 + 1))
+    end
+    local began = h.now()
+    s:signal "SIGCONT"
+    assert.equal(202, h.answer(light).status)
+    local took = h.now() - began
+    for i, c in ipairs(list) do
+      for _ = 1, i % 2 + 1 do assert.equal(202, h.answer(c).status) end
+    end
+    local all = h.now() - began
+    print(("# inflating: a small request took %.3f s, 36 that inflate %.3f s"):format(took, all))
+    assert.is_true(took < all / 4)
+    assert.equal(0, s:metric("sluice_body_buffer_bytes"))
+    s:close()
+    for _, c in ipairs(list) do c:close() end
+    light:close()
+  end)
 end)
