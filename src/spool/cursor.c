@@ -97,27 +97,24 @@ static void pin(struct spool_cursor *cur, struct segment *g)
     cur->fd = g->fd >= 0 ? fcntl(g->fd, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
-/* Whether the folder of the shard's files is there, in the spool that was opened. */
-static bool folder_in_place(const struct shard *sh)
-{
-    char path[PATH_MAX];
-
-    shard_path(sh, path, sizeof path);
-    return access(path, F_OK) == 0 && identity_in_place(sh->stream->spool) == 1;
-}
-
 /* False: unread says why. A pinned segment keeps its name; that the file is gone is
  * an operator's doing, unless its folder is, or one above it: a folder that was moved, or
  * a disk that is not mounted any more, has its files still. */
 static bool open_segment(struct spool_cursor *cur)
 {
     char path[PATH_MAX];
+    int there;
 
-    if (cur->fd < 0) {
-        segment_path(cur->shard, cur->seg->number, path, sizeof path);
-        cur->fd = open(path, O_RDONLY | O_CLOEXEC);
-        cur->unread = cur->fd < 0 ? errno : 0;
-        if (cur->unread == ENOENT && !folder_in_place(cur->shard)) {
+    if (cur->fd >= 0) {
+        return true;
+    }
+    segment_path(cur->shard, cur->seg->number, path, sizeof path);
+    cur->fd = open(path, O_RDONLY | O_CLOEXEC);
+    cur->unread = cur->fd < 0 ? errno : 0;
+    if (cur->unread == 0 || cur->unread == ENOENT) {
+        there = presence_of_segment(cur->seg);
+        if (there < 0 || (there == 1 && cur->unread == ENOENT)) {
+            shut(cur);
             cur->unread = ESTALE;
         }
     }

@@ -31,6 +31,10 @@ static bool make_folder(const struct spool *s)
 {
     char path[PATH_MAX];
 
+    if (identity_in_place(s) != 1) { /* another spool's, or none */
+        errno = ESTALE;
+        return false;
+    }
     (void)snprintf(path, sizeof path, "%s/%s", s->dir, DAMAGED_DIR);
     return mkdir(path, 0750) == 0 || errno == EEXIST;
 }
@@ -127,22 +131,27 @@ void damage_cut(struct segment *g)
               log_word(word, sizeof word, kept));
 }
 
-bool damage_move(const struct segment *g, const char *path)
+bool damage_try_move(const struct segment *g, const char *path, struct err *e)
 {
     char aside[PATH_MAX], quoted[PATH_MAX + 16], word[PATH_MAX + 16];
 
     aside_path(g, ".seg", aside, sizeof aside);
     if (!make_folder(g->shard->stream->spool) || rename(path, aside) != 0) {
-        struct err e;
-
-        (void)err_errno(&e, errno, "%s", path);
-        log_write(LOG_ERROR, "segment_not_moved", "to=%s why=%s",
-                  log_word(word, sizeof word, aside),
-                  log_quote(quoted, sizeof quoted, e.text));
-        return false;
+        return err_errno(e, errno, "move %s to %s", path, aside);
     }
     log_write(LOG_WARN, "segment_set_aside", "file=%s kept=%s",
               log_quote(quoted, sizeof quoted, path),
               log_word(word, sizeof word, aside));
     return true;
+}
+
+void damage_move(const struct segment *g, const char *path)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!damage_try_move(g, path, &e)) {
+        log_write(LOG_ERROR, "segment_not_moved", "why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
 }

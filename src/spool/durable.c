@@ -3,11 +3,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "spool/internal.h"
+
+struct held {
+    uint64_t number;
+    dev_t dev;
+    ino_t ino;
+};
 
 /* The shard; NULL: it is gone, all of it was released. *opened: it has a writer. */
 static struct shard *find(struct spool_consumer *c, uint32_t epoch, uint32_t worker,
@@ -81,19 +88,51 @@ bool spool_lost(struct spool_consumer *c, struct spool_pos pos)
     return false;
 }
 
-static bool sync_file(const struct shard *sh, uint64_t number, struct err *e)
+/* Whether the segment of that number was not released meanwhile. */
+static bool is_listed(const struct shard *sh, uint64_t number)
+{
+    struct spool *s = sh->stream->spool;
+    bool listed = false;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
+        listed |= g->number == number;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return listed;
+}
+
+/* The file of that name, or none, is not the segment's, whose folder was moved; a file alone that
+ * is gone from its folder was given up. */
+static bool is_elsewhere(const struct shard *sh, const struct held *h, int fd)
+{
+    struct stat st;
+    const bool same = fd >= 0 && (h->ino == 0 || fstat(fd, &st) != 0 ||
+                                  (st.st_dev == h->dev && st.st_ino == h->ino));
+
+    return !same && is_listed(sh, h->number) && presence_of_shard(sh) != 1;
+}
+
+static bool sync_file(const struct shard *sh, const struct held *h, struct err *e)
 {
     char path[PATH_MAX];
     bool ok;
-    int fd;
+    int fd, why;
 
-    segment_path(sh, number, path, sizeof path);
+    segment_path(sh, h->number, path, sizeof path);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno == ENOENT || err_errno(e, errno, "%s", path);
+    why = errno;
+    if (fd < 0 && why != ENOENT) {
+        return err_errno(e, why, "%s", path);
     }
-    ok = fdatasync(fd) == 0 || err_errno(e, errno, "%s: fdatasync", path);
-    (void)close(fd);
+    if (is_elsewhere(sh, h, fd)) {
+        ok = err_errno(e, ESTALE, "%s", path);
+    } else {
+        ok = fd < 0 || fdatasync(fd) == 0 || err_errno(e, errno, "%s: fdatasync", path);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
     return ok;
 }
 
@@ -103,7 +142,7 @@ bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worke
     struct spool *s = c->stream->spool;
     bool opened, poisoned = false, ok = true;
     struct shard *sh = find(c, epoch, worker, &opened);
-    uint64_t *numbers = NULL;
+    struct held *held = NULL;
     size_t n = 0, room = 0;
 
     if (sh == NULL) {
@@ -113,21 +152,21 @@ bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worke
     for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
         if (n == room) {
             room = room == 0 ? 16 : 2 * room;
-            numbers = mem_realloc(numbers, room * sizeof *numbers);
+            held = mem_realloc(held, room * sizeof *held);
         }
-        numbers[n++] = g->number;
+        held[n++] = (struct held){g->number, g->dev, g->ino};
         poisoned |= atomic_load(&g->poisoned);
     }
     (void)pthread_mutex_unlock(&s->lock);
     if (poisoned) { /* a second sync would say that all is well */
         ok = err_set(e, "a sync of %s/%u.%u failed before", c->stream->name, epoch,
                      worker);
-    } else { /* in another place, a segment without a file is not one that was released */
+    } else {
         ok = spool_in_place(s, e);
     }
     for (size_t i = 0; ok && i < n; i++) {
-        ok = sync_file(sh, numbers[i], e);
+        ok = sync_file(sh, &held[i], e);
     }
-    free(numbers);
+    free(held);
     return ok;
 }

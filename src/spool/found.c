@@ -68,7 +68,7 @@ static enum found bad_page(struct shard *sh, int fd, const char *path, uint64_t 
         return FOUND_BLOCKS;
     }
     g.number = p->number;
-    (void)damage_move(&g, path);
+    damage_move(&g, path);
     return FOUND_NOTHING;
 }
 

@@ -59,33 +59,6 @@ static void set_writable(struct spool *s)
     }
 }
 
-/* It was moved or removed, or its file system is gone: what is written to the open files
- * may never be found again, so nothing more is taken. An error says nothing. */
-static void look_at_place(struct spool *s)
-{
-    char quoted[ERR_TEXT_MAX + 16];
-    const int there = identity_in_place(s);
-    struct err e;
-
-    if (there < 0 || (there == 1) == !atomic_load(&s->away) ||
-        (there == 0 && spool_in_place(s, &e))) {
-        return;
-    }
-    (void)pthread_mutex_lock(&s->lock);
-    if (there == 0) {
-        (void)snprintf(s->why_away, sizeof s->why_away, "%s", e.text);
-    }
-    atomic_store(&s->away, there == 0);
-    (void)pthread_cond_broadcast(&s->prepared);
-    (void)pthread_mutex_unlock(&s->lock);
-    if (there == 1) {
-        log_write(LOG_INFO, "spool", "status=writable");
-    } else {
-        log_write(LOG_ERROR, "spool", "status=unwritable why=%s",
-                  log_quote(quoted, sizeof quoted, e.text));
-    }
-}
-
 void housekeeper_wake_writer(struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
@@ -102,6 +75,7 @@ void housekeeper_wake_writer(struct shard *sh)
 static bool make_folders(struct shard *sh, struct err *e)
 {
     char path[PATH_MAX], stream[PATH_MAX];
+    struct stat st;
 
     (void)snprintf(stream, sizeof stream, "%s/%s", sh->stream->spool->dir,
                    sh->stream->name);
@@ -111,6 +85,10 @@ static bool make_folders(struct shard *sh, struct err *e)
     }
     if (mkdir(path, 0750) != 0 && errno != EEXIST) {
         return err_errno(e, errno, "%s", path);
+    }
+    if (stat(path, &st) == 0) {
+        sh->dev = st.st_dev;
+        sh->ino = st.st_ino;
     }
     return folder_sync(stream, e) && folder_sync(sh->stream->spool->dir, e);
 }
@@ -217,13 +195,12 @@ static void prepare(struct shard *sh)
     struct segment *g;
     struct err e;
 
-    if (atomic_load(&sh->ahead) != NULL || atomic_load(&s->away) ||
+    if (atomic_load(&sh->ahead) != NULL || !presence_of_stream(st) ||
         mono_ms() < sh->prove_at_ms ||
         atomic_load(&st->used) + s->conf.segment_bytes > atomic_load(&st->max_bytes)) {
         return;
     }
-    look_at_place(s);
-    if (atomic_load(&s->away)) {
+    if (!presence_look(s) || !presence_look_at_stream(st)) {
         return;
     }
     if (sh->filling == NULL) {
@@ -232,7 +209,10 @@ static void prepare(struct shard *sh)
     g = sh->filling != NULL ? sh->filling : obtain(sh, &e);
     if (g == NULL || !fill(sh, g, &e)) {
         sh->prove_at_ms = mono_ms() + PROVE_MS;
-        housekeeper_set_unwritable(s, e.text);
+        if (presence_look(s) &&
+            presence_look_at_stream(st)) { /* no other stream has that trouble */
+            housekeeper_set_unwritable(s, e.text);
+        }
         return;
     }
     if (sh->filling != NULL) {
@@ -335,8 +315,9 @@ static void keep_stream(struct stream *st, struct shard **shards)
             note_delivered(shards[i]);
         }
     }
-    if (!atomic_load(&st->spool->away)) { /* those names may be another spool's */
+    if (presence_of_stream(st)) { /* else those names may be another spool's */
         stream_recover_unknown(st);
+        undeleted_retry(st);
         if (atomic_load(&st->spool->reclaim)) {
             reclaim_stream(st);
         }
@@ -356,7 +337,7 @@ static void look_at_disk(struct spool *s)
         return;
     }
     s->disk_looked_ns = now;
-    look_at_place(s);
+    presence_look_at_all(s);
     if (statvfs(s->dir, &st) == 0) {
         stats_set(s->disk_free, (uint64_t)st.f_bavail * st.f_frsize);
         /* As df has its share: what is kept for root is no part of it. */
@@ -393,10 +374,8 @@ static void *run(void *arg)
         look_at_disk(s);
         wait(s);
     }
-    look_at_place(s);
-    if (!atomic_load(&s->away)) {
-        spool_put_away(s);
-    }
+    presence_look_at_all(s);
+    spool_put_away(s);
     free(shards);
     latch_open(&s->housekeeper_ended);
     return NULL;

@@ -3,6 +3,7 @@
  *
  *   spool.c     the folder; streams and their room
  *   identity.c  its lock, epoch and uuid
+ *   presence.c  whether its files still have their names
  *   recover.c   an earlier process's files, shard by shard
  *   found.c     the kind of one of its files, and where its blocks end
  *   blocks.c    the blocks of one file, past damaged ones
@@ -11,6 +12,7 @@
  *   writer.c    a worker's end of a shard
  *   housekeeper.c    the housekeeping thread: prepares, syncs
  *   reclaim.c   segments that no sink needs: reused or deleted
+ *   undeleted.c those that the disk does not delete
  *   retention.c which sinks still need which segments
  *   lag.c       how far they are behind
  *   awaited.c   the progress that ack = "delivered" waits for
@@ -136,9 +138,12 @@ struct shard {
     struct shard *next; /* of the stream, oldest epoch first */
     struct stream *stream;
     uint32_t epoch, worker;
+    dev_t dev; /* of its folder; ino 0: not known */
+    ino_t ino;
     struct segment *segments; /* by number */
     struct place *places;
     uint32_t cursors;              /* open ones; under lock */
+    uint32_t n_undeleted;          /* of the stream's, its own; the housekeeper's */
     bool unknown;                  /* the disk does not tell its events: read again at
                                       look_ms, needed until then; under lock */
     int64_t look_ms, look_wait_ms; /* the housekeeper's */
@@ -178,6 +183,8 @@ struct stream {
                                   released all; under lock */
     atomic_uint blocked;           /* awaited consumers that can't deliver */
     _Atomic uint64_t used;         /* bytes of all segments but warm ones */
+    struct segment *undeleted;     /* oldest first within a shard; the housekeeper's */
+    int64_t undelete_ms;           /* not tried before; the housekeeper's */
     _Atomic uint64_t reserved;     /* by bodies under way */
     _Atomic uint64_t left_bytes;   /* by earlier processes, at the start */
     struct shard *shards;
@@ -188,6 +195,7 @@ struct stream {
     stats_cell *bytes_gauge, *limit_gauge, *reserved_gauge, *created, *recycled,
         *deleted, *poisoned, *damaged, *skipped, *damaged_blocks, *damaged_events;
     struct stats_owner series; /* and those of its workers; hidden while it is freed */
+    char why_away[ERR_TEXT_MAX]; /* under lock */
 };
 
 struct spool_consumer {
@@ -249,6 +257,9 @@ struct spool {
     atomic_bool woken, stopping, reclaim, unwritable;
     atomic_bool
         away; /* dir has not the LOCK any more that is held; looked at by times */
+    _Atomic uint64_t
+        away_streams;  /* a bit a stream, by id: its files have not their names any
+                                      more; all, while the spool is away */
     atomic_bool ready; /* spool_ready was called */
     char why[256];     /* unwritable: the reason; under lock */
     struct stats_histogram *sync_time, *prepare_time;
@@ -273,6 +284,25 @@ bool identity_find(struct spool *s, struct err *e); /* after the two */
 int identity_in_place(const struct spool *s);
 const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);
 
+/* ---- presence.c: 1 or 0; -1: the disk does not say. No lock is held; any thread ---- */
+
+/* Whether the file of that name is that one. */
+int presence_of(const char *path, dev_t dev, ino_t ino);
+/* Whether the folder is there in which the shard's files were made or found. */
+int presence_of_shard(const struct shard *sh);
+/* Whether its name is g's still. 0: its folder is there, and g is gone from it for good; -1 also:
+ * the folder is elsewhere, or g is still written to. */
+int presence_of_segment(const struct segment *g);
+/* As the housekeeper saw it last; asks no disk. */
+static inline bool presence_of_stream(const struct stream *st)
+{
+    return (atomic_load(&st->spool->away_streams) & (1ull << st->id)) == 0;
+}
+/* Look, and note and tell a change; return whether it is there. The housekeeper's thread. */
+bool presence_look(struct spool *s);
+bool presence_look_at_stream(struct stream *st);
+void presence_look_at_all(struct spool *s);
+
 /* ---- segment.c: no lock is held; NULL and *e on error ---- */
 
 struct segment *segment_create(struct shard *sh, uint64_t number, struct err *e);
@@ -284,8 +314,7 @@ bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
                         uint64_t unacked); /* by the worker */
 /* Its sync failed: for people, its page says from where on clients may have been refused. */
 void segment_mark_unsure(const struct segment *g);
-void segment_delete(struct segment *g); /* the file and g */
-void segment_close(struct segment *g);  /* g only */
+void segment_close(struct segment *g); /* g only */
 /* Opens its file when it is closed; the housekeeper's thread. */
 bool segment_open(struct segment *g, struct err *e);
 void segment_shut(struct segment *g); /* closes it; the housekeeper's thread */
@@ -324,13 +353,24 @@ void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to,
 void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to);
 /* Its file has no end any more, and nothing tells how many blocks that had. */
 void damage_cut(struct segment *g);
-/* The whole file goes to DAMAGED_DIR; false: it stays where it is. */
-bool damage_move(const struct segment *g, const char *path);
+/* The whole file goes to DAMAGED_DIR; false and *e: it stays where it is. */
+bool damage_try_move(const struct segment *g, const char *path, struct err *e);
+void damage_move(const struct segment *g, const char *path); /* says so in the log */
 
 /* ---- reclaim.c: on the housekeeper's thread ---- */
 
 void reclaim_stream(struct stream *st);
 void drop_warm(struct stream *st, int64_t older_than_ms);
+/* Whether g's page has to say how `before` ended, the one before it, which stays: a start would
+ * deliver, without it, what clients were refused when a sync had failed. NULL: none stays. */
+bool segment_bears_witness(const struct segment *g, const struct segment *before);
+
+/* ---- undeleted.c: on the housekeeper's thread ---- */
+
+/* Takes g, which is in no list and not counted as used: deletes its file, or keeps it in the
+ * stream to try again. */
+void segment_delete(struct segment *g);
+void undeleted_retry(struct stream *st);
 
 /* ---- housekeeper.c ---- */
 

@@ -55,9 +55,7 @@ static void release(struct shard *sh, struct segment **at, struct segment ***gon
     }
 }
 
-/* Whether g's page has to say how the one before it ended, which stays: a start would
- * deliver, without it, what clients were refused when a sync had failed. */
-static bool bears_witness(const struct segment *g, const struct segment *before)
+bool segment_bears_witness(const struct segment *g, const struct segment *before)
 {
     return before != NULL &&
            (atomic_load(&g->unacked) > 0 || atomic_load(&before->poisoned));
@@ -75,7 +73,7 @@ static void reclaim_shard(struct shard *sh, struct segment ***gone_end)
         uint64_t end = final_end(*at);
 
         if (end != UINT64_MAX && (*at)->pins == 0 && !segment_needed(*at, end) &&
-            !owes_word(*at) && !bears_witness(*at, kept)) {
+            !owes_word(*at) && !segment_bears_witness(*at, kept)) {
             release(sh, at, gone_end);
             kept = NULL;
         } else if (holes && end != UINT64_MAX) {
@@ -136,13 +134,12 @@ static void skip_all(struct stream *st)
 
 /* The oldest first: the page of the next one says how a segment ended, also that its last
  * events were refused. */
-static void delete_all(struct stream *st, struct segment *gone)
+static void delete_all(struct segment *gone)
 {
     while (gone != NULL) {
         struct segment *next = gone->next;
 
         segment_delete(gone);
-        stats_add(st->deleted, 1);
         gone = next;
     }
 }
@@ -174,7 +171,7 @@ static void forget_shards(struct stream *st)
         struct shard *sh = *at;
 
         if (sh->epoch != s->epoch && !sh->unknown && sh->segments == NULL &&
-            sh->cursors == 0) {
+            sh->n_undeleted == 0 && sh->cursors == 0) {
             *at = sh->next;
             sh->next = gone;
             gone = sh;
@@ -213,7 +210,7 @@ void reclaim_stream(struct stream *st)
         reclaim_shard(sh, &gone_end);
     }
     (void)pthread_mutex_unlock(&s->lock);
-    delete_all(st, gone);
+    delete_all(gone);
     forget_shards(st);
 }
 
@@ -240,5 +237,5 @@ void drop_warm(struct stream *st, int64_t older_than_ms)
         }
     }
     (void)pthread_mutex_unlock(&s->lock);
-    delete_all(st, gone);
+    delete_all(gone);
 }

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ enum {
 struct listing {
     struct segment **list;
     uint32_t n, room;
+    struct segment *idle; /* in which nothing was written, oldest first */
 };
 
 static void add(struct listing *f, struct segment *g)
@@ -117,6 +119,7 @@ static bool list_segments(struct shard *sh, struct listing *f, struct err *e)
     char **paths = NULL;
     struct dirent *d = NULL;
     enum found r = FOUND_NOTHING;
+    struct stat st;
     DIR *at;
     int rc;
 
@@ -124,6 +127,10 @@ static bool list_segments(struct shard *sh, struct listing *f, struct err *e)
     at = opendir(dir);
     if (at == NULL) {
         return err_errno(e, errno, "%s", dir);
+    }
+    if (fstat(dirfd(at), &st) == 0) {
+        sh->dev = st.st_dev;
+        sh->ino = st.st_ino;
     }
     while (r != FOUND_UNKNOWN && (errno = 0, d = readdir(at)) != NULL) {
         char path[PATH_MAX];
@@ -176,7 +183,7 @@ static void drop_earlier_use(struct listing *f)
 
         if (g->guessed && g->first <= first) {
             segment_path(g->shard, g->number, path, sizeof path);
-            (void)damage_move(g, path);
+            damage_move(g, path);
             segment_close(g);
         } else {
             first = g->first > first ? g->first : first;
@@ -223,7 +230,8 @@ static bool find_end(struct listing *f, struct err *e)
             later.first = g->first;
             later.before_end = g->before_end;
         }
-        segment_delete(g);
+        g->next = f->idle;
+        f->idle = g;
         f->n--;
     }
     /* A page whose write failed in part may hold; small blocks went where room was. */
@@ -284,11 +292,26 @@ static void link_segments(struct shard *sh, const struct listing *f)
     }
 }
 
+/* Deleted, unless the shard is read once more. */
+static void drop_idle(struct segment *g, bool known)
+{
+    while (g != NULL) {
+        struct segment *next = g->next;
+
+        if (known) {
+            segment_delete(g);
+        } else {
+            segment_close(g);
+        }
+        g = next;
+    }
+}
+
 /* False and *e: the disk does not tell the shard's files. */
 static bool read_shard(struct shard *sh, struct err *e)
 {
     struct spool *s = sh->stream->spool;
-    struct listing f = {NULL, 0, 0};
+    struct listing f = {NULL, 0, 0, NULL};
     bool ok = list_segments(sh, &f, e);
 
     if (ok) {
@@ -304,6 +327,7 @@ static bool read_shard(struct shard *sh, struct err *e)
     for (uint32_t i = 0; i < f.n && !ok; i++) {
         segment_close(f.list[i]);
     }
+    drop_idle(f.idle, ok);
     free(f.list);
     return ok;
 }
@@ -351,7 +375,7 @@ static bool recover_shard(struct stream *st, uint32_t epoch, uint32_t worker,
         sh->look_wait_ms = LOOK_FIRST_MS;
         sh->look_ms = mono_ms() + sh->look_wait_ms;
         tell_unknown(sh, why.text);
-    } else if (sh->segments == NULL) {
+    } else if (sh->segments == NULL && sh->n_undeleted == 0) {
         char path[PATH_MAX];
 
         shard_path(sh, path, sizeof path);

@@ -204,6 +204,9 @@ bool segment_recycle(struct segment *g, uint64_t number, struct err *e)
     if (!segment_open(g, e)) {
         return false;
     }
+    if (presence_of_segment(g) != 1) {
+        return err_errno(e, ESTALE, "rename %s", from);
+    }
     if (rename(from, to) != 0) {
         return err_errno(e, errno, "rename %s", from);
     }
@@ -224,6 +227,10 @@ bool segment_open(struct segment *g, struct err *e)
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
         return err_errno(e, errno, "%s", path);
+    }
+    if (presence_of_segment(g) < 0) { /* a sync of another's file would count as its */
+        (void)close(fd);
+        return err_errno(e, ESTALE, "%s", path);
     }
     (void)pthread_mutex_lock(&s->lock);
     g->fd = fd;
@@ -265,30 +272,4 @@ void segment_close(struct segment *g)
         (void)close(g->fd);
     }
     free(g);
-}
-
-/* Whether the file of that name is g's still: its folder, or the whole spool, may have been
- * moved, and what stands there is another one's. */
-static bool is_there(const struct segment *g, const char *path)
-{
-    struct stat st;
-
-    return identity_in_place(g->shard->stream->spool) == 1 &&
-           (g->ino == 0 ||
-            (stat(path, &st) == 0 && st.st_dev == g->dev && st.st_ino == g->ino));
-}
-
-void segment_delete(struct segment *g)
-{
-    char path[PATH_MAX];
-
-    segment_path(g->shard, g->number, path, sizeof path);
-    if (!is_there(g, path)) {
-        /* It is not deleted by its name. */
-    } else if (atomic_load(&g->damaged)) {
-        (void)damage_move(g, path);
-    } else {
-        (void)unlink(path);
-    }
-    segment_close(g);
 }

@@ -127,7 +127,9 @@ static void put_away(struct shard *sh)
 void spool_put_away(struct spool *s)
 {
     for (uint32_t i = 0; i < atomic_load(&s->n_streams); i++) {
-        for (struct shard *sh = s->streams[i]->shards; sh != NULL; sh = sh->next) {
+        struct shard *sh = s->streams[i]->shards;
+
+        for (; sh != NULL && presence_of_stream(s->streams[i]); sh = sh->next) {
             put_away(sh);
         }
     }
@@ -165,6 +167,7 @@ void spool_close(struct spool *s)
             free_shard(st->shards);
             st->shards = next;
         }
+        free_segments(st->undeleted);
         (void)pthread_rwlock_destroy(&st->watch);
         stats_disown(&st->series);
         free(st);
@@ -400,6 +403,9 @@ static uint64_t unused_of(const struct spool *s, const struct stream *st, bool g
         }
         least = room < least ? room : least;
     }
+    if (!presence_of_stream(st)) {
+        return 0;
+    }
     if (grows && max > used) {
         growth = (max - used) / s->conf.segment_bytes * s->conf.segment_bytes;
     }
@@ -442,23 +448,29 @@ void spool_release(struct spool *s, int stream, uint64_t bytes)
 
 bool spool_writable(const struct spool *s)
 {
-    return !atomic_load(&s->unwritable) && !atomic_load(&s->away);
+    return !atomic_load(&s->unwritable) && atomic_load(&s->away_streams) == 0;
 }
 
-bool spool_away(struct spool *s, struct err *e)
+/* The disk's own trouble before that of one stream. Under lock. */
+static const char *why_unwritable(const struct spool *s)
 {
-    bool away;
+    const uint32_t n = atomic_load(&s->n_streams);
 
-    (void)pthread_mutex_lock(&s->lock);
-    away = atomic_load(&s->away) && !err_set(e, "%s", s->why_away);
-    (void)pthread_mutex_unlock(&s->lock);
-    return away;
+    if (atomic_load(&s->away)) {
+        return s->why_away;
+    }
+    for (uint32_t i = 0; i < n && !atomic_load(&s->unwritable); i++) {
+        if (!presence_of_stream(s->streams[i])) {
+            return s->streams[i]->why_away;
+        }
+    }
+    return s->why;
 }
 
 void spool_why_unwritable(struct spool *s, char *out, size_t n)
 {
     (void)pthread_mutex_lock(&s->lock);
-    (void)snprintf(out, n, "%s", atomic_load(&s->away) ? s->why_away : s->why);
+    (void)snprintf(out, n, "%s", why_unwritable(s));
     (void)pthread_mutex_unlock(&s->lock);
 }
 

@@ -78,6 +78,14 @@ const char *spool_uuid_of(const struct spool *s, uint32_t epoch);
  * by its name: what stands there is not this spool. Asks the disk; any thread. */
 bool spool_in_place(const struct spool *s, struct err *e) MUST_USE;
 
+/* ---- presence.c: ask the disk; any thread ---- */
+
+/* False and *e: as spool_in_place, or the files that the stream's workers write to were moved or
+ * removed. */
+bool spool_stream_in_place(const struct spool *s, int stream, struct err *e) MUST_USE;
+/* The same of all streams. */
+bool spool_whole(const struct spool *s, struct err *e) MUST_USE;
+
 /* ---- spool.c: streams (supervisor) ---- */
 
 struct spool_stream_conf {
@@ -253,10 +261,7 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
 bool spool_has_room(const struct spool *s, int stream, uint64_t bytes);
 void spool_release(struct spool *s, int stream, uint64_t bytes);
 
-/* True and *e: it was when the housekeeper last looked. Asks no disk; any thread. */
-bool spool_away(struct spool *s, struct err *e) MUST_USE;
-
-/* Whether segments can be prepared now. Any thread; no lock. */
+/* Whether segments can be prepared now, in all streams. Any thread; no lock. */
 bool spool_writable(const struct spool *s);
 /* The reason, while they can't; any thread. */
 void spool_why_unwritable(struct spool *s, char *out, size_t n);

@@ -192,7 +192,7 @@ static void *run(void *arg)
 
     (void)pthread_setname_np(pthread_self(), "index");
     while (!latch_wait(&x->stopped, clock_mono_ns() + LOOK_NS)) {
-        if (!spool_in_place(x->spool, &e)) {
+        if (!spool_stream_in_place(x->spool, x->stream, &e)) {
             continue; /* those files are another spool's */
         }
         if (!x->begun) {
@@ -209,7 +209,7 @@ static void *run(void *arg)
         indexer_account_again(x);
         index_trim(x);
     }
-    if (x->begun && spool_in_place(x->spool, &e)) {
+    if (x->begun && spool_stream_in_place(x->spool, x->stream, &e)) {
         finish(x);
     }
     latch_open(&x->ended);

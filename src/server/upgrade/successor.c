@@ -199,6 +199,7 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     struct successor *x = OUTER(t, struct successor, look);
     struct server *s = x->s;
     bool late = clock_mono_ns() >= x->until_ns;
+    struct err e;
 
     (void)events;
     if (!x->called) {
@@ -214,6 +215,10 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     if (!x->sinks && !x->workers && !x->place.drains && !knows_live(x)) {
         give_up(x, "another policy went live meanwhile, without a load of the file: "
                    "upgrade again");
+        return;
+    }
+    if (!x->sinks && !x->workers && !x->place.drains && !spool_whole(s->spool, &e)) {
+        give_up(x, e.text);
         return;
     }
     if (!x->sinks &&
@@ -239,7 +244,7 @@ static void make_room(struct successor *x, const char *version)
     struct server *s = x->s;
     struct err e;
 
-    if (!sockets_tell(s, x->channel, &e)) {
+    if (!spool_whole(s->spool, &e) || !sockets_tell(s, x->channel, &e)) {
         give_up(x, e.text);
         return;
     }
@@ -342,7 +347,7 @@ bool successor_begin(struct server *s, const char *cause, struct err *e)
                                       : "another process is on its way already");
     }
     /* It would begin a spool of its own, and leave the events behind. */
-    if (spool_away(s->spool, e)) {
+    if (!spool_whole(s->spool, e)) {
         return false;
     }
     if (!channel_pair(ends, e)) {

@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@
 
 #include "base/err.h"
 #include "spool/spool.h"
-#include "stats/stats.h"
 
 #include "fixture.h"
 
@@ -268,51 +266,6 @@ static void what_is_delivered_then_is_not_deleted_there(void **state)
     assert_int_equal(0, access(path, F_OK));
 }
 
-static uint64_t deleted(void)
-{
-    return stats_value("sluice_spool_segments_total",
-                       "stream=\"events\",op=\"deleted\"");
-}
-
-/* Only the stream's folder is another one. */
-static void what_another_file_has_is_not_deleted_by_its_name(void **state)
-{
-    const struct timespec ms = {0, 1000000};
-    struct spool *s;
-    struct spool_consumer *c;
-    struct spool_cursor *cur;
-    uint64_t before = deleted();
-    char from[160], to[160];
-    int fd;
-
-    (void)state;
-    write_two();
-    s = open_spool();
-    c = open_consumer(s, open_stream(s, 64 * SEGMENT, false));
-    spool_ready(s);
-    (void)snprintf(from, sizeof from, "%s/events", dir);
-    (void)snprintf(to, sizeof to, "%s.events", dir);
-    move(from, to);
-    assert_int_equal(0, mkdir(from, 0700));
-    (void)snprintf(from, sizeof from, "%s/events/1.0", dir);
-    assert_int_equal(0, mkdir(from, 0700));
-    (void)snprintf(from, sizeof from, "%s/events/1.0/0000000001.seg", dir);
-    fd = open(from, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    (void)close(fd);
-    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
-    spool_cursor_release(cur, 3);
-    spool_cursor_close(cur);
-    for (int i = 0; i < 10000 && deleted() == before; i++) {
-        (void)nanosleep(&ms, NULL);
-    }
-    assert_int_equal(0, access(from, F_OK));
-    spool_consumer_close(c);
-    spool_close(s);
-    (void)snprintf(to, sizeof to, "rm -rf '%s.events'", dir);
-    assert_int_equal(0, system(to));
-}
-
 /* Another process could lock another LOCK there. */
 static void a_spool_that_is_emptied_takes_nothing(void **state)
 {
@@ -329,12 +282,12 @@ static void a_spool_that_is_emptied_takes_nothing(void **state)
     w = spool_writer_open(s, stream, 0, on_wake, NULL);
     assert_true(spool_has_room(s, stream, 100));
     assert_true(spool_in_place(s, &e));
-    assert_false(spool_away(s, &e));
+    assert_true(spool_whole(s, &e));
     (void)snprintf(path, sizeof path, "%s/LOCK", dir);
     assert_int_equal(0, unlink(path));
     assert_false(spool_in_place(s, &e));
     until_away(s);
-    assert_true(spool_away(s, &e));
+    assert_false(spool_whole(s, &e));
     assert_false(spool_make_durable(c, spool_epoch(s), 0, &e));
     spool_consumer_close(c);
     assert_false(spool_has_room(s, stream, 100));
@@ -360,7 +313,6 @@ int main(void)
         TEST(a_file_that_is_moved_out_of_its_folder_is_given_up),
         TEST(another_spool_in_its_place_is_left_alone),
         TEST(what_is_delivered_then_is_not_deleted_there),
-        TEST(what_another_file_has_is_not_deleted_by_its_name),
         TEST(a_spool_that_is_emptied_takes_nothing),
     };
 

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -128,6 +129,50 @@ static void a_segment_whose_sync_failed_is_deleted(void **state)
     assert_null(sh.segments);
     assert_int_equal(0, sh.n_warm);
     assert_false(is_there());
+}
+
+/* What is in the way of its deletion is a directory of its name. */
+static void
+a_segment_that_can_not_be_deleted_counts_as_used_and_is_tried_again(void **state)
+{
+    char path[PATH_MAX];
+    struct segment *next = mem_zalloc(sizeof *next);
+    FILE *f;
+
+    (void)state;
+    segment_path(&sh, 1, path, sizeof path);
+    assert_int_equal(0, unlink(path));
+    assert_int_equal(0, mkdir(path, 0700));
+    atomic_store(&g->poisoned, true);
+    g->given_up = true;
+    *next = *g;
+    next->number = 2;
+    atomic_store(&next->unacked, 1); /* its page tells how the first one ends */
+    g->next = next;
+    (void)atomic_fetch_add(&st.used, next->bytes);
+    segment_path(&sh, 2, path, sizeof path);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    (void)fclose(f);
+    reclaim_after(END);
+    assert_null(sh.segments);
+    assert_int_equal(2 << 20, atomic_load(&st.used));
+    assert_ptr_equal(g, st.undeleted);
+    assert_int_equal(1, path_there(path));
+    assert_int_equal(2, sh.n_undeleted);
+    undeleted_retry(&st);
+    assert_ptr_equal(g, st.undeleted);
+    segment_path(&sh, 1, path, sizeof path);
+    assert_int_equal(0, rmdir(path));
+    undeleted_retry(&st);
+    assert_ptr_equal(g, st.undeleted); /* tried once a second */
+    st.undelete_ms = 0;
+    undeleted_retry(&st);
+    assert_null(st.undeleted);
+    assert_int_equal(0, atomic_load(&st.used));
+    assert_int_equal(0, sh.n_undeleted);
+    segment_path(&sh, 2, path, sizeof path);
+    assert_int_equal(0, path_there(path));
 }
 
 /* An operator may want to look at it. */
@@ -258,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_segment_that_all_have_read_is_used_again),
         TEST(a_segment_whose_sync_failed_is_deleted),
+        TEST(a_segment_that_can_not_be_deleted_counts_as_used_and_is_tried_again),
         TEST(a_damaged_segment_is_set_aside),
         TEST(a_segment_that_a_reader_is_in_stays),
         TEST(a_sink_that_leaves_holds_only_what_it_needs),

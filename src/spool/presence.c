@@ -1,0 +1,218 @@
+/*
+ * presence - whether the spool's files still have their names: the directory may have been
+ * moved, removed, replaced or unmounted under the process, or one stream's.
+ *
+ * What is written to the open files may then never be found again, so nothing more is
+ * taken: looked at each second, and before a segment is made.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/folder.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "spool/internal.h"
+
+int presence_of(const char *path, dev_t dev, ino_t ino)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
+    }
+    return st.st_dev == dev && st.st_ino == ino;
+}
+
+int presence_of_shard(const struct shard *sh)
+{
+    char path[PATH_MAX];
+
+    shard_path(sh, path, sizeof path);
+    return sh->ino == 0 ? path_there(path) : presence_of(path, sh->dev, sh->ino);
+}
+
+/* A worker writes to it, or will. */
+static bool is_written(const struct segment *g)
+{
+    return !g->old && g->ino != 0 && !atomic_load(&g->sealed) &&
+           !atomic_load(&g->poisoned);
+}
+
+int presence_of_segment(const struct segment *g)
+{
+    char path[PATH_MAX];
+    int there;
+
+    if (identity_in_place(g->shard->stream->spool) != 1) {
+        return -1;
+    }
+    segment_path(g->shard, g->number, path, sizeof path);
+    there = g->ino == 0 ? path_there(path) : presence_of(path, g->dev, g->ino);
+    return there == 0 && (is_written(g) || presence_of_shard(g->shard) != 1) ? -1
+                                                                             : there;
+}
+
+/* ---- a stream ---- */
+
+/* By the file, which is held open: a directory that is removed may leave its inode number to
+ * the next one, and some file systems give a directory another number at times. */
+struct written {
+    const struct shard *shard; /* one of this process: it stays */
+    uint64_t number;
+    dev_t dev;
+    ino_t ino;
+};
+
+/* Up to max of them; returns how many there are. Under lock. */
+static uint32_t list_written(const struct stream *st, struct written *out, uint32_t max)
+{
+    uint32_t n = 0;
+
+    for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        for (const struct segment *g = sh->segments;
+             g != NULL && !atomic_load(&st->ended); g = g->next) {
+            if (is_written(g) && n++ < max) {
+                out[n - 1] = (struct written){sh, g->number, g->dev, g->ino};
+            }
+        }
+    }
+    return n;
+}
+
+/* It was not reclaimed meanwhile, which takes its name, too. */
+static bool still_written(struct spool *s, const struct written *x)
+{
+    bool is = false;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (const struct segment *g = x->shard->segments; g != NULL; g = g->next) {
+        is |= g->number == x->number && g->ino == x->ino && is_written(g);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return is;
+}
+
+/* 1; 0 and *e; -1: the disk does not say. Any thread. */
+static int look_at(struct stream *st, struct err *e)
+{
+    struct spool *s = st->spool;
+    const uint32_t max = 2 * s->conf.n_workers + 2;
+    struct written *list = mem_alloc(max * sizeof *list);
+    char path[PATH_MAX];
+    int there = 1;
+    uint32_t n;
+
+    (void)pthread_mutex_lock(&s->lock);
+    n = list_written(st, list, max);
+    (void)pthread_mutex_unlock(&s->lock);
+    for (uint32_t i = 0; i < n && i < max && there == 1; i++) {
+        segment_path(list[i].shard, list[i].number, path, sizeof path);
+        there = presence_of(path, list[i].dev, list[i].ino);
+        if (there == 0 && !still_written(s, &list[i])) {
+            there = 1;
+        }
+    }
+    free(list);
+    return there != 0 ? there
+                      : err_set(e,
+                                "%s is not the file that this process writes to: the "
+                                "directory of the stream \"%s\", or a file in it, was "
+                                "moved, removed or unmounted; put it back",
+                                path, st->name);
+}
+
+static void tell(const struct stream *st, const char *why)
+{
+    char stream[STREAM_NAME_MAX + 32] = "", quoted[ERR_TEXT_MAX + 16];
+
+    if (st != NULL) {
+        (void)snprintf(stream, sizeof stream, " stream=%s", st->name);
+    }
+    if (why == NULL) {
+        log_write(LOG_INFO, "spool", "status=writable%s", stream);
+    } else {
+        log_write(LOG_ERROR, "spool", "status=unwritable%s why=%s", stream,
+                  log_quote(quoted, sizeof quoted, why));
+    }
+}
+
+bool presence_look_at_stream(struct stream *st)
+{
+    struct spool *s = st->spool;
+    const uint64_t bit = 1ull << st->id;
+    const bool was = (atomic_load(&s->away_streams) & bit) != 0;
+    struct err e;
+    int there;
+
+    if (atomic_load(&s->away)) {
+        return false;
+    }
+    there = look_at(st, &e);
+    if (there < 0 || (there == 0) == was) {
+        return !was;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    (void)snprintf(st->why_away, sizeof st->why_away, "%s", there == 0 ? e.text : "");
+    if (there == 0) {
+        (void)atomic_fetch_or(&s->away_streams, bit);
+    } else {
+        (void)atomic_fetch_and(&s->away_streams, ~bit);
+    }
+    (void)pthread_cond_broadcast(&s->prepared);
+    (void)pthread_mutex_unlock(&s->lock);
+    tell(st, there == 0 ? e.text : NULL);
+    return there == 1;
+}
+
+/* ---- the spool ---- */
+
+/* An error says nothing. */
+bool presence_look(struct spool *s)
+{
+    const bool was = atomic_load(&s->away);
+    const int there = identity_in_place(s);
+    struct err e;
+
+    if (there < 0 || (there == 0) == was || (there == 0 && spool_in_place(s, &e))) {
+        return !was;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    (void)snprintf(s->why_away, sizeof s->why_away, "%s", there == 0 ? e.text : "");
+    atomic_store(&s->away, there == 0);
+    atomic_store(&s->away_streams, there == 0 ? UINT64_MAX : 0);
+    (void)pthread_cond_broadcast(&s->prepared);
+    (void)pthread_mutex_unlock(&s->lock);
+    tell(NULL, there == 0 ? e.text : NULL);
+    return there == 1;
+}
+
+void presence_look_at_all(struct spool *s)
+{
+    const uint32_t n = atomic_load(&s->n_streams);
+
+    if (presence_look(s)) {
+        for (uint32_t i = 0; i < n; i++) {
+            (void)presence_look_at_stream(s->streams[i]);
+        }
+    }
+}
+
+bool spool_stream_in_place(const struct spool *s, int stream, struct err *e)
+{
+    return spool_in_place(s, e) && look_at(s->streams[stream], e) != 0;
+}
+
+bool spool_whole(const struct spool *s, struct err *e)
+{
+    const uint32_t n = atomic_load(&s->n_streams);
+    bool whole = spool_in_place(s, e);
+
+    for (uint32_t i = 0; i < n && whole; i++) {
+        whole = look_at(s->streams[i], e) != 0;
+    }
+    return whole;
+}

@@ -1,0 +1,304 @@
+/* One stream's directory that is moved, removed or replaced under a spool. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+#include "stats/stats.h"
+
+#include "fixture.h"
+
+static char away[80];
+
+static int set_up_away(void **state)
+{
+    int rc = set_up(state);
+
+    (void)snprintf(away, sizeof away, "%s.away", dir);
+    return rc;
+}
+
+static void move(const char *from, const char *to)
+{
+    assert_int_equal(0, rename(from, to));
+}
+
+/* Of a process before, so that its file is opened to be read. */
+static void write_two(void)
+{
+    struct spool *s = open_spool();
+    struct spool_writer *w;
+    uint64_t last = 0;
+
+    w = spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static uint64_t deleted(void)
+{
+    return stats_value("sluice_spool_segments_total",
+                       "stream=\"events\",op=\"deleted\"");
+}
+
+/* What stands there has an empty file of the first segment's name. */
+static void put_another_stream(const char *shard)
+{
+    const char *const names[] = {"/events", shard};
+    char path[160];
+    FILE *f;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        (void)snprintf(path, sizeof path, "%s%s", dir, names[i]);
+        assert_int_equal(0, mkdir(path, 0700));
+    }
+    (void)snprintf(path, sizeof path, "%s%s/0000000001.seg", dir, shard);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    (void)fclose(f);
+}
+
+static void move_stream_away(void)
+{
+    char path[160];
+
+    (void)snprintf(path, sizeof path, "%s/events", dir);
+    move(path, away);
+}
+
+static void move_stream_back(void)
+{
+    char path[160];
+
+    (void)snprintf(path, sizeof path, "%s/events", dir);
+    move(away, path);
+}
+
+static void until_deleted(uint64_t n)
+{
+    const struct timespec ms = {0, 1000000};
+
+    for (int i = 0; i < 10000 && deleted() < n; i++) {
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_int_equal(n, deleted());
+}
+
+/* Only the stream's folder is another one. */
+static void what_another_file_has_is_not_deleted_by_its_name(void **state)
+{
+    const struct timespec second = {1, 500000000};
+    struct spool *s;
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    uint64_t before;
+    char path[160], command[160];
+
+    (void)state;
+    write_two();
+    before = deleted();
+    s = open_spool();
+    c = open_consumer(s, open_stream(s, 64 * SEGMENT, false));
+    spool_ready(s);
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000001.seg", dir);
+    move_stream_away();
+    put_another_stream("/events/1.0");
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    spool_cursor_release(cur, 3);
+    spool_cursor_close(cur);
+    (void)nanosleep(&second, NULL);
+    assert_int_equal(0, access(path, F_OK));
+    assert_int_equal(before, deleted());
+    (void)snprintf(command, sizeof command, "rm -rf '%s/events'", dir);
+    assert_int_equal(0, system(command));
+    move_stream_back();
+    until_deleted(before + 1);
+    assert_int_equal(-1, access(path, F_OK));
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+static void until_room(const struct spool *s, int stream, bool room)
+{
+    const struct timespec ms = {0, 1000000};
+
+    for (int i = 0; i < 5000 && spool_has_room(s, stream, 100) != room; i++) {
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_true(spool_has_room(s, stream, 100) == room);
+}
+
+static void expect_read(struct spool_cursor *cur, const char *text)
+{
+    const struct timespec ms = {0, 1000000};
+    struct spool_block b = {.payload = NULL};
+    uint64_t lost;
+
+    for (int i = 0; i < 10000; i++) {
+        if (spool_cursor_next(cur, &b, &lost) == SPOOL_READ_OK) {
+            break;
+        }
+        assert_int_equal(0, lost);
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_non_null(b.payload);
+    assert_memory_equal(text, b.payload, strlen(text));
+}
+
+static void only_the_stream_whose_folder_is_moved_takes_nothing(void **state)
+{
+    const struct spool_stream_conf more = {"more", 64 * SEGMENT, false, false};
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false), other;
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL), *v;
+    uint64_t last = 0;
+    char why[400];
+    struct err e;
+
+    (void)state;
+    other = spool_stream(s, &more, &e);
+    v = spool_writer_open(s, other, 0, on_wake, NULL);
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    assert_true(spool_whole(s, &e));
+    move_stream_away();
+    assert_false(spool_whole(s, &e));
+    assert_false(spool_stream_in_place(s, stream, &e));
+    assert_true(spool_stream_in_place(s, other, &e));
+    assert_true(spool_in_place(s, &e));
+    until_room(s, stream, false);
+    assert_true(spool_has_room(s, other, 100));
+    assert_int_equal(SPOOL_OK, commit(v, "2", &last));
+    assert_false(spool_writable(s));
+    spool_why_unwritable(s, why, sizeof why);
+    assert_non_null(strstr(why, "the directory of the stream \"events\""));
+    move_stream_back();
+    until_room(s, stream, true);
+    assert_true(spool_writable(s));
+    assert_true(spool_whole(s, &e));
+    assert_int_equal(SPOOL_OK, commit(w, "3", &last));
+    spool_writer_close(w);
+    spool_writer_close(v);
+    spool_close(s);
+}
+
+static void a_stream_whose_open_file_is_removed_takes_nothing(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    uint64_t last = 0;
+    char path[160];
+
+    (void)state;
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000001.seg", dir);
+    assert_int_equal(0, unlink(path));
+    until_room(s, stream, false);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+/* Of events that only the folder has that was moved; the one in its place has a file of that
+ * name. */
+static void what_a_replaced_folder_had_is_not_given_up(void **state)
+{
+    struct spool *s;
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t lost;
+    char command[160];
+
+    (void)state;
+    for (int with = 0; with < 2; with++) {
+        write_two();
+        s = open_spool();
+        c = open_consumer(s, open_stream(s, 64 * SEGMENT, false));
+        spool_ready(s);
+        move_stream_away();
+        put_another_stream("/events/1.0");
+        if (with == 0) {
+            (void)snprintf(command, sizeof command, "rm '%s/events/1.0/'*", dir);
+            assert_int_equal(0, system(command));
+        }
+        cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+        for (int i = 0; i < 5; i++) {
+            assert_int_equal(SPOOL_READ_AGAIN, spool_cursor_next(cur, &b, &lost));
+        }
+        (void)snprintf(command, sizeof command, "rm -rf '%s/events'", dir);
+        assert_int_equal(0, system(command));
+        move_stream_back();
+        expect_read(cur, "1");
+        expect_read(cur, "2");
+        spool_cursor_close(cur);
+        spool_consumer_close(c);
+        spool_close(s);
+        (void)snprintf(command, sizeof command, "rm -rf '%s/'*", dir);
+        assert_int_equal(0, system(command));
+    }
+}
+
+static void what_a_moved_folder_has_is_not_known_to_be_durable(void **state)
+{
+    struct spool *s;
+    struct spool_consumer *c;
+    struct err e;
+    char command[160];
+
+    (void)state;
+    write_two();
+    s = open_spool();
+    c = open_consumer(s, open_stream(s, 64 * SEGMENT, false));
+    assert_true(spool_make_durable(c, 1, 0, &e));
+    move_stream_away();
+    assert_false(spool_make_durable(c, 1, 0, &e));
+    put_another_stream("/events/1.0");
+    assert_false(spool_make_durable(c, 1, 0, &e));
+    (void)snprintf(command, sizeof command, "rm -rf '%s/events'", dir);
+    assert_int_equal(0, system(command));
+    move_stream_back();
+    assert_true(spool_make_durable(c, 1, 0, &e));
+    (void)snprintf(command, sizeof command, "rm '%s/events/1.0/'*", dir);
+    assert_int_equal(0, system(command));
+    assert_true(spool_make_durable(c, 1, 0, &e)); /* given up */
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+static int tear_down_away(void **state)
+{
+    char command[160];
+
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", away);
+    return system(command) + tear_down(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_away, tear_down_away)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_another_file_has_is_not_deleted_by_its_name),
+        TEST(only_the_stream_whose_folder_is_moved_takes_nothing),
+        TEST(a_stream_whose_open_file_is_removed_takes_nothing),
+        TEST(what_a_replaced_folder_had_is_not_given_up),
+        TEST(what_a_moved_folder_has_is_not_known_to_be_durable),
+    };
+
+    return cmocka_run_group_tests_name("presence", tests, NULL, NULL);
+}
