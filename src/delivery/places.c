@@ -204,12 +204,23 @@ static void not_taken(struct places *p, const struct places_file *f)
     p->untold = p->untold || f == &p->apart;
 }
 
+static bool is_own(const struct places_file *f)
+{
+    struct stat ours, there;
+
+    return fstat(f->fd, &ours) == 0 && stat(f->path, &there) == 0 &&
+           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
 /* A name that stays means a larger file, until the disk renames it. */
 static void rotate(struct places *p, struct places_file *f)
 {
     char old[sizeof f->path + 4];
 
     (void)snprintf(old, sizeof old, "%s.1", f->path);
+    if (!is_own(f)) {
+        return; /* its folder was moved: what has its name is another's */
+    }
     if (f == &p->apart && (access(old, F_OK) == 0 || errno != ENOENT) &&
         !places_cut(p)) {
         return;

@@ -87,6 +87,9 @@ bool pump_compact(struct delivery *d, struct err *e)
         return true;
     }
     (void)places_sync(&d->places);
+    if (!spool_in_place(d->spool, e)) { /* its journal is not of that name */
+        return false;
+    }
     if (!journal_rewrite(d->journal, on_emit, d, e)) {
         return false;
     }

@@ -223,6 +223,9 @@ struct delivery *running_set(struct server *s, struct running_sink *r,
 void running_clear(struct server *s, struct running_sink *r); /* the place is free */
 void running_retires(struct server *s, struct running_sink *r, bool retires);
 void journal_path(const struct server *s, const char *name, char out[PATH_MAX]);
+/* As persisted_end; in the spool that was opened only. */
+bool journal_end(const struct server *s, const char *at, const char *name,
+                 struct err *e);
 void running_back(struct server *s,
                   struct running_sink *r);          /* to the name that it was */
 void running_go(struct running_sink *r, bool live); /* as sinks_go, for one */

@@ -133,6 +133,7 @@ static void drop(void *arg) /* the changer's thread */
 {
     struct dropping *d = arg;
     struct running_sink *sink = sinks_find(d->s, d->name);
+    struct err e;
 
     if (sink == NULL) {
         d->status = 404;
@@ -140,6 +141,9 @@ static void drop(void *arg) /* the changer's thread */
     } else if (!sink->retiring) {
         d->status = 409;
         d->text = "this sink is in the policy: take it out first\n";
+    } else if (!spool_in_place(d->s->spool, &e)) {
+        d->text = "the spool's directory was moved, removed or unmounted, nothing was "
+                  "dropped: put it back\n";
     } else if (sink_drop(d->s, sink, "POST", &d->dropped)) {
         d->status = 200;
     }

@@ -27,7 +27,12 @@ static void end_late(struct server *s, struct running_sink *r)
 static void look(void *arg) /* the changer's thread */
 {
     struct server *s = arg;
+    struct err e;
 
+    if (!spool_in_place(s->spool, &e)) {
+        s->any_paused = true;
+        return; /* a journal that is made there is another spool's */
+    }
     s->any_paused = false;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];

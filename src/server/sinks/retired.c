@@ -121,7 +121,14 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
                   r->name);
         return false;
     }
-    if (!persisted_end(s->spool_dir, r->at[0] != '\0' ? r->at : r->name, r->name, &e)) {
+    if (!spool_in_place(s->spool, &e)) { /* asked again each second */
+        if (!r->ending) {
+            log_write(LOG_WARN, "sink", "sink=%s status=not_removed why=%s", r->name,
+                      log_quote(quoted, sizeof quoted, e.text));
+        }
+        return false;
+    }
+    if (!journal_end(s, r->at[0] != '\0' ? r->at : r->name, r->name, &e)) {
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", r->name,
                   log_quote(quoted, sizeof quoted, e.text));
     }
@@ -157,7 +164,7 @@ static void look(void *arg)
         struct running_sink *r = &s->sinks[i];
         struct delivery_status status;
 
-        if (r->delivery == NULL || !r->retiring) {
+        if (r->delivery == NULL || !r->retiring || r->ending) {
             continue;
         }
         delivery_status(r->delivery, &status);

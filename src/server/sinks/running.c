@@ -92,6 +92,12 @@ void journal_path(const struct server *s, const char *name, char out[PATH_MAX])
     (void)snprintf(out, PATH_MAX, "%s/sinks/%s.journal", s->spool_dir, name);
 }
 
+bool journal_end(const struct server *s, const char *at, const char *name,
+                 struct err *e)
+{
+    return spool_in_place(s->spool, e) && persisted_end(s->spool_dir, at, name, e);
+}
+
 /* ---- one sink ---- */
 
 /* A refused policy leaves no journal of a sink that is new: the next policy that has it
@@ -101,7 +107,7 @@ static void forget_journal(const struct server *s, const char *name)
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (!persisted_end(s->spool_dir, name, name, &e) && taken_there(s, name) != 0) {
+    if (!journal_end(s, name, name, &e) && taken_there(s, name) != 0) {
         log_write(LOG_ERROR, "sink", "sink=%s status=not_undone why=%s", name,
                   log_quote(quoted, sizeof quoted, e.text));
     }
@@ -264,7 +270,7 @@ static bool put_left_away(const struct server *s, const char *name, struct err *
         return true;
     }
     there = taken_there(s, name);
-    if (there == 0 || (there > 0 && persisted_end(s->spool_dir, name, name, &why))) {
+    if (there == 0 || (there > 0 && journal_end(s, name, name, &why))) {
         return true;
     }
     if (there < 0) {

@@ -26,6 +26,9 @@ bool taken_move(const struct server *s, const char *from, const char *to, struct
 {
     char a[PATH_MAX], b[PATH_MAX];
 
+    if (!spool_in_place(s->spool, e)) {
+        return false;
+    }
     journal_path(s, from, a);
     journal_path(s, to, b);
     if (rename(a, b) != 0) {
@@ -116,7 +119,8 @@ bool taken_home(struct server *s, struct running_sink *r, struct err *e)
         paused_note(s, r, e->text);
         return false;
     }
-    if (!s->applying && persisted_read(&kept, s->spool_dir, &why)) {
+    if (!s->applying && spool_in_place(s->spool, &why) &&
+        persisted_read(&kept, s->spool_dir, &why)) {
         persisted_remove(&kept, r->at);
         (void)!persisted_write(&kept, s->spool_dir, NULL, &why);
     }
@@ -146,7 +150,7 @@ void taken_forget_names(struct server *s)
     struct err e;
 
     forget_before(s);
-    if (!persisted_read(&kept, s->spool_dir, &e)) {
+    if (!spool_in_place(s->spool, &e) || !persisted_read(&kept, s->spool_dir, &e)) {
         return; /* told when it is wanted */
     }
     for (uint32_t k = 0; k < plan->n_sinks; k++) {

@@ -39,7 +39,7 @@ static bool restore_kept(struct server *s, const struct persisted *before,
                          struct err *e)
 {
     static struct persisted now, kept;
-    bool ok = persisted_read(&now, s->spool_dir, e);
+    bool ok = spool_in_place(s->spool, e) && persisted_read(&now, s->spool_dir, e);
 
     kept = *before;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX && ok; i++) {
