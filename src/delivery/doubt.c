@@ -119,6 +119,15 @@ uint64_t doubt_end(const struct doubt *d, const char *stream, uint32_t epoch,
     return end;
 }
 
+void doubt_copy(struct doubt *to, const struct doubt *d)
+{
+    *to = (struct doubt){.n = d->n, .room = d->n, .until_ms = d->until_ms};
+    if (d->n > 0) {
+        to->list = mem_alloc(d->n * sizeof *d->list);
+        memcpy(to->list, d->list, d->n * sizeof *d->list);
+    }
+}
+
 void doubt_free(struct doubt *d)
 {
     free(d->list);

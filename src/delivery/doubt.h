@@ -40,4 +40,6 @@ bool doubt_write(const struct doubt *d, int fd) MUST_USE;
  * wall_ms are. */
 uint64_t doubt_end(const struct doubt *d, const char *stream, uint32_t epoch,
                    uint32_t worker, int64_t wall_ms);
+/* to has nothing. */
+void doubt_copy(struct doubt *to, const struct doubt *d);
 void doubt_free(struct doubt *d);

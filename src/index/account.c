@@ -271,7 +271,11 @@ bool index_account_expire(struct index_account *a, int64_t ms)
             a->gaps[n_gaps++] = a->gaps[i];
         }
     }
-    any = n_holes < a->n_holes || n_gaps < a->n_gaps;
+    any = n_holes < a->n_holes || n_gaps < a->n_gaps ||
+          (a->begin > 1 && a->begin_ms < ms);
+    if (a->begin_ms < ms) {
+        a->begin = 1;
+    }
     a->n_holes = n_holes;
     a->n_gaps = n_gaps;
     return any;

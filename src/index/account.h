@@ -71,9 +71,9 @@ struct index_account_gap {
 };
 
 struct index_account {
-    char uuid[40]; /* of the spool, in the epoch `until` */
-    uint32_t begin,
-        until; /* epochs: of the first process that kept it, and of the last */
+    char uuid[40];  /* of the spool, in the epoch `until` */
+    uint32_t begin, /* epoch: of earlier ones it knows nothing; 1: there is nothing */
+        until;      /* of the last process that kept it */
     int64_t begin_ms, until_ms; /* when these began it, and came to it */
     struct index_account_epoch *epochs;
     struct index_account_shard *shards;
@@ -111,7 +111,8 @@ void index_account_add_gap(struct index_account *a, const struct index_account_g
 void index_account_drop(struct index_account *a, uint32_t epoch, uint32_t worker,
                         uint64_t end);
 
-/* Drops holes and gaps until before `ms`. True: some went. */
+/* Drops holes and gaps until before `ms`, and the doubt of what was before `begin`. True:
+ * some went. */
 bool index_account_expire(struct index_account *a, int64_t ms);
 
 /* Forgets shards before the epoch of which neither a run nor a hole is left. */
@@ -144,7 +145,8 @@ void index_account_missing(const struct index_account *a, const struct index_run
 
 /* ---- account_text.c ---- */
 
-/* False and *e: the text is not whole, or of another version; *a is empty then. */
+/* With a gap of the epochs before `begin`, if it is not there. False and *e: the text is not
+ * whole, or of another version; *a is empty then. */
 bool index_account_parse(struct index_account *a, const char *text, size_t n,
                          struct err *e) MUST_USE;
 /* To be freed; *n: its bytes. */

@@ -223,6 +223,20 @@ static bool take_lines(struct index_account *a, char *text, struct err *e)
            err_set(e, "it says neither where it begins nor where it ends");
 }
 
+/* The stream may have had events before its index, in epochs of which no line tells. */
+static void doubt_earlier(struct index_account *a)
+{
+    for (uint32_t i = 0; i < a->n_gaps; i++) {
+        if (a->gaps[i].first == 1) {
+            return;
+        }
+    }
+    if (a->begin > 1) {
+        index_account_add_gap(
+            a, &(struct index_account_gap){1, a->begin - 1, 0, a->begin_ms});
+    }
+}
+
 bool index_account_parse(struct index_account *a, const char *text, size_t n,
                          struct err *e)
 {
@@ -243,7 +257,9 @@ bool index_account_parse(struct index_account *a, const char *text, size_t n,
     lines = mem_strndup(text, n);
     ok = take_lines(a, lines, e);
     free(lines);
-    if (!ok) {
+    if (ok) {
+        doubt_earlier(a);
+    } else {
         index_account_free(a);
     }
     return ok;

@@ -12,6 +12,7 @@
 
 #include "delivery/delivery.h"
 #include "http/http.h"
+#include "index/roster.h"
 #include "loop/mailbox.h"
 #include "plan/plan.h"
 #include "policy/load/load.h"
@@ -102,7 +103,8 @@ struct server {
     struct quotas *quotas; /* of the registry, on disk */
     struct collector *collectors[SPOOL_STREAMS_MAX]; /* of dedup's keys, by stream id */
     struct indexer *indexers[SPOOL_STREAMS_MAX];     /* the same way */
-    struct print_rings *prints;                      /* what workers hand to them */
+    struct roster roster;       /* which streams there were: indexes.c */
+    struct print_rings *prints; /* what workers hand to them */
     struct worker **workers;
     struct access *access; /* lines.c */
     struct listenings listeners;

@@ -20,25 +20,36 @@ struct counting {
     uint32_t n, room;
 };
 
-bool beyond_read(const char *spool, const char *stream, struct beyond *out,
-                 struct err *e)
+static void free_all(struct settled *list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        settled_free(&list[i]);
+    }
+}
+
+static struct settled *of_sink(const struct beyond *b, uint32_t sink)
+{
+    return b->list + (size_t)sink * b->n_streams;
+}
+
+bool beyond_read(const char *spool, const char *const *streams, uint32_t n,
+                 struct beyond *out, struct err *e)
 {
     struct sink_names sinks;
 
-    *out = (struct beyond){.n = 0};
+    *out = (struct beyond){.n_streams = n};
     if (!sink_names_read(&sinks, spool, e)) {
         return false;
     }
-    out->list = mem_alloc(((size_t)sinks.n + 1) * sizeof *out->list);
+    out->list = mem_alloc(((size_t)sinks.n * n + 1) * sizeof *out->list);
     for (int i = 0; i < sinks.n; i++) {
-        struct settled *s = &out->list[out->n];
+        struct settled *s = of_sink(out, out->n_sinks++);
         struct err ignored;
 
-        if (settled_read(spool, sinks.list[i]->d_name, stream, s, &ignored) &&
-            s->known) {
-            out->n++;
-        } else {
-            settled_free(s);
+        if (!settled_read_streams(spool, sinks.list[i]->d_name, streams, n, s,
+                                  &ignored)) {
+            out->n_sinks--;
+            free_all(s, n);
         }
     }
     sink_names_free(&sinks);
@@ -47,11 +58,9 @@ bool beyond_read(const char *spool, const char *stream, struct beyond *out,
 
 void beyond_free(struct beyond *b)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
-        settled_free(&b->list[i]);
-    }
+    free_all(b->list, b->n_sinks * b->n_streams);
     free(b->list);
-    *b = (struct beyond){.n = 0};
+    *b = (struct beyond){.n_sinks = 0};
 }
 
 /* Those that were accepted: no sink gets the others. */
@@ -111,18 +120,39 @@ static void count_sink(struct counting *g, const struct settled *s)
     }
 }
 
+static uint64_t sum_up(struct counting *g)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < g->n; i++) {
+        sum += g->list[i].n;
+    }
+    free(g->list);
+    return sum;
+}
+
 uint64_t beyond_count(const struct settled *sinks, uint32_t n, beyond_end_fn *end,
                       void *arg)
 {
     struct counting g = {.end = end, .arg = arg};
-    uint64_t sum = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         count_sink(&g, &sinks[i]);
     }
-    for (uint32_t i = 0; i < g.n; i++) {
-        sum += g.list[i].n;
+    return sum_up(&g);
+}
+
+uint64_t beyond_count_of(const struct beyond *b, uint32_t stream, beyond_end_fn *end,
+                         void *arg)
+{
+    struct counting g = {.end = end, .arg = arg};
+
+    for (uint32_t i = 0; i < b->n_sinks; i++) {
+        const struct settled *s = &of_sink(b, i)[stream];
+
+        if (s->known) {
+            count_sink(&g, s);
+        }
     }
-    free(g.list);
-    return sum;
+    return sum_up(&g);
 }

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/find/sink_names.h"
 #include "delivery/places.h"
+#include "index/roster.h"
 #include "journal/journal.h"
 
 /* What the record of places says of an event. */
@@ -267,10 +268,19 @@ static bool is_elsewhere(const struct told *t, const struct sighting *g)
                                   (g->epoch == t->ends_epoch && g->seq >= t->end));
 }
 
+/* The sink waits for it, and a power cut took it, or the spool let it go: for max_lag, or for
+ * its damage. */
+static bool is_taken_away(const struct fate *f, const struct sighting *g)
+{
+    return f->kind == FATE_PENDING
+               ? g->cut || g->gone
+               : f->kind == FATE_UNMET && (g->cut || (g->gone && g->shard));
+}
+
 /* Places say how the sink was done with an event, the journal says whether it is: events
  * that the journal has lost are sent again. */
 static void conclude(const struct told *t, const struct sighting *g, bool former,
-                     const struct doubt *doubt, struct fate *f)
+                     bool skips, const struct doubt *doubt, struct fate *f)
 {
     const struct fate *last = last_of(t);
     const bool gone = f->kind == FATE_UNMET && !g->seen;
@@ -288,11 +298,11 @@ static void conclude(const struct told *t, const struct sighting *g, bool former
                is_elsewhere(t, g)) {
         f->kind = FATE_BEFORE;
         f->exact = true;
-    } else if ((f->kind == FATE_UNMET || f->kind == FATE_PENDING) && g->cut &&
-               t->apart.kind == FATE_BEFORE) {
+    } else if (is_taken_away(f, g) && t->apart.kind == FATE_BEFORE) {
         take(f, &t->apart); /* it came while the stream led elsewhere, and has gone */
-    } else if ((f->kind == FATE_UNMET || f->kind == FATE_PENDING) && g->cut) {
-        f->kind = FATE_LOST; /* the sink comes to the shard's end without it */
+    } else if (is_taken_away(f, g)) {
+        /* As the sink will find it: it comes to the shard's end without it, or passes it. */
+        f->kind = skips && !g->cut ? FATE_SKIPPED : FATE_LOST;
     } else if (f->kind == FATE_CONFIRMED && f->unsynced) {
         /* The next start looks whether the file still has it. */
         f->kind = FATE_PENDING;
@@ -315,7 +325,7 @@ static void note_unread(struct fates *f, const char *sink, const char *why)
 }
 
 static void read_journal(struct fates *f, const char *spool, const char *sink,
-                         const struct sighting *events)
+                         const struct sighting *events, const struct roster *roster)
 {
     struct reading d = {.events = events, .n = f->n_events};
     char path[PATH_MAX];
@@ -336,7 +346,8 @@ static void read_journal(struct fates *f, const char *spool, const char *sink,
         f->n_sinks++;
         for (uint32_t i = 0; i < d.n; i++) {
             d.fates[i].unsynced &= d.restarted;
-            conclude(&d.told[i], &events[i], d.former, &doubt, &d.fates[i]);
+            conclude(&d.told[i], &events[i], d.former,
+                     roster_skips(roster, events[i].stream, sink), &doubt, &d.fates[i]);
         }
     } else {
         note_unread(f, sink, e.text);
@@ -349,14 +360,18 @@ bool fates_read(const char *spool, const struct sighting *events, uint32_t n,
                 struct fates *out, struct err *e)
 {
     struct sink_names sinks;
+    struct roster roster;
+    struct err ignored; /* without it no sink is known to skip */
 
     *out = (struct fates){.n_events = n};
     if (!sink_names_read(&sinks, spool, e)) {
         return false;
     }
+    (void)!roster_read(&roster, spool, &ignored);
     for (int i = 0; i < sinks.n; i++) {
-        read_journal(out, spool, sinks.list[i]->d_name, events);
+        read_journal(out, spool, sinks.list[i]->d_name, events, &roster);
     }
+    roster_free(&roster);
     sink_names_free(&sinks);
     return true;
 }

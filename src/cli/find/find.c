@@ -130,11 +130,18 @@ static void print_looked(const struct looked *l)
 {
     char from[MOMENT_TEXT], to[MOMENT_TEXT];
 
-    if (l->field[0] == '\0') {
+    if (l->left_ms != 0) {
+        show_line(stdout,
+                  "looked: stream=%s left the policy at %s, without an index: events "
+                  "that left the spool are not found",
+                  l->stream, moment_text(from, l->left_ms, 1));
+    } else if (l->field[0] == '\0') {
         show_line(stdout,
                   "looked: stream=%s has no index: put index = \"event_id\" into it, "
                   "or search its segments by --field PATH",
                   l->stream);
+    }
+    if (l->field[0] == '\0') {
         return;
     }
     show_part(stdout, "looked: stream=%s field=%s indexed_events=%lu files=%lu",
@@ -241,7 +248,8 @@ static cJSON *fate_json(const char *sink, const struct fate *f)
         (void)cJSON_AddStringToObject(o, f->kind == FATE_DEAD ? "why" : "place",
                                       f->place);
     }
-    if (f->file[0] != '\0') {
+    if (f->file[0] != '\0' &&
+        (f->kind == FATE_CONFIRMED || (f->kind == FATE_PENDING && f->unsynced))) {
         (void)cJSON_AddStringToObject(o, "file", f->file);
         put(o, "before_byte", (double)f->file_end);
         (void)cJSON_AddBoolToObject(o, "unchecked",
@@ -299,6 +307,9 @@ static cJSON *looked_json(const struct looked *l)
     (void)cJSON_AddBoolToObject(o, "by_index", l->indexed);
     (void)cJSON_AddBoolToObject(o, "strange_field", l->strange);
     (void)cJSON_AddBoolToObject(o, "left_spool", l->left);
+    if (l->left_ms != 0) {
+        put(o, "left_policy_ms", (double)l->left_ms);
+    }
     put(o, "files", (double)l->n_files);
     put(o, "indexed_events", (double)l->n_events);
     put(o, "read_events", (double)l->n_read);

@@ -25,8 +25,9 @@ static const struct {
 };
 
 static const char UNRECORDED[] =
-    "no record says what these processes stored: the disk did not take index/ACCOUNT, "
-    "or it was damaged, or their events left while no policy had the stream";
+    "no record says what these processes stored: they had no index of the stream, the "
+    "disk did not take index/ACCOUNT, or it was damaged, or their events left while no "
+    "policy had the stream";
 
 struct collecting {
     const struct index_account *account; /* NULL: there is none */

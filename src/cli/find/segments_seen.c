@@ -32,14 +32,16 @@ void segments_seen_add(struct segments_seen *s, uint32_t stream,
     s->list[s->n++] = new;
 }
 
-struct segment_seen *segments_seen_find(const struct segments_seen *s, uint32_t stream,
+struct segment_seen *segments_seen_find(struct segments_seen *s, uint32_t stream,
                                         const struct spool_segment_info *i)
 {
     for (uint32_t k = 0; k < s->n; k++) {
-        struct segment_seen *g = &s->list[k];
+        const uint32_t at = (s->found + k) % s->n;
+        struct segment_seen *g = &s->list[at];
 
         if (g->epoch == i->epoch && g->worker == i->worker && g->number == i->number &&
             g->first == i->first && g->stream == stream) {
+            s->found = at;
             return g;
         }
     }
@@ -60,6 +62,19 @@ bool segments_seen_left(const struct segments_seen *s, uint32_t stream,
             g->stream == stream && lacks && (g->from_ms == 0 || g->from_ms > since_ms);
     }
     return left;
+}
+
+uint64_t segments_seen_first(const struct segments_seen *s, uint32_t stream,
+                             uint32_t epoch, uint32_t worker)
+{
+    const struct segment_seen of = {.stream = stream, .epoch = epoch, .worker = worker};
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (is_of_shard(&s->list[i], &of)) {
+            return s->list[i].first;
+        }
+    }
+    return 0;
 }
 
 uint64_t segments_seen_end(const struct segments_seen *s, uint32_t stream,

@@ -25,17 +25,21 @@ struct segment_seen {
 struct segments_seen {
     struct segment_seen *list;
     uint32_t n, room;
+    uint32_t found; /* the last one: a visit meets them in the order of the list */
 };
 
 void segments_seen_add(struct segments_seen *s, uint32_t stream,
                        const struct spool_segment_info *i);
 /* NULL: it is a new one, whose events came after the search began. */
-struct segment_seen *segments_seen_find(const struct segments_seen *s, uint32_t stream,
+struct segment_seen *segments_seen_find(struct segments_seen *s, uint32_t stream,
                                         const struct spool_segment_info *i);
 /* Whether a shard of the stream had events, accepted at since_ms or later, before its first
  * segment or between two. */
 bool segments_seen_left(const struct segments_seen *s, uint32_t stream,
                         int64_t since_ms);
+/* The first event that the shard's segments may have; 0: it has none. */
+uint64_t segments_seen_first(const struct segments_seen *s, uint32_t stream,
+                             uint32_t epoch, uint32_t worker);
 /* After the last event of the shard that was read; 0: it has no segment, UINT64_MAX: its
  * last one was not read. */
 uint64_t segments_seen_end(const struct segments_seen *s, uint32_t stream,

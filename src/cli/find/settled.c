@@ -24,10 +24,29 @@ struct settling {
     uint32_t n_steps, room;
     char file[512];
     uint64_t synced; /* bytes of it that are on stable storage */
-    bool restarted;  /* the machine, since the journal was begun */
     int64_t met_ms;  /* of the last meeting */
     bool again;      /* it was not the first */
 };
+
+/* A journal and its places have many streams, and are read once for all. */
+struct reading {
+    struct settling *streams;
+    uint32_t n, last; /* last: the one of the record before */
+    bool restarted;   /* the machine, since the journal was begun */
+};
+
+static struct settling *stream_of(struct reading *d, struct str name)
+{
+    for (uint32_t i = 0; i < d->n; i++) {
+        const uint32_t at = (d->last + i) % d->n;
+
+        if (str_eq(d->streams[at].stream, name)) {
+            d->last = at;
+            return &d->streams[at];
+        }
+    }
+    return NULL;
+}
 
 static void add_all(struct settled_set *set, const struct record *r, int64_t time_ms)
 {
@@ -134,12 +153,14 @@ static void on_retire(struct settled *s, const struct record *r)
 /* What it says is apart is so: a place that it has not is older. */
 static void on_record(void *arg, const struct record *r)
 {
-    struct settling *g = arg;
+    struct reading *d = arg;
+    struct settling *g;
 
     if (r->type == RECORD_HEAD) {
-        g->restarted = r->time_ms != 0 && r->time_ms != boot_number();
+        d->restarted = r->time_ms != 0 && r->time_ms != boot_number();
     }
-    if (r->type == RECORD_HEAD || !str_eq(r->stream, g->stream)) {
+    g = r->type == RECORD_HEAD ? NULL : stream_of(d, r->stream);
+    if (g == NULL) {
         return;
     }
     on_apart(g->s, r, INT64_MAX);
@@ -185,9 +206,9 @@ static void on_met(struct settling *g, const struct record *r)
 
 static void on_place(void *arg, const struct record *r)
 {
-    struct settling *g = arg;
+    struct settling *g = stream_of(arg, r->stream);
 
-    if (!str_eq(r->stream, g->stream)) {
+    if (g == NULL) {
         return;
     }
     on_apart(g->s, r, r->time_ms);
@@ -237,29 +258,61 @@ static void conclude(struct settled *s)
     settled_fit(&s->taken); /* there may be 80 sinks */
 }
 
+static void begin(struct settled *s, const char *sink, const char *stream, bool former)
+{
+    memset(s, 0, sizeof *s);
+    ack_tracker_init(&s->acks);
+    (void)snprintf(s->sink, sizeof s->sink, "%s", sink);
+    (void)snprintf(s->stream, sizeof s->stream, "%s", stream);
+    s->former = former;
+}
+
+/* The journal was read. True: the sink reads the stream. */
+static bool end_journal(struct settling *g, bool restarted)
+{
+    while (restarted && g->n_steps > 0 && g->steps[g->n_steps - 1].length > g->synced) {
+        g->n_steps--; /* the next start looks whether the file still has them */
+    }
+    ack_steps(g);
+    free(g->steps);
+    g->steps = NULL;
+    return g->s->known;
+}
+
+bool settled_read_streams(const char *spool, const char *name,
+                          const char *const *streams, uint32_t n, struct settled *out,
+                          struct err *e)
+{
+    struct reading d = {.streams = mem_zalloc((n + 1) * sizeof *d.streams), .n = n};
+    struct doubt doubt = {.n = 0};
+    char path[PATH_MAX];
+    bool ok, any = false, former;
+
+    (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool, name);
+    former = places_former(path);
+    for (uint32_t i = 0; i < n; i++) {
+        begin(&out[i], name, streams[i], former);
+        d.streams[i] = (struct settling){.s = &out[i], .stream = str_of(out[i].stream)};
+    }
+    ok = journal_scan(path, on_record, &d, NULL, e);
+    for (uint32_t i = 0; i < n; i++) {
+        any |= end_journal(&d.streams[i], d.restarted);
+    }
+    /* Most sinks read few of the streams, and the record of places may have 128 MiB. */
+    ok = ok && (!any || places_read(path, on_place, &d, &doubt, e));
+    for (uint32_t i = 0; i < n; i++) {
+        doubt_copy(&out[i].doubt, &doubt);
+        conclude(&out[i]);
+    }
+    doubt_free(&doubt);
+    free(d.streams);
+    return ok;
+}
+
 bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e)
 {
-    struct settling g = {.s = out, .stream = str_of(stream)};
-    char path[PATH_MAX];
-    bool ok;
-
-    memset(out, 0, sizeof *out);
-    ack_tracker_init(&out->acks);
-    (void)snprintf(out->sink, sizeof out->sink, "%s", name);
-    (void)snprintf(out->stream, sizeof out->stream, "%s", stream);
-    (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool, name);
-    out->former = places_former(path);
-    ok = journal_scan(path, on_record, &g, NULL, e);
-    while (g.restarted && g.n_steps > 0 && g.steps[g.n_steps - 1].length > g.synced) {
-        g.n_steps--; /* the next start looks whether the file still has them */
-    }
-    ack_steps(&g);
-    free(g.steps);
-    /* Most sinks read few of the streams, and the record of places may have 128 MiB. */
-    ok = ok && (!out->known || places_read(path, on_place, &g, &out->doubt, e));
-    conclude(out);
-    return ok;
+    return settled_read_streams(spool, name, &stream, 1, out, e);
 }
 
 /* ---- counts ---- */

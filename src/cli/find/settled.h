@@ -63,6 +63,10 @@ struct settled_counts {
  * it does not read the stream, nothing but that is known. */
 bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e) MUST_USE;
+/* The same of n streams, to be freed each, at the cost of one. */
+bool settled_read_streams(const char *spool, const char *name,
+                          const char *const *streams, uint32_t n, struct settled *out,
+                          struct err *e) MUST_USE;
 /* Adds up events seq .. seq + n - 1, accepted at wall_ms. gone: the spool has none of the
  * shard any more, so the sink is done with it; its journal may have forgotten it. */
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,

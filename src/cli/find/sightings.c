@@ -23,8 +23,7 @@ struct search {
     struct index_lists indexes; /* by stream, as looked */
     struct segments_seen segments;
     struct id_scan **scans; /* by stream; NULL: no path of its ids is known */
-    struct beyond *beyond;  /* by stream */
-    uint32_t n_beyond;
+    struct beyond beyond;   /* of those streams that were there first */
     uint64_t print;
     uint32_t epoch;   /* of the last process, when the search began */
     int64_t epoch_ms; /* when that began; INT64_MAX: not known */
@@ -77,12 +76,14 @@ static bool list_segments(struct search *s, struct err *e)
 }
 
 /* Those whose segments are all gone, too. */
-static void on_stream(void *arg, const char *name)
+static void on_stream(void *arg, const char *name, int64_t left_ms)
 {
     struct search *s = arg;
 
     if (is_wanted(s, name)) {
-        (void)sightings_stream(s->out, name);
+        const uint32_t i = sightings_stream(s->out, name); /* may move them */
+
+        s->out->looked[i].left_ms = left_ms;
     }
 }
 
@@ -172,19 +173,13 @@ static bool search_index(struct search *s, struct err *e)
 /* Whether the segment has a sighting, or events that no index file covers. */
 static bool wants(const struct search *s, const struct segment_seen *g)
 {
-    const struct looked *l = &s->out->looked[g->stream];
+    const struct sighting_run r = {s->out->looked[g->stream].stream, g->epoch,
+                                   g->worker, g->first, g->end};
 
-    for (uint32_t i = 0; i < s->out->n; i++) {
-        const struct sighting *t = &s->out->list[i];
-
-        if (t->epoch == g->epoch && t->worker == g->worker && t->seq >= g->first &&
-            t->seq < g->end && strcmp(t->stream, l->stream) == 0) {
-            return true;
-        }
-    }
-    return s->scans[g->stream] != NULL &&
-           index_list_covered(&s->indexes.list[g->stream], g->epoch, g->worker,
-                              g->first) < g->end;
+    return sightings_next(s->out, &r) < g->end ||
+           (s->scans[g->stream] != NULL &&
+            index_list_covered(&s->indexes.list[g->stream], g->epoch, g->worker,
+                               g->first) < g->end);
 }
 
 static struct segment_seen *segment_of(struct search *s,
@@ -289,15 +284,8 @@ static uint64_t on_covered(void *arg, const struct spool_segment_info *i, uint64
         return from;
     }
     to = index_list_covered(&s->indexes.list[g->stream], i->epoch, i->worker, from);
-    for (uint32_t k = 0; k < s->out->n; k++) {
-        const struct sighting *t = &s->out->list[k];
-
-        if (t->seq >= from && t->seq < to && t->epoch == i->epoch &&
-            t->worker == i->worker && strcmp(t->stream, i->stream) == 0) {
-            to = t->seq;
-        }
-    }
-    return to;
+    return sightings_next(
+        s->out, &(struct sighting_run){i->stream, i->epoch, i->worker, from, to});
 }
 
 /* False: a segment went away meanwhile; *e is empty then. */
@@ -346,6 +334,21 @@ static bool open_scans(struct search *s, struct err *e)
         }
     }
     return true;
+}
+
+/* They came before all that the spool has of their shard. */
+static void find_let_go(struct search *s)
+{
+    for (uint32_t i = 0; i < s->out->n; i++) {
+        struct sighting *g = &s->out->list[i];
+        const uint32_t k = sightings_stream_at(s->out, g->stream);
+        const uint64_t first =
+            segments_seen_first(&s->segments, k, g->epoch, g->worker);
+
+        g->shard = first != 0;
+        g->gone = s->out->looked[k].n_unread == 0 &&
+                  (g->shard ? g->seq < first : g->epoch < s->epoch);
+    }
 }
 
 /* The index has events after the end of a shard that no process writes to any more: a
@@ -409,11 +412,13 @@ static void find_gone(struct search *s)
         struct looked *l = &s->out->looked[i];
 
         l->left =
-            !l->indexed && ((s->epoch != 1 && s->epoch_ms > s->want->since_ms) ||
-                            segments_seen_left(&s->segments, i, s->want->since_ms));
+            !l->indexed &&
+            ((l->left_ms != 0 ? l->left_ms > s->want->since_ms
+                              : s->epoch != 1 && s->epoch_ms > s->want->since_ms) ||
+             segments_seen_left(&s->segments, i, s->want->since_ms));
         s->stream = i;
-        if (i < s->n_beyond) { /* else it has come meanwhile */
-            l->n_unknown += beyond_count(s->beyond[i].list, s->beyond[i].n, end_of, s);
+        if (i < s->beyond.n_streams) { /* else it has come meanwhile */
+            l->n_unknown += beyond_count_of(&s->beyond, i, end_of, s);
         }
     }
 }
@@ -421,16 +426,16 @@ static void find_gone(struct search *s)
 /* Before the segments are listed: what a sink is done with is in one of them then. */
 static bool read_beyond(struct search *s, struct err *e)
 {
-    const char *dir = s->want->dir;
+    const char *dir = s->want->dir, **names;
     bool ok = list_segments(s, e) && streams_visit(dir, on_stream, s, e);
 
-    s->beyond = mem_zalloc((s->out->n_looked + 1) * sizeof *s->beyond);
-    for (; ok && s->n_beyond < s->out->n_looked; s->n_beyond++) {
-        struct looked *l = &s->out->looked[s->n_beyond];
-
-        l->n_unread = 0;
-        ok = beyond_read(dir, l->stream, &s->beyond[s->n_beyond], e);
+    names = mem_alloc((s->out->n_looked + 1) * sizeof *names);
+    for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        names[i] = s->out->looked[i].stream;
+        s->out->looked[i].n_unread = 0;
     }
+    ok = ok && beyond_read(dir, names, s->out->n_looked, &s->beyond, e);
+    free(names);
     return ok;
 }
 
@@ -444,10 +449,7 @@ static void close_search(struct search *s)
         l->strange = index_list_strange(&s->indexes.list[i], s->scans[i]);
         id_scan_free(s->scans[i]);
     }
-    while (s->n_beyond > 0) {
-        beyond_free(&s->beyond[--s->n_beyond]);
-    }
-    free(s->beyond);
+    beyond_free(&s->beyond);
     free(s->scans);
     index_lists_free(&s->indexes);
     segments_seen_free(&s->segments);
@@ -462,6 +464,7 @@ static bool try_once(struct search *s, struct err *e)
 
     if (ok) {
         find_cut(s);
+        find_let_go(s);
         find_gone(s);
         count_unknown(s);
     }

@@ -35,6 +35,8 @@ struct sighting {
     bool indexed;     /* an index file names it */
     bool seen;        /* its bytes were read, and have the id */
     bool cut;         /* a power cut took its bytes */
+    bool gone;        /* the spool has let it go, and all of its shard before it, */
+    bool shard;       /* which still has segments */
     /* then */
     uint64_t segment, block,
         n_block; /* number; first sequence and events of its block */
@@ -50,6 +52,7 @@ struct looked {
     int64_t oldest_ms, newest_ms; /* of the index; 0: it has no file */
     bool strange; /* no event of its files has it, and of those read none looked at */
     bool any;     /* it has a segment with events */
+    int64_t left_ms; /* not indexed: it left the policy then; 0: it has not */
     bool left; /* not indexed: events may have left the spool, and are not searched */
     uint64_t n_files, n_events; /* of the index */
     uint64_t n_damaged;         /* of these files, not believed */
@@ -111,6 +114,8 @@ struct sighting_run {
     uint64_t first, end;
 };
 
+/* The sequence of the first sighting in the run; its end: there is none. */
+uint64_t sightings_next(const struct sightings *s, const struct sighting_run *r);
 /* The index names them, and the bytes say otherwise: other ids with its fingerprint. */
 void sightings_drop_unseen(struct sightings *s, const struct sighting_run *r);
 /* A power cut took the bytes of the shard's events from seq on. */

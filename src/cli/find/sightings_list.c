@@ -124,6 +124,21 @@ void sightings_free(struct sightings *s)
     *s = (struct sightings){.list = NULL};
 }
 
+uint64_t sightings_next(const struct sightings *s, const struct sighting_run *r)
+{
+    uint64_t next = r->end;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct sighting *g = &s->list[i];
+
+        if (g->seq >= r->first && g->seq < next && g->epoch == r->epoch &&
+            g->worker == r->worker && strcmp(g->stream, r->stream) == 0) {
+            next = g->seq;
+        }
+    }
+    return next;
+}
+
 static bool is_of(const struct sighting *g, const struct sighting_run *r)
 {
     return !g->seen && g->seq >= r->first && g->seq < r->end && g->epoch == r->epoch &&

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "cli/find/index_list.h"
+#include "index/roster.h"
 
 /* Or the disk does not say. Their folders stay until the stream leaves the policy. */
 static bool has_shards(const char *spool, const char *name)
@@ -32,6 +33,23 @@ static bool has_shards(const char *spool, const char *name)
     return has;
 }
 
+/* Nobody notes what they had. False and *e: the disk does not tell which they are. */
+static bool visit_left(const char *spool, streams_fn *fn, void *arg, struct err *e)
+{
+    struct roster r;
+    const enum roster_read got = roster_read(&r, spool, e);
+
+    for (uint32_t i = 0; i < r.n; i++) {
+        const struct roster_stream *s = &r.list[i];
+
+        if (s->until_ms != 0 && !index_lists_has(spool, s->name)) {
+            fn(arg, s->name, s->until_ms);
+        }
+    }
+    roster_free(&r);
+    return got != ROSTER_BAD;
+}
+
 bool streams_visit(const char *spool, streams_fn *fn, void *arg, struct err *e)
 {
     const bool first = index_list_epoch(spool) == 1;
@@ -45,12 +63,12 @@ bool streams_visit(const char *spool, streams_fn *fn, void *arg, struct err *e)
     while (errno = 0, (d = readdir(dir)) != NULL) {
         if (d->d_name[0] != '.' && (index_lists_has(spool, d->d_name) ||
                                     (!first && has_shards(spool, d->d_name)))) {
-            fn(arg, d->d_name);
+            fn(arg, d->d_name, 0);
         }
     }
     rc = errno;
     (void)closedir(dir);
-    return rc == 0 || err_errno(e, rc, "%s", spool);
+    return rc == 0 ? visit_left(spool, fn, arg, e) : err_errno(e, rc, "%s", spool);
 }
 
 int64_t streams_epoch_ms(const char *spool)

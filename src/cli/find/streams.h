@@ -1,6 +1,6 @@
 /*
  * streams - the streams of a spool that have an index, or had events in it before its last
- * process. Reads only; one thread.
+ * process, or have left the policy. Reads only; one thread.
  */
 #pragma once
 
@@ -12,9 +12,9 @@
 struct err;
 
 /* Calls fn with the name of each, in no order. Of the process that is the first, streams
- * without an index still have all they had in segments. False and *e: the spool can't be
- * listed. */
-typedef void streams_fn(void *arg, const char *name);
+ * without an index still have all they had in segments. left_ms: it has no index, and left
+ * the policy then; 0: not so. False and *e: the spool can't be listed. */
+typedef void streams_fn(void *arg, const char *name, int64_t left_ms);
 bool streams_visit(const char *spool, streams_fn *fn, void *arg,
                    struct err *e) MUST_USE;
 

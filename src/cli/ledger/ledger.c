@@ -189,11 +189,12 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
     return ok;
 }
 
-static void on_stream(void *arg, const char *stream)
+static void on_stream(void *arg, const char *stream, int64_t left_ms)
 {
     struct ledger *g = arg;
     const cJSON *name;
 
+    (void)left_ms;
     if (strcmp(stream, "dead") == 0 || index_lists_has(g->dir, stream)) {
         return;
     }
@@ -209,7 +210,7 @@ static void on_stream(void *arg, const char *stream)
 static void on_segment(void *arg, const struct spool_segment_info *i)
 {
     if (i->first != 0 || spool_segment_is_bad(i)) {
-        on_stream(arg, i->stream);
+        on_stream(arg, i->stream, 0);
     }
 }
 

@@ -10,6 +10,8 @@
 #include "cli/find/beyond.h"
 #include "cli/find/sink_names.h"
 #include "cli/ledger/read.h"
+#include "index/roster.h"
+#include "spool/inspect.h"
 
 static void note_unread(struct ledger_stream *l, const char *sink, const char *why)
 {
@@ -91,10 +93,58 @@ static struct ledger_minute *minute_of(struct ledger_stream *l, int64_t ms)
     return m;
 }
 
-/* Events from seq on, up to before `end`, of the row. cut: a power cut took them, so that
- * a sink that waits for them has lost them. */
+/* ---- the spool before the journals were read ---- */
+
+/* What it has not any more no sink gets that has not confirmed it by then. */
+struct listing {
+    struct index_run *shards; /* first: of what there is */
+    uint32_t n;
+    uint32_t
+        epoch;   /* of the last process: shards of earlier ones do not begin any more */
+    bool unread; /* there may be more */
+};
+
+static void on_listed(void *arg, const struct spool_segment_info *i)
+{
+    struct listing *l = arg;
+    const struct index_run *last = l->n == 0 ? NULL : &l->shards[l->n - 1];
+
+    l->unread |= i->first == 0 && spool_segment_is_bad(i);
+    if (i->first != 0 &&
+        (last == NULL || last->epoch != i->epoch || last->worker != i->worker)) {
+        l->shards = mem_realloc(l->shards, (l->n + 1) * sizeof *l->shards);
+        l->shards[l->n++] = (struct index_run){i->epoch, i->worker, i->first, 0};
+    }
+}
+
+static bool list_shards(struct listing *l, const char *spool, const char *stream,
+                        struct err *e)
+{
+    const struct spool_visitor v = {
+        .segment = on_listed, .arg = l, .stream = stream, .quick = true};
+
+    l->epoch = index_list_epoch(spool);
+    return spool_visit(spool, &v, e);
+}
+
+/* The first of the row's events that the spool had. */
+static uint64_t there(const struct listing *l, const struct tally_row *r)
+{
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (l->shards[i].epoch == r->epoch && l->shards[i].worker == r->worker) {
+            return l->unread ? 0 : l->shards[i].first;
+        }
+    }
+    return l->unread || r->epoch >= l->epoch ? 0 : UINT64_MAX;
+}
+
+/* ---- the minutes ---- */
+
+/* Events from seq on, up to before `end`, of the row. taken: the spool has them no more: what
+ * becomes of them where the sink waits for them; SETTLED_HOWS: it has them. */
 static void count_part(const struct settled *s, const struct tally_row *r, uint64_t seq,
-                       uint64_t end, bool gone, bool cut, struct settled_counts *c)
+                       uint64_t end, bool gone, enum settled_how taken,
+                       struct settled_counts *c)
 {
     const uint64_t pending = c->pending;
 
@@ -103,13 +153,20 @@ static void count_part(const struct settled *s, const struct tally_row *r, uint6
     }
     settled_count(s, r->epoch, r->worker, seq, (uint32_t)(end - seq), r->wall_ms, gone,
                   c);
-    if (cut) {
-        c->apart[SETTLED_LOST] += c->pending - pending;
+    if (taken != SETTLED_HOWS) {
+        c->apart[taken] += c->pending - pending;
         c->pending = pending;
     }
 }
 
-static void add_up(struct ledger_stream *l)
+static uint64_t clamp(uint64_t seq, uint64_t from, uint64_t to)
+{
+    return seq < from ? from : seq > to ? to : seq;
+}
+
+/* A power cut took what is from `cut` on; the spool let go of what is before `from`. */
+static void add_up(struct ledger_stream *l, const struct listing *before,
+                   const struct roster *roster)
 {
     for (uint32_t i = 0; i < l->tallies.n; i++) {
         const struct tally_row *r = &l->tallies.rows[i];
@@ -118,17 +175,21 @@ static void add_up(struct ledger_stream *l)
 
         const bool gone = !tallies_has(&l->tallies, r->epoch, r->worker);
         const uint64_t last = r->seq + r->n,
-                       cut = tallies_end(&l->tallies, r->epoch, r->worker),
-                       end = cut < r->seq ? r->seq
-                             : cut < last ? cut
-                                          : last;
+                       cut = clamp(tallies_end(&l->tallies, r->epoch, r->worker),
+                                   r->seq, last),
+                       from = clamp(there(before, r), r->seq, cut);
 
         m->accepted += r->n;
         m->anonymous += r->n_anonymous;
         m->sum += r->sum;
         for (uint32_t k = 0; k < l->n_sinks; k++) {
-            count_part(&l->sinks[k], r, r->seq, end, gone, false, &m->by[k]);
-            count_part(&l->sinks[k], r, end, last, gone, true, &m->by[k]);
+            const struct settled *s = &l->sinks[k];
+            const bool skips = roster_skips(roster, l->tallies.stream, s->sink);
+
+            count_part(s, r, r->seq, from, gone, skips ? SETTLED_SKIPPED : SETTLED_LOST,
+                       &m->by[k]);
+            count_part(s, r, from, cut, gone, SETTLED_HOWS, &m->by[k]);
+            count_part(s, r, cut, last, gone, SETTLED_LOST, &m->by[k]);
         }
     }
 }
@@ -147,17 +208,29 @@ static uint64_t end_of(void *arg, uint32_t epoch, uint32_t worker)
                : tallies_last(a->t, epoch, worker, a->since_ms);
 }
 
-/* The journals before the index: what a sink has is accepted by then. */
+/* The journals before the index: what a sink has is accepted by then. And the segments before
+ * the journals: what has gone by then and is not confirmed never is. */
 bool ledger_read(const char *spool, const char *stream, int64_t since_ms,
                  int64_t until_ms, struct ledger_stream *out, struct err *e)
 {
+    struct listing before = {.n = 0};
+    struct roster roster;
+    struct err ignored; /* without it no sink is known to skip */
+    bool ok;
+
     memset(out, 0, sizeof *out);
     (void)snprintf(out->tallies.stream, sizeof out->tallies.stream, "%s", stream);
-    if (!read_sinks(out, spool, e) ||
-        !tallies_read(spool, stream, since_ms, until_ms, &out->tallies, e)) {
+    ok = list_shards(&before, spool, stream, e) && read_sinks(out, spool, e) &&
+         tallies_read(spool, stream, since_ms, until_ms, &out->tallies, e);
+    (void)!roster_read(&roster, spool, &ignored);
+    if (ok) {
+        add_up(out, &before, &roster);
+    }
+    roster_free(&roster);
+    free(before.shards);
+    if (!ok) {
         return false;
     }
-    add_up(out);
     out->tallies.n_unknown +=
         beyond_count(out->sinks, out->n_sinks, end_of,
                      &(struct asked){&out->tallies, since_ms, until_ms});

@@ -105,6 +105,10 @@ bool indexer_account_read(struct indexer *x, bool insist, struct err *e)
     x->fresh = r != ACCOUNT_READ;
     if (x->fresh) {
         index_account_init(a, epoch, now_ms);
+        if (r == ACCOUNT_NONE) {
+            a->begin = x->known_from;
+            a->begin_ms = x->known_ms;
+        }
         a->until = 0; /* none of the marks is in it; indexer_account_begin ends it */
     }
     if (r == ACCOUNT_BAD || r == ACCOUNT_UNREADABLE) {
@@ -175,8 +179,9 @@ static void add_run(struct runs *r, uint32_t epoch, uint32_t worker, uint64_t fi
 }
 
 /* Notes where shards of earlier processes end: what is on disk then is all that they
- * have, because the process that wrote it does not remove its last segment. A shard that
- * grew before the index was there is looked for from here on only. */
+ * have, because the process that wrote it does not remove its last segment. Of an earlier
+ * shard that grew before the index was there only the rest is looked for: `begin` says that
+ * more is not known. */
 static void note_shard(struct index_account *a, const struct spool_shard_id *id,
                        bool fresh)
 {
@@ -185,9 +190,14 @@ static void note_shard(struct index_account *a, const struct spool_shard_id *id,
     if (id->live && !(fresh && id->first > 1)) {
         return;
     }
+    if (id->live) { /* what has left it came without an index */
+        (void)index_account_note_shard(a, id->epoch, id->worker, 1);
+        index_account_note_epoch(a, id->epoch, NULL, 0);
+        return;
+    }
     s = index_account_note_shard(a, id->epoch, id->worker,
                                  fresh || id->epoch < a->begin ? id->first : 1);
-    s->end = id->live || id->next < s->end ? s->end : id->next;
+    s->end = id->next < s->end ? s->end : id->next;
 }
 
 static void look_at_shards(struct indexer *x, int64_t now_ms, struct runs *runs)

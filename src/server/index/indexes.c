@@ -2,20 +2,95 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "index/names.h"
 #include "plan/plan.h"
 #include "server/index/indexer.h"
 #include "server/internal.h"
 
+/* ---- the streams that there were ---- */
+
+static void write_roster(const struct server *s)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!spool_in_place(s->spool, &e) || !roster_write(&s->roster, s->spool_dir, &e)) {
+        log_write(LOG_WARN, "streams_not_noted", "why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
+/* Before an event of this process is stored. */
+static void begin_roster(struct server *s)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (roster_read(&s->roster, s->spool_dir, &e) == ROSTER_BAD) {
+        log_write(LOG_WARN, "streams_not_noted", "why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+    roster_begin(&s->roster, spool_epoch(s->spool), clock_wall_ms());
+    write_roster(s);
+}
+
+static bool note_skips(struct server *s, const struct plan *plan)
+{
+    struct roster_skip *list = mem_alloc(ROSTER_SKIPS_MAX * sizeof *list);
+    uint32_t n = 0;
+    bool changed;
+
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        const struct stream_plan *st = &plan->streams[i];
+
+        for (uint32_t j = 0; j < st->n_sinks; j++) {
+            if (st->sinks[j].when_full == FULL_SKIP && n < ROSTER_SKIPS_MAX) {
+                struct roster_skip *k = &list[n++];
+
+                (void)snprintf(k->stream, sizeof k->stream, "%s", st->name);
+                (void)snprintf(k->sink, sizeof k->sink, "%s",
+                               plan->sinks[st->sinks[j].sink].name);
+            }
+        }
+    }
+    changed = roster_note_skips(&s->roster, list, n);
+    free(list);
+    return changed;
+}
+
+void indexes_note(struct server *s, const struct plan *plan, bool live)
+{
+    const char *names[PLAN_STREAMS_MAX];
+    bool changed;
+
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        names[i] = plan->streams[i].name;
+    }
+    changed = roster_note(&s->roster, names, plan->n_streams, live, clock_wall_ms());
+    changed |= live && note_skips(s, plan);
+    if (changed) {
+        write_roster(s);
+    }
+}
+
+/* ---- their indexers ---- */
+
 static void conf_of(struct indexer_conf *conf, const struct server *s,
                     const struct plan *plan, const struct stream_plan *st, int id,
                     char dir[PATH_MAX])
 {
+    int64_t known_ms;
+    const uint32_t known_from =
+        roster_known(&s->roster, st->name, clock_wall_ms(), &known_ms);
+
     (void)snprintf(dir, PATH_MAX, "%s/%s/" INDEX_FOLDER, s->spool_dir, st->name);
     *conf = (struct indexer_conf){.spool = s->spool,
                                   .stream = id,
@@ -23,6 +98,8 @@ static void conf_of(struct indexer_conf *conf, const struct server *s,
                                   .dir = dir,
                                   .segment_bytes = plan->spool.segment_bytes,
                                   .prints = s->prints,
+                                  .known_from = known_from,
+                                  .known_ms = known_ms,
                                   .settings = {.policy8 = plan_policy8(plan),
                                                .field = st->index_field,
                                                .keep_ms = st->index_keep_ms,
@@ -70,6 +147,9 @@ static bool open_one(struct server *s, const struct plan *plan,
 bool indexes_open(struct server *s, const struct plan *plan, const int *ids, bool tried,
                   struct err *e)
 {
+    if (s->roster.until == 0) {
+        begin_roster(s);
+    }
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         if (!open_one(s, plan, &plan->streams[i], ids[i], tried, e)) {
             return false;
@@ -83,6 +163,7 @@ void indexes_follow(struct server *s)
     const struct plan *plan = policy_plan(s->policy);
     bool shown[SPOOL_STREAMS_MAX] = {false};
 
+    indexes_note(s, plan, true);
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         const struct stream_plan *st = &plan->streams[i];
         struct indexer *x = s->indexers[s->stream_ids[i]];
@@ -111,5 +192,6 @@ bool indexes_close(struct server *s, uint64_t until_ns)
         }
         s->indexers[i] = NULL;
     }
+    roster_free(&s->roster);
     return all;
 }

@@ -1,0 +1,173 @@
+/* Which streams a spool has had: what an index that begins knows of the time before. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "index/roster.h"
+
+static char dir[] = "/tmp/sluice-roster-XXXXXX", path[PATH_MAX];
+static const char *const events[] = {"events"}, *const both[] = {"events", "other"};
+
+static int set_up(void **state)
+{
+    (void)state;
+    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/" ROSTER_FILE, dir);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    (void)unlink(path);
+    return rmdir(dir);
+}
+
+/* Epoch from which on all of the stream is known. */
+static uint32_t known(const struct roster *r, const char *stream, int64_t *since_ms)
+{
+    return roster_known(r, stream, 900, since_ms);
+}
+
+static void a_stream_is_new_unless_an_earlier_process_had_it(void **state)
+{
+    struct roster r = {.n = 0};
+    int64_t ms;
+
+    (void)state;
+    roster_begin(&r, 1, 100);
+    assert_true(roster_note(&r, events, 1, true, 100));
+    assert_false(roster_note(&r, events, 1, true, 110));
+    assert_int_equal(1, known(&r, "events", &ms)); /* its shards tell the rest */
+    roster_begin(&r, 2, 200);
+    assert_int_equal(2, known(&r, "events", &ms));
+    assert_int_equal(900, ms);
+    assert_int_equal(1, known(&r, "other", &ms));
+    roster_free(&r);
+}
+
+static void where_a_process_noted_nothing_all_before_it_is_unknown(void **state)
+{
+    struct roster r = {.n = 0};
+    int64_t ms;
+
+    (void)state;
+    roster_begin(&r, 1, 100);
+    roster_begin(&r, 3, 300);
+    assert_int_equal(3, known(&r, "other", &ms));
+    assert_int_equal(300, ms);
+    roster_begin(&r, 4, 400);
+    assert_int_equal(3, known(&r, "other", &ms));
+    assert_int_equal(300, ms);
+    roster_free(&r);
+}
+
+static void a_stream_leaves_with_the_live_policy_only_and_may_come_back(void **state)
+{
+    struct roster r = {.n = 0};
+
+    (void)state;
+    roster_begin(&r, 1, 100);
+    assert_true(roster_note(&r, both, 2, false, 100));
+    assert_false(roster_note(&r, events, 1, false, 150));
+    assert_true(roster_note(&r, events, 1, true, 200));
+    assert_int_equal(0, r.list[0].until_ms);
+    assert_int_equal(200, r.list[1].until_ms);
+    assert_false(roster_note(&r, events, 1, true, 300));
+    assert_true(roster_note(&r, both, 2, true, 400));
+    assert_int_equal(0, r.list[1].until_ms);
+    roster_free(&r);
+}
+
+static void beyond_its_most_the_oldest_that_left_is_as_before_it(void **state)
+{
+    struct roster r = {.n = 0};
+    int64_t ms;
+
+    (void)state;
+    roster_begin(&r, 1, 100);
+    (void)roster_note(&r, events, 1, true, 100);
+    roster_begin(&r, 2, 200);
+    for (int i = 0; i < ROSTER_MAX; i++) {
+        char name[32];
+        const char *const one = name;
+
+        (void)snprintf(name, sizeof name, "s%d", i);
+        (void)roster_note(&r, &one, 1, true, 300 + i);
+    }
+    assert_int_equal(ROSTER_MAX, r.n);
+    assert_int_equal(2, known(&r, "events", &ms)); /* it left first */
+    assert_int_equal(300, ms);
+    roster_free(&r);
+}
+
+static void it_comes_back_from_the_disk_and_no_byte_may_be_another(void **state)
+{
+    static const struct roster_skip skip = {"events", "olap"};
+    struct roster r = {.n = 0}, back;
+    char text[512];
+    struct err e;
+    ssize_t n;
+    int fd;
+
+    (void)state;
+    assert_int_equal(ROSTER_NONE, roster_read(&back, dir, &e));
+    roster_begin(&r, 5, 500);
+    (void)roster_note(&r, both, 2, true, 500);
+    (void)roster_note(&r, events, 1, true, 600);
+    assert_true(roster_note_skips(&r, &skip, 1));
+    assert_false(roster_note_skips(&r, &skip, 1));
+    assert_true(roster_write(&r, dir, &e));
+    assert_int_equal(ROSTER_READ, roster_read(&back, dir, &e));
+    assert_int_equal(5, back.begin);
+    assert_int_equal(5, back.until);
+    assert_int_equal(500, back.begin_ms);
+    assert_int_equal(2, back.n);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_string_equal(both[i], back.list[i].name);
+        assert_int_equal(5, back.list[i].first);
+        assert_int_equal(i == 0 ? 0 : 600, back.list[i].until_ms);
+    }
+    assert_true(roster_skips(&back, "events", "olap"));
+    assert_false(roster_skips(&back, "other", "olap"));
+    assert_true(roster_note_skips(&back, NULL, 0));
+    roster_free(&back);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    n = read(fd, text, sizeof text);
+    assert_true(n > 0);
+    for (ssize_t i = 0; i < n; i++) {
+        const char other = (char)(text[i] ^ 1);
+
+        assert_int_equal(1, pwrite(fd, &other, 1, i));
+        assert_int_equal(ROSTER_BAD, roster_read(&back, dir, &e));
+        assert_int_equal(1, pwrite(fd, text + i, 1, i));
+    }
+    (void)close(fd);
+    roster_free(&r);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_stream_is_new_unless_an_earlier_process_had_it),
+        TEST(where_a_process_noted_nothing_all_before_it_is_unknown),
+        TEST(a_stream_leaves_with_the_live_policy_only_and_may_come_back),
+        TEST(beyond_its_most_the_oldest_that_left_is_as_before_it),
+        TEST(it_comes_back_from_the_disk_and_no_byte_may_be_another)};
+
+    return cmocka_run_group_tests_name("roster", tests, NULL, NULL);
+}
