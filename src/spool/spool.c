@@ -403,9 +403,6 @@ static uint64_t unused_of(const struct spool *s, const struct stream *st, bool g
         }
         least = room < least ? room : least;
     }
-    if (!presence_of_stream(st)) {
-        return 0;
-    }
     if (grows && max > used) {
         growth = (max - used) / s->conf.segment_bytes * s->conf.segment_bytes;
     }
@@ -415,7 +412,9 @@ static uint64_t unused_of(const struct spool *s, const struct stream *st, bool g
 /* What they can be sure to append now. */
 static uint64_t room_of(const struct spool *s, const struct stream *st)
 {
-    return atomic_load(&s->away) ? 0 : unused_of(s, st, !atomic_load(&s->unwritable));
+    return atomic_load(&s->away) || !presence_of_stream(st)
+               ? 0
+               : unused_of(s, st, !atomic_load(&s->unwritable));
 }
 
 bool spool_reserve(struct spool *s, int stream, uint64_t bytes)
