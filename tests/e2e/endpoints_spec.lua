@@ -161,6 +161,19 @@ describe("an endpoint", function()
     assert.equal(0, s:stop())
   end)
 
+  it("that ends a kept connection for an answer has the batch, and says 409 then",
+  function()
+    r:rule "conflict\ndrop"
+    s = h.server { policy = http(("%q"):format(r.url)) }
+    for i = 1, 2 do
+      s:post("/v1/events", ('{"n":%d}'):format(i))
+      h.wait_for("delivery", function() return delivered() == i end, 10)
+    end
+    assert.equal(2, #r:events())
+    assert.equal(1, r:count "copy")
+    assert.equal(0, s:stop())
+  end)
+
   it("that is not there is the reason for each batch, also of another stream", function()
     s = h.server { policy = policy(([[clickhouse "out" { urls = { "http://127.0.0.1:%d" },
       table = "d.t", batch = { linger = "5ms" }, breaker = { timeout = "30s" } }]]):format(

@@ -316,6 +316,15 @@ route "POST /more" { body = "event", stream = "more" }
     once(10)
   end)
 
+  it("stays whole after a kept connection ended for an answer, unasked", function()
+    set("drop\nmemory " .. LARGE)
+    s = h.server { policy = conf(MORE) }
+    post(0)
+    says "Code: 241"
+    set ""
+    once(10)
+  end)
+
   it("is there for a server that then wants a password, and then says 409", function()
     r:rule "lose"
     s = h.server { policy = ([[

@@ -19,6 +19,8 @@ it. DIR/rules says how requests are answered, one rule a line, read for each of 
     memory BYTES            larger bodies are refused as ClickHouse does without memory
     late SECONDS            before the answer
     lose                    a batch that was taken, or is there, gets no answer
+    drop                    the same on a connection that had a request before; the other
+                            rules are for the first request of a connection
     badrow CODE [row]       a batch with an event whose value is text is refused as
                             ClickHouse does, with that text quoted; row: and its number
     allbad CODE             every batch is refused so
@@ -73,6 +75,7 @@ def peer_of(c):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # an answer is one write: a second one would wait for the first's ACK
+    served = 0  # requests of the connection
 
     def log_message(self, *args):
         pass
@@ -131,10 +134,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         rule = rules()
+        self.served += 1
         self.taken = b""
         if "clickhouse" in rule and "query=SELECT" in self.path:
             status, after, what = 200, [], "version " + rule["clickhouse"][0] + "\n"
         else:
+            if "drop" in rule and self.served > 1:
+                rule = {"lose": []}
             status, after, what = self.decide(body, rule)
         note = {"at": time.time(), "method": self.command, "path": self.path,
                 "headers": {k.lower(): v for k, v in self.headers.items()},

@@ -214,10 +214,12 @@ void upload_answered(void *arg, const struct transfer_answer *a)
     struct upload_attempt *t = arg;
     struct upload *u = t->upload;
     struct sink *s = u->sink;
-    struct data_error r = s->protocol->classify(t->endpoint, a, u->maybe);
     enum sink_verdict_kind kind;
+    struct data_error r;
     bool up;
 
+    u->maybe |= a->twice;
+    r = s->protocol->classify(t->endpoint, a, u->maybe);
     if (r.unknown && ++u->n_unknown >= UNKNOWN_MAX) {
         r.kind = SINK_DATA;
     }

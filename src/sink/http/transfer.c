@@ -48,8 +48,14 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     return n;
 }
 
+static bool is_sent(const struct transfer *x)
+{
+    return x->r.body.p == NULL || x->n_sent >= x->r.body.n;
+}
+
 /* Counts the bytes of the body that went out: curl's own sums mix them with the
- * headers. */
+ * headers. Curl itself sends a request again when a kept connection ends before an
+ * answer, and does not say so. */
 static int on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *arg)
 {
     struct transfer *x = arg;
@@ -57,6 +63,7 @@ static int on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *arg
     (void)easy;
     (void)p;
     if (type == CURLINFO_HEADER_OUT) {
+        x->twice |= x->r.body.p != NULL && is_sent(x);
         x->n_sent = 0; /* a connection was gone: it begins again */
     } else if (type == CURLINFO_DATA_OUT) {
         x->n_sent += n;
@@ -154,6 +161,22 @@ void transfer_set_up(struct transfer *x, const struct pool_plan *pool, long life
 
 /* ---- the answer ---- */
 
+/* A server that is silent is mended elsewhere than one that does not end its answer. */
+static const char *why_none(struct transfer *x, CURLcode rc, long status)
+{
+    const char *words = x->error[0] != '\0' ? x->error
+                        : rc == CURLE_OUT_OF_MEMORY
+                            ? "a line of its headers is too long"
+                            : curl_easy_strerror(rc);
+
+    if (status == 0) {
+        return words;
+    }
+    (void)snprintf(x->why, sizeof x->why, "status %ld, but the answer has no end: %s",
+                   status, words);
+    return x->why;
+}
+
 struct transfer_answer transfer_answer_of(struct transfer *x, CURLcode rc)
 {
     struct transfer_answer a = {.body = {x->answer, x->n_answer},
@@ -164,13 +187,12 @@ struct transfer_answer transfer_answer_of(struct transfer *x, CURLcode rc)
 
     (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     (void)curl_easy_getinfo(x->easy, CURLINFO_RETRY_AFTER, &after_s);
-    a.sent = x->r.body.p == NULL || x->n_sent >= x->r.body.n;
+    a.sent = is_sent(x);
+    a.twice = x->twice;
     /* A status that came is one, however much follows it. */
     a.status = rc == CURLE_OK || x->too_long ? (int)status : 0;
     a.after_ms = after_s < AFTER_MAX_S ? (int64_t)after_s * 1000 : AFTER_MAX_S * 1000;
-    a.why = a.status != 0         ? ""
-            : x->error[0] != '\0' ? x->error
-                                  : curl_easy_strerror(rc);
+    a.why = a.status != 0 ? "" : why_none(x, rc, status);
     return a;
 }
 

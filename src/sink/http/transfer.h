@@ -22,11 +22,12 @@ struct transfer {
     struct transfer_request r;
     CURL *easy;
     struct curl_slist *headers;
-    char error[CURL_ERROR_SIZE];
+    char error[CURL_ERROR_SIZE], why[CURL_ERROR_SIZE + 80];
     char *answer;                    /* NULL: nothing has come */
     size_t n_answer, n_read, n_sent; /* bytes of the bodies */
     int exception;
     bool summary, too_long;
+    bool twice; /* a connection that broke off had all of the body already */
     uint64_t queued_ns, began_ns;
     uint64_t made_ns; /* easy keeps TLS sessions since then */
 };

@@ -168,7 +168,7 @@ struct transfer *transfers_send(struct transfers *t, const struct transfer_reque
 
     x->r = *r;
     x->n_answer = x->n_read = x->n_sent = 0;
-    x->summary = x->too_long = false;
+    x->summary = x->too_long = x->twice = false;
     x->answer = mem_zalloc(1);
     x->exception = 0;
     x->error[0] = '\0';

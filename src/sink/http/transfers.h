@@ -27,6 +27,7 @@ enum { TRANSFER_ANSWER_MAX = 1 << 18 };
 struct transfer_answer {
     int status;       /* 0: none came: why says so */
     bool sent;        /* the whole body went out: it may have been applied */
+    bool twice;       /* and before that on a connection that gave no answer */
     struct str body;  /* its first TRANSFER_ANSWER_MAX bytes */
     bool summary;     /* it has X-ClickHouse-Summary */
     int exception;    /* X-ClickHouse-Exception-Code; 0: none */
