@@ -370,6 +370,12 @@ static void on_linger(struct ev_loop *loop, ev_timer *w, int events)
     pump(OUTER(w, struct delivery, linger));
 }
 
+/* Why the sink's server takes nothing of what is in flight; NULL: it does. */
+static const char *stuck(const struct delivery *d)
+{
+    return d->sink == NULL || d->ops->stuck == NULL ? NULL : d->ops->stuck(d->sink);
+}
+
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct delivery *d = OUTER(w, struct delivery, retry);
@@ -388,7 +394,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
         result_back_off(d, e.text, 0);
         return;
     }
-    if (b == NULL && d->kept == NULL) {
+    if (b == NULL && d->kept == NULL && stuck(d) == NULL) {
         result_go_on(d); /* it was the journal's alone */
     }
     result_retry(d);
@@ -416,12 +422,16 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct delivery *d = OUTER(w, struct delivery, tick);
+    const char *why = stuck(d);
     struct err e;
 
     (void)loop;
     (void)events;
     pump_show(d);
     adapt(d);
+    if (why != NULL && !ev_is_active(&d->retry)) {
+        result_back_off(d, why, 0);
+    }
     /* Also when there is nothing to send: a file may wait for its name. */
     if (journal_poisoned(d->journal) && !ev_is_active(&d->retry) &&
         !pump_compact(d, &e)) {

@@ -140,6 +140,10 @@ struct sink_ops {
     /* Batches that it takes now; NULL: 2 a stream. */
     uint32_t (*window)(const struct sink *s);
 
+    /* At every tick: why nothing of what it has in hand is taken, though no batch comes
+     * back; NULL: it is. Valid until the next call. op NULL: those come back. */
+    const char *(*stuck)(const struct sink *s);
+
     /* Opens or closes its breakers by hand; NULL: it has none. */
     void (*force)(struct sink *s, bool open);
 

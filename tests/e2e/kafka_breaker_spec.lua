@@ -20,6 +20,50 @@ local function delivered(s, n, seconds)
   end, seconds or 30)
 end
 
+describe("a Kafka cluster that takes no message", function()
+  local m, s
+  before_each(function() m = kafka.mock() end)
+  after_each(function()
+    if s then s:close() s = nil end
+    m:close()
+  end)
+
+  it("because it is not there makes the sink hold and say so, with three events in hand "
+    .. "and no more", function()
+    s = h.server { policy = policy(m.brokers) }
+    m:down()
+    for i = 1, 3 do s:post("/v1/events", ('{"n":%d}'):format(i)) end
+    s:logged('sink=bus status=holding why="[^\n]*Connect[^\n]* failed', 15)
+    assert.equal(1, s:metric "sluice_sink_holding")
+    assert.matches("WRONG +sink bus takes nothing for [^\n]*Connect[^\n]* failed",
+      h.shell(("%s status --admin 127.0.0.1:%d"):format(h.binary, s.admin)))
+    m:say("up 1")
+    delivered(s, 3, 60)
+    h.wait_for("no holding", function() return s:metric "sluice_sink_holding" == 0 end)
+    assert.equal(3, kafka.count(m.brokers, "events", 4))
+    h.sleep(2) -- it does not say so once more
+    local _, n = s:text():gsub("status=holding", "")
+    assert.equal(1, n)
+    assert.equal(0, s:stop())
+  end)
+
+  it("because its rules let no producer in gets a new one every two seconds, no more",
+  function()
+    m:say("err 22 3 31") -- InitProducerId: CLUSTER_AUTHORIZATION_FAILED
+    local began = h.now()
+    s = h.server { policy = policy(m.brokers) }
+    s:post("/v1/events", "{}")
+    h.wait_for("its words", function()
+      return s:get("/status").body:find("Cluster authorization failed", 1, true)
+    end, 20)
+    delivered(s, 1, 60)
+    assert.equal(3, s:metric "sluice_kafka_fatal_errors_total")
+    assert.is_true(h.now() - began > 3.5)
+    assert.equal(1, kafka.count(m.brokers, "events", 4))
+    assert.equal(0, s:stop())
+  end)
+end)
+
 describe("a Kafka cluster's breaker", function()
   local m, s
   before_each(function() m = kafka.mock() end)

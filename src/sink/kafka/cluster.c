@@ -14,7 +14,8 @@ enum {
     REFUSED_MS = 5000,
     /* How long another address or another password waits for messages that the producer
      * before it has in flight. */
-    SWITCH_MS = 10000
+    SWITCH_MS = 10000,
+    FATAL_MS = 2000 /* between two producers: a broker may refuse each at once */
 };
 
 int64_t kafka_now_ms(void)
@@ -105,10 +106,12 @@ static bool takes_nothing(struct cluster *c, bool reached, const char *refused)
 static void on_stats(void *arg, bool reached, const char *refused)
 {
     struct cluster *c = arg;
+    bool nothing = !reached || takes_nothing(c, reached, refused);
     int64_t now = kafka_now_ms();
     uint64_t generation;
 
-    if ((!reached || takes_nothing(c, reached, refused)) &&
+    c->nothing_ns = nothing ? clock_mono_ns() : c->nothing_ns;
+    if (nothing &&
         in_flight_overdue(c, clock_mono_ns() - UNREACHED_MS * 1000000ull) > 0 &&
         breaker_allow(&c->breaker, now, &generation)) {
         breaker_done(&c->breaker, now, generation, false, false);
@@ -181,6 +184,7 @@ static void replace(struct cluster *c, struct producer *fresh, const char *cause
     uint64_t copies;
 
     c->producer = fresh;
+    c->nothing_ns = 0;
     c->replacing = true;
     producer_free(old); /* reports come from in here */
     c->replacing = false;
@@ -198,6 +202,7 @@ static void on_fatal(void *arg, const char *why)
     struct sink *s = c->sink;
     struct producer *fresh;
     char quoted[WHY_MAX + 20];
+    int64_t since_ms = kafka_now_ms() - c->fatal_ms;
     struct err e;
 
     if (!producer_failed(c->producer)) {
@@ -208,6 +213,11 @@ static void on_fatal(void *arg, const char *why)
         in_flight_look(s);
         return;
     }
+    if (c->fatal_ms != 0 && since_ms < FATAL_MS) {
+        return; /* asked again with the next statistics */
+    }
+    c->fatal_ms += since_ms;
+    (void)snprintf(c->fatal, sizeof c->fatal, "%s", why);
     fresh = make(c, c->brokers, s->conf.plan, &e);
     if (fresh == NULL) { /* asked again with the next statistics */
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", s->conf.plan->name,

@@ -40,9 +40,16 @@ static bool is_own_fault(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t er
 static void keep_words(struct in_flight *c, struct in_flight_attempt *t, uint32_t i,
                        rd_kafka_resp_err_t err, const char *topic)
 {
+    const char *fatal = c->sink->clusters[t - c->tries].fatal;
+
     c->code = err;
     c->codes[i] = (int16_t)err;
-    (void)reason_write(err, topic, c->why, sizeof c->why);
+    /* Messages are purged, too, because their producer has failed. */
+    if (fatal[0] != '\0' && (is_purge(err) || err == RD_KAFKA_RESP_ERR__FATAL)) {
+        (void)snprintf(c->why, sizeof c->why, "%s", fatal);
+    } else {
+        (void)reason_write(err, topic, c->why, sizeof c->why);
+    }
     t->purged |= is_purge(err);
     t->failed |= !is_purge(err) && !is_refusal(err) && !is_own_fault(c, i, err);
 }
@@ -118,6 +125,7 @@ void in_flight_report(struct cluster *from, const rd_kafka_message_t *m, bool ta
     t->owed--;
     if (taken) {
         from->took_ns = clock_mono_ns();
+        from->fatal[0] = '\0';
     } else if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         (void)snprintf(
             c->why, sizeof c->why,
@@ -335,6 +343,19 @@ bool in_flight_waits(const struct cluster *c, uint64_t since_ns)
         const struct in_flight_attempt *t = &s->in_flight[i].tries[c->number];
 
         if (t->owed > 0 && t->began_ns < since_ns) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool in_flight_undecided(const struct sink *s, uint64_t since_ns)
+{
+    for (size_t i = 0; i < s->n_slots; i++) {
+        const struct in_flight *c = &s->in_flight[i];
+
+        if (c->batch != NULL && !c->parked && !c->lacking && c->undecided > 0 &&
+            c->tries[0].began_ns < since_ns) {
             return true;
         }
     }

@@ -57,7 +57,11 @@ struct cluster {
     char next_brokers[512];
     uint64_t took_ns;           /* when a message was confirmed last */
     bool refusing;              /* brokers answer, and take nothing */
+    uint64_t nothing_ns;        /* when none was reached last, or none took anything;
+                                   0: never */
     uint64_t next_by_ns;        /* or then; 0: however long that takes */
+    int64_t fatal_ms;           /* of the last producer that was replaced; 0: none */
+    char fatal[WHY_MAX];        /* its words, until a message is taken */
     struct producer *isolating; /* for messages sent alone; NULL: there was none yet */
     bool replacing;             /* the old producer gives up its messages */
     uint64_t n_copies; /* possible ones of a producer that is of no use any more */
@@ -206,5 +210,7 @@ void in_flight_tell_late(struct sink *s);
 
 /* Whether a try waits since before then. */
 bool in_flight_waits(const struct cluster *c, uint64_t since_ns);
+/* Whether a message of a batch has no end since before then, in no cluster. */
+bool in_flight_undecided(const struct sink *s, uint64_t since_ns);
 /* cluster_overdue for the tries that wait since before then; how many wait. */
 uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns);

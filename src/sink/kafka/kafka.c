@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "sink/kafka/options.h"
 
+enum { STUCK_MS = 5000 }; /* a broker's restart or a new leader takes less */
+
 static void take(void *arg, struct batch *b)
 {
     in_flight_take(arg, b);
@@ -40,6 +42,18 @@ static uint32_t kafka_window(const struct sink *s)
                    n.late < LATE_MAX && queued + 1 < n.free
                ? LIVE_MAX + n.late + n.lacking
                : 0;
+}
+
+static const char *kafka_stuck(const struct sink *s)
+{
+    const struct cluster *c = &s->clusters[0];
+    uint64_t wait_ns = STUCK_MS * 1000000ull;
+    bool nothing =
+        c->producer != NULL && c->nothing_ns > wait_ns && c->took_ns < c->nothing_ns;
+
+    return nothing && in_flight_undecided(s, c->nothing_ns - wait_ns)
+               ? c->producer->last_error
+               : NULL;
 }
 
 static void kafka_force(struct sink *s, bool open)
@@ -222,6 +236,7 @@ const struct sink_ops sink_kafka = {.kind = "kafka",
                                     .submit = kafka_submit,
                                     .forget = kafka_forget,
                                     .window = kafka_window,
+                                    .stuck = kafka_stuck,
                                     .force = kafka_force,
                                     .endpoints = kafka_endpoints,
                                     .close = kafka_close};

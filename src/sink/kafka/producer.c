@@ -97,6 +97,9 @@ static void take_error(struct producer *p, rd_kafka_event_t *ev)
 {
     rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
 
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        return; /* the one before says why */
+    }
     (void)reason_detail(code, rd_kafka_event_error_string(ev), p->last_error,
                         sizeof p->last_error);
 }
@@ -236,6 +239,7 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     (void)pthread_mutex_init(&p->refused_lock, NULL);
     p->debug = asks_debug(&c->plan->kafka);
     (void)snprintf(p->name, sizeof p->name, "%s", c->plan->name);
+    (void)snprintf(p->last_error, sizeof p->last_error, "no broker was reached yet");
     if (conf != NULL) {
         p->message_max_bytes = options_message_max(conf);
         p->idempotent = options_idempotent(conf);
