@@ -143,6 +143,9 @@ static void on_hand_over(void *arg)
 
     d->drain_until_ns = d->stop_ns;
     d->handing_over = true;
+    if (d->sink != NULL && d->ops->rest != NULL) {
+        d->ops->rest(d->sink);
+    }
     pump_later(d);
 }
 

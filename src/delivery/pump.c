@@ -384,6 +384,10 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
+    if (d->handing_over && d->kept == NULL) {
+        pump_later(d); /* those that failed are another sink's */
+        return;
+    }
     if (!settings_settle(d, &e)) {
         result_back_off(d, e.text, 0);
         return;

@@ -43,7 +43,7 @@ void result_back_off(struct delivery *d, const char *why, int64_t after_ms)
         ev_timer_start(d->loop, &d->retry);
     }
     (void)pthread_mutex_lock(&d->lock);
-    if (!d->status.holding) {
+    if (!d->status.holding && !d->handing_over) {
         log_write(LOG_ERROR, "sink", "sink=%s status=holding why=%s", d->name,
                   log_quote(quoted, sizeof quoted, why));
     }

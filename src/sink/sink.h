@@ -144,6 +144,10 @@ struct sink_ops {
      * back; NULL: it is. Valid until the next call. op NULL: those come back. */
     const char *(*stuck)(const struct sink *s);
 
+    /* No more batches come, and another sink goes on with those in hand: gives back what
+     * no server has yet. NULL: it has no such queue. */
+    void (*rest)(struct sink *s);
+
     /* Opens or closes its breakers by hand; NULL: it has none. */
     void (*force)(struct sink *s, bool open);
 

@@ -57,6 +57,58 @@ describe("a reload that needs another producer", function()
     all_once(2)
   end)
 
+  local function rename(more)
+    local text = policy(m.brokers, more .. ', was = "bus"'):gsub("%f[%w]bus%f[%W]", "new")
+    h.write(s.path, (text:gsub('was = "new"', 'was = "bus"')))
+    assert.equal(200, s:reload().status)
+  end
+
+  it("of another name waits for what a broker has, and takes the rest back", function()
+    s = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
+    s:post("/v1/events/batch", "[{}]")
+    h.wait_for("an event", function()
+      return s:metric "sluice_delivered_events_total" == 1
+    end)
+    m:say "rtt 1 2000" -- of 20 batches, five are on their way at a time
+    for i = 1, 20 do
+      s:post("/v1/events/batch", ('[{"n":%d}]'):format(i))
+      h.sleep(0.02)
+    end
+    rename [[batch = { linger = "5ms" }]]
+    m:say "rtt 1 0"
+    h.wait_for("all events", function()
+      return s:metric "sluice_sink_left_events" == 0
+    end)
+    assert.equal(21, kafka.count(m.brokers, "events", 4))
+    assert.is_nil(s:text():match "status=holding")
+    assert.equal(0, s:stop())
+  end)
+
+  it("of another name is not held up by a linger of 15 minutes", function()
+    s = h.server { policy = policy(m.brokers, [[batch = { linger = "15m" }]]) }
+    s:post("/v1/events/batch", [=[[{"n":1},{"n":2}]]=])
+    local began = h.now()
+    rename [[batch = { linger = "5ms" }]]
+    assert.is_true(h.now() - began < 4)
+    all_once(2)
+  end)
+
+  it("of another name tells what a silent broker may have", function()
+    s = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
+    s:post("/v1/events/batch", "[{}]")
+    h.wait_for("an event", function()
+      return s:metric "sluice_delivered_events_total" == 1
+    end)
+    m:say "rtt 1 60000"
+    s:post("/v1/events/batch", "[{}]")
+    h.sleep(0.5)
+    rename [[batch = { linger = "5ms" }]]
+    s:logged "event=kafka_resent sink=bus cause=end possible_copies=1"
+    m:say "rtt 1 0"
+    h.wait_for("the event", function() return s:metric "sluice_sink_left_events" == 0 end)
+    assert.equal(0, s:stop())
+  end)
+
   it("gives up a broker that is silent, for one that is named in its place, and counts "
     .. "what may be a copy", function()
     local other = kafka.mock()

@@ -175,9 +175,9 @@ void cluster_copied(struct cluster *c)
         c->replacing || (c->producer != NULL && producer_failed(c->producer));
 }
 
-/* Ends old. Unconfirmed messages are sent again: each such message that was on its way
- * is one that the broker may have already. Those that a fatal error failed were counted
- * before it came here. */
+/* Ends the producer; fresh NULL: no other comes. Unconfirmed messages are sent again:
+ * each such message that was on its way is one that the broker may have already. Those
+ * that a fatal error failed were counted before it came here. */
 static void replace(struct cluster *c, struct producer *fresh, const char *cause)
 {
     struct producer *old = c->producer;
@@ -256,10 +256,8 @@ void cluster_close(struct cluster *c)
     if (p != NULL) { /* nothing was sent by it */
         producer_free(p);
     }
-    p = c->producer;
-    c->producer = NULL;
-    if (p != NULL) {
-        producer_free(p);
+    if (c->producer != NULL) {
+        replace(c, NULL, "end");
     }
     p = c->isolating; /* which the last reports may have wanted */
     c->isolating = NULL;

@@ -193,6 +193,11 @@ static void send_all(struct in_flight *c)
     struct in_flight_attempt *t = &c->tries[0];
     char text[256];
 
+    if (s->rests) {
+        c->at = c->n;
+        look_at(c);
+        return;
+    }
     if (s->clusters[0].next != NULL) { /* no message may overtake those in flight */
         in_flight_look(s);
         return;
@@ -245,7 +250,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
         if (c->batch == NULL || c->parked || c->lacking || c->at == c->n) {
             continue;
         }
-        if (open) {
+        if (open && !s->rests) {
             in_flight_look(s);
         } else {
             send_all(c);

@@ -107,6 +107,7 @@ struct sink {
     struct in_flight in_flight[SLOTS];
     uint32_t n_slots; /* those after it are free and not looked at */
     struct queue queue;
+    bool rests;             /* nothing more is sent */
     ev_timer look;          /* again, at messages that met a full queue */
     struct fields *fields;  /* NULL: neither key nor topic_by */
     int slots[N_FIELDS];    /* the same for the same field */

@@ -56,6 +56,21 @@ static const char *kafka_stuck(const struct sink *s)
                : NULL;
 }
 
+/* What brokers have is waited for, since nobody else could tell their copies. */
+static void kafka_rest(struct sink *s)
+{
+    s->rests = true;
+    for (unsigned i = 0; i < CLUSTERS; i++) {
+        if (s->clusters[i].producer != NULL) {
+            producer_give_back(s->clusters[i].producer);
+        }
+        if (s->clusters[i].isolating != NULL) {
+            producer_give_back(s->clusters[i].isolating);
+        }
+    }
+    in_flight_look(s);
+}
+
 static void kafka_force(struct sink *s, bool open)
 {
     for (unsigned i = 0; i < CLUSTERS; i++) {
@@ -237,6 +252,7 @@ const struct sink_ops sink_kafka = {.kind = "kafka",
                                     .forget = kafka_forget,
                                     .window = kafka_window,
                                     .stuck = kafka_stuck,
+                                    .rest = kafka_rest,
                                     .force = kafka_force,
                                     .endpoints = kafka_endpoints,
                                     .close = kafka_close};

@@ -311,6 +311,11 @@ void producer_flush(struct producer *p)
     }
 }
 
+void producer_give_back(struct producer *p)
+{
+    (void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
 static _Atomic int n_aside; /* producers whose threads have not ended yet */
 
 /* It joins librdkafka's threads, which may be resolving a name, and may call back. */

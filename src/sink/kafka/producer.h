@@ -102,6 +102,8 @@ bool producer_idle(const struct producer *p);
 bool producer_failed(const struct producer *p);
 /* Lingering messages are sent now; takes up to 10 ms. */
 void producer_flush(struct producer *p);
+/* Messages that are not on their way to a broker are reported as purged. */
+void producer_give_back(struct producer *p);
 
 /* Drops messages that are queued and in flight, after their reports. Never waits for a
  * broker. */
