@@ -166,6 +166,9 @@ void settings_tell(const struct delivery *d, const char *status, const char *why
 
 /* ---- spared.c ---- */
 
+/* Other settings; name and id stay. */
+void subscription_apply(struct subscription *o, const struct delivery_stream *conf);
+void subscription_go(struct subscription *o); /* its conf is spared no more */
 /* Stream k of c as d reads it: from its oldest event if damage may have taken the record
  * of where it begins. */
 struct delivery_stream stream_for(const struct delivery *d,

@@ -95,9 +95,6 @@ void subscription_note_first(struct subscription *o, uint64_t value,
 void subscription_open(struct subscription *o, struct spool *spool,
                        const struct delivery_stream *conf, const char *sink,
                        spool_wake_fn *wake, void *wake_arg);
-/* Other settings; name and id stay. (spared.c, as the next one) */
-void subscription_apply(struct subscription *o, const struct delivery_stream *conf);
-void subscription_go(struct subscription *o); /* its conf is spared no more */
 void subscription_close(struct subscription *o);
 
 /* The journal can't be read: where the stream ends now, or where it did for before, is
