@@ -416,9 +416,7 @@ static void alter_canary(void *arg) /* the changer */
     r->altered = canary_streams(r, policy_plan(r->policy), &r->e) &&
                  keystores_open(r->s, r->policy, r->ids, &r->e) &&
                  indexes_open(r->s, policy_plan(r->policy), r->ids, true, &r->e);
-    if (r->altered) {
-        indexes_note(r->s, policy_plan(r->policy), false);
-    } else {
+    if (!r->altered) {
         say_again(&r->e);
     }
 }
