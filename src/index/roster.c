@@ -56,6 +56,7 @@ static void forget_one(struct roster *r)
     if (oldest != NULL) {
         r->begin = r->until > r->begin ? r->until : r->begin;
         r->begin_ms = oldest->until_ms > r->begin_ms ? oldest->until_ms : r->begin_ms;
+        r->lost_ms = oldest->until_ms > r->lost_ms ? oldest->until_ms : r->lost_ms;
         *oldest = r->list[--r->n];
     }
 }
@@ -72,7 +73,7 @@ static struct roster_stream *add(struct roster *r, const char *name)
         r->list = mem_realloc(r->list, r->room * sizeof *r->list);
     }
     s = &r->list[r->n++];
-    *s = (struct roster_stream){.first = r->until};
+    *s = (struct roster_stream){.shards = 0};
     (void)snprintf(s->name, sizeof s->name, "%s", name);
     return s;
 }
@@ -86,6 +87,18 @@ void roster_begin(struct roster *r, uint32_t epoch, int64_t now_ms)
     r->until = epoch;
 }
 
+void roster_meet(struct roster *r, const char *stream, const struct roster_shards *has)
+{
+    struct roster_stream *s = stream_of(r, stream);
+    /* One that begins now says nothing of what has left before. */
+    const bool all = has->whole && (r->begin == r->until ||
+                                    has->older == (s == NULL ? 0 : s->shards));
+
+    s = s == NULL ? add(r, stream) : s;
+    s->shards = all ? has->last + has->older : ROSTER_LEFT;
+    s->until_ms = 0;
+}
+
 static bool is_among(const char *name, const char *const *names, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -96,16 +109,16 @@ static bool is_among(const char *name, const char *const *names, uint32_t n)
     return false;
 }
 
-bool roster_note(struct roster *r, const char *const *names, uint32_t n, bool live,
-                 int64_t now_ms)
+bool roster_note(struct roster *r, const char *const *names, uint32_t n, int64_t now_ms)
 {
     bool changed = false;
 
-    for (uint32_t i = 0; live && i < r->n; i++) {
+    for (uint32_t i = 0; i < r->n; i++) {
         struct roster_stream *s = &r->list[i];
 
         if (s->until_ms == 0 && !is_among(s->name, names, n)) {
             s->until_ms = now_ms;
+            s->shards = ROSTER_LEFT; /* nobody counts them now */
             changed = true;
         }
     }
@@ -148,14 +161,12 @@ bool roster_skips(const struct roster *r, const char *stream, const char *sink)
     return false;
 }
 
-uint32_t roster_known(const struct roster *r, const char *stream, int64_t now_ms,
-                      int64_t *since_ms)
+struct roster_known roster_known(const struct roster *r, const char *stream)
 {
     const struct roster_stream *s = stream_of(r, stream);
-    const bool lived = s != NULL && s->first < r->until;
 
-    *since_ms = lived || r->begin == 1 ? now_ms : r->begin_ms;
-    return lived ? r->until : r->begin;
+    return (struct roster_known){
+        .epoch = r->begin, .shards = s == NULL ? 0 : s->shards, .ms = r->begin_ms};
 }
 
 void roster_free(struct roster *r)
@@ -183,7 +194,7 @@ static bool take_skip(struct roster *r, const char *line)
 
 static bool take_line(struct roster *r, const char *line)
 {
-    struct roster_stream s = {.first = 0};
+    struct roster_stream s = {.shards = 0};
     int n = 0;
 
     if (sscanf(line, "begin %" SCNu32 " %" SCNd64 "%n", &r->begin, &r->begin_ms, &n) ==
@@ -194,7 +205,10 @@ static bool take_line(struct roster *r, const char *line)
     if (sscanf(line, "until %" SCNu32 "%n", &r->until, &n) == 1 && line[n] == '\0') {
         return true;
     }
-    if (sscanf(line, "stream %71s %" SCNu32 " %" SCNd64 "%n", s.name, &s.first,
+    if (sscanf(line, "lost %" SCNd64 "%n", &r->lost_ms, &n) == 1 && line[n] == '\0') {
+        return true;
+    }
+    if (sscanf(line, "stream %71s %" SCNu32 " %" SCNd64 "%n", s.name, &s.shards,
                &s.until_ms, &n) != 3 ||
         line[n] != '\0' || r->n == ROSTER_MAX) {
         return take_skip(r, line);
@@ -246,8 +260,9 @@ enum roster_read roster_read(struct roster *r, const char *spool, struct err *e)
     }
     text = mem_alloc(TEXT_BYTES + 1);
     n = read_at(fd, text, TEXT_BYTES, 0);
-    ok = n < 0 ? err_errno(e, errno, "%s", path)
-               : parse(r, text, (size_t)n, &why) || err_set(e, "%s: %s", path, why.text);
+    ok = n < 0
+             ? err_errno(e, errno, "%s", path)
+             : parse(r, text, (size_t)n, &why) || err_set(e, "%s: %s", path, why.text);
     (void)close(fd);
     free(text);
     if (!ok) {
@@ -259,14 +274,16 @@ enum roster_read roster_read(struct roster *r, const char *spool, struct err *e)
 static char *text_of(const struct roster *r, size_t *n)
 {
     char *text = mem_alloc((r->n + r->n_skips + 4) * (size_t)LINE_BYTES);
-    int at = snprintf(text, LINE_BYTES, TITLE "begin %" PRIu32 " %" PRId64 "\nuntil %" PRIu32 "\n",
-                     r->begin, r->begin_ms, r->until);
+    int at = snprintf(text, LINE_BYTES,
+                      TITLE "begin %" PRIu32 " %" PRId64 "\nuntil %" PRIu32
+                            "\nlost %" PRId64 "\n",
+                      r->begin, r->begin_ms, r->until, r->lost_ms);
 
     for (uint32_t i = 0; i < r->n; i++) {
         const struct roster_stream *s = &r->list[i];
 
         at += snprintf(text + at, LINE_BYTES, "stream %s %" PRIu32 " %" PRId64 "\n",
-                       s->name, s->first, s->until_ms);
+                       s->name, s->shards, s->until_ms);
     }
     for (uint32_t i = 0; i < r->n_skips; i++) {
         at += snprintf(text + at, LINE_BYTES, "skip %s %s\n", r->skips[i].stream,

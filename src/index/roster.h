@@ -2,12 +2,12 @@
  * roster - since when, and until when, a spool has had each stream. The file SPOOL/STREAMS:
  * lines of text, the last one a checksum of those before.
  *
- *   roster_read -> roster_begin -> roster_note* -> roster_write* -> roster_free
+ *   roster_read -> roster_begin -> roster_meet* -> roster_note* -> roster_write* -> roster_free
  *
- * Of the policy it has also which sinks may skip, since a sink that is down says nothing of
- * what the spool gives up meanwhile. Where a stream was without an index, its events leave no trace once they have left the
+ * Where a stream was without an index, its events leave no trace once they have left the
  * spool. An index that begins asks here whether there were any; so does sluice find, of
- * streams that no policy has any more. One thread.
+ * streams that no policy has any more. Of the policy it has also which sinks may skip, since
+ * a sink that is down says nothing of what the spool gives up meanwhile. One thread.
  */
 #pragma once
 
@@ -26,9 +26,12 @@ enum {
     ROSTER_SKIPS_MAX = 4096
 };
 
+#define ROSTER_LEFT UINT32_MAX
+
 struct roster_stream {
     char name[INDEX_STREAM_MAX];
-    uint32_t first;   /* epoch: of the first process that had it in its policy */
+    uint32_t shards;  /* of earlier processes, with events, when `until` began: all that
+                         there were, and whole; ROSTER_LEFT: events had left the spool */
     int64_t until_ms; /* when it left the policy; 0: it has not */
 };
 
@@ -40,6 +43,8 @@ struct roster_skip {
 struct roster {
     uint32_t begin, until; /* epochs: of the processes that kept it, first and last */
     int64_t begin_ms;      /* when it was begun: streams before that are not known */
+    int64_t lost_ms; /* it was damaged, or too long: streams that had left the policy
+                              by then are not known; 0: all are */
     struct roster_stream *list;
     uint32_t n, room;
     struct roster_skip *skips;
@@ -59,8 +64,15 @@ void roster_free(struct roster *r);
 /* A process of that epoch keeps it from now on. Where one before it did not, it begins
  * anew: that may have had other streams. */
 void roster_begin(struct roster *r, uint32_t epoch, int64_t now_ms);
-/* The policy has the n streams now; live: and no other. True: something has changed. */
-bool roster_note(struct roster *r, const char *const *names, uint32_t n, bool live,
+/* Its spool has these shards of the stream: of the process before, which has not removed the
+ * last segment of any, and of older ones. Before it deletes anything. */
+struct roster_shards {
+    uint32_t last, older;
+    bool whole; /* each has its first event */
+};
+void roster_meet(struct roster *r, const char *stream, const struct roster_shards *has);
+/* The policy has the n streams now, and no other. True: something has changed. */
+bool roster_note(struct roster *r, const char *const *names, uint32_t n,
                  int64_t now_ms);
 
 /* These sinks may, and no others. The same. */
@@ -70,7 +82,11 @@ bool roster_skips(const struct roster *r, const char *stream, const char *sink);
 /* False and *e: the file is not there, or is as before. Blocks while the disk does. */
 bool roster_write(const struct roster *r, const char *spool, struct err *e) MUST_USE;
 
-/* From which epoch on the stream's whole life is known to an index that begins now, and since
- * when: 1: it has had no event before. */
-uint32_t roster_known(const struct roster *r, const char *stream, int64_t now_ms,
-                      int64_t *since_ms);
+/* What an index that begins now knows of the stream: all since that epoch and moment (epoch
+ * 1: it has had no event before), if the spool has that many shards of earlier processes, each
+ * from its first event on. */
+struct roster_known {
+    uint32_t epoch, shards; /* ROSTER_LEFT: it has not */
+    int64_t ms;
+};
+struct roster_known roster_known(const struct roster *r, const char *stream);

@@ -103,7 +103,8 @@ struct server {
     struct quotas *quotas; /* of the registry, on disk */
     struct collector *collectors[SPOOL_STREAMS_MAX]; /* of dedup's keys, by stream id */
     struct indexer *indexers[SPOOL_STREAMS_MAX];     /* the same way */
-    struct roster roster;       /* which streams there were: indexes.c */
+    struct roster roster; /* which streams there were: indexes.c; the changer's, */
+    bool roster_waits;    /* and the disk has not taken it */
     struct print_rings *prints; /* what workers hand to them */
     struct worker **workers;
     struct access *access; /* lines.c */

@@ -384,3 +384,23 @@ uint32_t spool_shards(struct spool_consumer *c, struct spool_shard_id *out,
     (void)pthread_mutex_unlock(&st->spool->lock);
     return n;
 }
+
+void spool_earlier(struct spool *s, int stream, struct spool_earlier *out)
+{
+    *out = (struct spool_earlier){.whole = true};
+    (void)pthread_mutex_lock(&s->lock);
+    for (const struct shard *sh = s->streams[stream]->shards; sh != NULL;
+         sh = sh->next) {
+        const struct segment *g = sh->segments;
+
+        if (sh->epoch == s->epoch) {
+            continue;
+        }
+        out->whole &=
+            !sh->unknown && (g == NULL || segment_end_seq(g) == 0 || g->first == 1);
+        if (g != NULL && segment_end_seq(g) > 1) {
+            (*(sh->epoch + 1 == s->epoch ? &out->last : &out->older))++;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}

@@ -340,6 +340,13 @@ struct spool_shard_id {
 uint32_t spool_shards(struct spool_consumer *c, struct spool_shard_id *out,
                       uint32_t max);
 
+/* Shards of earlier processes that have events, of any reader. */
+struct spool_earlier {
+    uint32_t last, older; /* of the process before this one, and of those before it */
+    bool whole;           /* each still has its first event */
+};
+void spool_earlier(struct spool *s, int stream, struct spool_earlier *out);
+
 struct spool_entry {   /* as on disk */
     uint32_t off, len; /* in the payload; len without the newline */
     uint32_t key_off;  /* in the event */

@@ -32,9 +32,16 @@ struct find {
     struct fates fates;
 };
 
-/* Whether an event that is not in the list may have been stored all the same. */
-static bool unsure(const struct sightings *s)
+/* Streams that are not known may have had it. */
+static bool is_streams_lost(const struct find *f)
 {
+    return f->want.stream == NULL && f->seen.lost_ms > f->want.since_ms;
+}
+
+/* Whether an event that is not in the list may have been stored all the same. */
+static bool unsure(const struct find *f)
+{
+    const struct sightings *s = &f->seen;
     bool strange = false, fits = false;
 
     for (uint32_t i = 0; i < s->n_looked; i++) {
@@ -50,7 +57,8 @@ static bool unsure(const struct sightings *s)
             return true;
         }
     }
-    return s->n_looked == 0 || (strange && !fits); /* a misspelt --field */
+    return is_streams_lost(f) || s->n_looked == 0 ||
+           (strange && !fits); /* a misspelt --field */
 }
 
 /* ---- text ---- */
@@ -187,6 +195,21 @@ static void print_looked(const struct looked *l)
     holes_print(&l->holes, l->stream);
 }
 
+static void print_lost(const struct find *f)
+{
+    char when[MOMENT_TEXT];
+
+    if (is_streams_lost(f) && f->seen.lost_ms == INT64_MAX) {
+        (void)puts(
+            "looked: the list spool/STREAMS can't be read, or is damaged: streams "
+            "that left the policy are not known");
+    } else if (is_streams_lost(f)) {
+        (void)printf("looked: streams that left the policy until %s are not known: the "
+                     "list spool/STREAMS was damaged, or too long\n",
+                     moment_text(when, f->seen.lost_ms, 1));
+    }
+}
+
 static void print_text(const struct find *f)
 {
     char id[256];
@@ -194,7 +217,7 @@ static void print_text(const struct find *f)
     (void)text_z(TEXT_LOG, f->want.id, id, sizeof id);
     if (f->seen.n == 0) {
         (void)printf("id=\"%s\" was not found%s\n", id,
-                     unsure(&f->seen)
+                     unsure(f)
                          ? ", but it may have been stored: not all could be looked at"
                          : "");
     } else {
@@ -219,6 +242,7 @@ static void print_text(const struct find *f)
     if (f->seen.n_looked == 0) {
         (void)puts("looked: no stream has events or an index here");
     }
+    print_lost(f);
     for (uint32_t i = 0; i < f->fates.n_unread; i++) {
         show_line(stdout, "unread: %s", f->fates.unread[i]);
     }
@@ -340,6 +364,7 @@ static void print_json(const struct find *f)
     for (uint32_t i = 0; i < f->seen.n_looked; i++) {
         (void)cJSON_AddItemToArray(list, looked_json(&f->seen.looked[i]));
     }
+    (void)cJSON_AddBoolToObject(o, "streams_lost", is_streams_lost(f));
     list = cJSON_AddArrayToObject(o, "unread");
     for (uint32_t i = 0; i < f->fates.n_unread; i++) {
         (void)cJSON_AddItemToArray(list, cJSON_CreateString(f->fates.unread[i]));
@@ -428,9 +453,7 @@ int cli_find(int argc, char **argv)
         } else {
             print_text(&f);
         }
-        code = f.seen.n > 0      ? FIND_FOUND
-               : unsure(&f.seen) ? EXIT_SETUP
-                                 : FIND_NOT_FOUND;
+        code = f.seen.n > 0 ? FIND_FOUND : unsure(&f) ? EXIT_SETUP : FIND_NOT_FOUND;
     } else {
         show_error(e.text);
     }

@@ -427,7 +427,8 @@ static void find_gone(struct search *s)
 static bool read_beyond(struct search *s, struct err *e)
 {
     const char *dir = s->want->dir, **names;
-    bool ok = list_segments(s, e) && streams_visit(dir, on_stream, s, e);
+    bool ok =
+        list_segments(s, e) && streams_visit(dir, on_stream, s, &s->out->lost_ms, e);
 
     names = mem_alloc((s->out->n_looked + 1) * sizeof *names);
     for (uint32_t i = 0; i < s->out->n_looked; i++) {

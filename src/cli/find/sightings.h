@@ -70,6 +70,8 @@ struct sightings {
     uint64_t more; /* beyond SIGHTINGS_MAX */
     struct looked *looked;
     uint32_t n_looked;
+    int64_t
+        lost_ms; /* streams that left the policy by then are not known; 0: all are */
 };
 
 struct sightings_wanted {

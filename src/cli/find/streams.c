@@ -33,11 +33,14 @@ static bool has_shards(const char *spool, const char *name)
     return has;
 }
 
-/* Nobody notes what they had. False and *e: the disk does not tell which they are. */
-static bool visit_left(const char *spool, streams_fn *fn, void *arg, struct err *e)
+/* Nobody notes what they had. Returns up to when others may have left: INT64_MAX: the list is
+ * damaged, or the disk does not give it. */
+static int64_t visit_left(const char *spool, streams_fn *fn, void *arg)
 {
     struct roster r;
-    const enum roster_read got = roster_read(&r, spool, e);
+    struct err ignored;
+    const enum roster_read got = roster_read(&r, spool, &ignored);
+    const int64_t lost_ms = got == ROSTER_BAD ? INT64_MAX : r.lost_ms;
 
     for (uint32_t i = 0; i < r.n; i++) {
         const struct roster_stream *s = &r.list[i];
@@ -47,10 +50,11 @@ static bool visit_left(const char *spool, streams_fn *fn, void *arg, struct err 
         }
     }
     roster_free(&r);
-    return got != ROSTER_BAD;
+    return lost_ms;
 }
 
-bool streams_visit(const char *spool, streams_fn *fn, void *arg, struct err *e)
+bool streams_visit(const char *spool, streams_fn *fn, void *arg, int64_t *lost_ms,
+                   struct err *e)
 {
     const bool first = index_list_epoch(spool) == 1;
     DIR *dir = opendir(spool);
@@ -68,7 +72,8 @@ bool streams_visit(const char *spool, streams_fn *fn, void *arg, struct err *e)
     }
     rc = errno;
     (void)closedir(dir);
-    return rc == 0 ? visit_left(spool, fn, arg, e) : err_errno(e, rc, "%s", spool);
+    *lost_ms = visit_left(spool, fn, arg);
+    return rc == 0 || err_errno(e, rc, "%s", spool);
 }
 
 int64_t streams_epoch_ms(const char *spool)

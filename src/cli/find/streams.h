@@ -13,9 +13,10 @@ struct err;
 
 /* Calls fn with the name of each, in no order. Of the process that is the first, streams
  * without an index still have all they had in segments. left_ms: it has no index, and left
- * the policy then; 0: not so. False and *e: the spool can't be listed. */
+ * the policy then; 0: not so. *lost_ms: others may have left by then; 0: none. False and *e:
+ * the spool can't be listed. */
 typedef void streams_fn(void *arg, const char *name, int64_t left_ms);
-bool streams_visit(const char *spool, streams_fn *fn, void *arg,
+bool streams_visit(const char *spool, streams_fn *fn, void *arg, int64_t *lost_ms,
                    struct err *e) MUST_USE;
 
 /* When the spool's last process began; INT64_MAX: not known. */

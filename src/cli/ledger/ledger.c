@@ -219,8 +219,10 @@ static bool name_unindexed(struct ledger *g, struct err *e)
 {
     const struct spool_visitor v = {.segment = on_segment, .arg = g, .quick = true};
     const cJSON *name;
+    int64_t lost_ms;
 
-    if (!spool_visit(g->dir, &v, e) || !streams_visit(g->dir, on_stream, g, e)) {
+    if (!spool_visit(g->dir, &v, e) ||
+        !streams_visit(g->dir, on_stream, g, &lost_ms, e)) {
         return false;
     }
     if (!g->json) {

@@ -105,10 +105,6 @@ bool indexer_account_read(struct indexer *x, bool insist, struct err *e)
     x->fresh = r != ACCOUNT_READ;
     if (x->fresh) {
         index_account_init(a, epoch, now_ms);
-        if (r == ACCOUNT_NONE) {
-            a->begin = x->known_from;
-            a->begin_ms = x->known_ms;
-        }
         a->until = 0; /* none of the marks is in it; indexer_account_begin ends it */
     }
     if (r == ACCOUNT_BAD || r == ACCOUNT_UNREADABLE) {
@@ -119,6 +115,7 @@ bool indexer_account_read(struct indexer *x, bool insist, struct err *e)
         (r == ACCOUNT_NONE && path_there(aside) != 0)) {
         index_account_add_gap(a, &(struct index_account_gap){1, epoch, 0, now_ms});
     }
+    x->first = r == ACCOUNT_NONE && a->n_gaps == 0;
     index_account_read_marks(a, path, epoch, now_ms);
     return true;
 }
@@ -200,6 +197,25 @@ static void note_shard(struct index_account *a, const struct spool_shard_id *id,
     s->end = id->next < s->end ? s->end : id->next;
 }
 
+/* An index that begins: what it does not know of has left the spool. If nothing has, the
+ * reader finds all. */
+static void note_beginning(struct indexer *x, const struct spool_shard_id *list,
+                           uint32_t n)
+{
+    uint32_t shards = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].first == 0 || (!list[i].live && list[i].first > 1)) {
+            return;
+        }
+        shards += !list[i].live && list[i].next > 1;
+    }
+    if (shards == x->known.shards) {
+        x->account.begin = x->known.epoch;
+        x->account.begin_ms = x->known.ms;
+    }
+}
+
 static void look_at_shards(struct indexer *x, int64_t now_ms, struct runs *runs)
 {
     /* Events that left while the folder could not be used are missed. */
@@ -208,6 +224,9 @@ static void look_at_shards(struct indexer *x, int64_t now_ms, struct runs *runs)
     struct spool_shard_id *list = mem_alloc((n + 1) * sizeof *list);
     const uint32_t got = spool_shards(x->consumer, list, n);
 
+    if (fresh && x->first && got <= n) {
+        note_beginning(x, list, got);
+    }
     for (uint32_t i = 0; i < got && i < n; i++) {
         const struct spool_shard_id *id = &list[i];
 

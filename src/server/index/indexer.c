@@ -239,8 +239,7 @@ static struct indexer *indexer_new(const struct indexer_conf *conf)
     x->dir = mem_strdup(conf->dir);
     x->stream = conf->stream;
     x->prints = conf->prints;
-    x->known_from = conf->known_from;
-    x->known_ms = conf->known_ms;
+    x->known = conf->known;
     x->file_bytes = conf->segment_bytes / 2;
     (void)pthread_mutex_init(&x->lock, NULL);
     latch_init(&x->stopped);

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "index/roster.h"
 
 struct err;
 struct indexer;
@@ -42,9 +43,7 @@ struct indexer_conf {
     const char *dir;            /* of the files; made if missing */
     uint64_t segment_bytes;     /* half as many bytes of events are one file */
     struct print_rings *prints; /* from the workers; outlives the indexer */
-    uint32_t
-        known_from;   /* epoch: of earlier ones an index that begins knows nothing, */
-    int64_t known_ms; /* and since when it does */
+    struct roster_known known;  /* an index that begins */
     struct indexer_settings settings;
 };
 

@@ -17,28 +17,44 @@
 
 /* ---- the streams that there were ---- */
 
-static void write_roster(const struct server *s)
+static void write_roster(struct server *s)
 {
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (!spool_in_place(s->spool, &e) || !roster_write(&s->roster, s->spool_dir, &e)) {
+    s->roster_waits =
+        !spool_in_place(s->spool, &e) || !roster_write(&s->roster, s->spool_dir, &e);
+    if (s->roster_waits) {
         log_write(LOG_WARN, "streams_not_noted", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
     }
 }
 
-/* Before an event of this process is stored. */
-static void begin_roster(struct server *s)
+static void meet(struct server *s, const char *stream, int id)
 {
+    struct spool_earlier has;
+
+    spool_earlier(s->spool, id, &has);
+    roster_meet(&s->roster, stream,
+                &(struct roster_shards){has.last, has.older, has.whole});
+}
+
+/* Before an event of this process is stored, and before it deletes one of another. */
+static void begin_roster(struct server *s, const struct plan *plan, const int *ids)
+{
+    const int64_t now_ms = clock_wall_ms();
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
     if (roster_read(&s->roster, s->spool_dir, &e) == ROSTER_BAD) {
+        s->roster.lost_ms = now_ms;
         log_write(LOG_WARN, "streams_not_noted", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
     }
-    roster_begin(&s->roster, spool_epoch(s->spool), clock_wall_ms());
+    roster_begin(&s->roster, spool_epoch(s->spool), now_ms);
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        meet(s, plan->streams[i].name, ids[i]);
+    }
     write_roster(s);
 }
 
@@ -66,7 +82,9 @@ static bool note_skips(struct server *s, const struct plan *plan)
     return changed;
 }
 
-void indexes_note(struct server *s, const struct plan *plan, bool live)
+/* The live policy has these streams, and no other: an index that begins later, and sluice
+ * find, must know of them. */
+static void note_streams(struct server *s, const struct plan *plan)
 {
     const char *names[PLAN_STREAMS_MAX];
     bool changed;
@@ -74,9 +92,9 @@ void indexes_note(struct server *s, const struct plan *plan, bool live)
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         names[i] = plan->streams[i].name;
     }
-    changed = roster_note(&s->roster, names, plan->n_streams, live, clock_wall_ms());
-    changed |= live && note_skips(s, plan);
-    if (changed) {
+    changed = roster_note(&s->roster, names, plan->n_streams, clock_wall_ms());
+    changed |= note_skips(s, plan);
+    if (changed || s->roster_waits) {
         write_roster(s);
     }
 }
@@ -87,10 +105,6 @@ static void conf_of(struct indexer_conf *conf, const struct server *s,
                     const struct plan *plan, const struct stream_plan *st, int id,
                     char dir[PATH_MAX])
 {
-    int64_t known_ms;
-    const uint32_t known_from =
-        roster_known(&s->roster, st->name, clock_wall_ms(), &known_ms);
-
     (void)snprintf(dir, PATH_MAX, "%s/%s/" INDEX_FOLDER, s->spool_dir, st->name);
     *conf = (struct indexer_conf){.spool = s->spool,
                                   .stream = id,
@@ -98,8 +112,7 @@ static void conf_of(struct indexer_conf *conf, const struct server *s,
                                   .dir = dir,
                                   .segment_bytes = plan->spool.segment_bytes,
                                   .prints = s->prints,
-                                  .known_from = known_from,
-                                  .known_ms = known_ms,
+                                  .known = roster_known(&s->roster, st->name),
                                   .settings = {.policy8 = plan_policy8(plan),
                                                .field = st->index_field,
                                                .keep_ms = st->index_keep_ms,
@@ -148,7 +161,7 @@ bool indexes_open(struct server *s, const struct plan *plan, const int *ids, boo
                   struct err *e)
 {
     if (s->roster.until == 0) {
-        begin_roster(s);
+        begin_roster(s, plan, ids);
     }
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         if (!open_one(s, plan, &plan->streams[i], ids[i], tried, e)) {
@@ -163,7 +176,7 @@ void indexes_follow(struct server *s)
     const struct plan *plan = policy_plan(s->policy);
     bool shown[SPOOL_STREAMS_MAX] = {false};
 
-    indexes_note(s, plan, true);
+    note_streams(s, plan);
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         const struct stream_plan *st = &plan->streams[i];
         struct indexer *x = s->indexers[s->stream_ids[i]];
@@ -191,6 +204,9 @@ bool indexes_close(struct server *s, uint64_t until_ns)
             all = false;
         }
         s->indexers[i] = NULL;
+    }
+    if (s->roster_waits) {
+        write_roster(s);
     }
     roster_free(&s->roster);
     return all;

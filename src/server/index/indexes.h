@@ -22,12 +22,9 @@ struct server;
 bool indexes_open(struct server *s, const struct plan *plan, const int *ids, bool tried,
                   struct err *e) MUST_USE;
 
-/* The plan has these streams; live: and there is no other plan. Noted in the spool: an index
- * that begins later, and sluice find, must know of them. */
-void indexes_note(struct server *s, const struct plan *plan, bool live);
-
-/* The same of the live policy. Of the streams that it has an index for the files are kept for
- * as long as it says, and scrapes show the series. */
+/* The streams of the live policy, and which sinks may skip, are noted in the spool. Of the
+ * streams that it has an index for the files are kept for as long as it says, and scrapes
+ * show the series. */
 void indexes_follow(struct server *s);
 
 /* After the workers, before the spool is closed. False: a thread hangs. */

@@ -81,11 +81,11 @@ struct indexer {
     struct print_rings *prints;
     struct index_path *paths, *path; /* path: of the policy that came last */
     struct index_account account;
-    int64_t removed_ms;  /* up to when removed files had events */
-    bool fresh;          /* the disk had none that holds */
-    uint32_t known_from; /* a fresh one knows the stream's life from that epoch on, */
-    int64_t known_ms;    /* and since then */
-    bool account_waits;  /* the disk has not taken it */
+    int64_t removed_ms;        /* up to when removed files had events */
+    bool fresh;                /* the disk had none that holds, */
+    bool first;                /* nor one that does not */
+    struct roster_known known; /* such a one */
+    bool account_waits;        /* the disk has not taken it */
     uint64_t account_tried_ns, account_told_ns;
     struct keyclock clock;
     bool begun; /* its folder was listed: it reads, and knows its files */

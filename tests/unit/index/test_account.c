@@ -328,7 +328,7 @@ static void forgets_holes_that_are_old(void **state)
     struct index_account a;
 
     (void)state;
-    index_account_init(&a, 3, 0);
+    index_account_init(&a, 3, 120);
     add_hole(&a, 3, 10, 30, ACCOUNT_DISK, 100);
     add_hole(&a, 4, 1, 2, ACCOUNT_OFF, 200);
     index_account_add_gap(&a, &(struct index_account_gap){1, 2, 5, 150});
@@ -336,6 +336,11 @@ static void forgets_holes_that_are_old(void **state)
     assert_true(index_account_expire(&a, 101));
     assert_string_equal("4.0/1-2off ", missing(&a, runs, 2));
     assert_int_equal(1, a.n_gaps);
+    assert_false(index_account_expire(&a, 120));
+    assert_int_equal(3, a.begin);
+    assert_true(index_account_expire(&a, 121)); /* what was before it */
+    assert_int_equal(1, a.begin);
+    assert_false(index_account_expire(&a, 121));
     assert_true(index_account_expire(&a, 201));
     assert_int_equal(0, a.n_gaps);
     assert_string_equal("", missing(&a, runs, 2));

@@ -35,81 +35,126 @@ static int tear_down(void **state)
     return rmdir(dir);
 }
 
-/* Epoch from which on all of the stream is known. */
-static uint32_t known(const struct roster *r, const char *stream, int64_t *since_ms)
+/* A process begins, and finds so many shards of "events". */
+static void begin(struct roster *r, uint32_t epoch, uint32_t last, uint32_t older,
+                  bool whole)
 {
-    return roster_known(r, stream, 900, since_ms);
+    roster_begin(r, epoch, epoch * 100);
+    roster_meet(r, "events", &(struct roster_shards){last, older, whole});
+    (void)roster_note(r, events, 1, epoch * 100 + 1);
 }
 
-static void a_stream_is_new_unless_an_earlier_process_had_it(void **state)
+/* So much an index that begins now knows of it, with so many shards. */
+static void assert_known(const struct roster *r, const char *stream, uint32_t epoch,
+                         uint32_t shards)
+{
+    const struct roster_known k = roster_known(r, stream);
+
+    assert_int_equal(epoch, k.epoch);
+    assert_int_equal(shards, k.shards);
+    assert_int_equal(epoch * 100, k.ms);
+}
+
+static void all_is_known_while_each_shard_is_there_from_its_first_event(void **state)
 {
     struct roster r = {.n = 0};
-    int64_t ms;
+
+    (void)state;
+    begin(&r, 1, 0, 0, true);
+    assert_known(&r, "events", 1, 0);
+    begin(&r, 2, 2, 0, true);
+    assert_known(&r, "events", 1, 2);
+    begin(&r, 3, 1, 2, true);
+    assert_known(&r, "events", 1, 3);
+    assert_known(&r, "other", 1, 0);
+    begin(&r, 4, 0, 2, true); /* a shard has gone */
+    assert_known(&r, "events", 1, ROSTER_LEFT);
+    begin(&r, 5, 1, 2, true);
+    assert_known(&r, "events", 1, ROSTER_LEFT);
+    roster_free(&r);
+}
+
+static void a_shard_without_its_first_event_has_let_it_go(void **state)
+{
+    struct roster r = {.n = 0};
+
+    (void)state;
+    begin(&r, 1, 0, 0, true);
+    begin(&r, 2, 1, 0, false);
+    assert_known(&r, "events", 1, ROSTER_LEFT);
+    roster_free(&r);
+}
+
+static void a_stream_that_was_not_noted_may_have_had_older_shards(void **state)
+{
+    struct roster r = {.n = 0};
 
     (void)state;
     roster_begin(&r, 1, 100);
-    assert_true(roster_note(&r, events, 1, true, 100));
-    assert_false(roster_note(&r, events, 1, true, 110));
-    assert_int_equal(1, known(&r, "events", &ms)); /* its shards tell the rest */
+    begin(&r, 2, 1, 0, true); /* the disk did not take its name */
+    assert_known(&r, "events", 1, 1);
+    roster_free(&r);
+    roster_begin(&r, 1, 100);
     roster_begin(&r, 2, 200);
-    assert_int_equal(2, known(&r, "events", &ms));
-    assert_int_equal(900, ms);
-    assert_int_equal(1, known(&r, "other", &ms));
+    begin(&r, 3, 1, 1, true);
+    assert_known(&r, "events", 1, ROSTER_LEFT);
     roster_free(&r);
 }
 
 static void where_a_process_noted_nothing_all_before_it_is_unknown(void **state)
 {
     struct roster r = {.n = 0};
-    int64_t ms;
 
     (void)state;
-    roster_begin(&r, 1, 100);
-    roster_begin(&r, 3, 300);
-    assert_int_equal(3, known(&r, "other", &ms));
-    assert_int_equal(300, ms);
-    roster_begin(&r, 4, 400);
-    assert_int_equal(3, known(&r, "other", &ms));
-    assert_int_equal(300, ms);
+    begin(&r, 1, 0, 0, true);
+    begin(&r, 3, 0, 1, true);
+    assert_known(&r, "events", 3, 1);
+    assert_known(&r, "other", 3, 0);
+    begin(&r, 4, 1, 1, true);
+    assert_known(&r, "events", 3, 2);
     roster_free(&r);
 }
 
-static void a_stream_leaves_with_the_live_policy_only_and_may_come_back(void **state)
+static void a_stream_leaves_and_may_come_back(void **state)
 {
     struct roster r = {.n = 0};
 
     (void)state;
     roster_begin(&r, 1, 100);
-    assert_true(roster_note(&r, both, 2, false, 100));
-    assert_false(roster_note(&r, events, 1, false, 150));
-    assert_true(roster_note(&r, events, 1, true, 200));
+    assert_true(roster_note(&r, both, 2, 100));
+    assert_false(roster_note(&r, both, 2, 150));
+    assert_true(roster_note(&r, events, 1, 200));
     assert_int_equal(0, r.list[0].until_ms);
     assert_int_equal(200, r.list[1].until_ms);
-    assert_false(roster_note(&r, events, 1, true, 300));
-    assert_true(roster_note(&r, both, 2, true, 400));
+    assert_false(roster_note(&r, events, 1, 300));
+    assert_true(roster_note(&r, both, 2, 400));
     assert_int_equal(0, r.list[1].until_ms);
+    assert_known(&r, "events", 1, 0);
+    assert_known(&r, "other", 1, ROSTER_LEFT);
     roster_free(&r);
 }
 
 static void beyond_its_most_the_oldest_that_left_is_as_before_it(void **state)
 {
     struct roster r = {.n = 0};
-    int64_t ms;
+    struct roster_known k;
 
     (void)state;
-    roster_begin(&r, 1, 100);
-    (void)roster_note(&r, events, 1, true, 100);
-    roster_begin(&r, 2, 200);
+    begin(&r, 1, 0, 0, true);
+    begin(&r, 2, 0, 0, true);
     for (int i = 0; i < ROSTER_MAX; i++) {
         char name[32];
         const char *const one = name;
 
         (void)snprintf(name, sizeof name, "s%d", i);
-        (void)roster_note(&r, &one, 1, true, 300 + i);
+        (void)roster_note(&r, &one, 1, 300 + i);
     }
     assert_int_equal(ROSTER_MAX, r.n);
-    assert_int_equal(2, known(&r, "events", &ms)); /* it left first */
-    assert_int_equal(300, ms);
+    k = roster_known(&r, "events"); /* it left first */
+    assert_int_equal(2, k.epoch);
+    assert_int_equal(0, k.shards);
+    assert_int_equal(300, k.ms);
+    assert_int_equal(300, r.lost_ms);
     roster_free(&r);
 }
 
@@ -125,8 +170,10 @@ static void it_comes_back_from_the_disk_and_no_byte_may_be_another(void **state)
     (void)state;
     assert_int_equal(ROSTER_NONE, roster_read(&back, dir, &e));
     roster_begin(&r, 5, 500);
-    (void)roster_note(&r, both, 2, true, 500);
-    (void)roster_note(&r, events, 1, true, 600);
+    (void)roster_note(&r, both, 2, 500);
+    r.list[0].shards = 7;
+    r.lost_ms = 3;
+    (void)roster_note(&r, events, 1, 600);
     assert_true(roster_note_skips(&r, &skip, 1));
     assert_false(roster_note_skips(&r, &skip, 1));
     assert_true(roster_write(&r, dir, &e));
@@ -134,10 +181,11 @@ static void it_comes_back_from_the_disk_and_no_byte_may_be_another(void **state)
     assert_int_equal(5, back.begin);
     assert_int_equal(5, back.until);
     assert_int_equal(500, back.begin_ms);
+    assert_int_equal(3, back.lost_ms);
     assert_int_equal(2, back.n);
     for (uint32_t i = 0; i < 2; i++) {
         assert_string_equal(both[i], back.list[i].name);
-        assert_int_equal(5, back.list[i].first);
+        assert_int_equal(i == 0 ? 7 : ROSTER_LEFT, back.list[i].shards);
         assert_int_equal(i == 0 ? 0 : 600, back.list[i].until_ms);
     }
     assert_true(roster_skips(&back, "events", "olap"));
@@ -163,9 +211,11 @@ static void it_comes_back_from_the_disk_and_no_byte_may_be_another(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_stream_is_new_unless_an_earlier_process_had_it),
+        TEST(all_is_known_while_each_shard_is_there_from_its_first_event),
+        TEST(a_shard_without_its_first_event_has_let_it_go),
+        TEST(a_stream_that_was_not_noted_may_have_had_older_shards),
         TEST(where_a_process_noted_nothing_all_before_it_is_unknown),
-        TEST(a_stream_leaves_with_the_live_policy_only_and_may_come_back),
+        TEST(a_stream_leaves_and_may_come_back),
         TEST(beyond_its_most_the_oldest_that_left_is_as_before_it),
         TEST(it_comes_back_from_the_disk_and_no_byte_may_be_another)};
 
