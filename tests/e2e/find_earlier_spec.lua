@@ -107,6 +107,146 @@ describe("events that left the spool", function()
       .. 'why="the stream had no index"', out)
   end)
 
+  ---Nothing leaves the spool until `give` is called.
+  local function hold()
+    local dir = h.folder()
+    h.shell(("mkdir -p '%s/data'"):format(dir))
+    h.write(dir .. "/data/archive", "")
+    s = h.server { dir = dir, policy = policy() }
+  end
+
+  local function give()
+    h.shell(("rm '%s/archive'"):format(s.data))
+    s:deliver()
+  end
+
+  local function put(id, path)
+    assert.equal(202, s:post(path or "/v1/events", ('{"event_id":"%s"}'):format(id)).status)
+  end
+
+  for _, how in ipairs { "restart", "reload", "kill" } do
+    it("are none while all is in the spool when a " .. how .. " switches the index on", function()
+      hold()
+      put "one"
+      restart()
+      put "two"
+      if how == "reload" then
+        reload(policy(ON))
+      elseif how == "kill" then
+        s:stop "SIGKILL"
+        h.write(s.path, policy(ON))
+        s:start()
+      else
+        restart(policy(ON))
+      end
+      put "three"
+      for round = 1, 3 do
+        for _, id in ipairs { "one", "two", "three" } do assert.equal(0, (find(id)), id) end
+        local code, out = find "nobody"
+        assert.equal(1, code, out)
+        out = select(2, run "ledger --json")
+        local l = cjson.decode(out:match "^(.*})").streams[1]
+        assert.same({ 3, 0, 0 }, { l.accepted, l.unknown, #l.holes }, out)
+        if round == 1 then give() end
+        if round == 2 then
+          restart()
+          gone "1.0"
+        end
+      end
+    end)
+  end
+
+  it("are in doubt where one process's are still there, and another's are not", function()
+    s = h.server { policy = policy() }
+    send "old"
+    restart()
+    gone "1.0"
+    send "kept"
+    assert.equal(0, s:stop())
+    h.block(s.data .. "/archive", s.data .. "/archive.away")
+    h.write(s.path, policy(ON))
+    s:start()
+    assert.equal(0, (find "kept"))
+    local code, out = find "old"
+    assert.equal(3, code, out)
+  end)
+
+  local DAMAGES = {
+    empty = function(path) h.write(path, "") end,
+    cut = function(path) h.write(path, h.read(path):sub(1, -9)) end,
+    garbage = function(path) h.write(path, ("\0\255 %s"):rep(1000)) end,
+    ["a folder"] = function(path)
+      os.remove(path)
+      h.shell(("mkdir '%s'"):format(path))
+    end,
+  }
+  for what, damage in pairs(DAMAGES) do
+    it("of a stream that left are in doubt where the list of streams is " .. what, function()
+      local list
+      s = h.server { policy = policy(ON, OTHER:format "") }
+      send "e1"
+      send("old", "/other")
+      restart(policy(ON))
+      restart()
+      gone "1.0"
+      list = s.data .. "/spool/STREAMS"
+      assert.equal(0, s:stop())
+      damage(list)
+      for round = 1, 2 do
+        local code, out = run "find --id old"
+        assert.equal(3, code, out)
+        assert.matches("looked: .*spool/STREAMS", out)
+        assert.equal(0, (run "find --id e1"))
+        assert.equal(1, (find "nobody"))
+        assert.equal(0, (run "ledger"))
+        if round == 1 then
+          s:start()
+          s:logged "event=streams_not_noted"
+        end
+      end
+      send "e2"
+      if what ~= "a folder" then
+        second()
+        assert.equal(1, (run "find --id nobody --since 1s"))
+        restart()
+        assert.equal(3, (run "find --id old"))
+      end
+    end)
+  end
+
+  it("of a stream that left are in doubt though the disk did not take its name at first", function()
+    s = h.server { policy = policy(ON) }
+    send "e1"
+    local passing = s.data .. "/spool/STREAMS.new"
+    h.shell(("mkdir '%s'"):format(passing))
+    reload(policy(ON, OTHER:format ""))
+    s:logged "event=streams_not_noted"
+    send("old", "/other")
+    h.shell(("rmdir '%s'"):format(passing))
+    reload(policy(ON, OTHER:format ""))
+    s:stop "SIGKILL"
+    h.write(s.path, policy(ON))
+    s:start()
+    restart()
+    gone "1.0"
+    local code, out = run "find --id old"
+    assert.equal(3, code, out)
+  end)
+
+  it("of a stream that left and came back within one process are found, or in doubt", function()
+    s = h.server { policy = policy(ON, OTHER:format "") }
+    send("old", "/other")
+    reload(policy(ON))
+    reload(policy(ON, OTHER:format(ON)))
+    send("new", "/other")
+    for _ = 1, 2 do
+      assert.not_equal(1, (run "find --id old"))
+      assert.equal(0, (run "find --id new"))
+      restart()
+      gone "1.0"
+    end
+  end)
+
   it("are none where the stream is new, in whatever process", function()
     s = h.server { policy = policy(ON) }
     send "e1"
