@@ -48,7 +48,8 @@ export const events = (n) => `${number(n)} ${n === 1 ? "event" : "events"}`;
 const times = (n) => `${number(n)} ${n === 1 ? "time" : "times"}`;
 
 const sum = (list, f) => list.reduce((n, x) => n + f(x), 0);
-const named = (list) => list.map((x) => x.name).join(", ");
+const named = (list) => list.slice(0, TOLD).map((x) => x.name).join(", ")
+  + (list.length > TOLD ? ` and ${number(list.length - TOLD)} more` : "");
 
 // What a sink gave up for good.
 const given_up = (sink) => sink.lost + sink.skipped;
@@ -186,6 +187,24 @@ function counted_news(status) {
     text: c.recent > 0 ? `${capital(shown(c.text, 400))}. To do: ${c.next}` : capital(shown(c.text, 400)) }));
 }
 
+// The first few of them; the table has all, so that the list is no longer than a screen.
+function few(list, text_of, rest) {
+  const told = list.slice(0, TOLD).map((s) => text_of(s)), n = list.length - told.length;
+  return n > 0 ? [...told, `${number(n)} more ${n === 1 ? "sink" : "sinks"} ${rest(n)}: the table of sinks has ${
+    n === 1 ? "it" : "them"}`] : told;
+}
+
+function sink_news(sinks, lost) {
+  const late = sinks.filter((s) => s.holding || s.oldest_ms > LATE_MS + (s.linger_ms || 0));
+  return [...few(late, (s) => (s.holding ? `The sink ${s.name} takes nothing now: ${shown(s.why, 240)}`
+    : `The sink ${s.name} is ${span(s.oldest_ms)} behind`),
+  (n) => (n === 1 ? "takes nothing or is behind" : "take nothing or are behind"))
+    .map((text) => ({ state: "warn", text })),
+  ...few(lost, (s) => `${s.name}: ${events(s.lost)} lost by the spool, ${
+    events(s.skipped)} skipped because the sink was too far behind`, () => "lost events")
+    .map((text) => ({ state: "", text }))];
+}
+
 // { state, first, more }: the answer to "is anything lost?", in words, and what else an
 // operator should know. more: { text, of } (of: the part of the page).
 export function verdict(status, before = null) {
@@ -208,18 +227,9 @@ export function verdict(status, before = null) {
       sinks.filter((s) => s.left_events > 0).length === 1
         ? `the sink ${named(sinks.filter((s) => s.left_events > 0))}` : "sinks"}${
       oldest >= 1000 ? `, the oldest for ${span(oldest)}` : ""}.`;
-  for (const s of sinks) {
-    if (s.holding) {
-      worse("warn");
-      more.push({ of: "sinks", text: `The sink ${s.name} takes nothing now: ${shown(s.why, 240)}` });
-    } else if (s.oldest_ms > LATE_MS + (s.linger_ms || 0)) {
-      worse("warn");
-      more.push({ of: "sinks", text: `The sink ${s.name} is ${span(s.oldest_ms)} behind` });
-    }
-  }
-  for (const s of lost) {
-    more.push({ of: "sinks", text: `${s.name}: ${events(s.lost)} lost by the spool, ${
-      events(s.skipped)} skipped because the sink was too far behind` });
+  for (const t of sink_news(sinks, lost)) {
+    if (t.state) worse(t.state);
+    more.push({ of: "sinks", text: t.text });
   }
   if (dead > 0) {
     worse("warn");

@@ -176,6 +176,17 @@ describe("the live page", function()
     assert.same({ "bad", "Nothing is lost. Every accepted event is delivered." }, said.disk)
   end)
 
+  local function sinks_of(n, more)
+    local list = {}
+    for i = 1, n do
+      local x = { name = "s" .. i, lost = 0, skipped = 0, dead = 0, left_events = 0,
+        oldest_ms = 0, holding = false }
+      for k, v in pairs(more) do x[k] = v end
+      list[i] = x
+    end
+    return list
+  end
+
   -- The bounds are those of "sluice status".
   it("says in its first lines what sluice status calls wrong, from the same bounds on", function()
     if h.shell("command -v node") == "" then
@@ -283,6 +294,15 @@ describe("the live page", function()
         .. "minute, 1 time since the start$", { faults = { hook_errors = 0 } } },
       { all_codes({ 100, 99, 98, 97, 96, 95 }, 600, 1000, "c1"), "warn",
         ("[^\n]+\n"):rep(5) .. "1 more code or route refused much of a route's" },
+      { { sinks = sinks_of(6, { holding = true, why = "down" }) }, "warn",
+        "^" .. ("The sink s%d takes nothing now: down\n"):rep(5)
+          .. "1 more sink takes nothing or is behind: the table of sinks has it$" },
+      { { sinks = sinks_of(200, { oldest_ms = 70000 }) }, "warn",
+        "^" .. ("The sink s%d is 70 s behind\n"):rep(5)
+          .. "195 more sinks take nothing or are behind: the table of sinks has them$" },
+      { { sinks = sinks_of(7, { lost = 1 }) }, "bad",
+        "^" .. ("s%d: 1 event lost [^\n]+\n"):rep(5)
+          .. "2 more sinks lost events: the table of sinks has them$" },
     }
     local list, file = {}, os.tmpname()
     for i, row in ipairs(rows) do list[i] = { row[1], row[4] or cjson.null } end
