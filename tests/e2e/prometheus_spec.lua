@@ -45,7 +45,7 @@ local function queries()
   for expr in h.read("docker/prometheus/rules.yml"):gmatch("expr: ([^\n]+)") do
     -- The compared series have data; that the alert does not fire is as it should be.
     -- Where it is a comparison that excludes, both sides have data, of the same labels.
-    expr = expr:gsub(" > [%d.]+ unless ", " and ")
+    expr = expr:gsub(" [<>] [%d.]+ unless ", " and ")
     list[#list + 1] = (expr:gsub(" [=><]+ [%d.]+", ""))
   end
   return list
