@@ -17,8 +17,8 @@ enum { CHUNK_BYTES = 64 << 10 }; /* the least max_size: no file gets larger */
 #define TURN_NS 20000000ull   /* how long a line may wait for its write */
 #define LOOK_NS 1000000000ull /* looks whether the file still has its name */
 #define TELL_NS 10000000000ull
-/* How long lines are written, from slow readers of a pipe to the next look at what is wanted;
- * at the end, how long a reader is waited for. */
+/* How long lines are written to the next look at what is wanted, and how long the reader of a
+ * pipe is waited for once something is: a reload, SIGUSR1, the end. */
 #define WRITE_NS 1000000000ull
 
 struct access {
@@ -40,8 +40,8 @@ struct access {
     uint64_t looked_ns, told_ns, unmoved_ns;
     struct err why;
     _Atomic uint64_t told_lines, in_hand; /* also for who waited in vain for its end */
-    /* No reader is waited for after it; 0: the end is not near. */
-    _Atomic uint64_t last_ns;
+    /* No reader is waited for after it; 0: nothing is wanted. Set under the lock. */
+    _Atomic uint64_t until_ns;
     char chunk[CHUNK_BYTES];
 };
 
@@ -71,6 +71,7 @@ struct access *access_new(uint32_t n_workers)
     a->written = stats_counter("sluice_access_log_lines_total",
                                "Lines written to the access log.", "");
     a->file.fd = -1;
+    a->file.until_ns = &a->until_ns;
     latch_init(&a->ended);
     (void)pthread_mutex_init(&a->lock, NULL);
     latch_condition(&a->changed);
@@ -108,7 +109,6 @@ static void write_chunk(struct access *a, size_t n)
     uint64_t lines = n_lines(a->chunk, n);
 
     atomic_store(&a->in_hand, lines);
-    a->file.last_ns = atomic_load(&a->last_ns);
     if (a->file.path != NULL && access_file_write(&a->file, a->chunk, n, &a->why)) {
         stats_add(a->written, lines);
     } else {
@@ -204,9 +204,10 @@ static void tell_unmoved(struct access *a, uint64_t now)
 /* The lines that came before it are in the file of before. */
 static void follow(struct access *a, struct access_conf *c)
 {
-    access_file_close(&a->file);
-    if (c->path != NULL &&
-        !access_file_open(&a->file, c->path, c->max_bytes, c->keep, &a->why)) {
+    if (c->path == NULL) {
+        access_file_close(&a->file);
+    } else if (!access_file_replace(&a->file, c->path, c->max_bytes, c->keep,
+                                    &a->why)) {
         char quoted[ERR_TEXT_MAX + 16];
 
         log_write(LOG_ERROR, "access_log", "status=failed why=%s",
@@ -235,6 +236,9 @@ static void *run(void *arg)
         reopen = a->reopen;
         stop = a->stop;
         a->fresh = a->reopen = false;
+        if (!stop) { /* of a reload: for the lines that the file of before still gets */
+            atomic_store(&a->until_ns, fresh ? clock_mono_ns() + WRITE_NS : 0);
+        }
         if (fresh) {
             next = a->wanted;
             a->wanted.path = NULL;
@@ -283,6 +287,13 @@ static bool start(struct access *a, struct err *e)
 
 /* ---- the supervisor ---- */
 
+/* Under the lock. */
+static void want(struct access *a)
+{
+    atomic_store(&a->until_ns, clock_mono_ns() + WRITE_NS);
+    (void)pthread_cond_signal(&a->changed);
+}
+
 bool access_follow(struct access *a, const struct access_conf *c, struct err *e)
 {
     if (!a->running && (c == NULL || !start(a, e))) {
@@ -293,7 +304,7 @@ bool access_follow(struct access *a, const struct access_conf *c, struct err *e)
     a->wanted = c == NULL ? (struct access_conf){NULL, 0, 0} : *c;
     a->wanted.path = c == NULL ? NULL : mem_strdup(c->path);
     a->fresh = true;
-    (void)pthread_cond_signal(&a->changed);
+    want(a);
     (void)pthread_mutex_unlock(&a->lock);
     return true;
 }
@@ -302,7 +313,7 @@ void access_reopen(struct access *a)
 {
     (void)pthread_mutex_lock(&a->lock);
     a->reopen = true;
-    (void)pthread_cond_signal(&a->changed);
+    want(a);
     (void)pthread_mutex_unlock(&a->lock);
 }
 
@@ -324,10 +335,9 @@ bool access_end(struct access *a, uint64_t until_ns)
     if (a == NULL || !a->running) {
         return true;
     }
-    atomic_store(&a->last_ns, clock_mono_ns() + WRITE_NS);
     (void)pthread_mutex_lock(&a->lock);
     a->stop = true;
-    (void)pthread_cond_signal(&a->changed);
+    want(a);
     (void)pthread_mutex_unlock(&a->lock);
     if (!latch_wait(&a->ended, until_ns)) {
         tell_left(a);

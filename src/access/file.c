@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-/* How long the reader of a pipe may take for a write before its lines are given up. */
+/* How long the reader of a pipe may take nothing before lines are given up. */
 #define READER_NS 1000000000ull
 
 /* The sandbox knows folders, not their names. */
@@ -31,9 +32,28 @@ static bool belongs_to_system(const char *path)
     return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
 }
 
-static bool open_it(struct access_file *f, struct err *e)
+/* What it is. A half line of another file, or one that was cut away, needs no end. */
+static void note_kind(struct access_file *f)
 {
     struct stat st;
+
+    f->regular = false;
+    f->bytes = 0;
+    if (fstat(f->fd, &st) != 0) {
+        return;
+    }
+    if (S_ISREG(st.st_mode) && !belongs_to_system(f->path)) {
+        f->regular = true;
+        f->bytes = (uint64_t)st.st_size;
+    }
+    f->torn &= st.st_dev == f->dev && st.st_ino == f->ino &&
+               (!S_ISREG(st.st_mode) || st.st_size > 0);
+    f->dev = st.st_dev;
+    f->ino = st.st_ino;
+}
+
+static bool open_it(struct access_file *f, struct err *e)
+{
 
     /* NONBLOCK: a named pipe without a reader is an error, and no wait. */
     f->fd =
@@ -45,9 +65,7 @@ static bool open_it(struct access_file *f, struct err *e)
                              strerror(errno), errno == EROFS ? READ_ONLY : HELD_BACK)
                    : err_errno(e, errno, "can't open the access log %s", f->path);
     }
-    f->regular =
-        fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode) && !belongs_to_system(f->path);
-    f->bytes = f->regular ? (uint64_t)st.st_size : 0;
+    note_kind(f);
     return true;
 }
 
@@ -56,6 +74,21 @@ bool access_file_open(struct access_file *f, const char *path, uint64_t max_byte
 {
     *f = (struct access_file){
         .path = mem_strdup(path), .max_bytes = max_bytes, .keep = keep, .fd = -1};
+    return open_it(f, e);
+}
+
+bool access_file_replace(struct access_file *f, const char *path, uint64_t max_bytes,
+                         uint32_t keep, struct err *e)
+{
+    access_file_close(f);
+    *f = (struct access_file){.path = mem_strdup(path),
+                              .max_bytes = max_bytes,
+                              .keep = keep,
+                              .fd = -1,
+                              .torn = f->torn,
+                              .dev = f->dev,
+                              .ino = f->ino,
+                              .until_ns = f->until_ns};
     return open_it(f, e);
 }
 
@@ -132,14 +165,17 @@ static void rotate(struct access_file *f)
 
 /* Nothing of them stays in the file, so that its next line begins a line. Another process
  * may have written after them: then they end with the next line's begin. */
-static bool take_back(struct access_file *f, size_t done, int error, struct err *e)
+static bool take_back(struct access_file *f, const char *lines, size_t done, int error,
+                      struct err *e)
 {
     struct stat st;
     bool stays = done > 0 &&
                  (fstat(f->fd, &st) != 0 || (uint64_t)st.st_size != f->bytes + done ||
                   ftruncate(f->fd, (off_t)f->bytes) != 0);
 
-    f->torn |= stays;
+    if (done > 0) {
+        f->torn = stays && lines[done - 1] != '\n';
+    }
     f->stayed = stays ? done : 0;
     access_file_reopen(f);
     return error == EAGAIN
@@ -172,26 +208,35 @@ static void make_room(struct access_file *f, size_t n)
     }
 }
 
-/* A full pipe: whether its reader takes more until then. One that hangs is not waited for
- * again until it has taken something. */
-static bool wait_for_reader(struct access_file *f, uint64_t until_ns)
+/* How long a reader may still be waited for: somebody may be in a hurry. */
+static uint64_t patience(const struct access_file *f)
+{
+    uint64_t until = f->until_ns != NULL ? atomic_load(f->until_ns) : 0;
+    uint64_t now = clock_mono_ns();
+
+    return until == 0 || until > now + READER_NS ? READER_NS
+           : until > now                         ? until - now
+                                                 : 0;
+}
+
+/* A full pipe: whether its reader takes more. One that hangs is not waited for again until it
+ * has taken something. */
+static bool wait_for_reader(struct access_file *f)
 {
     struct pollfd p = {f->fd, POLLOUT, 0};
+    uint64_t left;
     int n;
 
     do {
-        uint64_t now = clock_mono_ns();
-
-        n = poll(&p, 1,
-                 f->stalled || now >= until_ns ? 0
-                                               : (int)((until_ns - now) / 1000000 + 1));
+        left = f->stalled ? 0 : patience(f);
+        n = poll(&p, 1, (int)((left + 999999) / 1000000));
     } while (n < 0 && errno == EINTR);
-    f->stalled = n == 0;
+    f->stalled |= n == 0 && left == READER_NS;
     return n > 0;
 }
 
 /* The half of a line that an earlier write has left. 0, or errno. */
-static int end_half_line(struct access_file *f, uint64_t until_ns)
+static int end_half_line(struct access_file *f)
 {
     while (f->torn) {
         ssize_t k = write(f->fd, "\n", 1);
@@ -200,8 +245,8 @@ static int end_half_line(struct access_file *f, uint64_t until_ns)
         if (k > 0) {
             f->torn = false;
             f->bytes++;
-        } else if (k == 0 || (error != EINTR &&
-                              (error != EAGAIN || !wait_for_reader(f, until_ns)))) {
+        } else if (k == 0 ||
+                   (error != EINTR && (error != EAGAIN || !wait_for_reader(f)))) {
             return error;
         }
     }
@@ -211,38 +256,30 @@ static int end_half_line(struct access_file *f, uint64_t until_ns)
 bool access_file_write(struct access_file *f, const char *lines, size_t n,
                        struct err *e)
 {
-    uint64_t until_ns = clock_mono_ns() + READER_NS;
     size_t done = 0;
     int error;
 
-    if (f->last_ns != 0 && f->last_ns < until_ns) {
-        until_ns = f->last_ns;
-    }
     f->stayed = 0;
     make_room(f, n);
     if (f->fd < 0 && !open_it(f, e)) {
         return false;
     }
-    error = end_half_line(f, until_ns);
+    error = end_half_line(f);
     while (error == 0 && done < n) {
         ssize_t k = write(f->fd, lines + done, n - done);
 
         if (k <= 0) {
             error = k == 0 ? ENOSPC : errno;
-            if (error == EINTR || (error == EAGAIN && wait_for_reader(f, until_ns))) {
+            if (error == EINTR || (error == EAGAIN && wait_for_reader(f))) {
                 error = 0;
             }
             continue;
         }
         done += (size_t)k;
         f->stalled = false;
-        /* A reader that takes a little again and again is not waited for longer. */
-        if (done < n && !f->regular && clock_mono_ns() >= until_ns) {
-            error = EAGAIN;
-        }
     }
     if (error != 0) {
-        return take_back(f, done, error, e);
+        return take_back(f, lines, done, error, e);
     }
     f->bytes += n;
     return true;

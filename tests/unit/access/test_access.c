@@ -389,21 +389,49 @@ static void a_pipe_whose_reader_hangs_is_waited_for_once(void **state)
 }
 
 /* Until the other end is closed. */
+static size_t bytes_at_once = 4096, bytes_read;
+
 static void *read_little(void *arg)
 {
     const struct timespec between = {0, 100000000};
-    char bytes[4096];
+    static char bytes[65536];
+    ssize_t n;
 
     (void)arg;
-    while (read(ends[0], bytes, sizeof bytes) > 0) {
+    while ((n = read(ends[0], bytes, bytes_at_once)) > 0) {
+        bytes_read += (size_t)n;
         (void)nanosleep(&between, NULL);
     }
     return NULL;
 }
 
-/* It would take the lines for more than four seconds. */
-static void a_pipe_whose_reader_takes_little_is_given_up(void **state)
+/* For longer than a second in all, while nothing else is wanted. */
+static void a_pipe_whose_reader_takes_little_gets_all(void **state)
 {
+    struct access_file f;
+    pthread_t reader;
+    uint64_t from;
+
+    (void)state;
+    bytes_at_once = 16384;
+    bytes_read = 0;
+    open_pipe(&f);
+    assert_int_equal(0, pthread_create(&reader, NULL, read_little, NULL));
+    from = clock_mono_ns();
+    put(&f, long_lines);
+    assert_true(clock_mono_ns() - from > 1050000000u);
+    access_file_close(&f);
+    assert_int_equal(0, close(ends[1]));
+    assert_int_equal(0, pthread_join(reader, NULL));
+    assert_int_equal(0, close(ends[0]));
+    assert_int_equal(sizeof long_lines - 1, bytes_read);
+    bytes_at_once = 4096;
+}
+
+/* It would take the lines for more than four seconds. */
+static void a_pipe_whose_reader_takes_little_is_given_up_in_a_hurry(void **state)
+{
+    _Atomic uint64_t until = clock_mono_ns() + 1000000000u;
     struct access_file f;
     struct err e;
     pthread_t reader;
@@ -412,14 +440,87 @@ static void a_pipe_whose_reader_takes_little_is_given_up(void **state)
     (void)state;
     open_pipe(&f);
     assert_int_equal(0, pthread_create(&reader, NULL, read_little, NULL));
+    f.until_ns = &until;
     from = clock_mono_ns();
     assert_false(access_file_write(&f, long_lines, sizeof long_lines - 1, &e));
     assert_true(clock_mono_ns() - from < 2500000000u);
+    assert_false(f.stalled);
     assert_in_range(f.stayed, 65536, 2 * 65536);
     access_file_close(&f);
     assert_int_equal(0, close(ends[1]));
     assert_int_equal(0, pthread_join(reader, NULL));
     assert_int_equal(0, close(ends[0]));
+}
+
+/* What a pipe holds. */
+static const char *drained(void)
+{
+    static char bytes[2 * 65536];
+    ssize_t n = read(ends[0], bytes, sizeof bytes - 1);
+
+    bytes[n > 0 ? n : 0] = '\0';
+    return bytes;
+}
+
+/* A full pipe whose last bytes are of a line, or end one. */
+static void fill_pipe(struct access_file *f, char last)
+{
+    struct err e;
+
+    open_pipe(f);
+    long_lines[65535] = last;
+    f->stalled = true; /* or it waits a second */
+    assert_false(access_file_write(f, long_lines, sizeof long_lines - 1, &e));
+    assert_int_equal(65536, f->stayed);
+}
+
+static void half_a_line_in_a_pipe_ends_also_after_a_reload(void **state)
+{
+    struct access_file f;
+    struct err e;
+    char name[32];
+
+    (void)state;
+    fill_pipe(&f, 'x');
+    assert_false(access_file_write(&f, "y\n", 2, &e));
+    (void)drained();
+    (void)snprintf(name, sizeof name, "/dev/fd/%d", ends[1]);
+    assert_true(access_file_replace(&f, name, 0, 1, &e));
+    put(&f, "again\n");
+    put(&f, "last\n");
+    assert_string_equal("\nagain\nlast\n", drained());
+    access_file_close(&f);
+    assert_int_equal(0, close(ends[0]) + close(ends[1]));
+}
+
+static void whole_lines_in_a_full_pipe_have_no_empty_one_behind_them(void **state)
+{
+    struct access_file f;
+
+    (void)state;
+    fill_pipe(&f, '\n');
+    (void)drained();
+    put(&f, "again\n");
+    assert_string_equal("again\n", drained());
+    access_file_close(&f);
+    assert_int_equal(0, close(ends[0]) + close(ends[1]));
+}
+
+static void half_a_line_in_a_pipe_is_no_empty_line_in_another_file(void **state)
+{
+    struct access_file f;
+    struct err e;
+
+    (void)state;
+    assert_true(access_file_open(&f, path, 0, 1, &e));
+    put(&f, "first\n");
+    access_file_close(&f);
+    fill_pipe(&f, 'x');
+    assert_true(access_file_replace(&f, path, 0, 1, &e));
+    put(&f, "second\n");
+    assert_string_equal("first\nsecond\n", text_of(""));
+    access_file_close(&f);
+    assert_int_equal(0, close(ends[0]) + close(ends[1]));
 }
 
 /* Half of a line that the disk took is taken back. */
@@ -636,8 +737,17 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_whose_reader_is_slow_gets_all, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_pipe_whose_reader_takes_little_is_given_up,
+        cmocka_unit_test_setup_teardown(a_pipe_whose_reader_takes_little_gets_all,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_pipe_whose_reader_takes_little_is_given_up_in_a_hurry, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(half_a_line_in_a_pipe_ends_also_after_a_reload,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            whole_lines_in_a_full_pipe_have_no_empty_one_behind_them, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            half_a_line_in_a_pipe_is_no_empty_line_in_another_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pipe_whose_reader_hangs_is_waited_for_once,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_line, set_up,
