@@ -1,7 +1,7 @@
 /*
  * housekeeper - the housekeeping thread: work that a worker must not wait for.
  *
- *   wake ─► prepare   a segment ahead of each open shard
+ *   wake ─► prepare   a segment ahead of each open shard, as long as the disk has room for all
  *           sync      appended bytes of synced streams, one fdatasync for all
  *           write_back   8 MiB at a time, so that a backlog is no flood
  *           reclaim   segments that no consumer needs: recycled or deleted
@@ -160,6 +160,8 @@ static void publish(struct shard *sh, struct segment *g)
     *at = g;
     (void)atomic_fetch_add(&sh->stream->used, g->bytes);
     atomic_store(&sh->ahead, g);
+    atomic_store(&sh->asked, false);
+    atomic_store(&sh->put_off, false);
     (void)pthread_cond_broadcast(&s->prepared);
     (void)pthread_mutex_unlock(&s->lock);
 }
@@ -188,6 +190,68 @@ static bool fill(struct shard *sh, struct segment *g, struct err *e)
     return true;
 }
 
+static bool may_grow(const struct stream *st)
+{
+    return !atomic_load(&st->ended) && presence_of_stream(st) &&
+           atomic_load(&st->used) + st->spool->conf.segment_bytes <=
+               atomic_load(&st->max_bytes);
+}
+
+/* Under lock. Those of the stream's shards that have no segment at all, with those that its
+ * workers have not opened yet; whether another one's was asked for. */
+static uint64_t n_empty(const struct stream *st, const struct shard *self, bool *asked)
+{
+    uint64_t opened = 0, filled = 0;
+
+    for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        if (sh->opened) {
+            opened++;
+            filled += sh == self || atomic_load(&sh->current) != NULL ||
+                      atomic_load(&sh->ahead) != NULL;
+            *asked |= sh != self && atomic_load(&sh->ahead) == NULL &&
+                      atomic_load(&sh->asked);
+        }
+    }
+    return st->spool->conf.n_workers > opened ? st->spool->conf.n_workers - filled
+                                              : opened - filled;
+}
+
+/* Where not every shard can have a segment, one is made only for a shard that events came to:
+ * else a stream without clients would have what another one's clients need. A disk that took
+ * nothing is tried all the same. */
+static bool is_put_off(const struct shard *sh)
+{
+    struct spool *s = sh->stream->spool;
+    uint32_t n = atomic_load(&s->n_streams);
+    uint64_t empty = 0;
+    bool asked = false;
+
+    if (atomic_load(&sh->asked) || sh->filling != NULL || sh->warm != NULL) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        if (may_grow(s->streams[i])) {
+            empty += n_empty(s->streams[i], sh, &asked);
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return empty > 0 && segment_fits(s, 1) && !segment_fits(s, 1 + empty) &&
+           (asked || !atomic_load(&s->unwritable));
+}
+
+static void put_off(struct shard *sh)
+{
+    struct spool *s = sh->stream->spool;
+
+    if (!atomic_load(&sh->put_off)) {
+        (void)pthread_mutex_lock(&s->lock);
+        atomic_store(&sh->put_off, true);
+        (void)pthread_cond_broadcast(&s->prepared);
+        (void)pthread_mutex_unlock(&s->lock);
+    }
+}
+
 static void prepare(struct shard *sh)
 {
     struct stream *st = sh->stream;
@@ -201,6 +265,10 @@ static void prepare(struct shard *sh)
         return;
     }
     if (!presence_look(s) || !presence_look_at_stream(st)) {
+        return;
+    }
+    if (is_put_off(sh)) {
+        put_off(sh);
         return;
     }
     if (sh->filling == NULL) {

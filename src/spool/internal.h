@@ -169,6 +169,9 @@ struct shard {
     struct marks unconfirmed[SPOOL_UNCONFIRMED]; /* under lock */
     atomic_uint n_unconfirmed;                   /* marks that there are */
     int64_t prove_at_ms; /* housekeeper's: the disk failed; not before this */
+    atomic_bool asked;   /* events came and found no segment; until there is one */
+    atomic_bool
+        put_off; /* none is prepared before it is asked for: the disk is short */
 };
 
 struct stream {
@@ -305,6 +308,9 @@ void presence_look_at_all(struct spool *s);
 
 /* ---- segment.c: no lock is held; NULL and *e on error ---- */
 
+/* Whether the disk has room for n segments, and for what it keeps free for journals. Also if
+ * the disk does not say. */
+bool segment_fits(const struct spool *s, uint64_t n);
 struct segment *segment_create(struct shard *sh, uint64_t number, struct err *e);
 bool segment_recycle(struct segment *g, uint64_t number, struct err *e);
 /* Writes zeros over the next bytes of g, and syncs them at its end: see fill in
@@ -382,6 +388,11 @@ void housekeeper_wake_writer(struct shard *sh);
 bool housekeeper_syncs(const struct shard *sh);
 bool housekeeper_start(struct spool *s, struct err *e);
 bool housekeeper_stop(struct spool *s, uint64_t until_ns);
+
+/* ---- writer.c ---- */
+
+/* A request found no room. A short disk has its last segments for such streams. No lock. */
+void stream_ask(const struct stream *st);
 
 /* ---- sync.c ---- */
 

@@ -123,14 +123,38 @@ static bool make_durable(struct segment *g, struct err *e)
     return folder_sync(dir, e);
 }
 
-/* The last bytes of a disk are for the journals: only a sink that can note its
- * deliveries makes room again. */
-static bool leaves_room(const struct spool *s, uint64_t bytes)
+static bool free_bytes(const struct spool *s, uint64_t *bytes)
 {
     struct statvfs st;
 
-    return statvfs(s->dir, &st) != 0 ||
-           (uint64_t)st.f_bavail * st.f_frsize >= bytes + ROOM_LEFT_BYTES;
+    if (statvfs(s->dir, &st) != 0) {
+        return false;
+    }
+    *bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    return true;
+}
+
+/* The last bytes of a disk are for the journals: only a sink that can note its
+ * deliveries makes room again. */
+bool segment_fits(const struct spool *s, uint64_t n)
+{
+    uint64_t bytes;
+
+    return !free_bytes(s, &bytes) ||
+           bytes >= n * s->conf.segment_bytes + ROOM_LEFT_BYTES;
+}
+
+static bool no_room(const struct spool *s, const char *path, struct err *e)
+{
+    uint64_t bytes = 0;
+
+    (void)free_bytes(s, &bytes);
+    return err_set(
+        e,
+        "%s: No space left on device: a segment takes %lu bytes, and %d stay "
+        "free for journals; %lu bytes are free",
+        path, (unsigned long)s->conf.segment_bytes, (int)ROOM_LEFT_BYTES,
+        (unsigned long)bytes);
 }
 
 struct segment *segment_create(struct shard *sh, uint64_t number, struct err *e)
@@ -143,9 +167,8 @@ struct segment *segment_create(struct shard *sh, uint64_t number, struct err *e)
     g->bytes = sh->stream->spool->conf.segment_bytes;
     reset(g, number);
     segment_path(sh, number, path, sizeof path);
-    if (!leaves_room(sh->stream->spool, g->bytes)) {
-        (void)err_errno(e, ENOSPC, "%s: allocate %lu bytes", path,
-                        (unsigned long)g->bytes);
+    if (!segment_fits(sh->stream->spool, 1)) {
+        (void)no_room(sh->stream->spool, path, e);
         free(g);
         return NULL;
     }

@@ -427,6 +427,7 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes)
         return true;
     }
     (void)atomic_fetch_sub(&st->reserved, bytes);
+    stream_ask(st);
     return false;
 }
 
@@ -434,7 +435,11 @@ bool spool_has_room(const struct spool *s, int stream, uint64_t bytes)
 {
     const struct stream *st = s->streams[stream];
 
-    return atomic_load(&st->reserved) + bytes <= room_of(s, st);
+    if (atomic_load(&st->reserved) + bytes <= room_of(s, st)) {
+        return true;
+    }
+    stream_ask(st);
+    return false;
 }
 
 void spool_release(struct spool *s, int stream, uint64_t bytes)

@@ -45,6 +45,7 @@ static void wait_for_segment(struct spool *s, struct shard *sh, long ms)
     t.tv_nsec %= 1000000000;
     housekeeper_wake(s);
     while (atomic_load(&sh->ahead) == NULL && !atomic_load(&s->unwritable) &&
+           (!atomic_load(&sh->put_off) || atomic_load(&sh->asked)) &&
            atomic_load(&sh->stream->used) + s->conf.segment_bytes <=
                atomic_load(&sh->stream->max_bytes)) {
         if (pthread_cond_timedwait(&s->prepared, &s->lock, &t) != 0) {
@@ -248,6 +249,9 @@ static struct segment *take_ahead(struct spool_writer *w)
     struct spool *s = sh->stream->spool;
     struct segment *g = atomic_exchange(&sh->ahead, NULL);
 
+    if (g == NULL) {
+        atomic_store(&sh->asked, true);
+    }
     if (g == NULL && !w->waited) {
         (void)pthread_mutex_lock(&s->lock);
         wait_for_segment(s, sh, NEXT_SEGMENT_MS);
@@ -256,6 +260,17 @@ static struct segment *take_ahead(struct spool_writer *w)
     }
     w->waited = g == NULL;
     return g;
+}
+
+void stream_ask(const struct stream *st)
+{
+    for (uint32_t i = 0; i < st->spool->conf.n_workers; i++) {
+        struct shard *sh = atomic_load(&st->live[i]);
+
+        if (sh != NULL && atomic_load(&sh->ahead) == NULL) {
+            atomic_store(&sh->asked, true);
+        }
+    }
 }
 
 /* The prepared segment becomes the current one. */

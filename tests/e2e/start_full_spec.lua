@@ -57,6 +57,32 @@ describe("a start without room on the disk", function()
     assert.equal(1, #s:lines())
   end)
 
+  it("for a segment of each stream: the stream with clients has the one that fits", function()
+    if not h.shell("id -u"):match("^0") then pending("needs root") return end
+    h.shell(("mkdir '%s/mnt' && mount -t tmpfs -o size=12m tmpfs '%s/mnt'"):format(dir, dir))
+    s = h.server { dir = dir, data = dir .. "/mnt/data", policy = [[
+      server { listen = "127.0.0.1:0", workers = 1, max_body = "1MiB" }
+      admin { listen = "127.0.0.1:0" }
+      spool { segment = "4MiB", max_bytes = "64MiB" }
+      file "archive" { dir = "archive" }
+      stream "first" { sinks = { "archive" } }
+      stream "second" { sinks = { "archive" } }
+      route "POST /first" { body = "event", stream = "first" }
+      route "POST /second" { body = "event", stream = "second" }]] }
+    assert.equal(200, s:get("/readyz").status)
+    for _ = 1, 5 do assert.equal(202, s:post("/second", "{}").status) end
+    s:logged("event=spool status=unwritable why=.*/first/.*No space left on device: "
+      .. "a segment takes 4194304 bytes, and 4194304 stay free for journals; %d+ bytes are free")
+    assert.equal(503, s:post("/first", "{}").status)
+    assert.equal(202, s:post("/second", "{}").status)
+    -- Room for one more: for the stream that was asked for.
+    h.shell(("mount -o remount,size=16m '%s/mnt'"):format(dir))
+    h.wait_for("202", function() return s:post("/first", "{}").status == 202 end)
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(7, #s:lines())
+  end)
+
   for what, path in pairs { ["the notes of its sinks"] = "/sinks/KEPT",
     ["its policy"] = ".policy", ["a sink's journal"] = "/archive.journal" } do
     it(("for %s waits, and goes on by itself"):format(what), function()
