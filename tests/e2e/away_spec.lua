@@ -46,7 +46,7 @@ describe("a spool that is moved while the server runs", function()
     fill()
     local spool = s.data .. "/spool"
     -- What the stream uses is no more because the disk takes nothing.
-    local function used() return tonumber(s:get("/status").body:match '"used_percent":(%d+)') end
+    local function used() return tonumber(s:get("/status").body:match '"used_percent":%s*(%d+)') end
     local before = used()
     assert.is_true(before < 90, before)
     assert(os.rename(spool, spool .. ".moved"))
