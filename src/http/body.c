@@ -184,21 +184,19 @@ static void hand_over(struct conn *c, struct http_request *r)
 }
 
 /* Few bytes may inflate to much work, and many connections may have such a body at once:
- * in a turn that has been long it waits in line. False: it need not, or there is no room
- * to keep it. */
+ * in a turn that has been long it waits in line. False: it need not, or the line would
+ * take the room of bodies that arrive. */
 static bool set_aside(struct conn *c)
 {
     struct http_server *s = c->server;
     const struct http_request *r = c->current;
 
     if (LIKELY(r->encoding == HTTP_IDENTITY) || r->answered ||
-        s->long_turn != s->n_turns) {
+        s->long_turn != s->n_turns ||
+        s->body_bytes + c->view.n > s->max_body_bytes / 4) {
         return false;
     }
     if (c->view.p != NULL) {
-        if (s->body_bytes + c->view.n > s->max_body_bytes) {
-            return false;
-        }
         c->body = mem_alloc(c->view.n + HTTP_PAD);
         memcpy(c->body, c->view.p, c->view.n);
         c->body_n = c->body_room = c->view.n;

@@ -15,8 +15,11 @@ enum {
     BODIES_LEAST_BYTES = 64 << 20,
     CONNS_KEPT = 1024, /* pools: memory above it goes back to the heap */
     REQUESTS_KEPT = 4096,
-    LATE_MS = 1000,     /* sweeps are at most 250 ms apart */
-    RESUME_NS = 1000000 /* for one turn of the loop: bytes read and not yet parsed */
+    LATE_MS = 1000, /* sweeps are at most 250 ms apart */
+    /* Of one turn of the loop: for bytes read and not yet parsed, and for bodies in line;
+     * with less than a long turn, those that come would overtake them. */
+    RESUME_NS = 1000000,
+    LINE_NS = 5000000
 };
 
 struct http_request *request_get(struct http_server *s)
@@ -254,7 +257,7 @@ static void on_resume(struct ev_loop *loop, ev_idle *w, int events)
 {
     struct http_server *s = OUTER(w, struct http_server, resume);
     struct conn *c;
-    uint64_t till = clock_mono_ns() + RESUME_NS;
+    uint64_t now = clock_mono_ns(), till = now + RESUME_NS, line_till = now + LINE_NS;
 
     (void)events;
     /* In order; a connection with more input goes to the end of the list. Then the
@@ -268,7 +271,8 @@ static void on_resume(struct ev_loop *loop, ev_idle *w, int events)
         }
         c->resumed = false;
         conn_resume(c);
-        if (clock_mono_ns() > till) {
+        now = clock_mono_ns();
+        if (now > (s->resumed != NULL && s->resumed->aside ? line_till : till)) {
             break;
         }
     }
@@ -342,7 +346,7 @@ static void make_cells(struct http_server *s)
                                   "");
     s->body_gauge = stats_gauge("sluice_body_buffer_bytes",
                                 "Bytes of request bodies that have arrived in "
-                                "part.",
+                                "part, or wait to be inflated.",
                                 "");
     s->timeouts = stats_counter("sluice_connection_timeouts_total",
                                 "Connections ended by a timeout.", "");

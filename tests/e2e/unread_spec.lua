@@ -155,4 +155,69 @@ route "POST /slow" { body = "event", stream = "events", on_error = "reject",
     for _, c in ipairs(list) do c:close() end
     light:close()
   end)
+
+  it("that inflate are served in the order in which they came", function()
+    local s = h.server { policy = h.policy { workers = 1 } }
+    local file = s.dir .. "/body"
+    h.shell(("(echo '['; head -c 100000 /dev/zero | tr '\\0' ' '; echo ']') | gzip -9 > '%s'")
+      :format(file))
+    local body, list, of, n = h.read(file), {}, {}, {}
+    local text = ("POST /v1/events/batch HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+      .. "Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"):format(#body) .. body
+    for i = 1, 200 do
+      list[i] = h.connect(s.port)
+      list[i]:send(text)
+      of[list[i]], n[i] = i, 0
+    end
+    local sum = 0
+    while sum < 20 * #list do
+      for _, c in ipairs((socket.select(list, nil, 1))) do
+        assert.equal(202, h.answer(c).status)
+        n[of[c]] = n[of[c]] + 1
+        sum = sum + 1
+        c:send(text)
+      end
+    end
+    table.sort(n)
+    print(("# inflating: %d requests of 200 connections, %d to %d of each"):format(sum, n[1],
+      n[#n]))
+    assert.is_true(n[#n] < 2 * n[1])
+    s:close()
+    for _, c in ipairs(list) do c:close() end
+  end)
+
+  it("that inflate and wait leave room for bodies that arrive", function()
+    local s = h.server { policy = h.policy { workers = 1, server = 'max_body = "1MiB"' } }
+    local file = s.dir .. "/body"
+    h.shell(("(printf '[{\"a\":\"'; head -c 40000 /dev/urandom | base64 -w0; printf '\"}'; "
+      .. "head -c 500000 /dev/zero | tr '\\0' ' '; printf ']') | gzip > '%s'"):format(file))
+    local body, list, large = h.read(file), {}, {}
+    local head = "POST /v1/events/batch HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    local text = ("%sContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"):format(head, #body)
+      .. body
+    local plain = ('[{"a":"%s"}]'):format(("x"):rep(300000))
+    local function upload()
+      large[#large + 1] = h.connect(s.port)
+      large[#large]:send(("%sContent-Length: %d\r\n\r\n%s"):format(head, #plain, plain))
+    end
+    for i = 1, 1900 do list[i] = h.connect(s.port) end
+    s:signal "SIGSTOP"
+    h.sleep(0.1)
+    for i, c in ipairs(list) do
+      c:send(text)
+      if i % 50 == 0 then upload() end
+    end
+    s:signal "SIGCONT"
+    for _, c in ipairs(large) do
+      c:settimeout(60)
+      local a = assert(h.answer(c))
+      assert.equal(202, a.status, a.body)
+    end
+    for _, c in ipairs(list) do
+      assert.equal(202, h.answer(c).status)
+      c:close()
+    end
+    s:close()
+    for _, c in ipairs(large) do c:close() end
+  end)
 end)
