@@ -99,6 +99,19 @@ route "POST /more" { body = "event", stream = "more" }]]):format(hanging.sink { 
     s:logged "event=skip"
   end)
 
+  it("is skipped as soon as such a policy is live, and from the start", function()
+    s, f = hanging.start(policy {})
+    f:rules(FULL)
+    assert.equal(40, post(40))
+    reload(policy { sink = SKIP })
+    s:logged "event=skip"
+    hanging.close(s, f)
+    s, f = hanging.start(policy { sink = SKIP })
+    f:rules(FULL)
+    assert.equal(40, post(40))
+    s:logged "event=skip"
+  end)
+
   it("goes on being skipped by the live policy's bound", function()
     s, f = hanging.start(policy { sink = SKIP })
     f:rules(FULL)
