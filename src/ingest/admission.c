@@ -177,7 +177,8 @@ static enum store_result look_ahead(const struct ingest *in, int stream, uint64_
             return STORE_CROWDED;
         }
     }
-    return spool_has_room(in->conf.spool, stream, bytes) ? STORE_OK : store_no_room(in);
+    return spool_has_room(in->conf.spool, stream, bytes) ? STORE_OK
+                                                         : store_no_room(in, stream);
 }
 
 /* Its body is read without room, for what it is answered may be in it. */
@@ -211,7 +212,7 @@ bool admission_progress(void *arg, struct http_request *r, const struct http_vie
     answer_head_common(p->route, &req, in->extra);
     admission_leave(in, p);
     account_received(p->account, 1);
-    why = store_no_room(in);
+    why = store_no_room(in, stream);
     if (UNLIKELY(in->n_taps > 0)) {
         tell_unstored(in, p->account, why);
     }

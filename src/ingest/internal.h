@@ -215,8 +215,8 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
 /* Whether an event of the binding's stream s may join the pending block, in which all have
  * their keys and ids at the same places. False: commit first. */
 bool store_joins(struct ingest *in, const struct binding *b, int s);
-/* Why a stream has no room. */
-enum store_result store_no_room(const struct ingest *in);
+/* Why the spool's stream has no room. */
+enum store_result store_no_room(const struct ingest *in, int stream);
 
 /* ---- meters.c ---- */
 

@@ -55,18 +55,21 @@ static uint64_t missing(const struct route *route, const struct sizes *z,
 }
 
 /* Room for the whole request in every stream. */
-static bool reserve(struct ingest *in, const struct binding *b,
-                    const struct route *route, const struct sizes *z,
-                    const struct waiter *w)
+static enum store_result reserve(struct ingest *in, const struct binding *b,
+                                 const struct route *route, const struct sizes *z,
+                                 const struct waiter *w)
 {
     uint64_t left = z->streams, had = 0;
-    bool ok = true;
+    enum store_result r = STORE_OK;
 
-    for (; left != 0 && ok; left &= left - 1) {
+    for (; left != 0 && r == STORE_OK; left &= left - 1) {
         int s = __builtin_ctzll(left);
 
-        ok = spool_reserve(in->conf.spool, b->stream_ids[s], missing(route, z, w, s));
-        had |= ok ? 1ull << s : 0;
+        if (spool_reserve(in->conf.spool, b->stream_ids[s], missing(route, z, w, s))) {
+            had |= 1ull << s;
+        } else {
+            r = store_no_room(in, b->stream_ids[s]);
+        }
     }
     /* Asked, not kept: this worker commits within the turn, and the pending
      * bytes of the others are bounded by a block each. */
@@ -75,7 +78,7 @@ static bool reserve(struct ingest *in, const struct binding *b,
 
         spool_release(in->conf.spool, b->stream_ids[s], missing(route, z, w, s));
     }
-    return ok;
+    return r;
 }
 
 /* The place of an event's key, for its entry. */
@@ -276,9 +279,10 @@ static void note_syncs(struct ingest *in, const struct binding *b,
     in->n_delivering += w->delivering;
 }
 
-enum store_result store_no_room(const struct ingest *in)
+enum store_result store_no_room(const struct ingest *in, int stream)
 {
-    return spool_writable(in->conf.spool) ? STORE_FULL : STORE_UNWRITABLE;
+    return spool_stream_writable(in->conf.spool, stream) ? STORE_FULL
+                                                         : STORE_UNWRITABLE;
 }
 
 enum store_result store_events(struct ingest *in, const struct binding *b,
@@ -290,10 +294,10 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
     enum store_result r;
 
     measure(in, b, route, &z);
-    if (!reserve(in, b, route, &z, w)) {
-        return store_no_room(in);
+    r = reserve(in, b, route, &z, w);
+    if (r == STORE_OK) {
+        r = may_wait(in, b, &z);
     }
-    r = may_wait(in, b, &z);
     if (r != STORE_OK) {
         return r;
     }

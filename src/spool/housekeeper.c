@@ -124,6 +124,10 @@ static struct segment *obtain(struct shard *sh, struct err *e)
     struct segment *g = take_warm(sh);
     uint64_t number = ++sh->last_number;
 
+    while (g != NULL && presence_of_segment(g) == 0) { /* an operator's doing */
+        segment_delete(g);
+        g = take_warm(sh);
+    }
     if (g != NULL && segment_recycle(g, number, e)) {
         stats_add(st->recycled, 1);
         return g;
@@ -436,6 +440,7 @@ static void *run(void *arg)
     while (!atomic_load(&s->stopping)) {
         uint32_t n = atomic_load(&s->n_streams);
 
+        presence_look_as_asked(s);
         for (uint32_t i = 0; i < n; i++) {
             keep_stream(s->streams[i], shards);
         }

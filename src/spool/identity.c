@@ -178,7 +178,7 @@ int identity_in_place(const struct spool *s)
 
     (void)snprintf(path, sizeof path, "%s/LOCK", s->dir);
     if (stat(path, &there) != 0) {
-        return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
     }
     if (fstat(s->lock_fd, &locked) != 0) {
         return -1;

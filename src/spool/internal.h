@@ -267,8 +267,10 @@ struct spool {
     char why[256];     /* unwritable: the reason; under lock */
     struct stats_histogram *sync_time, *prepare_time;
     stats_cell *disk_free, *disk_bytes;
-    uint64_t disk_looked_ns;     /* the housekeeper's */
-    char why_away[ERR_TEXT_MAX]; /* under lock */
+    uint64_t disk_looked_ns;      /* the housekeeper's */
+    char why_away[ERR_TEXT_MAX];  /* under lock */
+    uint32_t looks_wanted, looks; /* spool_whole asks for one, the housekeeper looks;
+                                     under lock */
 };
 
 /* ---- spool.c ---- */
@@ -305,6 +307,9 @@ static inline bool presence_of_stream(const struct stream *st)
 bool presence_look(struct spool *s);
 bool presence_look_at_stream(struct stream *st);
 void presence_look_at_all(struct spool *s);
+/* Why the spool, or a stream of it, is away; NULL: none is. Under lock. */
+const char *presence_why(const struct spool *s);
+void presence_look_as_asked(struct spool *s); /* when spool_whole waits for it */
 
 /* ---- segment.c: no lock is held; NULL and *e on error ---- */
 

@@ -10,12 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "spool/internal.h"
+
+enum { ASKED_MS = 500 };
 
 int presence_of(const char *path, dev_t dev, ino_t ino)
 {
@@ -206,13 +209,70 @@ bool spool_stream_in_place(const struct spool *s, int stream, struct err *e)
     return spool_in_place(s, e) && look_at(s->streams[stream], e) != 0;
 }
 
-bool spool_whole(const struct spool *s, struct err *e)
+const char *presence_why(const struct spool *s)
 {
     const uint32_t n = atomic_load(&s->n_streams);
-    bool whole = spool_in_place(s, e);
 
-    for (uint32_t i = 0; i < n && whole; i++) {
-        whole = look_at(s->streams[i], e) != 0;
+    if (atomic_load(&s->away)) {
+        return s->why_away;
     }
-    return whole;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!presence_of_stream(s->streams[i])) {
+            return s->streams[i]->why_away;
+        }
+    }
+    return NULL;
+}
+
+/* ---- for the supervisor, which waits for no disk ---- */
+
+static uint32_t want_look(struct spool *s)
+{
+    uint32_t wanted;
+
+    (void)pthread_mutex_lock(&s->lock);
+    wanted = ++s->looks_wanted;
+    (void)pthread_mutex_unlock(&s->lock);
+    housekeeper_wake(s);
+    return wanted;
+}
+
+bool spool_whole(struct spool *s, struct err *e)
+{
+    const uint32_t wanted = want_look(s);
+    const char *why;
+    struct timespec t;
+    int rc = 0;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += ASKED_MS * 1000000L;
+    t.tv_sec += t.tv_nsec / 1000000000L;
+    t.tv_nsec %= 1000000000L;
+    (void)pthread_mutex_lock(&s->lock);
+    while (s->looks < wanted && rc == 0) {
+        rc = pthread_cond_timedwait(&s->prepared, &s->lock, &t);
+    }
+    why = presence_why(s);
+    if (why != NULL) {
+        (void)err_set(e, "%s", why);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return why == NULL;
+}
+
+void presence_look_as_asked(struct spool *s)
+{
+    uint32_t wanted;
+
+    (void)pthread_mutex_lock(&s->lock);
+    wanted = s->looks_wanted;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (wanted == s->looks) {
+        return; /* only this thread changes it */
+    }
+    presence_look_at_all(s);
+    (void)pthread_mutex_lock(&s->lock);
+    s->looks = wanted;
+    (void)pthread_cond_broadcast(&s->prepared);
+    (void)pthread_mutex_unlock(&s->lock);
 }

@@ -455,20 +455,18 @@ bool spool_writable(const struct spool *s)
     return !atomic_load(&s->unwritable) && atomic_load(&s->away_streams) == 0;
 }
 
+bool spool_stream_writable(const struct spool *s, int stream)
+{
+    return !atomic_load(&s->unwritable) && presence_of_stream(s->streams[stream]);
+}
+
 /* The disk's own trouble before that of one stream. Under lock. */
 static const char *why_unwritable(const struct spool *s)
 {
-    const uint32_t n = atomic_load(&s->n_streams);
+    const bool disk = atomic_load(&s->unwritable) && !atomic_load(&s->away);
+    const char *why = disk ? NULL : presence_why(s);
 
-    if (atomic_load(&s->away)) {
-        return s->why_away;
-    }
-    for (uint32_t i = 0; i < n && !atomic_load(&s->unwritable); i++) {
-        if (!presence_of_stream(s->streams[i])) {
-            return s->streams[i]->why_away;
-        }
-    }
-    return s->why;
+    return why == NULL ? s->why : why;
 }
 
 void spool_why_unwritable(struct spool *s, char *out, size_t n)

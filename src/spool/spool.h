@@ -83,8 +83,9 @@ bool spool_in_place(const struct spool *s, struct err *e) MUST_USE;
 /* False and *e: as spool_in_place, or the files that the stream's workers write to were moved or
  * removed. */
 bool spool_stream_in_place(const struct spool *s, int stream, struct err *e) MUST_USE;
-/* The same of all streams. */
-bool spool_whole(const struct spool *s, struct err *e) MUST_USE;
+/* The same of all streams. The housekeeper looks; where the disk takes longer than half a
+ * second: as it was at the last look. */
+bool spool_whole(struct spool *s, struct err *e) MUST_USE;
 
 /* ---- spool.c: streams (supervisor) ---- */
 
@@ -263,6 +264,7 @@ void spool_release(struct spool *s, int stream, uint64_t bytes);
 
 /* Whether segments can be prepared now, in all streams. Any thread; no lock. */
 bool spool_writable(const struct spool *s);
+bool spool_stream_writable(const struct spool *s, int stream); /* in that one */
 /* The reason, while they can't; any thread. */
 void spool_why_unwritable(struct spool *s, char *out, size_t n);
 

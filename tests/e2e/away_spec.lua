@@ -168,8 +168,10 @@ describe("a spool that is moved while the server runs", function()
     s:logged("sink=old status=not_removed why=[^\n]*put it back", 30)
     h.sleep(1.5) -- it is tried each second
     assert.equal(before, files(spool))
+    assert.is_nil(s:text():find("sink=old status=removed", 1, true))
     assert(os.rename(spool, spool .. ".copy"))
     assert(os.rename(spool .. ".moved", spool))
+    s:logged "sink=old status=removed left=nothing delivered=3 dead=0"
     h.wait_for("the journal to go", function()
       return h.read(spool .. "/sinks/old.journal") == nil
         and not (h.read(spool .. "/sinks/KEPT") or ""):find "old "
@@ -188,7 +190,7 @@ describe("one stream's directory that is moved while the server runs", function(
 
   local TWO = POLICY .. [[
 http "other" { url = %q, batch = { linger = "5ms" } }
-stream "more" { sinks = { "other" } }
+stream "more" { sinks = { "other" }, max_bytes = "16MiB" }
 route "POST /v1/more" { body = "event", stream = "more" }
 ]]
 
@@ -220,6 +222,11 @@ route "POST /v1/more" { body = "event", stream = "more" }
     assert.matches("spool_unwritable", a.body)
     s:logged('event=spool status=unwritable stream=events why=[^\n]*put it back')
     assert.equal(202, post("/v1/more").status)
+    local tries = 0
+    repeat
+      tries, a = tries + 1, post("/v1/more", filler)
+    until tries == 40 or (a.status == 503 and a.body:find "spool_full")
+    assert.matches("spool_full", a.body) -- the other stream's trouble is not its
     assert.equal(503, s:get("/readyz").status)
     local out = h.shell(("%s status --admin 127.0.0.1:%d --during 20ms 2>&1; echo rc=$?")
       :format(h.binary, s.admin))
@@ -231,7 +238,7 @@ route "POST /v1/more" { body = "event", stream = "more" }
     assert.is_nil(s:text():find("status=unwritable why", 1, true))
     assert(os.rename(s.data .. "/moved", folder))
     s:logged "event=spool status=writable stream=events"
-    assert.equal(200, s:get("/readyz").status)
+    h.wait_for("room", function() return s:get("/readyz").status == 200 end)
     h.wait_for("an event", function() return post("/v1/events").status == 202 end)
     s:deliver(60)
     local seen = {}

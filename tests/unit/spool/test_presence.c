@@ -183,6 +183,8 @@ static void only_the_stream_whose_folder_is_moved_takes_nothing(void **state)
     assert_true(spool_has_room(s, other, 100));
     assert_int_equal(SPOOL_OK, commit(v, "2", &last));
     assert_false(spool_writable(s));
+    assert_false(spool_stream_writable(s, stream));
+    assert_true(spool_stream_writable(s, other)); /* full, it says so */
     spool_why_unwritable(s, why, sizeof why);
     assert_non_null(strstr(why, "the directory of the stream \"events\""));
     move_stream_back();
@@ -210,6 +212,64 @@ static void a_stream_whose_open_file_is_removed_takes_nothing(void **state)
     assert_int_equal(0, unlink(path));
     until_room(s, stream, false);
     spool_writer_close(w);
+    spool_close(s);
+}
+
+static void commit_many(struct spool_writer *w, int n)
+{
+    static char text[SEGMENT / 8];
+    uint64_t last = 0;
+
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(SPOOL_OK, commit(w, text, &last));
+    }
+}
+
+/* It would have been used again. */
+static void a_removed_file_that_nobody_needs_stops_nothing(void **state)
+{
+    const struct timespec second = {1, 0};
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_cursor *cur;
+    char path[160], why[400];
+
+    (void)state;
+    spool_ready(s);
+    commit_many(w, 9);
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    spool_cursor_release(cur, 9);
+    (void)nanosleep(&second, NULL);
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000001.seg", dir);
+    assert_int_equal(0, unlink(path));
+    commit_many(w, 24);
+    spool_why_unwritable(s, why, sizeof why);
+    assert_string_equal("", why);
+    spool_cursor_close(cur);
+    spool_writer_close(w);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+/* As if the housekeeper hung on it. */
+static void a_disk_that_does_not_answer_holds_nobody_up(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct timespec from, to;
+    struct err e;
+
+    (void)state;
+    spool_writer_close(w);
+    assert_true(spool_stop(s, INT64_MAX));
+    (void)clock_gettime(CLOCK_MONOTONIC, &from);
+    assert_true(spool_whole(s, &e));
+    (void)clock_gettime(CLOCK_MONOTONIC, &to);
+    assert_in_range(to.tv_sec - from.tv_sec, 0, 5);
     spool_close(s);
 }
 
@@ -296,6 +356,8 @@ int main(void)
         TEST(what_another_file_has_is_not_deleted_by_its_name),
         TEST(only_the_stream_whose_folder_is_moved_takes_nothing),
         TEST(a_stream_whose_open_file_is_removed_takes_nothing),
+        TEST(a_removed_file_that_nobody_needs_stops_nothing),
+        TEST(a_disk_that_does_not_answer_holds_nobody_up),
         TEST(what_a_replaced_folder_had_is_not_given_up),
         TEST(what_a_moved_folder_has_is_not_known_to_be_durable),
     };
