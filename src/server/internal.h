@@ -70,6 +70,7 @@ struct running_sink {
     struct delivery *before;
     bool handing; /* its journal was wanted, and its thread has not ended yet */
     bool ending;  /* it is done with, and its thread has not ended yet */
+    bool removed; /* it has delivered all: to be told when it is gone */
 };
 
 struct server {

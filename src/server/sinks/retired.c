@@ -99,6 +99,16 @@ void sinks_retire_rest(struct server *s)
 
 /* ---- the end ---- */
 
+static void tell_removed(const struct running_sink *r)
+{
+    struct delivery_status x;
+
+    delivery_status(r->delivery, &x);
+    log_write(LOG_INFO, "sink",
+              "sink=%s status=removed left=nothing delivered=%lu dead=%lu", r->name,
+              (unsigned long)x.delivered, (unsigned long)x.dead);
+}
+
 /* Its journal is not needed any more; its dead letters stay. */
 bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
 {
@@ -108,22 +118,16 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
     struct delivery *d = r->delivery;
     struct sink_lua *lua = r->lua;
     struct err e;
+    bool halted;
 
     changer_at(&s->changer, r->name);
     delivery_ask_stop(d, now);
-    if (!delivery_halt(d, now + (uint64_t)ms * 1000000u)) {
-        if (r->ending) {
-            return false; /* told before */
-        }
-        log_write(LOG_ERROR, "sink",
-                  "sink=%s status=stuck why=\"its thread does not "
-                  "end\"",
-                  r->name);
-        return false;
-    }
-    if (!spool_in_place(s->spool, &e)) { /* asked again each second */
+    halted = delivery_halt(d, now + (uint64_t)ms * 1000000u) ||
+             err_set(&e, "its thread does not end");
+    if (!halted || !spool_in_place(s->spool, &e)) { /* asked again each second */
         if (!r->ending) {
-            log_write(LOG_WARN, "sink", "sink=%s status=not_removed why=%s", r->name,
+            log_write(halted ? LOG_WARN : LOG_ERROR, "sink", "sink=%s status=%s why=%s",
+                      r->name, halted ? "not_removed" : "stuck",
                       log_quote(quoted, sizeof quoted, e.text));
         }
         return false;
@@ -140,6 +144,9 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
     }
     if (r->before != NULL) {
         delivery_free(r->before);
+    }
+    if (r->removed) {
+        tell_removed(r);
     }
     running_clear(s, r);
     delivery_free(d);
@@ -168,12 +175,8 @@ static void look(void *arg)
             continue;
         }
         delivery_status(r->delivery, &status);
+        r->removed = status.finished;
         if (status.finished) {
-            log_write(LOG_INFO, "sink",
-                      "sink=%s status=removed left=nothing delivered=%lu "
-                      "dead=%lu",
-                      r->name, (unsigned long)status.delivered,
-                      (unsigned long)status.dead);
             sink_end_soon(s, r, END_MS);
         }
     }
