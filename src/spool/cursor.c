@@ -114,8 +114,8 @@ static bool open_segment(struct spool_cursor *cur)
     if (cur->unread == 0 || cur->unread == ENOENT) {
         there = presence_of_segment(cur->seg);
         if (there < 0 || (there == 1 && cur->unread == ENOENT)) {
+            cur->unread = there < 0 ? errno : ESTALE;
             shut(cur);
-            cur->unread = ESTALE;
         }
     }
     return cur->fd >= 0;

@@ -295,8 +295,8 @@ const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);
 int presence_of(const char *path, dev_t dev, ino_t ino);
 /* Whether the folder is there in which the shard's files were made or found. */
 int presence_of_shard(const struct shard *sh);
-/* Whether its name is g's still. 0: its folder is there, and g is gone from it for good; -1 also:
- * the folder is elsewhere, or g is still written to. */
+/* Whether its name is g's still. 0: its folder is there, and g is gone from it for good; -1 also,
+ * with ESTALE: the folder is elsewhere, or g is still written to. */
 int presence_of_segment(const struct segment *g);
 /* As the housekeeper saw it last; asks no disk. */
 static inline bool presence_of_stream(const struct stream *st)

@@ -47,16 +47,20 @@ static bool is_written(const struct segment *g)
 
 int presence_of_segment(const struct segment *g)
 {
+    int there = identity_in_place(g->shard->stream->spool);
     char path[PATH_MAX];
-    int there;
 
-    if (identity_in_place(g->shard->stream->spool) != 1) {
+    if (there != 1) {
+        errno = there < 0 ? errno : ESTALE;
         return -1;
     }
     segment_path(g->shard, g->number, path, sizeof path);
     there = g->ino == 0 ? path_there(path) : presence_of(path, g->dev, g->ino);
-    return there == 0 && (is_written(g) || presence_of_shard(g->shard) != 1) ? -1
-                                                                             : there;
+    if (there == 0 && (is_written(g) || presence_of_shard(g->shard) != 1)) {
+        errno = ESTALE;
+        return -1;
+    }
+    return there;
 }
 
 /* ---- a stream ---- */

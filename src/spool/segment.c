@@ -221,14 +221,16 @@ bool segment_fill(struct segment *g, uint64_t bytes, struct err *e)
 bool segment_recycle(struct segment *g, uint64_t number, struct err *e)
 {
     char from[PATH_MAX], to[PATH_MAX];
+    int there;
 
     segment_path(g->shard, g->number, from, sizeof from);
     segment_path(g->shard, number, to, sizeof to);
     if (!segment_open(g, e)) {
         return false;
     }
-    if (presence_of_segment(g) != 1) {
-        return err_errno(e, ESTALE, "rename %s", from);
+    there = presence_of_segment(g);
+    if (there != 1) {
+        return err_errno(e, there < 0 ? errno : ENOENT, "rename %s", from);
     }
     if (rename(from, to) != 0) {
         return err_errno(e, errno, "rename %s", from);
@@ -252,8 +254,9 @@ bool segment_open(struct segment *g, struct err *e)
         return err_errno(e, errno, "%s", path);
     }
     if (presence_of_segment(g) < 0) { /* a sync of another's file would count as its */
+        (void)err_errno(e, errno, "%s", path);
         (void)close(fd);
-        return err_errno(e, ESTALE, "%s", path);
+        return false;
     }
     (void)pthread_mutex_lock(&s->lock);
     g->fd = fd;

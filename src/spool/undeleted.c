@@ -21,7 +21,7 @@ static bool remove_file(const struct segment *g, struct err *e)
     }
     segment_path(g->shard, g->number, path, sizeof path);
     if (there < 0) {
-        return err_set(e, "%s is not there to be deleted", path);
+        return err_errno(e, errno, "%s", path);
     }
     if (atomic_load(&g->damaged)) {
         return damage_try_move(g, path, e);

@@ -54,6 +54,12 @@ static uint64_t deleted(void)
                        "stream=\"events\",op=\"deleted\"");
 }
 
+static uint64_t created(void)
+{
+    return stats_value("sluice_spool_segments_total",
+                       "stream=\"events\",op=\"created\"");
+}
+
 /* What stands there has an empty file of the first segment's name. */
 static void put_another_stream(const char *shard)
 {
@@ -229,7 +235,8 @@ static void commit_many(struct spool_writer *w, int n)
 /* It would have been used again. */
 static void a_removed_file_that_nobody_needs_stops_nothing(void **state)
 {
-    const struct timespec second = {1, 0};
+    const struct timespec second = {1, 0}, ms = {0, 1000000};
+    const uint64_t before = created();
     struct spool *s = open_spool();
     int stream = open_stream(s, 64 * SEGMENT, false);
     struct spool_consumer *c = open_consumer(s, stream);
@@ -240,6 +247,9 @@ static void a_removed_file_that_nobody_needs_stops_nothing(void **state)
     (void)state;
     spool_ready(s);
     commit_many(w, 9);
+    for (int i = 0; i < 10000 && created() < before + 3; i++) { /* one is ahead */
+        (void)nanosleep(&ms, NULL);
+    }
     cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
     spool_cursor_release(cur, 9);
     (void)nanosleep(&second, NULL);
