@@ -25,12 +25,15 @@ enum {
     ASIDE_MS = 500
 };
 
+static const char UNREACHED[] = "no broker was reached yet";
 static const char SIGNAL[8] = {1}; /* the number that an eventfd wants to be written */
 
 /* ---- statistics ---- */
 
 static void take_stats(struct producer *p, const char *json, size_t n)
 {
+    /* Of its objects only brokers have a state of that name. */
+    const bool reached = strstr(json, "\"state\":\"UP") != NULL;
     static const struct scan_limits limits = {1, 64};
     struct arena arena;
     struct event_batch b;
@@ -57,9 +60,10 @@ static void take_stats(struct producer *p, const char *json, size_t n)
     event_batch_fini(&b);
     arena_fini(&arena);
     free(padded);
-    /* Of its objects only brokers have a state of that name. */
-    p->stats(p->arg, strstr(json, "\"state\":\"UP") != NULL,
-             producer_refusal(p, json, why, sizeof why));
+    if (reached && strcmp(p->last_error, UNREACHED) == 0) {
+        (void)snprintf(p->last_error, sizeof p->last_error, "the brokers answer late");
+    }
+    p->stats(p->arg, reached, producer_refusal(p, json, why, sizeof why));
 }
 
 static struct scan_keys *stat_keys(void)
@@ -239,7 +243,7 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     (void)pthread_mutex_init(&p->refused_lock, NULL);
     p->debug = asks_debug(&c->plan->kafka);
     (void)snprintf(p->name, sizeof p->name, "%s", c->plan->name);
-    (void)snprintf(p->last_error, sizeof p->last_error, "no broker was reached yet");
+    (void)snprintf(p->last_error, sizeof p->last_error, "%s", UNREACHED);
     if (conf != NULL) {
         p->message_max_bytes = options_message_max(conf);
         p->idempotent = options_idempotent(conf);
