@@ -47,6 +47,19 @@ describe("a Kafka cluster that takes no message", function()
     assert.equal(0, s:stop())
   end)
 
+  it("and is away for a moment while a message lingers for longer than that does not "
+    .. "hold it", function()
+    s = h.server { policy = policy(m.brokers):gsub('"5ms"', '"9s"') }
+    s:post("/v1/events", "{}")
+    h.sleep(6.5)
+    m:down()
+    h.sleep(1.3) -- long enough for librdkafka's statistics to tell
+    m:say "up 1"
+    delivered(s, 1)
+    assert.is_nil(s:text():match "status=holding")
+    assert.equal(0, s:stop())
+  end)
+
   it("because its rules let no producer in gets a new one every two seconds, no more",
   function()
     m:say("err 22 3 31") -- InitProducerId: CLUSTER_AUTHORIZATION_FAILED

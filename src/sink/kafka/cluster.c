@@ -110,7 +110,11 @@ static void on_stats(void *arg, bool reached, const char *refused)
     int64_t now = kafka_now_ms();
     uint64_t generation;
 
-    c->nothing_ns = nothing ? clock_mono_ns() : c->nothing_ns;
+    if (!in_flight_undecided(c->sink, clock_mono_ns())) {
+        c->n_nothing = 0;
+    } else if (nothing) { /* one that is reached has refused for so long */
+        c->n_nothing += reached ? REFUSED_MS / 1000 : 1;
+    }
     if (nothing &&
         in_flight_overdue(c, clock_mono_ns() - UNREACHED_MS * 1000000ull) > 0 &&
         breaker_allow(&c->breaker, now, &generation)) {
@@ -184,7 +188,7 @@ static void replace(struct cluster *c, struct producer *fresh, const char *cause
     uint64_t copies;
 
     c->producer = fresh;
-    c->nothing_ns = 0;
+    c->n_nothing = 0;
     c->replacing = true;
     producer_free(old); /* reports come from in here */
     c->replacing = false;

@@ -125,6 +125,7 @@ void in_flight_report(struct cluster *from, const rd_kafka_message_t *m, bool ta
     t->owed--;
     if (taken) {
         from->took_ns = clock_mono_ns();
+        from->n_nothing = 0;
         from->fatal[0] = '\0';
     } else if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         (void)snprintf(

@@ -57,8 +57,8 @@ struct cluster {
     char next_brokers[512];
     uint64_t took_ns;           /* when a message was confirmed last */
     bool refusing;              /* brokers answer, and take nothing */
-    uint64_t nothing_ns;        /* when none was reached last, or none took anything;
-                                   0: never */
+    uint32_t n_nothing;         /* seconds that none was reached, or none took anything,
+                                   while messages waited, since one was taken */
     uint64_t next_by_ns;        /* or then; 0: however long that takes */
     int64_t fatal_ms;           /* of the last producer that was replaced; 0: none */
     char fatal[WHY_MAX];        /* its words, until a message is taken */

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "sink/kafka/options.h"
 
-enum { STUCK_MS = 5000 }; /* a broker's restart or a new leader takes less */
+enum { STUCK_S = 5 }; /* a broker's restart or a new leader takes less */
 
 static void take(void *arg, struct batch *b)
 {
@@ -46,12 +47,11 @@ static uint32_t kafka_window(const struct sink *s)
 
 static const char *kafka_stuck(const struct sink *s)
 {
+    static const uint64_t NS = 1000000000;
     const struct cluster *c = &s->clusters[0];
-    uint64_t wait_ns = STUCK_MS * 1000000ull;
-    bool nothing =
-        c->producer != NULL && c->nothing_ns > wait_ns && c->took_ns < c->nothing_ns;
 
-    return nothing && in_flight_undecided(s, c->nothing_ns - wait_ns)
+    return c->n_nothing >= STUCK_S &&
+                   in_flight_undecided(s, clock_mono_ns() - STUCK_S * NS)
                ? c->producer->last_error
                : NULL;
 }
