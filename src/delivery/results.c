@@ -42,8 +42,11 @@ void result_back_off(struct delivery *d, const char *why, int64_t after_ms)
         ev_timer_set(&d->retry, wait_s, 0.);
         ev_timer_start(d->loop, &d->retry);
     }
+    if (d->handing_over) {
+        return; /* another sink goes on with it */
+    }
     (void)pthread_mutex_lock(&d->lock);
-    if (!d->status.holding && !d->handing_over) {
+    if (!d->status.holding) {
         log_write(LOG_ERROR, "sink", "sink=%s status=holding why=%s", d->name,
                   log_quote(quoted, sizeof quoted, why));
     }

@@ -57,9 +57,13 @@ describe("a reload that needs another producer", function()
     all_once(2)
   end)
 
-  local function rename(more)
+  local function write_renamed(more)
     local text = policy(m.brokers, more .. ', was = "bus"'):gsub("%f[%w]bus%f[%W]", "new")
     h.write(s.path, (text:gsub('was = "new"', 'was = "bus"')))
+  end
+
+  local function rename(more)
+    write_renamed(more)
     assert.equal(200, s:reload().status)
   end
 
@@ -74,7 +78,16 @@ describe("a reload that needs another producer", function()
       s:post("/v1/events/batch", ('[{"n":%d}]'):format(i))
       h.sleep(0.02)
     end
-    rename [[batch = { linger = "5ms" }]]
+    write_renamed [[batch = { linger = "5ms" }]]
+    local c = h.connect(s.admin, 60)
+    c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+    h.wait_for("the new name", function()
+      -- What is taken back has not failed.
+      assert.equal(0, s:metric("sluice_sink_holding", 'sink="bus"') or 0)
+      return s:text():find("status=taken_over", 1, true)
+    end)
+    assert.equal(200, h.answer(c).status)
+    c:close()
     m:say "rtt 1 0"
     h.wait_for("all events", function()
       return s:metric "sluice_sink_left_events" == 0
@@ -106,6 +119,44 @@ describe("a reload that needs another producer", function()
     s:logged "event=kafka_resent sink=bus cause=end possible_copies=1"
     m:say "rtt 1 0"
     h.wait_for("the event", function() return s:metric "sluice_sink_left_events" == 0 end)
+    assert.equal(0, s:stop())
+  end)
+
+  it("of another name tells, too, what a broker may have that is to be asked again",
+  function()
+    local more = [[batch = { linger = "5ms" }, options = { ["retry.backoff.ms"] = "30000",
+      ["socket.timeout.ms"] = "1000", ["request.timeout.ms"] = "1000" }]]
+    s = h.server { policy = policy(m.brokers, more) }
+    s:post("/v1/events/batch", "[{}]")
+    h.wait_for("an event", function()
+      return s:metric "sluice_delivered_events_total" == 1
+    end)
+    m:say "rtt 1 2500"
+    s:post("/v1/events/batch", "[{}]")
+    h.sleep(2) -- the broker's time is over, and the message waits
+    m:say "rtt 1 0"
+    rename(more)
+    s:logged "event=kafka_resent sink=bus cause=end possible_copies=1"
+    h.wait_for("the event", function() return s:metric "sluice_sink_left_events" == 0 end)
+    assert.equal(0, s:stop())
+  end)
+
+  it("of another name takes events back at once that wait for a topic, with the breaker "
+    .. "open", function()
+    local more = [[batch = { linger = "5ms" }, topic_by = "to", topic_wait = "1h"]]
+    m:say "topic bad 1"
+    m:say "terr bad 3" -- UNKNOWN_TOPIC_OR_PART
+    s = h.server { policy = policy(m.brokers, more) }
+    s:post("/v1/events/batch", [=[[{"to":"bad"},{"to":"bad"}]]=])
+    s:logged 'event=kafka_topic sink=bus topic="bad" status=lacking'
+    assert.equal(200, h.request(s.admin, "POST", "/sinks/bus/breaker?open", "").status)
+    h.sleep(1.2) -- a try that is under way ends
+    local began = h.now()
+    rename(more)
+    assert.is_true(h.now() - began < 4)
+    m:say "terr bad 0"
+    h.wait_for("both", function() return s:metric "sluice_sink_left_events" == 0 end, 30)
+    assert.equal(2, kafka.count(m.brokers, "bad", 1))
     assert.equal(0, s:stop())
   end)
 

@@ -175,8 +175,8 @@ static struct producer *make(struct cluster *c, const char *brokers,
  * it has them. */
 void cluster_copied(struct cluster *c)
 {
-    c->n_copies +=
-        c->replacing || (c->producer != NULL && producer_failed(c->producer));
+    c->n_copies += c->replacing || c->sink->rests ||
+                   (c->producer != NULL && producer_failed(c->producer));
 }
 
 /* Ends the producer; fresh NULL: no other comes. Unconfirmed messages are sent again:
@@ -260,13 +260,14 @@ void cluster_close(struct cluster *c)
     if (p != NULL) { /* nothing was sent by it */
         producer_free(p);
     }
-    if (c->producer != NULL) {
-        replace(c, NULL, "end");
-    }
-    p = c->isolating; /* which the last reports may have wanted */
+    p = c->isolating; /* of which the last reports want no other: the sink rests */
     c->isolating = NULL;
     if (p != NULL) {
+        c->replacing = true;
         producer_free(p);
+    }
+    if (c->producer != NULL) {
+        replace(c, NULL, "end");
     }
     meter_end(&c->meter); /* the last reports are counted */
     c->cells = (struct producer_cells){NULL, NULL, NULL, NULL};

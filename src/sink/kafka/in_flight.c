@@ -186,8 +186,7 @@ static const char *topic_words(struct in_flight *c, uint32_t i, char out[256])
     return out;
 }
 
-/* Hands over c's remaining messages. A full queue is not an error: reports make
- * room. */
+/* Hands over c's remaining messages. Reports make room in a full queue. */
 static void send_all(struct in_flight *c)
 {
     struct sink *s = c->sink;
@@ -195,6 +194,7 @@ static void send_all(struct in_flight *c)
     char text[256];
 
     if (s->rests) {
+        t->purged |= c->at < c->n; /* which says nothing about the cluster */
         c->at = c->n;
         look_at(c);
         return;
@@ -270,7 +270,7 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
-    if (left == 0 || t->owed > 0 || s->clusters[1].producer == NULL ||
+    if (s->rests || left == 0 || t->owed > 0 || s->clusters[1].producer == NULL ||
         !cluster_take(&s->clusters[1], t, &wait_ms)) {
         return;
     }
@@ -333,7 +333,6 @@ void in_flight_tell_late(struct sink *s)
     while (s->n_slots > 0 && is_free(&s->in_flight[s->n_slots - 1])) {
         s->n_slots--;
     }
-
     for (size_t i = 0; i < s->n_slots; i++) {
         if (is_late(&s->in_flight[i], now)) {
             in_flight_tell_taken(&s->in_flight[i]);

@@ -186,6 +186,7 @@ unsigned char lacking_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err
 void lacking_taken(struct sink *s, const rd_kafka_message_t *m);
 bool lacking_is_topic_error(rd_kafka_resp_err_t err);
 void lacking_wait(struct in_flight *c); /* the remaining messages of c */
+void lacking_rest(struct sink *s);      /* all of them are the pump's again */
 void lacking_init(struct sink *s);
 void lacking_fini(struct sink *s);
 

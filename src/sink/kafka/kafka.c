@@ -60,6 +60,7 @@ static const char *kafka_stuck(const struct sink *s)
 static void kafka_rest(struct sink *s)
 {
     s->rests = true;
+    lacking_rest(s);
     for (unsigned i = 0; i < CLUSTERS; i++) {
         if (s->clusters[i].producer != NULL) {
             producer_give_back(s->clusters[i].producer);
@@ -213,6 +214,7 @@ static void make_cells(struct sink *s)
 
 static void kafka_close(struct sink *s)
 {
+    s->rests = true;
     for (unsigned i = 0; i < CLUSTERS; i++) {
         cluster_close(&s->clusters[i]); /* nothing is read after this */
     }

@@ -141,6 +141,17 @@ static void on_lacking(struct ev_loop *loop, ev_timer *w, int events)
     }
 }
 
+void lacking_rest(struct sink *s)
+{
+    ev_timer_stop(s->conf.loop, &s->lacking_timer);
+    for (size_t i = 0; i < s->n_slots; i++) {
+        if (s->in_flight[i].lacking) {
+            s->in_flight[i].lacking = false;
+            in_flight_park(&s->in_flight[i], 0);
+        }
+    }
+}
+
 void lacking_init(struct sink *s)
 {
     s->lacking = topics_new();

@@ -229,7 +229,9 @@ static bool send_suspects(struct in_flight *c)
         if ((c->state[i] & TO_ISOLATE) == 0) {
             continue;
         }
-        to = to != NULL ? to : cluster_isolating(&c->sink->clusters[0], &e);
+        if (to == NULL && !c->sink->rests) {
+            to = cluster_isolating(&c->sink->clusters[0], &e);
+        }
         if (to != NULL) {
             err = message_send(c, to, i, false);
         }
