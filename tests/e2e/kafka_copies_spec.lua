@@ -73,7 +73,7 @@ describe("a reload that needs another producer", function()
     h.wait_for("an event", function()
       return s:metric "sluice_delivered_events_total" == 1
     end)
-    m:say "rtt 1 2000" -- of 20 batches, five are on their way at a time
+    m:say "rtt 1 3000" -- of 20 batches, five are on their way at a time
     for i = 1, 20 do
       s:post("/v1/events/batch", ('[{"n":%d}]'):format(i))
       h.sleep(0.02)
