@@ -174,6 +174,19 @@ describe("an endpoint", function()
     assert.equal(0, s:stop())
   end)
 
+  it("that answers each question and no insert opens its breaker", function()
+    r:rule "clickhouse 26.3\nlose"
+    s = h.server { policy = policy(([[clickhouse "out" { urls = { %q }, table = "d.t",
+      compression = "gzip", batch = { linger = "5ms" },
+      breaker = { timeout = "2s" } }]]):format(r.url)) }
+    s:post("/v1/events", '{"n":1}')
+    s:logged("event=breaker sink=out endpoint=[^ ]* state=open", 12)
+    r:rule "clickhouse 26.3"
+    h.wait_for("delivery", function() return delivered() == 1 end, 10)
+    assert.equal(1, #r:events())
+    assert.equal(0, s:stop())
+  end)
+
   it("that is not there is the reason for each batch, also of another stream", function()
     s = h.server { policy = policy(([[clickhouse "out" { urls = { "http://127.0.0.1:%d" },
       table = "d.t", batch = { linger = "5ms" }, breaker = { timeout = "30s" } }]]):format(
