@@ -28,6 +28,7 @@ void meter_init(struct meter *m, const char *sink, const char *endpoint);
 void meter_show(struct meter *m, struct breaker *b, int64_t now_ms);
 
 void meter_count(struct meter *m, bool ok); /* a request is over */
+void meter_passes(struct meter *m);         /* one that was counted as failed before */
 
 /* Nothing goes there any more: its series go. Once more, or without meter_init, is fine. */
 void meter_end(struct meter *m);

@@ -42,6 +42,7 @@ describe("a Kafka cluster that takes no message", function()
     h.wait_for("no holding", function() return s:metric "sluice_sink_holding" == 0 end)
     assert.equal(3, kafka.count(m.brokers, "events", 4))
     h.sleep(2) -- it does not say so once more
+    assert.equal(0, s:metric "sluice_endpoint_failing") -- also when no more events come
     local _, n = s:text():gsub("status=holding", "")
     assert.equal(1, n)
     assert.equal(0, s:stop())

@@ -49,6 +49,9 @@ void cluster_done(struct cluster *c, struct in_flight_attempt *t)
 
     t->open = false;
     if (t->overdue) {
+        if (!t->failed && !t->purged) {
+            meter_passes(&c->meter);
+        }
         return;
     }
     if (t->purged && !t->failed) { /* a producer went, not the cluster */
