@@ -24,7 +24,9 @@ static const struct {
      "of its own"},
     {"damaged", "keep spool/damaged and look for errors of the disk in dmesg"},
     {"lost", "sluice ledger names the minutes; ask the clients to send them again"},
-    {"skipped", "the sink has when_full = \"skip\": raise max_lag, or mend the sink"},
+    {"skipped",
+     "the sink has when_full = \"skip\": raise max_lag, or mend the sink; if the "
+     "log has event=block_damaged, look for errors of the disk in dmesg"},
     {"sink_holds",
      "mend what the reason names: events wait in the spool, none is lost"},
     {"sink_late", "look at the sink's server and network, then at its batch and pool "

@@ -39,6 +39,16 @@ static void put_quoted(const char *text, const char *special)
     }
 }
 
+/* "help" is no command of the list: its word is one of them. */
+static const char HELP[] = "say how a command is called";
+
+static void put_names(const struct command *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        (void)printf("%s%s", i == 0 ? "" : " ", list[i].name);
+    }
+}
+
 /* ---- bash ---- */
 
 static void bash_option(const struct command *c, const struct command_option *o)
@@ -54,11 +64,9 @@ static void bash(const struct command *list, size_t n)
                 "  local cur=${COMP_WORDS[COMP_CWORD]} options= words=\n"
                 "  COMPREPLY=()\n"
                 "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-                "    words='help",
+                "    words='help ",
                 stdout);
-    for (size_t i = 0; i < n; i++) {
-        (void)printf(" %s", list[i].name);
-    }
+    put_names(list, n);
     (void)fputs("'\n"
                 "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
                 "    return\n"
@@ -66,9 +74,7 @@ static void bash(const struct command *list, size_t n)
                 "  case ${COMP_WORDS[1]} in\n"
                 "  help) words='",
                 stdout);
-    for (size_t i = 0; i < n; i++) {
-        (void)printf("%s%s", i == 0 ? "" : " ", list[i].name);
-    }
+    put_names(list, n);
     (void)fputs("' ;;\n", stdout);
     for (size_t i = 0; i < n; i++) {
         (void)printf("  %s) options='", list[i].name);
@@ -117,6 +123,7 @@ static void zsh(const struct command *list, size_t n)
         put_quoted(list[i].summary, ":\\");
         (void)fputs("'\n", stdout);
     }
+    (void)printf("  'help:%s'\n", HELP);
     (void)fputs(")\n"
                 "if (( CURRENT == 2 )); then\n"
                 "  _describe command commands\n"
@@ -125,8 +132,11 @@ static void zsh(const struct command *list, size_t n)
                 "local command=$words[2]\n"
                 "shift words\n"
                 "(( CURRENT-- ))\n"
-                "case $command in\n",
+                "case $command in\n"
+                "  help)\n    _arguments '1:command:(",
                 stdout);
+    put_names(list, n);
+    (void)fputs(")' ;;\n", stdout);
     for (size_t i = 0; i < n; i++) {
         (void)printf("  %s)\n    _arguments", list[i].name);
         each_option(&list[i], zsh_option);
@@ -182,6 +192,11 @@ static void fish(const struct command *list, size_t n)
         }
         each_option(&list[i], fish_option);
     }
+    (void)printf("complete -c sluice -n __fish_use_subcommand -f -a help -d '%s'\n"
+                 "complete -c sluice -n '__sluice_begins help' -f -a '",
+                 HELP);
+    put_names(list, n);
+    (void)fputs("'\n", stdout);
 }
 
 int cli_completion(int argc, char **argv)

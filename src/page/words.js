@@ -201,7 +201,7 @@ function sink_news(sinks, lost) {
   (n) => (n === 1 ? "takes nothing or is behind" : "take nothing or are behind"))
     .map((text) => ({ state: "warn", text })),
   ...few(lost, (s) => `${s.name}: ${events(s.lost)} lost by the spool, ${
-    events(s.skipped)} skipped because the sink was too far behind`, () => "lost events")
+    events(s.skipped)} skipped because the sink was too far behind, or the spool lost them`, () => "lost events")
     .map((text) => ({ state: "", text }))];
 }
 

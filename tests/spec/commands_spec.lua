@@ -228,6 +228,11 @@ for typed, wanted in zip(sys.argv[1::2], sys.argv[2::2]):
 
   it("knows all commands in zsh, fish and in the manual page", function()
     local zsh, fish, page = sluice "completion zsh", sluice "completion fish", sluice "manual"
+    -- "help" takes the name of a command.
+    assert.matches("\n  'help:say how", zsh)
+    assert.matches("\n  help%)\n    _arguments '1:command:%(run [^\n]* version%)' ;;", zsh)
+    assert.matches(" %-a help %-d '", fish)
+    assert.matches("__sluice_begins help' %-f %-a 'run [^\n]* version'", fish)
     for _, command in ipairs(commands()) do
       assert.matches("\n  '" .. command .. ":", zsh)
       assert.matches(" %-a " .. command .. " %-d '", fish)
@@ -256,6 +261,7 @@ for typed, wanted in zip(sys.argv[1::2], sys.argv[2::2]):
         .. "\"sluice %s\"'"):format(dir, dir, text))
     end
     assert.matches("^status\tsay whether", complete "stat")
+    assert.equal("status\n", complete "help stat")
     assert.equal("debug\n", complete "loglevel d")
     -- Of dead, although there is a command replay.
     assert.equal("--dry-run", complete "dead replay --dr":match "^%S+")
