@@ -13,8 +13,8 @@
 
 enum {
     WINDOW_BYTES = 1 << 20,
-    TRY_FIRST_MS = 50, /* between two reads of a place that the disk does not give;
-                          doubled up to */
+    TRY_FIRST_MS =
+        50, /* between two tries of a place that can't be read; doubled up to */
     TRY_LAST_MS = 5000,
     TELL_MS = 60000
 };
@@ -27,11 +27,11 @@ struct spool_cursor {
     int fd;              /* of seg; -1: closed */
     uint64_t off;        /* of the next block in seg */
     uint64_t seq;        /* the next event's */
+    uint64_t at;         /* the sequence that begins at off; less than seq before it */
     char *window;        /* bytes of seg from window_off */
     size_t window_room, window_n;
     uint64_t window_off;
-    int unread; /* the errno with which the disk did not give the block, or
-                             the segment; ENOENT: the file is gone */
+    int unread; /* errno of the block or the segment; ENOENT: the file is gone */
 };
 
 struct spool_cursor *spool_cursor_open(struct spool_consumer *c, struct spool_pos pos)
@@ -92,6 +92,7 @@ static void pin(struct spool_cursor *cur, struct segment *g)
     cur->seg = g;
     g->pins++;
     cur->off = PAGE_BYTES;
+    cur->at = g->first;
     cur->window_n = 0;
     /* Not opened under the lock; a file that is open already is used. */
     cur->fd = g->fd >= 0 ? fcntl(g->fd, F_DUPFD_CLOEXEC, 0) : -1;
@@ -215,18 +216,18 @@ static uint64_t end_of(const struct segment *g, uint64_t *off)
 }
 
 /* A block that should be there is not: the next one is searched for, and only the
- * events between are lost. AGAIN: the disk does not say. */
+ * events between are lost, *lost of them for this reader. AGAIN: the disk does not say. */
 static enum spool_read damage(struct spool_cursor *cur, uint64_t *lost)
 {
     struct segment *g = cur->seg;
-    uint64_t off, seq = end_of(g, &off);
+    uint64_t off, seq = end_of(g, &off), from = cur->at < cur->seq ? cur->at : cur->seq;
     struct blocks_hit hit;
     int rc;
 
     if (!open_segment(cur)) {
         return SPOOL_READ_AGAIN;
     }
-    rc = blocks_search(cur->fd, g->salt, cur->off + 8, off, cur->seq, &hit);
+    rc = blocks_search(cur->fd, g->salt, cur->off + 8, off, from, &hit);
     if (rc != 0 && rc != ENOENT) {
         cur->unread = rc;
         return SPOOL_READ_AGAIN;
@@ -235,10 +236,11 @@ static enum spool_read damage(struct spool_cursor *cur, uint64_t *lost)
         off = hit.off;
         seq = hit.first;
     }
-    damage_note(g, cur->fd, cur->off, off, seq - cur->seq);
+    damage_note(g, cur->fd, cur->off, off, seq - from);
     cur->off = off;
+    cur->at = seq;
     cur->window_n = 0;
-    return gap(cur, seq, lost);
+    return gap(cur, seq > cur->seq ? seq : cur->seq, lost);
 }
 
 /* Its file was taken away. */
@@ -344,6 +346,7 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
 
         if (cur->unread == 0) {
             is_read(cur->place);
+            *again = *lost == 0; /* those before it are not asked for */
             return lost_there;
         }
     }
@@ -353,6 +356,7 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
     is_read(cur->place);
     if (out->first + out->n <= cur->seq) {
         cur->off += size;
+        cur->at = out->first + out->n;
         *again = true;
         return SPOOL_READ_AGAIN;
     }
@@ -360,7 +364,7 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
         return gap(cur, out->first, lost);
     }
     cur->off += size;
-    cur->seq = out->first + out->n;
+    cur->seq = cur->at = out->first + out->n;
     ages_note(cur->place, out->first, cur->seq, out->wall_ms);
     return SPOOL_READ_OK;
 }
@@ -382,7 +386,7 @@ static bool pass(struct spool_cursor *cur, const struct spool_written *given,
                                 .wall_ms = given->wall_ms,
                                 .policy8 = given->policy8};
     cur->off += given->bytes;
-    cur->seq = given->first + given->n;
+    cur->seq = cur->at = given->first + given->n;
     ages_note(cur->place, given->first, cur->seq, given->wall_ms);
     return true;
 }

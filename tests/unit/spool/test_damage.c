@@ -154,6 +154,44 @@ static void a_damaged_block_costs_its_own_events_only(void **state)
     assert_true(kept("-4184"));
 }
 
+/* As of a sink that has those events, and a start. */
+static void damage_before_a_reader_s_events_is_counted_as_it_is(void **state)
+{
+    struct spool *s;
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t lost, events = 0, blocks, damaged;
+    enum spool_read r;
+    int stream;
+
+    (void)state;
+    write_events();
+    flip(PAGE + BLOCK + 66);
+    s = open_spool();
+    stream = open_stream(s, 64 * SEGMENT, false);
+    c = open_consumer(s, stream);
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 4});
+    blocks = stats_value("sluice_spool_damaged_blocks_total", "stream=\"events\"");
+    damaged = stats_value("sluice_spool_damaged_events_total", "stream=\"events\"");
+    while ((r = spool_cursor_next(cur, &b, &lost)) != SPOOL_READ_END) {
+        assert_int_equal(SPOOL_READ_OK, r);
+        assert_int_equal(0, lost);
+        events += b.n;
+    }
+    assert_int_equal(N - 3, events);
+    blocks =
+        stats_value("sluice_spool_damaged_blocks_total", "stream=\"events\"") - blocks;
+    damaged =
+        stats_value("sluice_spool_damaged_events_total", "stream=\"events\"") - damaged;
+    assert_int_equal(1, blocks);
+    assert_int_equal(1, damaged);
+    assert_true(kept("-4184"));
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
 /* The whole segment is kept instead. */
 static void half_a_copy_of_damaged_bytes_does_not_stay(void **state)
 {
@@ -500,6 +538,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_damaged_block_costs_its_own_events_only),
+        TEST(damage_before_a_reader_s_events_is_counted_as_it_is),
         TEST(half_a_copy_of_damaged_bytes_does_not_stay),
         TEST(a_damaged_length_is_passed_over_too),
         TEST(damage_at_the_end_is_told_after_a_stop_in_good_order),
