@@ -454,6 +454,7 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
     }
     d->patched = false; /* what it reads is noted; later streams are new ones */
     d->read_all = true;
+    paused_carry(d, c);
     if (c->absent != NULL) {
         pump_show_error(d, c->absent);
     }

@@ -188,6 +188,8 @@ bool change_forget_refused(struct delivery *d, const struct delivery_conf *c,
 
 /* ---- paused.c ---- */
 
+/* What the one before it (c->before) has counted: lost and skipped events of this process. */
+void paused_carry(struct delivery *d, const struct delivery_conf *c);
 /* Notes the ends of the streams whose ids are named; when the journal can't be opened,
  * only d and the one after it have them. */
 void paused_retire(struct delivery *d, bool removed, bool (*named)(const void *, int),

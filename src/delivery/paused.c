@@ -126,6 +126,17 @@ static bool note_all(struct delivery *d, const struct delivery_conf *c, bool is_
                    d->name, stream, why.text);
 }
 
+void paused_carry(struct delivery *d, const struct delivery_conf *c)
+{
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        struct subscription *o = &d->subscriptions[i];
+        const struct subscription *before = subscription_before(c, o);
+
+        o->lost += before == NULL ? 0 : before->lost;
+        o->skipped += before == NULL ? 0 : before->skipped;
+    }
+}
+
 struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
                                 struct err *e)
 {
@@ -164,6 +175,7 @@ struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
         delivery_free(d);
         return NULL;
     }
+    paused_carry(d, c);
     delivery_pause_why(d, why);
     return d;
 }
