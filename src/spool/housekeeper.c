@@ -97,7 +97,8 @@ static struct segment *take_warm(struct shard *sh)
 {
     struct segment *g = sh->warm;
 
-    if (g == NULL || mono_ms() - g->released_ms > WARM_MS) {
+    /* Its page may say how one that is not deleted ends. */
+    if (g == NULL || sh->n_undeleted > 0 || mono_ms() - g->released_ms > WARM_MS) {
         return NULL;
     }
     sh->warm = g->next;
@@ -201,6 +202,13 @@ static bool may_grow(const struct stream *st)
                atomic_load(&st->max_bytes);
 }
 
+/* Events come to it: it does not wait until it has none. */
+static bool nears_end(const struct shard *sh)
+{
+    return atomic_load(&sh->current) != NULL &&
+           atomic_load(&sh->left) < sh->stream->spool->conf.segment_bytes / 2;
+}
+
 /* Under lock. Those of the stream's shards that have no segment at all, with those that its
  * workers have not opened yet; whether another one's was asked for. */
 static uint64_t n_empty(const struct stream *st, const struct shard *self, bool *asked)
@@ -211,9 +219,9 @@ static uint64_t n_empty(const struct stream *st, const struct shard *self, bool 
         if (sh->opened) {
             opened++;
             filled += sh == self || atomic_load(&sh->current) != NULL ||
-                      atomic_load(&sh->ahead) != NULL;
+                      atomic_load(&sh->ahead) != NULL || sh->filling != NULL;
             *asked |= sh != self && atomic_load(&sh->ahead) == NULL &&
-                      atomic_load(&sh->asked);
+                      (atomic_load(&sh->asked) || nears_end(sh));
         }
     }
     return st->spool->conf.n_workers > opened ? st->spool->conf.n_workers - filled
@@ -230,7 +238,8 @@ static bool is_put_off(const struct shard *sh)
     uint64_t empty = 0;
     bool asked = false;
 
-    if (atomic_load(&sh->asked) || sh->filling != NULL || sh->warm != NULL) {
+    if (atomic_load(&sh->asked) || nears_end(sh) || sh->filling != NULL ||
+        sh->warm != NULL) {
         return false;
     }
     (void)pthread_mutex_lock(&s->lock);

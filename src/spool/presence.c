@@ -42,7 +42,7 @@ int presence_of_shard(const struct shard *sh)
 static bool is_written(const struct segment *g)
 {
     return !g->old && g->ino != 0 && !atomic_load(&g->sealed) &&
-           !atomic_load(&g->poisoned);
+           !atomic_load(&g->poisoned) && !atomic_load(&g->shard->stream->ended);
 }
 
 int presence_of_segment(const struct segment *g)

@@ -397,11 +397,13 @@ static uint64_t unused_of(const struct spool *s, const struct stream *st, bool g
         if (sh == NULL) {
             continue;
         }
-        room = atomic_load_explicit(&sh->left, memory_order_relaxed);
-        if (atomic_load(&sh->ahead) != NULL) {
-            room += s->conf.segment_bytes - PAGE_BYTES;
+        room =
+            atomic_load_explicit(&sh->left, memory_order_relaxed) +
+            (atomic_load(&sh->ahead) == NULL ? 0 : s->conf.segment_bytes - PAGE_BYTES);
+        /* One without a segment answers 503 itself, and takes no other's room. */
+        if (grows || room > 0 || atomic_load(&sh->current) != NULL) {
+            least = room < least ? room : least;
         }
-        least = room < least ? room : least;
     }
     if (grows && max > used) {
         growth = (max - used) / s->conf.segment_bytes * s->conf.segment_bytes;
@@ -460,19 +462,15 @@ bool spool_stream_writable(const struct spool *s, int stream)
     return !atomic_load(&s->unwritable) && presence_of_stream(s->streams[stream]);
 }
 
-/* The disk's own trouble before that of one stream. Under lock. */
-static const char *why_unwritable(const struct spool *s)
-{
-    const bool disk = atomic_load(&s->unwritable) && !atomic_load(&s->away);
-    const char *why = disk ? NULL : presence_why(s);
-
-    return why == NULL ? s->why : why;
-}
-
+/* The disk's own trouble before that of one stream. */
 void spool_why_unwritable(struct spool *s, char *out, size_t n)
 {
+    const bool disk = atomic_load(&s->unwritable) && !atomic_load(&s->away);
+    const char *why;
+
     (void)pthread_mutex_lock(&s->lock);
-    (void)snprintf(out, n, "%s", why_unwritable(s));
+    why = disk ? NULL : presence_why(s);
+    (void)snprintf(out, n, "%s", why == NULL ? s->why : why);
     (void)pthread_mutex_unlock(&s->lock);
 }
 

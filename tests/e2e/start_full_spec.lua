@@ -57,18 +57,37 @@ describe("a start without room on the disk", function()
     assert.equal(1, #s:lines())
   end)
 
-  it("for a segment of each stream: the stream with clients has the one that fits", function()
-    if not h.shell("id -u"):match("^0") then pending("needs root") return end
+  -- Of two streams, on a disk with room for one segment.
+  local function short(workers)
     h.shell(("mkdir '%s/mnt' && mount -t tmpfs -o size=12m tmpfs '%s/mnt'"):format(dir, dir))
-    s = h.server { dir = dir, data = dir .. "/mnt/data", policy = [[
-      server { listen = "127.0.0.1:0", workers = 1, max_body = "1MiB" }
+    return h.server { dir = dir, data = dir .. "/mnt/data", policy = ([[
+      server { listen = "127.0.0.1:0", workers = %d, max_body = "1MiB" }
       admin { listen = "127.0.0.1:0" }
-      spool { segment = "4MiB", max_bytes = "64MiB" }
+      spool { segment = "4MiB", max_bytes = "96MiB" }
       file "archive" { dir = "archive" }
       stream "first" { sinks = { "archive" } }
       stream "second" { sinks = { "archive" } }
       route "POST /first" { body = "event", stream = "first" }
-      route "POST /second" { body = "event", stream = "second" }]] }
+      route "POST /second" { body = "event", stream = "second" }]]):format(workers) }
+  end
+
+  it("for a segment of each worker: one that has it serves its clients", function()
+    if not h.shell("id -u"):match("^0") then pending("needs root") return end
+    s = short(2)
+    local n = { [202] = 0, [503] = 0 }
+    h.wait_for("both workers to have clients", function()
+      local status = s:post("/second", "{}").status
+      n[status] = n[status] + 1
+      return n[202] >= 20 and n[503] >= 20
+    end)
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(n[202], #s:lines())
+  end)
+
+  it("for a segment of each stream: the stream with clients has the one that fits", function()
+    if not h.shell("id -u"):match("^0") then pending("needs root") return end
+    s = short(1)
     assert.equal(200, s:get("/readyz").status)
     for _ = 1, 5 do assert.equal(202, s:post("/second", "{}").status) end
     s:logged("event=spool status=unwritable why=.*/first/.*No space left on device: "
