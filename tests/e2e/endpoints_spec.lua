@@ -187,6 +187,22 @@ describe("an endpoint", function()
     assert.equal(0, s:stop())
   end)
 
+  it("that answers each question is failing while inserts hang", function()
+    r:rule "clickhouse 26.3\nlate 60 insert"
+    s = h.server { policy = policy(([[clickhouse "out" { urls = { %q }, table = "d.t",
+      compression = "gzip", timeout = "500ms", batch = { linger = "5ms" },
+      breaker = { timeout = "1s" } }]]):format(r.url)) }
+    s:post("/v1/events", '{"n":1}')
+    s:logged("event=breaker sink=out endpoint=[^ ]* state=open", 20)
+    -- Also when it is half open, and a question has passed.
+    local until_s = h.now() + 4
+    while h.now() < until_s do assert.equal(1, s:metric "sluice_endpoint_failing") end
+    r:rule "clickhouse 26.3"
+    h.wait_for("delivery", function() return delivered() == 1 end, 10)
+    assert.equal(0, s:metric "sluice_endpoint_failing")
+    assert.equal(0, s:stop())
+  end)
+
   it("that is not there is the reason for each batch, also of another stream", function()
     s = h.server { policy = policy(([[clickhouse "out" { urls = { "http://127.0.0.1:%d" },
       table = "d.t", batch = { linger = "5ms" }, breaker = { timeout = "30s" } }]]):format(

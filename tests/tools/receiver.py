@@ -17,7 +17,7 @@ it. DIR/rules says how requests are answered, one rule a line, read for each of 
     sorry EVERY             503 and a page of HTML that has a code, to all requests but
                             every EVERYth
     memory BYTES            larger bodies are refused as ClickHouse does without memory
-    late SECONDS            before the answer
+    late SECONDS [insert]   before the answer; insert: not before that to a question
     lose                    a batch that was taken, or is there, gets no answer
     drop                    the same on a connection that had a request before; the other
                             rules are for the first request of a connection
@@ -136,7 +136,8 @@ class Handler(BaseHTTPRequestHandler):
         rule = rules()
         self.served += 1
         self.taken = b""
-        if "clickhouse" in rule and "query=SELECT" in self.path:
+        asks = "clickhouse" in rule and "query=SELECT" in self.path
+        if asks:
             status, after, what = 200, [], "version " + rule["clickhouse"][0] + "\n"
         else:
             if "drop" in rule and self.served > 1:
@@ -155,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         if "clickhouse" in rule and what in ("taken", "copy"):
             what = ""
-        if "late" in rule:
+        if "late" in rule and not (asks and "insert" in rule["late"]):
             time.sleep(float(rule["late"][0]))
         answer = what.encode()
         self.send_response(status)

@@ -30,8 +30,9 @@ static void on_asked(void *arg, const struct transfer_answer *a)
     if (ok) {
         p->unsure = false;
     }
-    /* One comes before each insert that is sent again: half of all would pass. */
-    if (ok && breaker_state(&p->breaker, http_sink_now_ms(p->sink)) == BREAKER_CLOSED) {
+    /* One comes before each insert that is sent again, and to the first of a breaker that
+     * is half open: half of all would pass. */
+    if (ok) {
         breaker_forget(&p->breaker, p->asked);
     } else {
         endpoint_done(p, p->asked, ok, a->ns);
