@@ -79,6 +79,7 @@ struct delivery {
         uint64_t since_ns;
     } load; /* since adapt was asked */
     int64_t backoff_ms;
+    bool stuck; /* it holds because the sink's server takes nothing that is in flight */
     unsigned short random[3]; /* of the jitter */
     bool draining;
     uint64_t drain_until_ns;

@@ -34,6 +34,7 @@ void result_back_off(struct delivery *d, const char *why, int64_t after_ms)
     int64_t wait;
     double wait_s = 0;
 
+    d->stuck = false;
     if (!ev_is_active(&d->retry)) {
         d->backoff_ms = d->backoff_ms == 0 ? RETRY_FIRST_MS : 2 * d->backoff_ms;
         d->backoff_ms = d->backoff_ms < RETRY_MAX_MS ? d->backoff_ms : RETRY_MAX_MS;
@@ -66,6 +67,7 @@ void result_go_on(struct delivery *d)
         return;
     }
     d->backoff_ms = 0;
+    d->stuck = false;
     (void)pthread_mutex_lock(&d->lock);
     d->status.holding = false;
     d->status.retry_ms = 0;

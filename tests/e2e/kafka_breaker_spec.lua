@@ -191,6 +191,7 @@ describe("a Kafka cluster's breaker", function()
       return s:metric("sluice_sink_holding") == 1
     end)
     assert.equal(2, state())
+    assert.matches('"why":%s*"the breaker was opened by hand"', s:get("/status").body)
     assert.equal(1, s:metric("sluice_delivered_events_total"))
   end)
 end)

@@ -422,8 +422,8 @@ bool in_flight_send(struct in_flight *c)
 
     if (!cluster_take(&s->clusters[0], &c->tries[0], &wait_ms)) {
         if (c->why[0] == '\0') {
-            (void)snprintf(c->why, sizeof c->why, "the breaker is open: %s",
-                           s->clusters[0].producer->last_error);
+            producer_why_shut(s->clusters[0].producer, s->clusters[0].breaker.forced,
+                              c->why, sizeof c->why);
         }
         if (!c->lacking) {
             in_flight_park(c, wait_ms);

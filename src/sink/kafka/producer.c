@@ -393,3 +393,10 @@ void producer_free(struct producer *p)
     }
     destroy_aside(p);
 }
+
+void producer_why_shut(const struct producer *p, bool forced, char *out, size_t n)
+{
+    (void)snprintf(
+        out, n, "the breaker %s%s",
+        forced ? "was opened by hand" : "is open: ", forced ? "" : p->last_error);
+}

@@ -105,6 +105,9 @@ void producer_flush(struct producer *p);
 /* Messages that are not on their way to a broker are reported as purged. */
 void producer_give_back(struct producer *p);
 
+/* Why its cluster's breaker lets nothing through, for people. */
+void producer_why_shut(const struct producer *p, bool forced, char *out, size_t n);
+
 /* Drops messages that are queued and in flight, after their reports. Never waits for a
  * broker. */
 void producer_free(struct producer *p);
