@@ -288,9 +288,12 @@ describe("events that left the spool", function()
       assert.matches("looked: stream=other left the policy at %S+, without an index", out)
       assert.same({ "other" }, cjson.decode(h.shell(("%s ledger --json '%s'"):format(h.binary,
         s.data))).unindexed)
+      local left = "not compared: stream=other left the policy at %S+, without an index"
+      assert.matches(left, (select(2, run "ledger")))
       second()
       code, out = run "find --id old --since 1s"
       assert.equal(1, code, out)
+      assert.not_matches(left, (select(2, run "ledger --since 1s")))
       -- It comes back with an index.
       restart(policy(ON, OTHER:format(ON)))
       code, out = run "find --id old --stream other"

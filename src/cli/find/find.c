@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/find/fates.h"
 #include "cli/find/sightings.h"
+#include "cli/find/streams.h"
 #include "cli/moment.h"
 #include "cli/show.h"
 #include "cli/spool_folder.h"
@@ -197,16 +198,11 @@ static void print_looked(const struct looked *l)
 
 static void print_lost(const struct find *f)
 {
-    char when[MOMENT_TEXT];
+    char words[STREAMS_LOST_WORDS];
 
-    if (is_streams_lost(f) && f->seen.lost_ms == INT64_MAX) {
-        (void)puts(
-            "looked: the list spool/STREAMS can't be read, or is damaged: streams "
-            "that left the policy are not known");
-    } else if (is_streams_lost(f)) {
-        (void)printf("looked: streams that left the policy until %s are not known: the "
-                     "list spool/STREAMS was damaged, or too long\n",
-                     moment_text(when, f->seen.lost_ms, 1));
+    if (is_streams_lost(f)) {
+        (void)printf("looked: %s\n",
+                     streams_lost_words(words, sizeof words, f->seen.lost_ms));
     }
 }
 

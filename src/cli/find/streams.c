@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "cli/find/index_list.h"
+#include "cli/moment.h"
 #include "index/roster.h"
 
 /* Or the disk does not say. Their folders stay until the stream leaves the policy. */
@@ -85,4 +86,22 @@ int64_t streams_epoch_ms(const char *spool)
     return stat(path, &st) != 0
                ? INT64_MAX
                : (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
+const char *streams_lost_words(char *out, size_t bytes, int64_t lost_ms)
+{
+    char when[MOMENT_TEXT];
+
+    if (lost_ms == INT64_MAX) {
+        (void)snprintf(
+            out, bytes,
+            "the list spool/STREAMS can't be read, or is damaged: streams that "
+            "left the policy are not known");
+    } else {
+        (void)snprintf(out, bytes,
+                       "streams that left the policy until %s are not known: the list "
+                       "spool/STREAMS was damaged, or too long",
+                       moment_text(when, lost_ms, 1));
+    }
+    return out;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -18,6 +19,10 @@ struct err;
 typedef void streams_fn(void *arg, const char *name, int64_t left_ms);
 bool streams_visit(const char *spool, streams_fn *fn, void *arg, int64_t *lost_ms,
                    struct err *e) MUST_USE;
+
+/* Why, for people, with lost_ms as above. Returns out. */
+enum { STREAMS_LOST_WORDS = 160 };
+const char *streams_lost_words(char *out, size_t bytes, int64_t lost_ms);
 
 /* When the spool's last process began; INT64_MAX: not known. */
 int64_t streams_epoch_ms(const char *spool);

@@ -22,6 +22,7 @@
 #include "cli/ledger/show.h"
 #include "cli/ledger/table_check.h"
 #include "cli/ledger/topic.h"
+#include "cli/moment.h"
 #include "cli/show.h"
 #include "cli/spool_folder.h"
 #include "server/supervisor.h"
@@ -47,6 +48,7 @@ struct ledger {
     bool asked;        /* the destination for it: what fails then is the comparison */
     bool differs;
     cJSON *streams, *unindexed; /* names of streams that have no ledger */
+    bool streams_lost;          /* of some that left the policy nothing is known */
     cJSON *failed;              /* streams that can't be compared, and why */
 };
 
@@ -194,8 +196,10 @@ static void on_stream(void *arg, const char *stream, int64_t left_ms)
     struct ledger *g = arg;
     const cJSON *name;
 
-    (void)left_ms;
-    if (strcmp(stream, "dead") == 0 || index_lists_has(g->dir, stream)) {
+    char when[MOMENT_TEXT];
+
+    if (strcmp(stream, "dead") == 0 || index_lists_has(g->dir, stream) ||
+        (left_ms != 0 && left_ms <= g->since_ms)) {
         return;
     }
     cJSON_ArrayForEach(name, g->unindexed)
@@ -205,6 +209,19 @@ static void on_stream(void *arg, const char *stream, int64_t left_ms)
         }
     }
     (void)cJSON_AddItemToArray(g->unindexed, cJSON_CreateString(stream));
+    if (g->json) {
+        return;
+    }
+    if (left_ms != 0) {
+        show_line(stdout,
+                  "not compared: stream=%s left the policy at %s, without an index",
+                  stream, moment_text(when, left_ms, 1));
+    } else {
+        show_line(stdout,
+                  "not compared: stream=%s has no index: put index = \"event_id\" into "
+                  "it",
+                  stream);
+    }
 }
 
 static void on_segment(void *arg, const struct spool_segment_info *i)
@@ -218,21 +235,17 @@ static void on_segment(void *arg, const struct spool_segment_info *i)
 static bool name_unindexed(struct ledger *g, struct err *e)
 {
     const struct spool_visitor v = {.segment = on_segment, .arg = g, .quick = true};
-    const cJSON *name;
+    char words[STREAMS_LOST_WORDS];
     int64_t lost_ms;
 
     if (!spool_visit(g->dir, &v, e) ||
         !streams_visit(g->dir, on_stream, g, &lost_ms, e)) {
         return false;
     }
-    if (!g->json) {
-        cJSON_ArrayForEach(name, g->unindexed)
-        {
-            show_line(stdout,
-                      "not compared: stream=%s has no index: put index = "
-                      "\"event_id\" into it",
-                      name->valuestring);
-        }
+    g->streams_lost = lost_ms > g->since_ms;
+    if (g->streams_lost && !g->json) {
+        show_line(stdout, "not compared: %s",
+                  streams_lost_words(words, sizeof words, lost_ms));
     }
     return true;
 }
@@ -418,6 +431,7 @@ static void print_json(const struct ledger *g)
 
     (void)cJSON_AddItemToObject(o, "streams", cJSON_Duplicate(g->streams, true));
     (void)cJSON_AddItemToObject(o, "unindexed", cJSON_Duplicate(g->unindexed, true));
+    (void)cJSON_AddBoolToObject(o, "streams_lost", g->streams_lost);
     (void)cJSON_AddItemToObject(o, "failed", cJSON_Duplicate(g->failed, true));
     text = cJSON_PrintUnformatted(o);
     show_json(stdout, str_of(text));
