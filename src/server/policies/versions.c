@@ -32,8 +32,8 @@ void generations_init(struct generations *all, uint32_t n_workers)
         stats_gauge("sluice_policy_generation", "Generation of the live policy.", "");
     all->refused =
         stats_gauge("sluice_policy_load_refused",
-                    "1: the last load of a policy was refused, and a restart "
-                    "would not have the live one.",
+                    "1: the last load of a policy was refused; a restart loads the "
+                    "policy's file again.",
                     "");
     for (int i = 0; i < GEN_STATUSES; i++) {
         char labels[64];
@@ -73,7 +73,10 @@ static void count(const struct generations *all)
     for (int i = 0; i < GEN_STATUSES; i++) {
         stats_set(all->gauges[i], n[i]);
     }
-    stats_set(all->refused, all->list[all->n - 1]->status == GEN_REFUSED);
+    /* One that is under way has not said yet. */
+    if (all->list[all->n - 1]->status != GEN_LOADING) {
+        stats_set(all->refused, all->list[all->n - 1]->status == GEN_REFUSED);
+    }
 }
 
 /* The oldest that has ended makes room. */
@@ -99,6 +102,7 @@ struct generation *generation_new(struct generations *all, const char *cause)
         held += !ended(all->list[i]);
     }
     if (held >= GENERATIONS_HELD) {
+        stats_set(all->refused, 1);
         return NULL;
     }
     if (all->n == GENERATIONS_KEPT) {
