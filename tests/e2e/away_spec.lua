@@ -257,12 +257,14 @@ route "POST /v1/more" { body = "event", stream = "more" }
     r = receiver.start()
     s = h.server { policy = POLICY:format(r.url), dir = dir, wrap = f:wrap() }
     f:rules "on=unlink do=EIO path=.seg"
+    r:rule "status 503" -- or each is used again as soon as it is delivered
     local filler = ("x"):rep(900000)
     for i = 1, 32 do
       h.wait_for("room", function()
         return s:post("/v1/events", ('{"n":%d,"x":"%s"}'):format(i, filler)).status == 202
       end)
     end
+    r:rule ""
     s:deliver(60)
     s:logged "event=segment_not_deleted"
     h.sleep(2.5)
