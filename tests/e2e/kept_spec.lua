@@ -269,12 +269,12 @@ describe("a limit", function()
     local function other(rate, more, workers)
       h.write(s.path, h.policy { workers = workers or 2, top = ([[
         local l = limit "l" { rate = "%s", burst = 3 }
-        gauge "late" { }
+        gauge "tardy" { }
         %s]]):format(rate, more), route = route })
       return s:reload().status
     end
     assert.equal(409, other("2/h", "", 1)) -- workers: needs a restart
-    assert.is_nil(s:get("/metrics").body:find("late", 1, true))
+    assert.is_nil(s:get("/metrics").body:find("tardy", 1, true))
     assert.equal(200, other("3/h", "canary { during = \"1h\" }"))
     assert.equal(200, s:reload("?rollback").status)
     h.write(s.path, h.policy { workers = 2, top = "local l = " .. live,
