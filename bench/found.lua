@@ -64,6 +64,14 @@ function Table:spoil()
   say("take an event out: %.1f s", h.now() - began)
 end
 
+-- Its merges take both cores for a while after the last insert.
+function Table:rest()
+  h.wait_for("the merges", function()
+    h.sleep(0.2)
+    return self.ch:count("SELECT count() FROM system.merges") == 0
+  end, 600)
+end
+
 function Table:ledger(s)
   return ("%s ledger --clickhouse %s --table events --time 'intDiv(at, 1000)' '%s'"):format(
     h.binary, self.ch.url, s.data)
@@ -91,6 +99,8 @@ function Topic:spoil()
   self.r:admin "delete events"
   self.topic = "spoilt"
 end
+
+function Topic:rest() return self end
 
 function Topic:ledger(s)
   return ("%s ledger --kafka out --policy '%s' --topic %s '%s'"):format(h.binary, s.path,
@@ -153,9 +163,11 @@ local function finds(s, is_there)
       return
     end
   end
+  -- The first one of all reads what no page cache has yet.
+  local first = table.remove(list, 1)
   table.sort(list)
-  say("find, an id that is %s: median %.1f ms, worst %.1f ms, of %d", is_there and "there"
-    or "not there", list[FINDS / 2], list[FINDS], FINDS)
+  say("find, an id that is %s: the first %.1f ms; then median %.1f ms, worst %.1f ms, of %d",
+    is_there and "there" or "not there", first, list[FINDS / 2], list[#list], #list)
   judge(list[FINDS / 2] <= 100, "at most 100 ms")
 end
 
@@ -189,6 +201,7 @@ local function run(d)
   local ok, why = pcall(function()
     say("%d events to a %s; %.0f GB free", N, KIND, free_gb(s.dir))
     write_all(s, d)
+    d:rest()
     finds(s, true)
     finds(s, false)
     say("index: %s", h.shell(("du -sh '%s'/spool/events/index"):format(s.data)):match("%S+"))
