@@ -2,8 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/err.h"
+#include "base/folder.h"
 
 bool write_at(int fd, const void *p, size_t n, uint64_t at)
 {
@@ -42,4 +46,23 @@ FILE *write_stream(const char *path, const char *mode)
         errno = error;
     }
     return f;
+}
+
+bool write_replace(const char *path, const void *p, size_t n, struct err *e)
+{
+    char next[PATH_MAX + 8];
+    bool ok;
+    int fd;
+
+    (void)snprintf(next, sizeof next, "%s.new", path);
+    fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    ok = fd >= 0 && write_at(fd, p, n, 0) && fdatasync(fd) == 0 &&
+         rename(next, path) == 0;
+    if (!ok) {
+        (void)err_errno(e, errno, "%s", path);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return ok && folder_sync_of(path, e);
 }

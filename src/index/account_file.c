@@ -16,30 +16,14 @@
 #include "base/write.h"
 #include "index/account.h"
 
-static bool put(int fd, const char *text, size_t n)
-{
-    return fd >= 0 && write_at(fd, text, n, 0) && fdatasync(fd) == 0;
-}
-
 bool index_account_write(const struct index_account *a, const char *path, struct err *e)
 {
-    char passing[PATH_MAX + 8];
     size_t n;
     char *text = index_account_text(a, &n);
-    int fd;
-    bool ok;
+    const bool ok = write_replace(path, text, n, e);
 
-    (void)snprintf(passing, sizeof passing, "%s.new", path);
-    fd = open(passing, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    ok = put(fd, text, n) && rename(passing, path) == 0;
-    if (!ok) {
-        (void)err_errno(e, errno, "%s", path);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
     free(text);
-    return ok && folder_sync_of(path, e);
+    return ok;
 }
 
 static enum index_account_read read_text(struct index_account *a, int fd,

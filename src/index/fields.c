@@ -11,7 +11,6 @@
 
 #include "base/crc32c.h"
 #include "base/err.h"
-#include "base/folder.h"
 #include "base/mem.h"
 #include "base/read.h"
 #include "base/write.h"
@@ -180,21 +179,10 @@ static size_t text_of(const struct index_fields *f, char *out)
 
 bool index_fields_write(const struct index_fields *f, const char *file, struct err *e)
 {
-    char passing[PATH_MAX + 8], *text = mem_alloc(FILE_BYTES);
+    char *text = mem_alloc(FILE_BYTES);
     const size_t n = text_of(f, text);
-    bool ok;
-    int fd;
+    const bool ok = write_replace(file, text, n, e);
 
-    (void)snprintf(passing, sizeof passing, "%s.new", file);
-    fd = open(passing, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    ok = fd >= 0 && write_at(fd, text, n, 0) && fdatasync(fd) == 0 &&
-         rename(passing, file) == 0;
-    if (!ok) {
-        (void)err_errno(e, errno, "%s", file);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
     free(text);
-    return ok && folder_sync_of(file, e);
+    return ok;
 }

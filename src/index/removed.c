@@ -10,7 +10,6 @@
 
 #include "base/crc32c.h"
 #include "base/err.h"
-#include "base/folder.h"
 #include "base/read.h"
 #include "base/write.h"
 #include "index/names.h"
@@ -49,21 +48,9 @@ enum index_removed index_removed_read(const char *dir, int64_t *ms)
 
 bool index_removed_write(const char *dir, int64_t ms, struct err *e)
 {
-    char path[PATH_MAX], passing[PATH_MAX + 8], text[TEXT_MAX];
+    char path[PATH_MAX], text[TEXT_MAX];
     const size_t n = text_of(text, ms);
-    bool ok;
-    int fd;
 
     (void)snprintf(path, sizeof path, "%s/" INDEX_REMOVED_FILE, dir);
-    (void)snprintf(passing, sizeof passing, "%s.new", path);
-    fd = open(passing, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    ok = fd >= 0 && write_at(fd, text, n, 0) && fdatasync(fd) == 0 &&
-         rename(passing, path) == 0;
-    if (!ok) {
-        (void)err_errno(e, errno, "%s", path);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return ok && folder_sync_of(path, e);
+    return write_replace(path, text, n, e);
 }

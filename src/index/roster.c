@@ -11,7 +11,6 @@
 
 #include "base/crc32c.h"
 #include "base/err.h"
-#include "base/folder.h"
 #include "base/mem.h"
 #include "base/read.h"
 #include "base/write.h"
@@ -297,23 +296,13 @@ static char *text_of(const struct roster *r, size_t *n)
 
 bool roster_write(const struct roster *r, const char *spool, struct err *e)
 {
-    char path[PATH_MAX], passing[PATH_MAX + 8];
+    char path[PATH_MAX];
     size_t n;
     char *text = text_of(r, &n);
     bool ok;
-    int fd;
 
     path_of(path, spool);
-    (void)snprintf(passing, sizeof passing, "%s.new", path);
-    fd = open(passing, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    ok = fd >= 0 && write_at(fd, text, n, 0) && fdatasync(fd) == 0 &&
-         rename(passing, path) == 0;
-    if (!ok) {
-        (void)err_errno(e, errno, "%s", path);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
+    ok = write_replace(path, text, n, e);
     free(text);
-    return ok && folder_sync_of(path, e);
+    return ok;
 }

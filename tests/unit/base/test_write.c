@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "base/err.h"
+
 /* In place of libc's: a file of 16 bytes, whose calls fail as a test says. */
 static char bytes[16];
 static unsigned calls, interrupts;
@@ -106,6 +108,35 @@ static void makes_no_file_that_others_can_read(void **state)
     assert_int_equal(0, unlink(path));
 }
 
+static void replaces_a_file_or_leaves_it(void **state)
+{
+    char dir[] = "/tmp/sluice-unit-write-XXXXXX", path[64], next[72];
+    struct stat st;
+    struct err e;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/file", dir);
+    (void)snprintf(next, sizeof next, "%s.new", path);
+    assert_true(write_replace(path, "one", 3, &e));
+    assert_memory_equal("one.", bytes, 4);
+    assert_int_equal(0, stat(path, &st));
+    assert_int_equal(-1, access(next, F_OK));
+    most = 0; /* the disk takes nothing */
+    assert_false(write_replace(path, "two", 3, &e));
+    assert_non_null(strstr(e.text, path));
+    assert_non_null(strstr(e.text, strerror(EIO)));
+    assert_int_equal(0, access(path, F_OK));
+    assert_int_equal(0, unlink(path));
+    assert_int_equal(0, mkdir(path, 0700)); /* the name is taken */
+    most = sizeof bytes;
+    assert_false(write_replace(path, "two", 3, &e));
+    assert_non_null(strstr(e.text, strerror(EISDIR)));
+    assert_int_equal(0, rmdir(path));
+    assert_int_equal(0, unlink(next));
+    assert_int_equal(0, rmdir(dir));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +145,7 @@ int main(void)
         cmocka_unit_test_setup(gives_up_when_every_write_is_interrupted, prepare),
         cmocka_unit_test_setup(fails_when_the_disk_takes_no_byte, prepare),
         cmocka_unit_test(makes_no_file_that_others_can_read),
+        cmocka_unit_test_setup(replaces_a_file_or_leaves_it, prepare),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
