@@ -39,6 +39,11 @@ describe("a spool that is moved while the server runs", function()
     h.wait_for("the sink to hold", function() return s:metric "sluice_sink_holding" == 1 end)
   end
 
+  ---Every file below it with its checksum.
+  local function files(dir)
+    return h.shell(("cd '%s' && find . -type f -exec md5sum {} + | sort -k2"):format(dir))
+  end
+
   it("takes no event, says why, and gives no event up", function()
     r = receiver.start()
     r:rule "status 503"
@@ -89,9 +94,6 @@ describe("a spool that is moved while the server runs", function()
     h.wait_for("the quota's file", function() return s:metric(
       "sluice_quota_saves_total", 'result="ok"') > 0 end)
     local spool = s.data .. "/spool"
-    local function files(dir)
-      return h.shell(("cd '%s' && find . -type f -exec md5sum {} + | sort -k2"):format(dir))
-    end
     -- A copy of it, as from a snapshot.
     h.shell(("cp -a '%s' '%s.copy'"):format(spool, spool))
     local before = files(spool .. ".copy")
@@ -151,9 +153,6 @@ describe("a spool that is moved while the server runs", function()
     assert.equal(200, h.request(s.admin, "POST", "/reload").status)
     s:logged "sink=old status=retiring"
     local spool = s.data .. "/spool"
-    local function files(dir)
-      return h.shell(("cd '%s' && find . -type f -exec md5sum {} + | sort -k2"):format(dir))
-    end
     h.shell(("cp -a '%s' '%s.copy'"):format(spool, spool))
     local before = files(spool .. ".copy")
     assert(os.rename(spool, spool .. ".moved"))

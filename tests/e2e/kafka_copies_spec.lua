@@ -57,6 +57,15 @@ describe("a reload that needs another producer", function()
     all_once(2)
   end)
 
+  ---With a connection to the broker, and one event there.
+  local function start_with_one()
+    s = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
+    s:post("/v1/events/batch", "[{}]")
+    h.wait_for("an event", function()
+      return s:metric "sluice_delivered_events_total" == 1
+    end)
+  end
+
   local function write_renamed(more)
     local text = policy(m.brokers, more .. ', was = "bus"'):gsub("%f[%w]bus%f[%W]", "new")
     h.write(s.path, (text:gsub('was = "new"', 'was = "bus"')))
@@ -68,11 +77,7 @@ describe("a reload that needs another producer", function()
   end
 
   it("of another name waits for what a broker has, and takes the rest back", function()
-    s = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
-    s:post("/v1/events/batch", "[{}]")
-    h.wait_for("an event", function()
-      return s:metric "sluice_delivered_events_total" == 1
-    end)
+    start_with_one()
     m:say "rtt 1 3000" -- of 20 batches, five are on their way at a time
     for i = 1, 20 do
       s:post("/v1/events/batch", ('[{"n":%d}]'):format(i))
@@ -107,11 +112,7 @@ describe("a reload that needs another producer", function()
   end)
 
   it("of another name tells what a silent broker may have", function()
-    s = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
-    s:post("/v1/events/batch", "[{}]")
-    h.wait_for("an event", function()
-      return s:metric "sluice_delivered_events_total" == 1
-    end)
+    start_with_one()
     m:say "rtt 1 60000"
     s:post("/v1/events/batch", "[{}]")
     h.sleep(0.5)

@@ -17,14 +17,7 @@
 #include "base/err.h"
 #include "spool/spool.h"
 
-#include "fixture.h"
-
-static char away[80];
-
-static void move(const char *from, const char *to)
-{
-    assert_int_equal(0, rename(from, to));
-}
+#include "away.h"
 
 static bool is_away(struct spool *s)
 {
@@ -53,28 +46,6 @@ static void until_writable(const struct spool *s)
         (void)nanosleep(&ms, NULL);
     }
     assert_true(spool_writable(s));
-}
-
-static int set_up_away(void **state)
-{
-    int rc = set_up(state);
-
-    (void)snprintf(away, sizeof away, "%s.away", dir);
-    return rc;
-}
-
-/* Of a process before, so that its file is opened to be read. */
-static void write_two(void)
-{
-    struct spool *s = open_spool();
-    struct spool_writer *w;
-    uint64_t last = 0;
-
-    w = spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
-    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
-    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
-    spool_writer_close(w);
-    spool_close(s);
 }
 
 static void nothing_is_taken_and_nothing_given_up(void **state)
@@ -293,14 +264,6 @@ static void a_spool_that_is_emptied_takes_nothing(void **state)
     assert_false(spool_has_room(s, stream, 100));
     spool_writer_close(w);
     spool_close(s);
-}
-
-static int tear_down_away(void **state)
-{
-    char command[160];
-
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", away);
-    return system(command) + tear_down(state);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_away, tear_down_away)

@@ -17,36 +17,7 @@
 #include "spool/spool.h"
 #include "stats/stats.h"
 
-#include "fixture.h"
-
-static char away[80];
-
-static int set_up_away(void **state)
-{
-    int rc = set_up(state);
-
-    (void)snprintf(away, sizeof away, "%s.away", dir);
-    return rc;
-}
-
-static void move(const char *from, const char *to)
-{
-    assert_int_equal(0, rename(from, to));
-}
-
-/* Of a process before, so that its file is opened to be read. */
-static void write_two(void)
-{
-    struct spool *s = open_spool();
-    struct spool_writer *w;
-    uint64_t last = 0;
-
-    w = spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
-    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
-    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
-    spool_writer_close(w);
-    spool_close(s);
-}
+#include "away.h"
 
 static uint64_t deleted(void)
 {
@@ -348,14 +319,6 @@ static void what_a_moved_folder_has_is_not_known_to_be_durable(void **state)
     assert_true(spool_make_durable(c, 1, 0, &e)); /* given up */
     spool_consumer_close(c);
     spool_close(s);
-}
-
-static int tear_down_away(void **state)
-{
-    char command[160];
-
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", away);
-    return system(command) + tear_down(state);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_away, tear_down_away)
