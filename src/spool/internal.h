@@ -170,8 +170,7 @@ struct shard {
     atomic_uint n_unconfirmed;                   /* marks that there are */
     int64_t prove_at_ms; /* housekeeper's: the disk failed; not before this */
     atomic_bool asked;   /* events came and found no segment; until there is one */
-    atomic_bool
-        put_off; /* none is prepared before it is asked for: the disk is short */
+    atomic_bool put_off; /* none is made before that: the disk is short */
 };
 
 struct stream {

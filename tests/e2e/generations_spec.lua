@@ -212,10 +212,13 @@ describe("a generation of the policy", function()
     end
     assert.same({ 503, 32 }, { status, #conns })
     assert.matches("too many generations are still held", body)
+    assert.equal(1, s:metric "sluice_policy_load_refused")
     conns[1]:send(":1}")
     assert.equal(202, h.answer(conns[1]).status)
     s:logged("generation=1 status=retired")
+    assert.equal(1, s:metric "sluice_policy_load_refused") -- until one is accepted
     assert.equal(200, s:reload().status)
+    assert.equal(0, s:metric "sluice_policy_load_refused")
     for i = 2, #conns do
       conns[i]:send(":1}")
       assert.equal(202, h.answer(conns[i]).status)

@@ -75,7 +75,8 @@ static void count(const struct generations *all)
     }
     /* One that is under way has not said yet. */
     if (all->list[all->n - 1]->status != GEN_LOADING) {
-        stats_set(all->refused, all->list[all->n - 1]->status == GEN_REFUSED);
+        stats_set(all->refused,
+                  all->full || all->list[all->n - 1]->status == GEN_REFUSED);
     }
 }
 
@@ -102,6 +103,7 @@ struct generation *generation_new(struct generations *all, const char *cause)
         held += !ended(all->list[i]);
     }
     if (held >= GENERATIONS_HELD) {
+        all->full = true;
         stats_set(all->refused, 1);
         return NULL;
     }
@@ -109,6 +111,7 @@ struct generation *generation_new(struct generations *all, const char *cause)
         forget_one(all);
     }
     g = mem_zalloc(sizeof *g);
+    all->full = false;
     g->number = ++all->last;
     g->cause = cause;
     g->began_ms = clock_wall_ms();

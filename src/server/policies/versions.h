@@ -58,6 +58,7 @@ struct generations {
     uint32_t n;
     uint32_t n_workers;
     uint64_t last; /* number */
+    bool full;     /* the last load had no place, for too many are held */
     stats_cell *gauges[GEN_STATUSES], *live, *refused;
 };
 
