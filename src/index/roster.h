@@ -75,8 +75,9 @@ void roster_meet(struct roster *r, const char *stream, const struct roster_shard
 bool roster_note(struct roster *r, const char *const *names, uint32_t n,
                  int64_t now_ms);
 
-/* These sinks may, and no others. The same. */
+/* The live policy lets these sinks skip, and no others. True: something has changed. */
 bool roster_note_skips(struct roster *r, const struct roster_skip *list, uint32_t n);
+/* Whether it lets that one. */
 bool roster_skips(const struct roster *r, const char *stream, const char *sink);
 
 /* False and *e: the file is not there, or is as before. Blocks while the disk does. */
