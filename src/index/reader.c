@@ -62,6 +62,18 @@ enum index_opened index_open(struct index_file *f, const char *path, struct err 
     return r;
 }
 
+void index_expect(const char *path)
+{
+    const off_t n =
+        INDEX_HEAD_BYTES + (off_t)index_groups(INDEX_IDS_MAX) * INDEX_FENCE_BYTES;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        (void)posix_fadvise(fd, 0, n, POSIX_FADV_WILLNEED);
+        (void)close(fd);
+    }
+}
+
 void index_close(struct index_file *f)
 {
     if (f->fd >= 0) {

@@ -18,6 +18,10 @@
 #include "index/reader.h"
 #include "index/removed.h"
 
+/* Files that the disk reads before their turn comes: after a restart of the machine none is in
+ * the page cache, and one after the other they take a seek each. */
+enum { AHEAD = 64 };
+
 bool index_lists_has(const char *spool, const char *stream)
 {
     char path[PATH_MAX];
@@ -227,6 +231,19 @@ static bool read_file(struct index_list *l, struct index_file *f, const char *di
     return good;
 }
 
+/* File i, if there is one. */
+static void expect(const struct index_list *l, const char *dir, uint32_t i)
+{
+    char path[PATH_MAX];
+
+    if (i < l->n) {
+        const struct index_run *r = &l->runs[i];
+
+        (void)index_path(path, sizeof path, dir, r->epoch, r->worker, r->first);
+        index_expect(path);
+    }
+}
+
 bool index_list_read(struct index_list *l, const char *spool, const char *stream,
                      index_list_fn *fn, void *arg, struct err *e)
 {
@@ -239,7 +256,11 @@ bool index_list_read(struct index_list *l, const char *spool, const char *stream
     if (!list_names(l, dir, e)) {
         return false;
     }
+    for (uint32_t i = 0; i < AHEAD; i++) {
+        expect(l, dir, i);
+    }
     for (uint32_t i = 0; i < l->n; i++) {
+        expect(l, dir, i + AHEAD);
         if (read_file(l, &f, dir, &l->runs[i], fn, arg)) {
             l->runs[n++] = l->runs[i];
         }
