@@ -36,29 +36,6 @@ void housekeeper_wake(struct spool *s)
     }
 }
 
-/* ---- trouble with the disk ---- */
-
-void housekeeper_set_unwritable(struct spool *s, const char *why)
-{
-    char quoted[ERR_TEXT_MAX + 16];
-
-    (void)pthread_mutex_lock(&s->lock);
-    (void)snprintf(s->why, sizeof s->why, "%s", why);
-    (void)pthread_cond_broadcast(&s->prepared);
-    (void)pthread_mutex_unlock(&s->lock);
-    if (!atomic_exchange(&s->unwritable, true)) {
-        log_write(LOG_ERROR, "spool", "status=unwritable why=%s",
-                  log_quote(quoted, sizeof quoted, why));
-    }
-}
-
-static void set_writable(struct spool *s)
-{
-    if (atomic_exchange(&s->unwritable, false)) {
-        log_write(LOG_INFO, "spool", "status=writable");
-    }
-}
-
 void housekeeper_wake_writer(struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
@@ -292,7 +269,7 @@ static void prepare(struct shard *sh)
         sh->prove_at_ms = mono_ms() + PROVE_MS;
         if (presence_look(s) &&
             presence_look_at_stream(st)) { /* no other stream has that trouble */
-            housekeeper_set_unwritable(s, e.text);
+            writable_fail(s, e.text);
         }
         return;
     }
@@ -300,7 +277,7 @@ static void prepare(struct shard *sh)
         return;
     }
     publish(sh, g);
-    set_writable(s);
+    writable_pass(s);
     stats_record(s->prepare_time, clock_mono_ns() - sh->prepare_ns);
 }
 
@@ -385,6 +362,7 @@ static void keep_stream(struct stream *st, struct shard **shards)
     for (uint32_t i = 0; i < n; i++) {
         prepare(shards[i]);
     }
+    unwritten_look(st, shards, n);
     for (uint32_t i = 0; i < n; i++) {
         if (housekeeper_syncs(shards[i])) {
             sync_shard(shards[i]);

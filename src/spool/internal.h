@@ -168,7 +168,10 @@ struct shard {
     _Atomic uint64_t delivered;                  /* sequence: by all consumers */
     struct marks unconfirmed[SPOOL_UNCONFIRMED]; /* under lock */
     atomic_uint n_unconfirmed;                   /* marks that there are */
-    int64_t prove_at_ms; /* housekeeper's: the disk failed; not before this */
+    int64_t prove_at_ms;    /* housekeeper's: the disk failed; not before this */
+    atomic_int write_errno; /* why the writer's last block failed; 0: it did not */
+    _Atomic int64_t write_failed_ms; /* when */
+    int64_t probe_at_ms;             /* housekeeper's: the disk is not tried before */
     atomic_bool asked;   /* events came and found no segment; until there is one */
     atomic_bool put_off; /* none is made before that: the disk is short */
 };
@@ -197,7 +200,8 @@ struct stream {
     stats_cell *bytes_gauge, *limit_gauge, *reserved_gauge, *created, *recycled,
         *deleted, *poisoned, *damaged, *skipped, *damaged_blocks, *damaged_events;
     struct stats_owner series; /* and those of its workers; hidden while it is freed */
-    char why_away[ERR_TEXT_MAX]; /* under lock */
+    char why_away[ERR_TEXT_MAX];      /* under lock */
+    char why_unwritten[ERR_TEXT_MAX]; /* the same */
 };
 
 struct spool_consumer {
@@ -230,6 +234,7 @@ struct spool_writer {
     uint64_t key_hash;     /* of the key that the entries note */
     uint64_t wanted_back;  /* bytes since the housekeeper was woken */
     struct segment *taken; /* was ahead; its first page is still to be written */
+    uint32_t n_failed;     /* blocks that the current one did not take, in a row */
     bool waited;           /* for one, in vain: not again until there is one */
     bool waits;            /* clients wait for a sync */
 };
@@ -260,10 +265,11 @@ struct spool {
     atomic_bool
         away; /* dir has not the LOCK any more that is held; looked at by times */
     _Atomic uint64_t
-        away_streams;  /* a bit a stream, by id: its files have not their names any
+        away_streams; /* a bit a stream, by id: its files have not their names any
                                       more; all, while the spool is away */
-    atomic_bool ready; /* spool_ready was called */
-    char why[256];     /* unwritable: the reason; under lock */
+    _Atomic uint64_t unwritten_streams; /* the same: a block could not be written */
+    atomic_bool ready;                  /* spool_ready was called */
+    char why[256];                      /* unwritable: the reason; under lock */
     struct stats_histogram *sync_time, *prepare_time;
     stats_cell *disk_free, *disk_bytes;
     uint64_t disk_looked_ns;      /* the housekeeper's */
@@ -385,13 +391,25 @@ void undeleted_retry(struct stream *st);
 /* ---- housekeeper.c ---- */
 
 void housekeeper_wake(struct spool *s);
-void housekeeper_set_unwritable(struct spool *s,
-                                const char *why); /* its thread's, too */
 void housekeeper_wake_writer(struct shard *sh);
 /* The stream is a synced one, or was when a request began to wait. */
 bool housekeeper_syncs(const struct shard *sh);
 bool housekeeper_start(struct spool *s, struct err *e);
 bool housekeeper_stop(struct spool *s, uint64_t until_ns);
+
+/* ---- writable.c: whether the disk takes events ---- */
+
+/* It gave no segment, or did not sync one; and it gave one. The housekeeper's thread. */
+void writable_fail(struct spool *s, const char *why);
+void writable_pass(struct spool *s);
+/* In the log. st NULL: of all streams; why NULL: it is writable again. */
+void writable_tell(const struct stream *st, const char *why);
+/* A worker could not write its block, errno is why; and it wrote the one after it. */
+void unwritten_note(struct shard *sh, int why);
+void unwritten_forget(struct shard *sh);
+/* Notes and tells whether that changed for the stream with these open shards; also without a
+ * further block, once the disk takes a file. The housekeeper's thread. */
+void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n);
 
 /* ---- writer.c ---- */
 

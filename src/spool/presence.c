@@ -132,21 +132,6 @@ static int look_at(struct stream *st, struct err *e)
                                 path, st->name);
 }
 
-static void tell(const struct stream *st, const char *why)
-{
-    char stream[STREAM_NAME_MAX + 32] = "", quoted[ERR_TEXT_MAX + 16];
-
-    if (st != NULL) {
-        (void)snprintf(stream, sizeof stream, " stream=%s", st->name);
-    }
-    if (why == NULL) {
-        log_write(LOG_INFO, "spool", "status=writable%s", stream);
-    } else {
-        log_write(LOG_ERROR, "spool", "status=unwritable%s why=%s", stream,
-                  log_quote(quoted, sizeof quoted, why));
-    }
-}
-
 bool presence_look_at_stream(struct stream *st)
 {
     struct spool *s = st->spool;
@@ -171,7 +156,7 @@ bool presence_look_at_stream(struct stream *st)
     }
     (void)pthread_cond_broadcast(&s->prepared);
     (void)pthread_mutex_unlock(&s->lock);
-    tell(st, there == 0 ? e.text : NULL);
+    writable_tell(st, there == 0 ? e.text : NULL);
     return there == 1;
 }
 
@@ -193,7 +178,7 @@ bool presence_look(struct spool *s)
     atomic_store(&s->away_streams, there == 0 ? UINT64_MAX : 0);
     (void)pthread_cond_broadcast(&s->prepared);
     (void)pthread_mutex_unlock(&s->lock);
-    tell(NULL, there == 0 ? e.text : NULL);
+    writable_tell(NULL, there == 0 ? e.text : NULL);
     return there == 1;
 }
 

@@ -452,28 +452,6 @@ void spool_release(struct spool *s, int stream, uint64_t bytes)
     stats_add_shared(st->reserved_gauge, -bytes);
 }
 
-bool spool_writable(const struct spool *s)
-{
-    return !atomic_load(&s->unwritable) && atomic_load(&s->away_streams) == 0;
-}
-
-bool spool_stream_writable(const struct spool *s, int stream)
-{
-    return !atomic_load(&s->unwritable) && presence_of_stream(s->streams[stream]);
-}
-
-/* The disk's own trouble before that of one stream. */
-void spool_why_unwritable(struct spool *s, char *out, size_t n)
-{
-    const bool disk = atomic_load(&s->unwritable) && !atomic_load(&s->away);
-    const char *why;
-
-    (void)pthread_mutex_lock(&s->lock);
-    why = disk ? NULL : presence_why(s);
-    (void)snprintf(out, n, "%s", why == NULL ? s->why : why);
-    (void)pthread_mutex_unlock(&s->lock);
-}
-
 unsigned spool_stream_percent(const struct spool *s, int stream)
 {
     const struct stream *st = s->streams[stream];

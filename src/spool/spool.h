@@ -253,6 +253,15 @@ void spool_writer_unconfirmed(const struct spool_writer *w, uint64_t first, uint
  * thread; no lock. */
 bool spool_blocked(const struct spool *s, int stream);
 
+/* ---- writable.c ---- */
+
+/* Whether the disk takes events: segments can be prepared, and the last blocks were written, in
+ * all streams. Any thread; no lock. */
+bool spool_writable(const struct spool *s);
+bool spool_stream_writable(const struct spool *s, int stream); /* in that one */
+/* The reason, while it does not; any thread. */
+void spool_why_unwritable(struct spool *s, char *out, size_t n);
+
 /* ---- spool.c: room ---- */
 
 /* Reserves bytes of the stream as a body arrives; false: full, answer 503.
@@ -262,14 +271,8 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
 bool spool_has_room(const struct spool *s, int stream, uint64_t bytes);
 void spool_release(struct spool *s, int stream, uint64_t bytes);
 
-/* Whether segments can be prepared now, in all streams. Any thread; no lock. */
-bool spool_writable(const struct spool *s);
-bool spool_stream_writable(const struct spool *s, int stream); /* in that one */
-/* The reason, while they can't; any thread. */
-void spool_why_unwritable(struct spool *s, char *out, size_t n);
-
 /* Share of max_bytes in use, the fullest stream, 0..100, whether or not the disk takes
- * events; for /readyz. False in *writable: segments can't be prepared now. */
+ * events; for /readyz. *writable: spool_writable. */
 unsigned spool_used_percent(struct spool *s, bool *writable);
 /* The same of one stream; at 100 it takes nothing. */
 unsigned spool_stream_percent(const struct spool *s, int stream);

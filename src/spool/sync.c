@@ -54,7 +54,7 @@ static void poison(struct shard *sh, struct segment *g, int why)
         segment_delete(ahead);
     }
     sh->prove_at_ms = mono_ms() + PROVE_MS;
-    housekeeper_set_unwritable(s, e.text);
+    writable_fail(s, e.text);
 }
 
 /* False: it failed. */

@@ -1,5 +1,6 @@
 /* A worker's end of a shard: events are gathered, then written as one block. */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -15,7 +16,8 @@ enum {
     BYTES_KEPT = 4 << 20,
     BYTES_PAD = 24, /* readable after an event's text: member_find wants 16 */
     FIRST_SEGMENT_MS = 5000,
-    NEXT_SEGMENT_MS = 250
+    NEXT_SEGMENT_MS = 250,
+    WRITE_TRIES = 3 /* in one segment: where a bad place is, others may be good */
 };
 
 static struct shard *make_shard(struct stream *st, uint32_t worker)
@@ -293,11 +295,13 @@ static enum spool_result switch_segment(struct spool_writer *w)
         unacked = segment_unacked(old);
     }
     if (!segment_write_page(g, w->next_seq, end, unacked)) {
+        unwritten_note(sh, errno);
         /* Not ahead any more: the housekeeper may have put another one there. */
         w->taken = g;
         return SPOOL_FAILED;
     }
     w->taken = NULL;
+    w->n_failed = 0;
     atomic_store(&g->state, SEGMENT_USED);
     if (old != NULL) {
         atomic_store(&old->sealed, true);
@@ -330,7 +334,12 @@ static bool write_block(struct spool_writer *w, const struct segment *g, uint64_
     iov[1] = (struct iovec){w->entries, w->n * sizeof *w->entries};
     iov[2] = (struct iovec){w->identities, w->n * sizeof *w->identities};
     n = pwritev(g->fd, iov, w->identified ? 3 : 2, (off_t)end);
-    return n == (ssize_t)h.block_bytes;
+    if (n == (ssize_t)h.block_bytes) {
+        return true;
+    }
+    unwritten_note(w->shard, n < 0 ? errno : ENOSPC);
+    w->n_failed++;
+    return false;
 }
 
 static void told(struct spool_writer *w, uint64_t size)
@@ -360,7 +369,7 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
     if (w->n == 0) {
         return SPOOL_OK;
     }
-    if (g == NULL || atomic_load(&g->poisoned) ||
+    if (g == NULL || atomic_load(&g->poisoned) || w->n_failed >= WRITE_TRIES ||
         tail_end(atomic_load(&g->tail)) + size > g->bytes) {
         r = switch_segment(w);
         if (r != SPOOL_OK) {
@@ -375,6 +384,10 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
         /* The tail stays: the next block overwrites the bytes there. */
         empty(w);
         return SPOOL_FAILED;
+    }
+    w->n_failed = 0;
+    if (UNLIKELY(atomic_load_explicit(&sh->write_errno, memory_order_relaxed) != 0)) {
+        unwritten_forget(sh);
     }
     if (end == PAGE_BYTES) {
         atomic_store(&g->begun_ms, wall_ms);
