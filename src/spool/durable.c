@@ -8,10 +8,14 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/write.h"
+#include "spool/blocks.h"
 #include "spool/internal.h"
 
+enum { PIECE_BYTES = 256 << 10 };
+
 struct held {
-    uint64_t number;
+    uint64_t number, end;
     dev_t dev;
     ino_t ino;
 };
@@ -113,14 +117,48 @@ static bool is_elsewhere(const struct shard *sh, const struct held *h, int fd)
     return !same && is_listed(sh, h->number) && presence_of_shard(sh) != 1;
 }
 
-static bool sync_file(const struct shard *sh, const struct held *h, struct err *e)
+/* Writes the file's bytes over themselves, so that a sync has to take them. */
+static bool write_again(int fd, uint64_t end, const char *path, struct err *e)
+{
+    char *piece = mem_alloc(PIECE_BYTES);
+    int rc = 0;
+
+    for (uint64_t at = 0; at < end && rc == 0; at += PIECE_BYTES) {
+        size_t n = end - at < PIECE_BYTES ? (size_t)(end - at) : PIECE_BYTES;
+
+        rc = blocks_read(fd, piece, n, at);
+        if (rc == 0 && !write_at(fd, piece, n, at)) {
+            rc = errno;
+        }
+    }
+    free(piece);
+    return rc == 0 || err_errno(e, rc, "%s", path);
+}
+
+/* A sync that fails may drop what it could not write, and the next one would say that all is
+ * well. */
+static bool sync_fd(struct shard *sh, const struct held *h, int fd, const char *path,
+                    struct err *e)
+{
+    if (atomic_load(&sh->unsure) && !write_again(fd, h->end, path, e)) {
+        return false;
+    }
+    if (fdatasync(fd) == 0) {
+        return true;
+    }
+    (void)err_errno(e, errno, "%s: fdatasync", path);
+    atomic_store(&sh->unsure, true);
+    return false;
+}
+
+static bool sync_file(struct shard *sh, const struct held *h, struct err *e)
 {
     char path[PATH_MAX];
     bool ok;
     int fd, why;
 
     segment_path(sh, h->number, path, sizeof path);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, (atomic_load(&sh->unsure) ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     why = errno;
     if (fd < 0 && why != ENOENT) {
         return err_errno(e, why, "%s", path);
@@ -128,7 +166,7 @@ static bool sync_file(const struct shard *sh, const struct held *h, struct err *
     if (is_elsewhere(sh, h, fd)) {
         ok = err_errno(e, ESTALE, "%s", path);
     } else {
-        ok = fd < 0 || fdatasync(fd) == 0 || err_errno(e, errno, "%s: fdatasync", path);
+        ok = fd < 0 || sync_fd(sh, h, fd, path, e);
     }
     if (fd >= 0) {
         (void)close(fd);
@@ -154,7 +192,8 @@ bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worke
             room = room == 0 ? 16 : 2 * room;
             held = mem_realloc(held, room * sizeof *held);
         }
-        held[n++] = (struct held){g->number, g->dev, g->ino};
+        held[n++] =
+            (struct held){g->number, tail_end(atomic_load(&g->tail)), g->dev, g->ino};
         poisoned |= atomic_load(&g->poisoned);
     }
     (void)pthread_mutex_unlock(&s->lock);
@@ -166,6 +205,9 @@ bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worke
     }
     for (size_t i = 0; ok && i < n; i++) {
         ok = sync_file(sh, &held[i], e);
+    }
+    if (ok) {
+        atomic_store(&sh->unsure, false);
     }
     free(held);
     return ok;

@@ -147,6 +147,8 @@ struct shard {
     bool unknown;                  /* the disk does not tell its events: read again at
                                       look_ms, needed until then; under lock */
     int64_t look_ms, look_wait_ms; /* the housekeeper's */
+    atomic_bool unsure; /* spool_make_durable failed: the disk may have dropped
+                                      bytes that are only in memory */
     /* live shards */
     struct spool_writer *writer;
     bool opened;                       /* wants prepared segments; under lock */

@@ -25,6 +25,7 @@
 enum { TORN = 30 };
 
 static atomic_int tear_writes, fail_syncs; /* of the next calls */
+static atomic_int fail_any_syncs;          /* also of other files */
 static atomic_int block_fd; /* of the last block: new segments are synced, too */
 
 static bool take(atomic_int *n)
@@ -49,7 +50,26 @@ int fdatasync(int fd)
         errno = EIO;
         return -1;
     }
+    if (take(&fail_any_syncs)) {
+        errno = EIO;
+        return -1;
+    }
     return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* Bytes that were written once more, over themselves. */
+static atomic_int n_rewritten;
+
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
+{
+    char *before = malloc(n);
+
+    assert_non_null(before);
+    if (pread(fd, before, n, at) == (ssize_t)n && memcmp(before, bytes, n) == 0) {
+        (void)atomic_fetch_add(&n_rewritten, (int)n);
+    }
+    free(before);
+    return (ssize_t)syscall(SYS_pwrite64, fd, bytes, n, at);
 }
 
 static void a_torn_block_is_overwritten_by_the_next(void **state)
@@ -148,9 +168,84 @@ static void a_consumer_knows_at_once_what_a_failed_sync_has_lost(void **state)
     spool_close(s);
 }
 
+static void until_lost(const struct spool_writer *w, uint64_t seq)
+{
+    for (int i = 0; i < 10000 && !spool_writer_lost(w, seq); i++) {
+        (void)nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    assert_true(spool_writer_lost(w, seq));
+}
+
+/* The segment after it is as good as any. */
+static void no_later_segment_hides_a_failed_sync(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, true);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c = open_consumer(s, stream);
+    const uint32_t epoch = spool_epoch(s);
+    uint64_t last = 0;
+    struct err e;
+
+    (void)state;
+    spool_ready(s);
+    atomic_store(&fail_syncs, 1);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    spool_writer_want(w, last);
+    until_lost(w, last);
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    until_synced(w, last);
+    spool_writer_close(w);
+    assert_int_equal(SPOOL_DURABLE_ASK,
+                     spool_durable(c, (struct spool_pos){epoch, 0, last + 2}));
+    assert_false(spool_make_durable(c, epoch, 0, &e));
+    assert_non_null(strstr(e.text, "failed before"));
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+/* Of an earlier process. The disk may have dropped what it could not write, and a second
+ * sync says that all is well. */
+static void what_a_sync_did_not_take_is_written_again_before_the_next(void **state)
+{
+    struct spool *s = open_spool();
+    struct spool_writer *w;
+    struct spool_consumer *c;
+    uint64_t last = 0;
+    struct err e;
+
+    (void)state;
+    w = spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
+    assert_int_equal(SPOOL_OK, commit(w, "an event", &last));
+    spool_writer_close(w);
+    spool_close(s);
+    s = open_spool();
+    c = open_consumer(s, open_stream(s, 64 * SEGMENT, false));
+    atomic_store(&n_rewritten, 0);
+    assert_true(spool_make_durable(c, 1, 0, &e));
+    assert_int_equal(0, atomic_load(&n_rewritten));
+    atomic_store(&fail_any_syncs, 2);
+    assert_false(spool_make_durable(c, 1, 0, &e));
+    assert_false(spool_make_durable(c, 1, 0, &e));
+    assert_int_equal(0, atomic_load(&fail_any_syncs));
+    atomic_store(&n_rewritten, 0);
+    assert_true(spool_make_durable(c, 1, 0, &e));
+    assert_in_range(atomic_load(&n_rewritten), 4096 + 8, SEGMENT);
+    atomic_store(&n_rewritten, 0);
+    assert_true(spool_make_durable(c, 1, 0, &e));
+    assert_int_equal(0, atomic_load(&n_rewritten));
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(no_later_segment_hides_a_failed_sync, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_a_sync_did_not_take_is_written_again_before_the_next, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(a_torn_block_is_overwritten_by_the_next, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
