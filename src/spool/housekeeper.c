@@ -186,23 +186,25 @@ static bool nears_end(const struct shard *sh)
            atomic_load(&sh->left) < sh->stream->spool->conf.segment_bytes / 2;
 }
 
-/* Under lock. Those of the stream's shards that have no segment at all, with those that its
- * workers have not opened yet; whether another one's was asked for. */
-static uint64_t n_empty(const struct stream *st, const struct shard *self, bool *asked)
+/* Under lock. How many segments other shards of the stream need, with those that its workers
+ * have not opened yet: one each that has none at all, or that events come to and that has no
+ * next one; whether there is one of the latter. */
+static uint64_t n_needed(const struct stream *st, const struct shard *self, bool *asked)
 {
-    uint64_t opened = 0, filled = 0;
+    const uint32_t workers = st->spool->conf.n_workers;
+    uint64_t opened = 0, needed = 0;
 
     for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
-        if (sh->opened) {
-            opened++;
-            filled += sh == self || atomic_load(&sh->current) != NULL ||
-                      atomic_load(&sh->ahead) != NULL || sh->filling != NULL;
-            *asked |= sh != self && atomic_load(&sh->ahead) == NULL &&
-                      (atomic_load(&sh->asked) || nears_end(sh));
+        const bool asks = atomic_load(&sh->asked) || nears_end(sh);
+
+        opened += sh->opened;
+        if (sh->opened && sh != self && atomic_load(&sh->ahead) == NULL &&
+            sh->filling == NULL && (asks || atomic_load(&sh->current) == NULL)) {
+            needed++;
+            *asked |= asks;
         }
     }
-    return st->spool->conf.n_workers > opened ? st->spool->conf.n_workers - filled
-                                              : opened - filled;
+    return needed + (workers > opened ? workers - opened : 0);
 }
 
 /* Where not every shard can have a segment, one is made only for a shard that events came to:
@@ -212,7 +214,7 @@ static bool is_put_off(const struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
     uint32_t n = atomic_load(&s->n_streams);
-    uint64_t empty = 0;
+    uint64_t needed = 0;
     bool asked = false;
 
     if (atomic_load(&sh->asked) || nears_end(sh) || sh->filling != NULL ||
@@ -222,11 +224,11 @@ static bool is_put_off(const struct shard *sh)
     (void)pthread_mutex_lock(&s->lock);
     for (uint32_t i = 0; i < n; i++) {
         if (may_grow(s->streams[i])) {
-            empty += n_empty(s->streams[i], sh, &asked);
+            needed += n_needed(s->streams[i], sh, &asked);
         }
     }
     (void)pthread_mutex_unlock(&s->lock);
-    return empty > 0 && segment_fits(s, 1) && !segment_fits(s, 1 + empty) &&
+    return needed > 0 && segment_fits(s, 1) && !segment_fits(s, 1 + needed) &&
            (asked || !atomic_load(&s->unwritable));
 }
 

@@ -1,0 +1,207 @@
+/* A disk with room for a few segments, by a statvfs of our own: who gets them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+#include "stats/stats.h"
+
+#include "fixture.h"
+
+enum { KEPT = 4 << 20 /* for journals */, LARGE = 16 << 20, ZEROS = 256 << 10 };
+
+static atomic_int n_free; /* segments that fit now, however many are made */
+static uint64_t segment_bytes;
+
+int statvfs(const char *path, struct statvfs *out)
+{
+    (void)path;
+    memset(out, 0, sizeof *out);
+    out->f_frsize = 1;
+    out->f_bavail = KEPT + (uint64_t)atomic_load(&n_free) * segment_bytes;
+    return 0;
+}
+
+static void rest(void)
+{
+    (void)nanosleep(&(struct timespec){0, 2000000}, NULL);
+}
+
+/* The zeros of a segment that is prepared take their time, and no room. */
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
+{
+    if (n == ZEROS) {
+        rest();
+        return (ssize_t)n;
+    }
+    return (ssize_t)syscall(SYS_pwrite64, fd, bytes, n, at);
+}
+
+static struct spool *open_short(uint64_t bytes, int fit)
+{
+    const struct spool_conf conf = {dir, bytes, 1, 0};
+    struct err e = {""};
+    struct spool *s;
+
+    segment_bytes = bytes;
+    atomic_store(&n_free, fit);
+    s = spool_open(&conf, &e);
+    if (s == NULL) {
+        fail_msg("%s", e.text);
+    }
+    return s;
+}
+
+static int open_named(struct spool *s, const char *name, bool synced)
+{
+    const struct spool_stream_conf conf = {name, 64 * segment_bytes, synced, false};
+    struct err e;
+
+    return spool_stream(s, &conf, &e);
+}
+
+static uint64_t created(const char *stream)
+{
+    char labels[96];
+
+    (void)snprintf(labels, sizeof labels, "stream=\"%s\",op=\"created\"", stream);
+    return stats_value("sluice_spool_segments_total", labels);
+}
+
+static void until_created(const char *stream, uint64_t n)
+{
+    for (int i = 0; i < 10000 && created(stream) < n; i++) {
+        rest();
+    }
+    assert_int_equal(n, created(stream));
+}
+
+static void commit_eighths(struct spool_writer *w, int n)
+{
+    static char text[SEGMENT / 8];
+    uint64_t last = 0;
+
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(SPOOL_OK, commit(w, text, &last));
+    }
+}
+
+/* Where two other streams have none. */
+static void a_worker_gets_its_next_segment_before_it_has_no_room(void **state)
+{
+    static const char *const names[] = {"near_a", "near_b", "near_c"};
+    struct spool *s = open_short(SEGMENT, 1);
+    struct spool_writer *w[3];
+    int ids[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        ids[i] = open_named(s, names[i], false);
+    }
+    for (int i = 0; i < 3; i++) {
+        w[i] = spool_writer_open(s, ids[i], 0, on_wake, NULL);
+        assert_int_equal(0, created(names[i]));
+    }
+    commit_eighths(w[0], 1);
+    assert_int_equal(1, created(names[0]));
+    commit_eighths(w[0], 4);
+    until_created(names[0], 2);
+    assert_true(spool_writable(s));
+    assert_int_equal(0, created(names[1]));
+    assert_int_equal(0, created(names[2]));
+    for (int i = 0; i < 3; i++) {
+        spool_writer_close(w[i]);
+    }
+    spool_close(s);
+}
+
+/* The idle one is looked at first, and is tried again before the other one. */
+static void no_idle_stream_takes_what_a_worker_needs_soon(void **state)
+{
+    const struct timespec half = {0, 500000000};
+    struct spool *s = open_short(SEGMENT, 1);
+    int idle, busy;
+    struct spool_writer *v, *w;
+
+    (void)state;
+    idle = open_named(s, "idle", false);
+    busy = open_named(s, "busy", false);
+    w = spool_writer_open(s, busy, 0, on_wake, NULL);
+    commit_eighths(w, 1);
+    atomic_store(&n_free, 0);
+    v = spool_writer_open(s, idle, 0, on_wake, NULL);
+    assert_false(spool_writable(s));
+    commit_eighths(w, 5);
+    (void)nanosleep(&half, NULL);
+    assert_int_equal(1, created("busy"));
+    atomic_store(&n_free, 1);
+    until_created("busy", 2);
+    assert_int_equal(0, created("idle"));
+    spool_writer_close(v);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static struct spool *filled;
+static int filling;
+
+static void *fill(void *arg)
+{
+    struct spool_writer *w = spool_writer_open(filled, filling, 0, on_wake, NULL);
+    uint64_t last = 0;
+
+    (void)arg;
+    (void)commit(w, "1", &last);
+    return w;
+}
+
+/* It has its room already. */
+static void a_segment_that_is_being_filled_keeps_no_other_stream_waiting(void **state)
+{
+    struct spool *s = open_short(LARGE, 1);
+    struct spool_writer *w;
+    pthread_t thread;
+    void *first;
+    int other;
+
+    (void)state;
+    filled = s;
+    filling = open_named(s, "filling", true);
+    other = open_named(s, "other", false);
+    assert_int_equal(0, pthread_create(&thread, NULL, fill, NULL));
+    until_created("filling", 1);
+    w = spool_writer_open(s, other, 0, on_wake, NULL);
+    assert_int_equal(1, created("other"));
+    assert_int_equal(0, pthread_join(thread, &first));
+    spool_writer_close(first);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_worker_gets_its_next_segment_before_it_has_no_room),
+        TEST(no_idle_stream_takes_what_a_worker_needs_soon),
+        TEST(a_segment_that_is_being_filled_keeps_no_other_stream_waiting)};
+
+    return cmocka_run_group_tests_name("short", tests, NULL, NULL);
+}
