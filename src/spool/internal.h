@@ -190,7 +190,7 @@ struct stream {
                                   released all; under lock */
     atomic_uint blocked;           /* awaited consumers that can't deliver */
     _Atomic uint64_t used;         /* bytes of all segments but warm ones */
-    struct segment *undeleted;     /* oldest first within a shard; the housekeeper's */
+    struct segment *undeleted;     /* the housekeeper's */
     int64_t undelete_ms;           /* not tried before; the housekeeper's */
     _Atomic uint64_t reserved;     /* by bodies under way */
     _Atomic uint64_t left_bytes;   /* by earlier processes, at the start */

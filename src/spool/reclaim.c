@@ -57,7 +57,7 @@ static void release(struct shard *sh, struct segment **at, struct segment ***gon
 
 bool segment_bears_witness(const struct segment *g, const struct segment *before)
 {
-    return before != NULL &&
+    return before != NULL && g->first != 0 &&
            (atomic_load(&g->unacked) > 0 || atomic_load(&before->poisoned));
 }
 

@@ -34,9 +34,12 @@ static bool try_delete(const struct segment *g, struct err *e)
 {
     const struct segment *before = NULL;
 
-    for (const struct segment *u = g->shard->stream->undeleted; u != g && u != NULL;
+    for (const struct segment *u = g->shard->stream->undeleted; u != NULL;
          u = u->next) {
-        before = u->shard == g->shard ? u : before;
+        if (u->shard == g->shard && u->number < g->number &&
+            (before == NULL || u->number > before->number)) {
+            before = u;
+        }
     }
     return segment_bears_witness(g, before)
                ? err_set(e, "it says how segment %lu ends, which is not deleted",

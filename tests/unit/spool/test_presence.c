@@ -192,6 +192,27 @@ static void a_stream_whose_open_file_is_removed_takes_nothing(void **state)
     spool_close(s);
 }
 
+/* An operator who has removed the stream from the policy does so. */
+static void the_files_of_an_ended_stream_may_be_removed(void **state)
+{
+    struct spool *s = open_spool();
+    struct spool_writer *w =
+        spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
+    const uint64_t before = deleted();
+    char command[160];
+    struct err e;
+
+    (void)state;
+    spool_ready(s);
+    spool_streams_used(s, NULL, 0);
+    (void)snprintf(command, sizeof command, "rm '%s/events/1.0/'*", dir);
+    assert_int_equal(0, system(command));
+    assert_true(spool_whole(s, &e));
+    spool_writer_close(w);
+    spool_close(s);
+    assert_int_equal(before + 1, deleted()); /* the one that was ahead */
+}
+
 static void commit_many(struct spool_writer *w, int n)
 {
     static char text[SEGMENT / 8];
@@ -329,6 +350,7 @@ int main(void)
         TEST(what_another_file_has_is_not_deleted_by_its_name),
         TEST(only_the_stream_whose_folder_is_moved_takes_nothing),
         TEST(a_stream_whose_open_file_is_removed_takes_nothing),
+        TEST(the_files_of_an_ended_stream_may_be_removed),
         TEST(a_removed_file_that_nobody_needs_stops_nothing),
         TEST(a_disk_that_does_not_answer_holds_nobody_up),
         TEST(what_a_replaced_folder_had_is_not_given_up),
