@@ -119,8 +119,7 @@ static struct segment *obtain(struct shard *sh, struct err *e)
         atomic_load(&st->max_bytes)) {
         drop_warm(st, -1);
     }
-    if (sh->last_number == 1 && !make_folders(sh, e)) {
-        sh->last_number = 0;
+    if (sh->segments == NULL && presence_of_shard(sh) != 1 && !make_folders(sh, e)) {
         return NULL;
     }
     g = segment_create(sh, number, e);

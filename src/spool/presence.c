@@ -74,6 +74,17 @@ struct written {
     ino_t ino;
 };
 
+/* Under lock. Segments of it are to be found, whoever wrote them. */
+static bool has_segments(const struct stream *st)
+{
+    bool has = false;
+
+    for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        has |= sh->segments != NULL || sh->unknown;
+    }
+    return has && !atomic_load(&st->ended);
+}
+
 /* Up to max of them; returns how many there are. Under lock. */
 static uint32_t list_written(const struct stream *st, struct written *out, uint32_t max)
 {
@@ -103,7 +114,8 @@ static bool still_written(struct spool *s, const struct written *x)
     return is;
 }
 
-/* 1; 0 and *e; -1: the disk does not say. Any thread. */
+/* 1; 0 and *e; -1: the disk does not say. Any thread. Where nothing is written, as on a full
+ * disk, the directory is to be there for the events of earlier processes. */
 static int look_at(struct stream *st, struct err *e)
 {
     struct spool *s = st->spool;
@@ -112,9 +124,11 @@ static int look_at(struct stream *st, struct err *e)
     char path[PATH_MAX];
     int there = 1;
     uint32_t n;
+    bool needed;
 
     (void)pthread_mutex_lock(&s->lock);
     n = list_written(st, list, max);
+    needed = n == 0 && has_segments(st);
     (void)pthread_mutex_unlock(&s->lock);
     for (uint32_t i = 0; i < n && i < max && there == 1; i++) {
         segment_path(list[i].shard, list[i].number, path, sizeof path);
@@ -123,13 +137,19 @@ static int look_at(struct stream *st, struct err *e)
             there = 1;
         }
     }
+    if (needed) {
+        (void)snprintf(path, sizeof path, "%s/%s", s->dir, st->name);
+        there = path_there(path);
+    }
     free(list);
-    return there != 0 ? there
-                      : err_set(e,
-                                "%s is not the file that this process writes to: the "
-                                "directory of the stream \"%s\", or a file in it, was "
-                                "moved, removed or unmounted; put it back",
-                                path, st->name);
+    return there != 0
+               ? there
+               : err_set(e,
+                         "%s is not %s: the directory of the stream \"%s\", or a "
+                         "file in it, was moved, removed or unmounted; put it back",
+                         path,
+                         needed ? "there" : "the file that this process writes to",
+                         st->name);
 }
 
 bool presence_look_at_stream(struct stream *st)

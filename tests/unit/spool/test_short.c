@@ -194,6 +194,69 @@ static void a_segment_that_is_being_filled_keeps_no_other_stream_waiting(void **
     spool_close(s);
 }
 
+static void in_spool(const char *command, const char *tail)
+{
+    char text[200];
+
+    (void)snprintf(text, sizeof text, "cd '%s' && %s '%s/%s'", dir, command, dir, tail);
+    assert_int_equal(0, system(text));
+}
+
+/* As by an operator who looks for room. */
+static void an_empty_folder_that_is_removed_is_made_again(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 0);
+    struct spool_writer *w =
+        spool_writer_open(s, open_named(s, "empty", false), 0, on_wake, NULL);
+    uint64_t last = 0;
+
+    (void)state;
+    assert_false(spool_writable(s));
+    in_spool("rm -r", "empty");
+    atomic_store(&n_free, 2);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    assert_true(spool_writable(s));
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+/* An earlier process left the events; this one has no segment yet. */
+static void no_folder_is_made_in_the_place_of_one_that_has_events(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 2);
+    int stream = open_named(s, "moved", false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    uint64_t last = 0;
+    char path[100];
+    struct err e;
+
+    (void)state;
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    spool_writer_close(w);
+    spool_close(s);
+    s = open_short(SEGMENT, 0);
+    stream = open_named(s, "moved", false);
+    w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    assert_true(spool_whole(s, &e));
+    in_spool("mv moved", "away");
+    assert_false(spool_whole(s, &e));
+    assert_non_null(strstr(e.text, "the directory of the stream \"moved\""));
+    atomic_store(&n_free, 2);
+    (void)nanosleep(&(struct timespec){1, 500000000}, NULL);
+    (void)snprintf(path, sizeof path, "%s/moved", dir);
+    assert_int_equal(-1, access(path, F_OK));
+    assert_false(spool_stream_in_place(s, stream, &e));
+    in_spool("mv away", "moved");
+    assert_true(spool_whole(s, &e));
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    spool_writer_close(w);
+    /* That of a stream that no policy has is an operator's to remove. */
+    spool_streams_used(s, NULL, 0);
+    in_spool("rm -r", "moved");
+    assert_true(spool_whole(s, &e));
+    spool_close(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -201,7 +264,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_worker_gets_its_next_segment_before_it_has_no_room),
         TEST(no_idle_stream_takes_what_a_worker_needs_soon),
-        TEST(a_segment_that_is_being_filled_keeps_no_other_stream_waiting)};
+        TEST(a_segment_that_is_being_filled_keeps_no_other_stream_waiting),
+        TEST(an_empty_folder_that_is_removed_is_made_again),
+        TEST(no_folder_is_made_in_the_place_of_one_that_has_events)};
 
     return cmocka_run_group_tests_name("short", tests, NULL, NULL);
 }

@@ -103,7 +103,8 @@ static void expect_after_restart(const char *text)
 
 /* The event "2" was refused: its sync failed. All have the segment that tells so, and the next
  * segment is wanted. */
-static void what_tells_of_refused_events_is_not_reused_while_they_are_there(void **state)
+static void
+what_tells_of_refused_events_is_not_reused_while_they_are_there(void **state)
 {
     struct spool *s = open_spool();
     int stream = open_stream(s, 64 * SEGMENT, true);
