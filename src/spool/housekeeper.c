@@ -171,66 +171,6 @@ static bool fill(struct shard *sh, struct segment *g, struct err *e)
     return true;
 }
 
-static bool may_grow(const struct stream *st)
-{
-    return !atomic_load(&st->ended) && presence_of_stream(st) &&
-           atomic_load(&st->used) + st->spool->conf.segment_bytes <=
-               atomic_load(&st->max_bytes);
-}
-
-/* Events come to it: it does not wait until it has none. */
-static bool nears_end(const struct shard *sh)
-{
-    return atomic_load(&sh->current) != NULL &&
-           atomic_load(&sh->left) < sh->stream->spool->conf.segment_bytes / 2;
-}
-
-/* Under lock. How many segments other shards of the stream need, with those that its workers
- * have not opened yet: one each that has none at all, or that events come to and that has no
- * next one; whether there is one of the latter. */
-static uint64_t n_needed(const struct stream *st, const struct shard *self, bool *asked)
-{
-    const uint32_t workers = st->spool->conf.n_workers;
-    uint64_t opened = 0, needed = 0;
-
-    for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
-        const bool asks = atomic_load(&sh->asked) || nears_end(sh);
-
-        opened += sh->opened;
-        if (sh->opened && sh != self && atomic_load(&sh->ahead) == NULL &&
-            sh->filling == NULL && (asks || atomic_load(&sh->current) == NULL)) {
-            needed++;
-            *asked |= asks;
-        }
-    }
-    return needed + (workers > opened ? workers - opened : 0);
-}
-
-/* Where not every shard can have a segment, one is made only for a shard that events came to:
- * else a stream without clients would have what another one's clients need. A disk that took
- * nothing is tried all the same. */
-static bool is_put_off(const struct shard *sh)
-{
-    struct spool *s = sh->stream->spool;
-    uint32_t n = atomic_load(&s->n_streams);
-    uint64_t needed = 0;
-    bool asked = false;
-
-    if (atomic_load(&sh->asked) || nears_end(sh) || sh->filling != NULL ||
-        sh->warm != NULL) {
-        return false;
-    }
-    (void)pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < n; i++) {
-        if (may_grow(s->streams[i])) {
-            needed += n_needed(s->streams[i], sh, &asked);
-        }
-    }
-    (void)pthread_mutex_unlock(&s->lock);
-    return needed > 0 && segment_fits(s, 1) && !segment_fits(s, 1 + needed) &&
-           (asked || !atomic_load(&s->unwritable));
-}
-
 static void put_off(struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
@@ -243,6 +183,18 @@ static void put_off(struct shard *sh)
     }
 }
 
+/* Or may have none. No policy has an ended stream: only events that are on their way ask for
+ * it. */
+static bool needs_none(const struct shard *sh)
+{
+    const struct stream *st = sh->stream;
+
+    return atomic_load(&sh->ahead) != NULL || !presence_of_stream(st) ||
+           (atomic_load(&st->ended) && !atomic_load(&sh->asked)) ||
+           atomic_load(&st->used) + st->spool->conf.segment_bytes >
+               atomic_load(&st->max_bytes);
+}
+
 static void prepare(struct shard *sh)
 {
     struct stream *st = sh->stream;
@@ -250,15 +202,16 @@ static void prepare(struct shard *sh)
     struct segment *g;
     struct err e;
 
-    if (atomic_load(&sh->ahead) != NULL || !presence_of_stream(st) ||
-        mono_ms() < sh->prove_at_ms ||
-        atomic_load(&st->used) + s->conf.segment_bytes > atomic_load(&st->max_bytes)) {
+    if (needs_none(sh)) {
+        sh->failed = false;
         return;
     }
-    if (!presence_look(s) || !presence_look_at_stream(st)) {
+    if (mono_ms() < sh->prove_at_ms || !presence_look(s) ||
+        !presence_look_at_stream(st)) {
         return;
     }
-    if (is_put_off(sh)) {
+    if (shortage_puts_off(sh)) {
+        sh->failed = false;
         put_off(sh);
         return;
     }
@@ -270,6 +223,7 @@ static void prepare(struct shard *sh)
         sh->prove_at_ms = mono_ms() + PROVE_MS;
         if (presence_look(s) &&
             presence_look_at_stream(st)) { /* no other stream has that trouble */
+            sh->failed = true;
             writable_fail(s, e.text);
         }
         return;
@@ -278,6 +232,7 @@ static void prepare(struct shard *sh)
         return;
     }
     publish(sh, g);
+    sh->failed = false;
     writable_pass(s);
     stats_record(s->prepare_time, clock_mono_ns() - sh->prepare_ns);
 }
@@ -356,9 +311,11 @@ bool housekeeper_syncs(const struct shard *sh)
            atomic_load(&sh->wanted) > atomic_load(&sh->synced);
 }
 
-static void keep_stream(struct stream *st, struct shard **shards)
+/* Whether the disk fails one of its shards. */
+static bool keep_stream(struct stream *st, struct shard **shards)
 {
     uint32_t n = open_shards(st, shards, st->spool->conf.n_workers);
+    bool fails = false;
 
     for (uint32_t i = 0; i < n; i++) {
         prepare(shards[i]);
@@ -374,6 +331,7 @@ static void keep_stream(struct stream *st, struct shard **shards)
         if (atomic_load(&st->delivered)) {
             note_delivered(shards[i]);
         }
+        fails |= shards[i]->failed;
     }
     if (presence_of_stream(st)) { /* else those names may be another spool's */
         stream_recover_unknown(st);
@@ -385,6 +343,7 @@ static void keep_stream(struct stream *st, struct shard **shards)
     }
     stats_set(st->bytes_gauge, atomic_load(&st->used));
     stats_set(st->limit_gauge, atomic_load(&st->max_bytes));
+    return fails;
 }
 
 /* A disk that does not answer leaves the figures as they are. */
@@ -427,10 +386,14 @@ static void *run(void *arg)
     (void)pthread_setname_np(pthread_self(), "housekeeping");
     while (!atomic_load(&s->stopping)) {
         uint32_t n = atomic_load(&s->n_streams);
+        bool fails = false;
 
         presence_look_as_asked(s);
         for (uint32_t i = 0; i < n; i++) {
-            keep_stream(s->streams[i], shards);
+            fails |= keep_stream(s->streams[i], shards);
+        }
+        if (!fails) { /* also where the one that it failed needs no segment any more */
+            writable_pass(s);
         }
         look_at_disk(s);
         wait(s);

@@ -11,6 +11,8 @@
  *   segment.c   one file: made, recycled, opened, deleted
  *   writer.c    a worker's end of a shard
  *   housekeeper.c    the housekeeping thread: prepares, syncs
+ *   writable.c  whether the disk takes events
+ *   shortage.c  who does without a segment where not all can have one
  *   reclaim.c   segments that no sink needs: reused or deleted
  *   undeleted.c those that the disk does not delete
  *   retention.c which sinks still need which segments
@@ -174,6 +176,7 @@ struct shard {
     atomic_int write_errno; /* why the writer's last block failed; 0: it did not */
     _Atomic int64_t write_failed_ms; /* when */
     int64_t probe_at_ms;             /* housekeeper's: the disk is not tried before */
+    bool failed;         /* housekeeper's: it has not made the segment since */
     atomic_bool asked;   /* events came and found no segment; until there is one */
     atomic_bool put_off; /* none is made before that: the disk is short */
 };
@@ -413,10 +416,16 @@ void unwritten_forget(struct shard *sh);
  * further block, once the disk takes a file. The housekeeper's thread. */
 void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n);
 
+/* ---- shortage.c ---- */
+
+/* Whether sh gets no segment now, because another shard is to have the room. */
+bool shortage_puts_off(const struct shard *sh);
+
 /* ---- writer.c ---- */
 
 /* A request found no room. A short disk has its last segments for such streams. No lock. */
 void stream_ask(const struct stream *st);
+void stream_ask_no_more(const struct stream *st); /* until another one does */
 
 /* ---- sync.c ---- */
 

@@ -366,7 +366,9 @@ void spool_streams_used(struct spool *s, const int *ids, uint32_t n)
         for (uint32_t k = 0; k < n; k++) {
             used |= ids[k] == (int)i;
         }
-        atomic_store(&s->streams[i]->ended, !used);
+        if (!atomic_exchange(&s->streams[i]->ended, !used) && !used) {
+            stream_ask_no_more(s->streams[i]);
+        }
     }
     housekeeper_wake(s);
 }

@@ -54,6 +54,7 @@ static void poison(struct shard *sh, struct segment *g, int why)
         segment_delete(ahead);
     }
     sh->prove_at_ms = mono_ms() + PROVE_MS;
+    sh->failed = true;
     writable_fail(s, e.text);
 }
 

@@ -80,8 +80,8 @@ static bool takes_file(const struct shard *sh)
         return false;
     }
     ok = unlink(path) == 0; /* first: a kill leaves no file */
-    ok = pwrite(fd, page, sizeof page, 0) == (ssize_t)sizeof page && fdatasync(fd) == 0 &&
-         ok;
+    ok = pwrite(fd, page, sizeof page, 0) == (ssize_t)sizeof page &&
+         fdatasync(fd) == 0 && ok;
     (void)close(fd);
     return ok;
 }
@@ -129,7 +129,8 @@ void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n)
         return;
     }
     if (why != 0) {
-        (void)err_errno(&e, why, "stream \"%s\": a block can't be written to its segment",
+        (void)err_errno(&e, why,
+                        "stream \"%s\": a block can't be written to its segment",
                         st->name);
     }
     (void)pthread_mutex_lock(&s->lock);

@@ -275,6 +275,17 @@ void stream_ask(const struct stream *st)
     }
 }
 
+void stream_ask_no_more(const struct stream *st)
+{
+    for (uint32_t i = 0; i < st->spool->conf.n_workers; i++) {
+        struct shard *sh = atomic_load(&st->live[i]);
+
+        if (sh != NULL) {
+            atomic_store(&sh->asked, false);
+        }
+    }
+}
+
 /* The prepared segment becomes the current one. */
 static enum spool_result switch_segment(struct spool_writer *w)
 {

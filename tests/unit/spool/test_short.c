@@ -194,6 +194,37 @@ static void a_segment_that_is_being_filled_keeps_no_other_stream_waiting(void **
     spool_close(s);
 }
 
+/* Whose clients had asked for a segment. */
+static void a_stream_that_left_the_policy_needs_no_room(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 2);
+    const int left = open_named(s, "left", false), kept = open_named(s, "kept", false);
+    struct spool_writer *w = spool_writer_open(s, kept, 0, on_wake, NULL), *v;
+    uint64_t last = 0;
+
+    (void)state;
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    until_created("kept", 2);
+    atomic_store(&n_free, 0);
+    v = spool_writer_open(s, left, 0, on_wake, NULL);
+    assert_true(put(v, "2"));
+    assert_int_equal(SPOOL_FULL, spool_writer_commit(v, 5, 6, &last));
+    assert_false(spool_writable(s));
+    spool_streams_used(s, &kept, 1);
+    for (int i = 0; i < 5000 && !spool_writable(s); i++) {
+        rest();
+    }
+    assert_true(spool_writable(s));
+    atomic_store(&n_free, 1);
+    (void)nanosleep(&(struct timespec){1, 500000000}, NULL);
+    assert_int_equal(0, created("left"));
+    assert_int_equal(SPOOL_OK, commit(v, "2", &last)); /* it was on its way */
+    assert_int_equal(1, created("left"));
+    spool_writer_close(v);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 static void in_spool(const char *command, const char *tail)
 {
     char text[200];
@@ -265,6 +296,7 @@ int main(void)
         TEST(a_worker_gets_its_next_segment_before_it_has_no_room),
         TEST(no_idle_stream_takes_what_a_worker_needs_soon),
         TEST(a_segment_that_is_being_filled_keeps_no_other_stream_waiting),
+        TEST(a_stream_that_left_the_policy_needs_no_room),
         TEST(an_empty_folder_that_is_removed_is_made_again),
         TEST(no_folder_is_made_in_the_place_of_one_that_has_events)};
 
