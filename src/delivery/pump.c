@@ -438,8 +438,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
         d->stuck = true;
     } else if (why == NULL && d->stuck && !ev_is_active(&d->retry) &&
                d->failed == NULL && d->kept == NULL) {
-        result_go_on(
-            d); /* what waited may never have an answer: its topic is lacking */
+        result_go_on(d); /* what waited may never have an answer: it was taken back */
     }
     /* Also when there is nothing to send: a file may wait for its name. */
     if (journal_poisoned(d->journal) && !ev_is_active(&d->retry) &&

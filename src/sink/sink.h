@@ -34,7 +34,8 @@ enum sink_verdict_kind {
 };
 
 /* The result of batch b, or of its events first .. first + n - 1. Several verdicts may
- * end one batch; each event is acknowledged exactly once. */
+ * end one batch; each event is acknowledged exactly once. SINK_OK with n = 0: its server
+ * answers, and the rest of it waits beside those that come after it. */
 struct sink_verdict {
     enum sink_verdict_kind kind;
     uint32_t first, n;   /* the part it speaks of, */

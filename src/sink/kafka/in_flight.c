@@ -402,7 +402,7 @@ static struct in_flight *in_flight_of(struct sink *s, struct batch *b)
     assert(b->n <= UINT16_MAX || s->plan->framing == KAFKA_BATCH); /* message.c */
     c->batch = b;
     c->at = c->undecided = 0;
-    c->parked = c->lacking = false;
+    c->parked = c->lacking = c->waits_told = false;
     c->code = 0;
     c->why[0] = '\0';
     if (s->plan->framing == KAFKA_BATCH) {

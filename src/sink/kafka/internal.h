@@ -94,6 +94,7 @@ struct in_flight {
     uint32_t undecided;           /* sent, without a verdict */
     bool parked;                  /* the pump has it, and submits it again */
     bool lacking;                 /* all that is left of it waits for topics */
+    bool waits_told;              /* and the pump knows that, since it gave it */
     struct in_flight_attempt tries[CLUSTERS];
     ev_timer hedge;
     int code;

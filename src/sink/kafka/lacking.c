@@ -96,6 +96,11 @@ void lacking_wait(struct in_flight *c)
 
     c->lacking = true;
     batch_compact(c->batch, c->state, LACKING);
+    if (!c->waits_told) { /* the brokers answer: the sink holds no more */
+        c->waits_told = true;
+        s->conf.done(s->conf.arg, c->batch,
+                     &(struct sink_verdict){.kind = SINK_OK, .row = -1});
+    }
     if (!ev_is_active(&s->lacking_timer)) {
         ev_timer_set(&s->lacking_timer, AGAIN_S, 0.);
         ev_timer_start(s->conf.loop, &s->lacking_timer);

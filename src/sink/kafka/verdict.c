@@ -210,6 +210,7 @@ void in_flight_park(struct in_flight *c, int64_t after_ms)
 {
     ev_timer_stop(c->sink->conf.loop, &c->hedge);
     c->parked = true;
+    c->waits_told = false;
     c->at = 0;
     give(c, (struct sink_verdict){.kind = SINK_RETRY, .after_ms = after_ms});
 }

@@ -175,6 +175,7 @@ static inline int bus_set_up(void **state)
     atomic_store(&script.answer, NULL);
     script.on_submit = NULL;
     scripted.intends = false;
+    scripted.stuck = NULL;
     memset(&bus, 0, sizeof bus);
     /* A batch for each event. */
     bus.sink = (struct sink_plan){.name = "bus",
