@@ -353,6 +353,25 @@ describe("an upgrade that hangs", function()
     x:close()
   end)
 
+  it("says to a reload that comes while the old process leaves its sinks that it is under way",
+  function()
+    local x = upgrades.slow_sink()
+    s = h.server { policy = h.policy {} .. x.policy }
+    local c = x:take(s)
+    s:signal("SIGUSR2")
+    s:logged("event=upgrade status=ready")
+    local a = s:reload()
+    assert.equal(503, a.status)
+    assert.equal("an upgrade is under way: ask again\n", a.body)
+    x.answer(c)
+    s:logged("event=upgrade status=took_over")
+    s:ready()
+    assert.equal(200, s:reload().status)
+    assert.equal(0, s:stop())
+    c:close()
+    x:close()
+  end)
+
   -- The second one: the first stands in, and passes on what comes to it.
   it("passes on a SIGHUP that came while the new process did not serve", function()
     local x = upgrades.slow_sink()

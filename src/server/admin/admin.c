@@ -97,9 +97,10 @@ static void post_reload(struct server *s, struct http_request *r, struct str que
     if (!reload_ask(s, &asked)) {
         reload_late_text(s, late, sizeof late);
         answer_text(r, 503,
-                    s->draining      ? "draining\n"
-                    : s->reload_late ? late
-                                     : "too many reloads wait\n");
+                    s->draining            ? "draining\n"
+                    : successor_leaving(s) ? "an upgrade is under way: ask again\n"
+                    : s->reload_late       ? late
+                                           : "too many reloads wait\n");
     }
 }
 
