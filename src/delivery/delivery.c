@@ -279,7 +279,7 @@ static bool open_left(struct delivery *d, const struct delivery_conf *c,
     if (st.id < 0) {
         return false;
     }
-    subscription_open(o, d->spool, &st, d->name, on_wake, d);
+    subscription_open(o, d->spool, &st, d->name, subscription_before(c, o), on_wake, d);
     o->places = &d->places;
     o->held = d->ops == &sink_absent;
     if (!subscription_ending_as(o, subscription_before(c, o))) {
@@ -303,7 +303,8 @@ bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
         const struct delivery_stream st = stream_for(d, c, k, o);
 
         if (o->consumer == NULL) {
-            subscription_open(o, d->spool, &st, d->name, on_wake, d);
+            subscription_open(o, d->spool, &st, d->name, subscription_before(c, o),
+                              on_wake, d);
             o->places = &d->places;
             o->held = d->ops == &sink_absent;
         } else {

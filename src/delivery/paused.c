@@ -33,7 +33,8 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
         struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
         const struct delivery_stream st = stream_for(d, c, k, o);
 
-        subscription_open(o, d->spool, &st, d->name, on_wake_held, d);
+        subscription_open(o, d->spool, &st, d->name, subscription_before(c, o),
+                          on_wake_held, d);
         o->places = &d->places;
         o->held = d->ops == &sink_absent;
     }
@@ -50,7 +51,8 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
             if (st.id < 0) {
                 return false;
             }
-            subscription_open(o, d->spool, &st, d->name, on_wake_held, d);
+            subscription_open(o, d->spool, &st, d->name, subscription_before(c, o),
+                              on_wake_held, d);
             (void)!subscription_ending_as(o, subscription_before(c, o));
         }
     }

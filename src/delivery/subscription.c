@@ -16,7 +16,8 @@ static const uint64_t SHARD_PASSED = UINT64_MAX - 1;
 
 void subscription_open(struct subscription *o, struct spool *spool,
                        const struct delivery_stream *conf, const char *sink,
-                       spool_wake_fn *wake, void *wake_arg)
+                       const struct subscription *before, spool_wake_fn *wake,
+                       void *wake_arg)
 {
     o->conf = *conf;
     (void)snprintf(o->name, sizeof o->name, "%s", conf->name);
@@ -24,13 +25,15 @@ void subscription_open(struct subscription *o, struct spool *spool,
     o->sink = sink;
     o->epoch = spool_epoch(spool);
     o->met = o->known;
-    o->consumer = spool_consumer_open(
-        spool, conf->id,
-        &(struct spool_consumer_conf){.name = sink,
-                                      .skip = conf->skip && !conf->spared,
-                                      .max_lag_bytes = conf->max_lag_bytes,
-                                      .wake = wake,
-                                      .wake_arg = wake_arg});
+    o->consumer =
+        spool_consumer_open(spool, conf->id,
+                            &(struct spool_consumer_conf){
+                                .name = sink,
+                                .skip = conf->skip && !conf->spared,
+                                .max_lag_bytes = conf->max_lag_bytes,
+                                .before = before == NULL ? NULL : before->consumer,
+                                .wake = wake,
+                                .wake_arg = wake_arg});
 }
 
 void subscription_close(struct subscription *o)

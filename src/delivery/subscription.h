@@ -91,10 +91,12 @@ void subscription_note(struct subscription *o, enum record_type type, uint64_t v
 void subscription_note_first(struct subscription *o, uint64_t value,
                              const struct batch_range *range);
 
-/* Registers with the spool; conf->name is copied, sink lives until the close. */
+/* Registers with the spool; conf->name is copied, sink lives until the close. before: of
+ * the delivery in whose stead it comes, or NULL. */
 void subscription_open(struct subscription *o, struct spool *spool,
                        const struct delivery_stream *conf, const char *sink,
-                       spool_wake_fn *wake, void *wake_arg);
+                       const struct subscription *before, spool_wake_fn *wake,
+                       void *wake_arg);
 void subscription_close(struct subscription *o);
 
 /* The journal can't be read: where the stream ends now, or where it did for before, is

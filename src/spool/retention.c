@@ -7,6 +7,18 @@
 #include "base/mem.h"
 #include "spool/internal.h"
 
+/* Where the events of sh begin that a request may await from c. */
+static uint64_t joins_at(const struct shard *sh, const struct spool_consumer *before)
+{
+    const struct place *h;
+
+    if (before == NULL || before->leaving) {
+        return shard_end(sh);
+    }
+    h = place_find(sh, before);
+    return h == NULL ? 0 : h->joined;
+}
+
 struct spool_consumer *spool_consumer_open(struct spool *s, int stream,
                                            const struct spool_consumer_conf *c)
 {
@@ -17,13 +29,14 @@ struct spool_consumer *spool_consumer_open(struct spool *s, int stream,
     k->conf = *c;
     (void)snprintf(k->name, sizeof k->name, "%s", c->name);
     k->conf.name = k->name;
+    k->conf.before = NULL;
     (void)pthread_mutex_lock(&s->lock);
     assert(st->n_consumers < CONSUMERS_MAX);
     (void)pthread_rwlock_wrlock(&st->watch);
     st->consumers[st->n_consumers++] = k;
     (void)pthread_rwlock_unlock(&st->watch);
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
-        place_of(sh, k)->joined = shard_end(sh);
+        place_of(sh, k)->joined = joins_at(sh, c->before);
     }
     (void)pthread_mutex_unlock(&s->lock);
     return k;

@@ -295,7 +295,10 @@ struct spool_consumer_conf {
                                it is not what a stream's events are kept for */
     bool skip;              /* when_full = "skip" */
     uint64_t max_lag_bytes; /* with skip */
-    spool_wake_fn *wake;    /* new blocks to read; any thread */
+    /* It goes on in that one's stead, of the same stream: requests that wait for that one
+     * wait for it. NULL: requests from before now do not. Only for the call. */
+    const struct spool_consumer *before;
+    spool_wake_fn *wake; /* new blocks to read; any thread */
     void *wake_arg;
 };
 

@@ -1,5 +1,6 @@
 local faults = require "faults"
 local h = require "harness"
+local hanging = require "hanging"
 local kafka = require "kafka"
 local numbered = require "numbered"
 
@@ -195,6 +196,53 @@ Content-Length: 7
     assert.equal(202, h.answer(c).status)
     c:close()
     assert.equal(504, s:post("/v1/events", [[{"n":3}]]).status)
+  end)
+
+  local function waits(c, seconds)
+    c:settimeout(seconds)
+    assert.is_nil(h.answer(c))
+    c:settimeout(20)
+  end
+
+  -- It is tried again each second.
+  it("waits for a sink that can't start", function()
+    local dir = h.folder()
+    h.shell(("mkdir '%s/data' && : > '%s/data/none'"):format(dir, dir))
+    local top = [[file "none" { dir = "none", linger = "5ms" }]]
+    s = h.server { dir = dir, policy = policy { top = top, timeout = "20s",
+      sinks = '"bus", "none", "archive"' } }
+    s:logged "sink=none status=holding"
+    local c = send [[{"n":1}]]
+    waits(c, 2.5)
+    reload(policy { top = top, timeout = "10s",
+      sinks = '"bus", "none", "archive"' })
+    waits(c, 1.5)
+    os.remove(s.data .. "/none")
+    assert.equal(202, h.answer(c).status)
+    c:close()
+    assert.equal(0, s:stop())
+    assert.same({ '{"n":1}' }, s:lines "none")
+  end)
+
+  it("waits for a sink that gets another name, also by a policy that is refused", function()
+    s = h.server { policy = policy { timeout = "20s" } }
+    assert.equal(202, s:post("/v1/events", [[{"n":0}]]).status)
+    m:down()
+    local c = send [[{"n":1}]]
+    stored(2)
+    local renamed = policy { timeout = "20s", bus = 'was = "bus"' }:gsub('"bus" {', '"new" {')
+      :gsub('"bus", "archive"', '"new", "archive"')
+    h.write(s.path, (renamed:gsub('\nstream', '\n' .. hanging.sink(hanging.BAD) .. "%0")
+      :gsub('"new", "archive"', '%0, "bad"')))
+    assert.equal(500, s:reload().status)
+    waits(c, 0.5)
+    reload(renamed)
+    waits(c, 0.5)
+    m:say "up 1"
+    assert.equal(202, h.answer(c).status)
+    c:close()
+    assert.equal(2, kafka.count(m.brokers, "events", 4))
+    assert.equal(0, s:stop())
   end)
 
   it("lets at most 10,000 requests of a worker wait", function()

@@ -140,7 +140,7 @@ static void a_look_that_the_journal_does_not_take_meets_again(void **state)
 
     (void)state;
     o.places = &p;
-    subscription_open(&o, s, &conf, "sink", on_wake, NULL);
+    subscription_open(&o, s, &conf, "sink", NULL, on_wake, NULL);
     assert_int_equal(SPOOL_OK, commit(w, "{\"n\":1}", &last));
     fail_journal = true;
     assert_false(subscription_look(&o, j, &e));
@@ -202,7 +202,7 @@ static struct journal *open_with_a_gap(struct subscription *o, bool from_oldest)
     j = begin(&places);
     conf.id = open_stream(gapped, 64 << 20, false);
     o->places = &places;
-    subscription_open(o, gapped, &conf, "sink", on_wake, NULL);
+    subscription_open(o, gapped, &conf, "sink", NULL, on_wake, NULL);
     return j;
 }
 
