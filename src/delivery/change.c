@@ -451,6 +451,7 @@ static void on_force(void *arg)
 
     if (f->d->sink != NULL) {
         f->d->ops->force(f->d->sink, f->open);
+        f->d->shut = f->open;
     }
     pump_later(f->d);
     free(f);

@@ -49,6 +49,9 @@ static bool take(struct delivery *d, const struct settings *x, struct err *e)
         d->hooks = hooks_before;
         return false;
     }
+    if (d->shut && d->ops->force != NULL) { /* also an endpoint that is new */
+        d->ops->force(d->sink, true);
+    }
     d->conf = x->sink;
     d->plan = plan_ref(x->plan);
     plan_unref(before);

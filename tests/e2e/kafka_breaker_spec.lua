@@ -1,5 +1,6 @@
 -- A Kafka cluster that fails is left alone; one that is late gets help from a second.
 local h = require "harness"
+local hanging = require "hanging"
 local kafka = require "kafka"
 
 local function policy(brokers, more)
@@ -153,6 +154,42 @@ describe("a Kafka cluster's breaker", function()
     delivered(s, 21)
     assert.equal(21, kafka.count(m.brokers, "events", 4))
     assert.equal(0, state())
+  end)
+
+  it("that was opened by hand stays open when the sink gets another name, by a policy that is "
+    .. "refused or not, or other brokers", function()
+    local other = kafka.mock()
+    finally(function() other:close() end)
+    s = h.server { policy = policy(m.brokers) }
+    s:post("/v1/events", "{}")
+    delivered(s, 1)
+    assert.equal(200, h.request(s.admin, "POST", "/sinks/bus/breaker?open", "").status)
+    s:post("/v1/events", "{}")
+    s:logged "sink=bus status=holding"
+    local function stays_open(sink, text, status)
+      local from = #s:text()
+      h.write(s.path, text)
+      assert.equal(status, s:reload().status)
+      h.wait_for("a sink that holds", function()
+        return s:text():find(("sink=%s status=holding why=\"the breaker was opened by hand\"")
+          :format(sink), from, true)
+      end)
+      assert.equal(2, state())
+      assert.equal(1, kafka.count(m.brokers, "events", 4))
+    end
+    local renamed = policy(m.brokers, 'was = "bus"'):gsub('kafka "bus"', 'kafka "new"')
+      :gsub('sinks = { "bus"', 'sinks = { "new"')
+    stays_open("bus", (renamed:gsub('stream "events" { sinks = { ',
+      hanging.sink(hanging.BAD) .. '\n%0"bad", ')), 500)
+    stays_open("new", renamed, 200)
+    h.write(s.path, (renamed:gsub(m.brokers:gsub("%p", "%%%0"), other.brokers)))
+    assert.equal(200, s:reload().status)
+    s:logged("endpoint=" .. other.brokers:gsub("%p", "%%%0") .. " state=open")
+    assert.equal(0, kafka.count(other.brokers, "events", 4))
+    assert.equal(200, h.request(s.admin, "POST", "/sinks/new/breaker?close", "").status)
+    h.wait_for("the event", function() return s:metric "sluice_sink_left_events" == 0 end)
+    assert.equal(1, kafka.count(other.brokers, "events", 4))
+    assert.equal(0, s:stop())
   end)
 
   it("and all else stay as they are when new settings can't be had", function()

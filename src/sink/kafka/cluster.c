@@ -316,10 +316,14 @@ static void look_after(struct cluster *c, const char *brokers,
 {
     const struct sink_hooks *hooks = c->sink->conf.hooks;
     breaker_trip_fn *trip = plan->has_trip ? hooks->trip : NULL;
+    const bool forced = c->breaker.forced;
     struct stats_owner *before;
 
     if (first) {
         breaker_init(&c->breaker, plan, trip, hooks->arg, kafka_now_ms());
+        if (forced) {
+            breaker_force(&c->breaker, kafka_now_ms(), true);
+        }
         (void)snprintf(c->brokers, sizeof c->brokers, "%s", brokers);
         meter_init(&c->meter, c->sink->conf.plan->name, c->brokers);
         before = stats_own(&c->meter.series); /* they end with those of the meter */
