@@ -350,7 +350,7 @@ bool open_journal(struct delivery *d, const char *spool_dir, struct err *e)
     d->patched |= d->journal != NULL && journal_cut(d->journal) > 0;
     if (d->journal != NULL &&
         journal_bytes(d->journal) + journal_cut(d->journal) == 0) {
-        places_remove(d->journal_path); /* of a sink that was dropped */
+        places_remove(d->journal_path, NULL); /* of a sink that was dropped */
     }
     return d->journal != NULL;
 }

@@ -62,15 +62,38 @@ void places_move(const char *from_journal, const char *to_journal)
     (void)rename(from, to);
 }
 
-/* A sink that has taken no event leaves nothing. What the disk refuses is not noted. */
-static void note_former(const char *journal_path)
+/* Where its reading of a shard goes on, there may have been some before. */
+static void on_event(void *arg, const struct record *r)
 {
-    char has[PATH_MAX], old[PATH_MAX], path[PATH_MAX];
-    int fd;
+    bool *any = arg;
+
+    *any |= r->type == RECORD_START
+                ? r->value == 0 && r->n_ranges > 0 && r->ranges[0].first > 1
+                : r->type == RECORD_DONE || r->type == RECORD_SEAL ||
+                      (r->type == RECORD_FILE && r->value > 0);
+}
+
+/* Of a stream without an index it has no places. */
+static bool had_events(const char *journal_path, const char *journal)
+{
+    char has[PATH_MAX], old[PATH_MAX];
+    struct err ignored;
+    bool any = false;
 
     beside(journal_path, PLACES_TAIL, has);
     beside(journal_path, PLACES_OLD_TAIL, old);
-    if (path_there(has) == 0 && path_there(old) == 0) {
+    return path_there(has) != 0 || path_there(old) != 0 ||
+           (journal != NULL &&
+            (!journal_scan(journal, on_event, &any, NULL, &ignored) || any));
+}
+
+/* A sink that has taken no event leaves nothing. What the disk refuses is not noted. */
+static void note_former(const char *journal_path, const char *journal)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    if (!had_events(journal_path, journal)) {
         return;
     }
     beside(journal_path, PLACES_FORMER_TAIL, path);
@@ -80,11 +103,11 @@ static void note_former(const char *journal_path)
     }
 }
 
-void places_remove(const char *journal_path)
+void places_remove(const char *journal_path, const char *journal)
 {
     char path[PATH_MAX];
 
-    note_former(journal_path);
+    note_former(journal_path, journal);
     for (size_t i = N_ELEMS(TAILS); i-- > 0;) {
         beside(journal_path, TAILS[i], path);
         (void)unlink(path);

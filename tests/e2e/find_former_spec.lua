@@ -7,20 +7,20 @@ describe("a sink that left the policy and came back", function()
   local s
   after_each(function() if s then s:close() s = nil end end)
 
-  local function policy(with)
+  local function policy(with, off)
     return ([[
 server { listen = "127.0.0.1:0", workers = 1 }
 admin { listen = "127.0.0.1:0" }
 file "archive" { dir = "archive", linger = "20ms" }
 %s
-stream "events" { sinks = { "archive"%s }, index = "event_id" }
+stream "events" { sinks = { "archive"%s }, %s }
 route "POST /e" { body = "event", stream = "events" }
 ]]):format(with and 'file "copy" { dir = "copy", linger = "20ms" }' or "",
-      with and ', "copy"' or "")
+      with and ', "copy"' or "", off and "" or 'index = "event_id"')
   end
 
-  local function reload(with)
-    h.write(s.path, policy(with))
+  local function reload(with, off)
+    h.write(s.path, policy(with, off))
     assert.equal(200, h.request(s.admin, "POST", "/reload").status)
   end
 
@@ -63,6 +63,18 @@ route "POST /e" { body = "event", stream = "events" }
       assert.same({ 1, 2, 0 }, { l.confirmed, l.settled, l.never_seen })
     end)
   end
+
+  it("may have had what came before, also while the stream had no index", function()
+    s = h.server { policy = policy(true, true) }
+    send "e1"
+    reload(false, true)
+    s:logged "sink=copy status=removed"
+    reload(true)
+    send "e2"
+    assert.same({ "settled", "confirmed" }, { state "e1", state "e2" })
+    local l = ledger()
+    assert.same({ 1, 1, 0 }, { l.confirmed, l.settled, l.never_seen })
+  end)
 
   it("has never seen what came before it, if it is the first of its name", function()
     s = h.server { policy = policy(false) }

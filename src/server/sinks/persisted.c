@@ -236,7 +236,7 @@ bool persisted_end(const char *spool_dir, const char *journal, const char *name,
     if (rename(path, mark) != 0) {
         return err_errno(e, errno, "%s", path);
     }
-    places_remove(path); /* a later sink of that name has others */
+    places_remove(path, mark); /* a later sink of that name has others */
     return true;
 }
 
