@@ -64,3 +64,35 @@ describe("sluice find", function()
     fails("list", "a-7")
   end)
 end)
+
+describe("a journal that is damaged", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  it("is not read, and makes no event lost, whichever byte is wrong", function()
+    s = h.server { policy = h.policy { workers = 1, stream = 'index = "event_id"' } }
+    for i = 1, 3 do
+      for k = 1, 2 do s:post("/v1/events", ('{"event_id":"e%d-%d"}'):format(i, k)) end
+      s:deliver()
+      assert.equal(0, s:stop())
+      if i < 3 then s:start() end
+    end
+    local path = s.data .. "/spool/sinks/archive.journal"
+    local whole, unread = h.read(path), 0
+    -- The last record may be one that a crash has cut.
+    for at = 1, #whole - 1, 5 do
+      local byte = string.char((whole:byte(at) + 64) % 256)
+      h.write(path, whole:sub(1, at - 1) .. byte .. whole:sub(at + 1))
+      local ledger = h.shell(("%s ledger '%s' 2>&1"):format(h.binary, s.data))
+      local found = h.shell(("%s find --id e1-1 '%s' 2>&1"):format(h.binary, s.data))
+      for _, out in ipairs { ledger, found } do
+        assert.not_matches("lost", out, "byte " .. at)
+        if out:find("unread: archive", 1, true) then
+          assert.matches("the journal is damaged at byte %d+ of %d+", out)
+          unread = unread + 1
+        end
+      end
+    end
+    assert.is_true(unread > #whole / 5, unread)
+  end)
+end)

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/find/sink_journal.h"
 #include "cli/find/sink_names.h"
 #include "delivery/places.h"
 #include "index/roster.h"
@@ -341,7 +342,7 @@ static void read_journal(struct fates *f, const char *spool, const char *sink,
     memset(d.fates, 0, f->n_events * sizeof *d.fates);
     d.told = mem_zalloc((d.n + 1) * sizeof *d.told);
     d.former = places_former(path);
-    if (journal_scan(path, on_record, &d, NULL, &e) &&
+    if (sink_journal_read(path, on_record, &d, &e) &&
         places_read(path, on_place, &d, &doubt, &e)) {
         f->n_sinks++;
         for (uint32_t i = 0; i < d.n; i++) {

@@ -8,6 +8,7 @@
 #include "base/boot.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "cli/find/sink_journal.h"
 #include "delivery/places.h"
 #include "journal/journal.h"
 
@@ -294,7 +295,7 @@ bool settled_read_streams(const char *spool, const char *name,
         begin(&out[i], name, streams[i], former);
         d.streams[i] = (struct settling){.s = &out[i], .stream = str_of(out[i].stream)};
     }
-    ok = journal_scan(path, on_record, &d, NULL, e);
+    ok = sink_journal_read(path, on_record, &d, e);
     for (uint32_t i = 0; i < n; i++) {
         any |= end_journal(&d.streams[i], d.restarted);
     }
