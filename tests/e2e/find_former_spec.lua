@@ -85,3 +85,62 @@ route "POST /e" { body = "event", stream = "events" }
     assert.equal(1, ledger().never_seen)
   end)
 end)
+
+describe("a stream that led to another sink, and left the policy", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function policy(sink)
+    local stream = sink and ([[
+stream "other" { sinks = { "%s" }, index = "event_id" }
+route "POST /other" { body = "event", stream = "other" }
+]]):format(sink) or ""
+    return h.policy { workers = 1, top = 'file "second" { dir = "second", linger = "10ms" }\n'
+      .. 'stream "third" { sinks = { "second" } }\n' .. stream }
+  end
+
+  local function reload(sink)
+    h.write(s.path, policy(sink))
+    assert.equal(200, s:reload().status)
+  end
+
+  local function restart(how, sink)
+    s:stop(how)
+    h.write(s.path, policy(sink))
+    s:start()
+  end
+
+  local function send(...)
+    for _, id in ipairs { ... } do
+      assert.equal(202, s:post("/other", ('{"event_id":"%s"}'):format(id)).status)
+    end
+    s:deliver()
+  end
+
+  for _, how in ipairs { "SIGTERM", "SIGKILL" } do
+    it("has lost nothing of what the other sink had, after " .. how, function()
+      s = h.server { policy = policy "second" }
+      send "e1"
+      restart("SIGTERM", "archive")
+      send("a1", "a2", "a3")
+      reload "second"
+      send("e2", "e3")
+      restart(how, "second")
+      reload(nil)
+      h.wait_for("the sink to leave the stream", function()
+        return h.read(s.data .. "/spool/STREAMS"):find "stream other %d+ [1-9]"
+      end)
+      h.sleep(0.5) -- its journal says so then
+      restart(how, "second")
+      h.wait_for("the segments to go", function()
+        return not h.shell(("%s inspect '%s'"):format(h.binary, s.data)):find(
+          "stream=other shard=2.0", 1, true)
+      end)
+      local l = cjson.decode(h.shell(("%s ledger --stream other --json '%s'"):format(h.binary,
+        s.data))).streams[1].sinks.second
+      assert.same({ 3, 3, 0, 0 }, { l.confirmed, l.settled, l.lost, l.pending })
+      assert.matches("sink=second settled", h.shell(("%s find --id a1 '%s'"):format(h.binary,
+        s.data)))
+    end)
+  end
+end)

@@ -131,10 +131,12 @@ static void on_start(struct settling *g, const struct record *r)
         g->n_steps = 0;
         s->known = false;
         s->ends_epoch = 0;
+        s->begun.n = 0;
         return;
     }
     s->known = true;
     if (r->n_ranges > 0) {
+        settled_add(&s->begun, &r->ranges[0], 0, UINT64_MAX, 0);
         ack_tracker_start(&s->acks, r->ranges[0].epoch, r->ranges[0].worker,
                           r->ranges[0].first);
     }
@@ -254,6 +256,7 @@ static void conclude(struct settled *s)
     for (size_t i = 0; i < N_ELEMS(sets); i++) {
         settled_subtract(&s->taken, sets[i]);
     }
+    settled_sort(&s->begun);
     settled_sort(&s->read);
     settled_sort(&s->ends);
     settled_fit(&s->taken); /* there may be 80 sinks */
@@ -318,6 +321,12 @@ bool settled_read(const char *spool, const char *name, const char *stream,
 
 /* ---- counts ---- */
 
+/* The shard was gone when the sink met the stream, the last time. */
+static bool is_forgotten(const struct settled *s, uint32_t epoch, uint32_t worker)
+{
+    return epoch < s->met_last && settled_in(&s->read, epoch, worker, 0, 1) == 0;
+}
+
 /* Events that are all in doubt, or none. forgotten: the journal says nothing of their
  * shard. */
 static void count_alike(const struct settled *s, const struct settled_run *r,
@@ -335,9 +344,7 @@ static void count_alike(const struct settled *s, const struct settled_run *r,
     c->settled += k;
     rest -= k;
     c->confirmed += taken;
-    if (forgotten && r->epoch < s->met_last &&
-        settled_in(&s->read, r->epoch, r->worker, 0, 1) == 0) {
-        /* It was gone when the sink met the stream. */
+    if (forgotten && is_forgotten(s, r->epoch, r->worker)) {
         *(r->epoch < s->met && !s->former ? &c->apart[SETTLED_BEFORE] : &c->settled) +=
             rest;
     } else if (doubtful) {
@@ -384,7 +391,7 @@ static void count_rest(const struct settled *s, uint32_t epoch, uint32_t worker,
     c->apart[SETTLED_BEFORE] += n - owed + before;
 }
 
-/* Of a shard of which the journal says nothing. */
+/* Of a shard of which the journal says nothing, or only that a file has other events. */
 static void count_unmet(const struct settled *s, const struct settled_run *r,
                         int64_t wall_ms, bool gone, struct settled_counts *c)
 {
@@ -402,11 +409,25 @@ static void count_unmet(const struct settled *s, const struct settled_run *r,
     c->apart[SETTLED_BEFORE] += rest.apart[SETTLED_BEFORE];
 }
 
+/* Of a shard that it is done with in part. left: before the sink met the stream, so that the
+ * journal has only a file of it. */
+static void count_between(const struct settled *s, const struct settled_run *r,
+                          int64_t wall_ms, bool left, struct settled_counts *c)
+{
+    if (r->first < r->end && left) {
+        count_unmet(s, r, wall_ms, true, c);
+    } else {
+        count_rest(s, r->epoch, r->worker, r->first, r->end, c);
+    }
+}
+
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
                    uint64_t seq, uint32_t n, int64_t wall_ms, bool gone,
                    struct settled_counts *c)
 {
     const struct cursor *at = ack_tracker_find(&s->acks, epoch, worker);
+    const bool left = gone && is_forgotten(s, epoch, worker) &&
+                      settled_in(&s->begun, epoch, worker, 0, 1) == 0;
     struct settled_run r = {epoch, worker, seq, seq + n, 0};
     uint64_t next = seq;
 
@@ -421,12 +442,14 @@ void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
         r.first = first > seq ? first : seq;
         r.end = end < seq + n ? end : seq + n;
         if (r.first < r.end) {
-            count_rest(s, epoch, worker, next, r.first, c);
+            count_between(s, &(struct settled_run){epoch, worker, next, r.first, 0},
+                          wall_ms, left, c);
             count_done(s, &r, false, wall_ms, c);
             next = r.end;
         }
     }
-    count_rest(s, epoch, worker, next, seq + n, c);
+    count_between(s, &(struct settled_run){epoch, worker, next, seq + n, 0}, wall_ms,
+                  left, c);
 }
 
 void settled_free(struct settled *s)
@@ -437,6 +460,7 @@ void settled_free(struct settled *s)
     }
     free(s->taken.runs);
     free(s->unsure.runs);
+    free(s->begun.runs);
     free(s->read.runs);
     free(s->ends.runs);
     doubt_free(&s->doubt);
