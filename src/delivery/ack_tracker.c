@@ -75,7 +75,10 @@ static void advance(struct cursor *k, uint64_t next)
 void ack_tracker_start(struct ack_tracker *c, uint32_t epoch, uint32_t worker,
                        uint64_t first)
 {
-    advance(get(c, epoch, worker), first);
+    struct cursor *k = get(c, epoch, worker);
+
+    k->started = true;
+    advance(k, first);
 }
 
 /* The first span that touches or follows first. */

@@ -21,6 +21,7 @@ struct ack_tracker_span {
 
 struct cursor {
     uint32_t epoch, worker;
+    bool started;                   /* by ack_tracker_start */
     uint64_t next;                  /* the first event not acknowledged */
     struct ack_tracker_span *ahead; /* sorted, apart from each other and next */
     uint32_t n_ahead, ahead_cap;

@@ -309,7 +309,9 @@ static void forget_gone(struct subscription *o, const struct spool_shard_id *ids
         for (uint32_t i = 0; i < o->acks.n; i++) {
             const struct cursor *c = &o->acks.shards[i];
 
-            if (!is_listed(&(struct listed){ids, n}, c->epoch, c->worker)) {
+            /* Of a shard that had gone before, a file that is not sealed yet has a part. */
+            if (c->started &&
+                !is_listed(&(struct listed){ids, n}, c->epoch, c->worker)) {
                 note_lost(o, c);
             }
         }
@@ -462,6 +464,18 @@ bool subscription_idle(const struct subscription *o)
            (o->batch == NULL || o->batch->n == 0);
 }
 
+static void emit_done(const struct subscription *o, const struct cursor *c,
+                      uint64_t first, uint64_t end, struct journal_draft *draft)
+{
+    const struct batch_range r = {c->epoch, c->worker, first, end - first};
+    const struct record done = {
+        .type = RECORD_DONE, .stream = str_of(o->name), .ranges = &r, .n_ranges = 1};
+
+    if (r.n > 0) {
+        journal_emit(draft, &done);
+    }
+}
+
 void subscription_emit(const struct subscription *o, struct journal_draft *draft)
 {
     struct record known = {.type = RECORD_START, .stream = str_of(o->name)};
@@ -477,16 +491,12 @@ void subscription_emit(const struct subscription *o, struct journal_draft *draft
                                .ranges = &at,
                                .n_ranges = 1};
 
-        journal_emit(draft, &start);
+        if (c->started) {
+            journal_emit(draft, &start);
+        }
+        emit_done(o, c, 1, c->started ? 1 : c->next, draft);
         for (uint32_t k = 0; k < c->n_ahead; k++) {
-            struct batch_range r = {c->epoch, c->worker, c->ahead[k].first,
-                                    c->ahead[k].end - c->ahead[k].first};
-            struct record done = {.type = RECORD_DONE,
-                                  .stream = str_of(o->name),
-                                  .ranges = &r,
-                                  .n_ranges = 1};
-
-            journal_emit(draft, &done);
+            emit_done(o, c, c->ahead[k].first, c->ahead[k].end, draft);
         }
     }
     subscription_emit_ending(o, draft);

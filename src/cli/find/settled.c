@@ -322,7 +322,7 @@ bool settled_read(const char *spool, const char *name, const char *stream,
 /* ---- counts ---- */
 
 /* The shard was gone when the sink met the stream, the last time. */
-static bool is_forgotten(const struct settled *s, uint32_t epoch, uint32_t worker)
+static bool was_gone(const struct settled *s, uint32_t epoch, uint32_t worker)
 {
     return epoch < s->met_last && settled_in(&s->read, epoch, worker, 0, 1) == 0;
 }
@@ -344,7 +344,7 @@ static void count_alike(const struct settled *s, const struct settled_run *r,
     c->settled += k;
     rest -= k;
     c->confirmed += taken;
-    if (forgotten && is_forgotten(s, r->epoch, r->worker)) {
+    if (forgotten && was_gone(s, r->epoch, r->worker)) {
         *(r->epoch < s->met && !s->former ? &c->apart[SETTLED_BEFORE] : &c->settled) +=
             rest;
     } else if (doubtful) {
@@ -409,8 +409,8 @@ static void count_unmet(const struct settled *s, const struct settled_run *r,
     c->apart[SETTLED_BEFORE] += rest.apart[SETTLED_BEFORE];
 }
 
-/* Of a shard that it is done with in part. left: before the sink met the stream, so that the
- * journal has only a file of it. */
+/* Of a shard that it is done with in part. left: it was gone at a start, which has told what
+ * was lost, and the journal has only a file of it. */
 static void count_between(const struct settled *s, const struct settled_run *r,
                           int64_t wall_ms, bool left, struct settled_counts *c)
 {
@@ -426,8 +426,7 @@ void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
                    struct settled_counts *c)
 {
     const struct cursor *at = ack_tracker_find(&s->acks, epoch, worker);
-    const bool left = gone && is_forgotten(s, epoch, worker) &&
-                      settled_in(&s->begun, epoch, worker, 0, 1) == 0;
+    const bool left = gone && settled_in(&s->begun, epoch, worker, 0, 1) == 0;
     struct settled_run r = {epoch, worker, seq, seq + n, 0};
     uint64_t next = seq;
 

@@ -98,7 +98,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            a_refused_load_is_told_of_until_the_next_one_is_accepted, set_up, tear_down),
+            a_refused_load_is_told_of_until_the_next_one_is_accepted, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(
             an_end_of_another_says_nothing_of_the_load_under_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
