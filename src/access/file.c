@@ -18,6 +18,8 @@
 /* How long the reader of a pipe may take nothing before lines are given up. */
 #define READER_NS 1000000000ull
 
+enum { LINKS_MAX = 40 };
+
 /* The sandbox knows folders, not their names. */
 static const char HELD_BACK[] = ". If its folder was made after sluice started, run "
                                 "\"sluice upgrade\": the sandbox holds it back";
@@ -26,10 +28,37 @@ static const char HELD_BACK[] = ". If its folder was made after sluice started, 
 static const char READ_ONLY[] = ". A service of systemd writes there only with "
                                 "ReadWritePaths= or LogsDirectory= in its unit";
 
-/* /dev/stdout may be a file, but its name is the whole machine's. */
-static bool belongs_to_system(const char *path)
+/* /dev/stdout, or a link to it, may lead to a file. That is of whoever opened it, and behind
+ * the name it would stay when it had another: each write would rename it again. */
+static bool is_descriptor(const char *path)
 {
-    return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+    char at[PATH_MAX], to[PATH_MAX], folder[PATH_MAX];
+
+    (void)snprintf(at, sizeof at, "%s", path);
+    for (int i = 0; i < LINKS_MAX; i++) {
+        char *name = strrchr(at, '/');
+        ssize_t n = readlink(at, to, sizeof to - 1);
+
+        if (name == NULL) {
+            return false;
+        }
+        *name = '\0';
+        if (realpath(at[0] == '\0' ? "/" : at, folder) == NULL) {
+            return false;
+        }
+        if (strncmp(folder, "/proc/", 6) == 0) {
+            return true;
+        }
+        if (n < 0) {
+            return false;
+        }
+        to[n] = '\0';
+        if ((size_t)snprintf(at, sizeof at, "%s%s%s", to[0] == '/' ? "" : folder,
+                             to[0] == '/' ? "" : "/", to) >= sizeof at) {
+            return false;
+        }
+    }
+    return false;
 }
 
 /* What it is. A half line of another file, or one that was cut away, needs no end. */
@@ -42,7 +71,7 @@ static void note_kind(struct access_file *f)
     if (fstat(f->fd, &st) != 0) {
         return;
     }
-    if (S_ISREG(st.st_mode) && !belongs_to_system(f->path)) {
+    if (S_ISREG(st.st_mode) && !is_descriptor(f->path)) {
         f->regular = true;
         f->bytes = (uint64_t)st.st_size;
     }
@@ -54,7 +83,6 @@ static void note_kind(struct access_file *f)
 
 static bool open_it(struct access_file *f, struct err *e)
 {
-
     /* NONBLOCK: a named pipe without a reader is an error, and no wait. */
     f->fd =
         open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
