@@ -203,6 +203,24 @@ describe("an endpoint", function()
     assert.equal(0, s:stop())
   end)
 
+  it("that could not get a copy of what another one got is told of no request", function()
+    local older = receiver.start()
+    r:rule "clickhouse 26.3\nlate 60 insert"
+    older:rule "clickhouse 20.3"
+    s = h.server { policy = policy(([[clickhouse "out" { urls = { %q, %q }, table = "d.t",
+      timeout = "2s", batch = { linger = "5ms" },
+      hedge = { after = "100ms", max_ratio = 1, may_duplicate = true } }]]):format(r.url,
+      older.url)) }
+    h.wait_for("both versions", function()
+      return select(2, s:text():gsub("version=2", "")) == 2
+    end)
+    s:post("/v1/events", '{"n":1}')
+    s:logged("status=holding why=\"Operation timed out", 10)
+    assert.equal(0, s:metric("sluice_endpoint_requests_total",
+      ('endpoint="%s",result="ok"'):format(older.url)))
+    older:close()
+  end)
+
   it("that is not there is the reason for each batch, also of another stream", function()
     s = h.server { policy = policy(([[clickhouse "out" { urls = { "http://127.0.0.1:%d" },
       table = "d.t", batch = { linger = "5ms" }, breaker = { timeout = "30s" } }]]):format(

@@ -37,7 +37,7 @@ static bool send(struct upload *u, struct upload_attempt *t,
         u->coding = coding;
     }
     if (not == NULL ? !body_make(u, first, n, coding) : u->coding != coding) {
-        endpoint_done(t->endpoint, t->generation, true, 0);
+        breaker_forget(&t->endpoint->breaker, t->generation); /* nothing was sent */
         *wait_ms = 1000;
         return false;
     }
