@@ -288,6 +288,9 @@ bool access_file_write(struct access_file *f, const char *lines, size_t n,
     int error;
 
     f->stayed = 0;
+    if (f->fd < 0 && !open_it(f, e)) {
+        return false;
+    }
     make_room(f, n);
     if (f->fd < 0 && !open_it(f, e)) {
         return false;

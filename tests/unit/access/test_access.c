@@ -156,8 +156,11 @@ static void a_file_that_is_full_gets_another_name(void **state)
     /* What is there counts. */
     assert_true(access_file_open(&f, path, 10, 2, &e));
     put(&f, "five----\n");
-    access_file_close(&f);
     assert_string_equal("four----\n", text_of(".1"));
+    access_file_reopen(&f);
+    put(&f, "six-----\n");
+    access_file_close(&f);
+    assert_string_equal("five----\n", text_of(".1"));
 }
 
 static void a_file_that_was_moved_or_removed_is_made_again(void **state)
