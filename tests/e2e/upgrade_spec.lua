@@ -2,6 +2,7 @@
 -- one would not differ in what is tested here.
 local faults = require "faults"
 local h = require "harness"
+local receiver = require "receiver"
 local signal = require "posix.signal"
 local upgrades = require "upgrades"
 
@@ -239,5 +240,66 @@ describe("an upgrade", function()
     s.pid = nil
     assert.is_false(alive(old[3]))
     assert.is_truthy(s:text():find("event=stopped exit=0", 1, true))
+  end)
+end)
+
+describe("an upgrade of a server whose sink can't deliver", function()
+  local s, r
+  before_each(function() r = receiver.start() end)
+  after_each(function()
+    s:close()
+    r:close()
+  end)
+
+  local function start(sink)
+    s = h.server { policy = ([[
+server { listen = "127.0.0.1:0", workers = 1, drain = "20s" }
+admin { listen = "127.0.0.1:0" }
+%s
+stream "events" { sinks = { "out" } }
+route "POST /v1/events" { body = "event", stream = "events" }]]):format(sink) }
+  end
+
+  local function post(n)
+    for i = 1, n do s:post("/v1/events", ('{"n":%d}'):format(i)) end
+  end
+
+  ---In far less time than drain: what no server has needs no end.
+  local function replaced(n)
+    local began = h.now()
+    upgrade(s)
+    local took = h.now() - began
+    assert.is_true(took < 8, took .. " s")
+    r:rule ""
+    h.request(s.admin, "POST", "/sinks/out/breaker?close", "")
+    h.wait_for("delivery", function() return #r:events() == n end)
+    h.sleep(0.2)
+    assert.equal(n, #r:events())
+    assert.equal(0, s:stop())
+  end
+
+  it("does not wait for batches that are set aside until a row of others passes", function()
+    r:rule "status 400"
+    start(([[http "out" { url = %q, batch = { linger = "1ms", target = 1, max = 1 } }]])
+      :format(r.url))
+    post(60)
+    h.wait_for("batches aside", function()
+      return s:metric "sluice_sink_apart_batches" > 20
+    end)
+    replaced(60)
+  end)
+
+  it("does not wait for batches of which one is tried until the cause is mended", function()
+    r:rule "late 1"
+    start(([[http "out" { url = %q, batch = { linger = "1ms", target = 1, max = 1 },
+      breaker = { timeout = "100ms" } }]]):format(r.url))
+    post(20)
+    h.wait_for("more than one at once", function() return s:metric "sluice_sink_window" > 2 end)
+    r:rule "status 401"
+    s:logged("status=holding")
+    r:rule "status 503"
+    local n = r:count "fault"
+    h.wait_for("a try", function() return r:count "fault" > n end)
+    replaced(20)
   end)
 end)

@@ -237,7 +237,7 @@ void upload_answered(void *arg, const struct transfer_answer *a)
         ev_timer_stop(s->conf.loop, &u->hedge);
         upload_end_attempt(other(t));
         part_taken(u, t, a->status);
-        return;
+        return; /* those that waited for it went on, or back */
     }
     keep_words(u, a, &r);
     if (r.after_ms > 0) {
@@ -247,4 +247,7 @@ void upload_answered(void *arg, const struct transfer_answer *a)
      * meantime: nothing more is sent before it has answered a question. */
     t->endpoint->unsure |= a->status == 0;
     refused(u, t, &r);
+    if (s->resting) {
+        upload_rest(s);
+    }
 }

@@ -175,6 +175,10 @@ void upload_next(struct upload *u)
     struct sink *s = u->sink;
     int64_t wait_ms = 0, hedge_ms;
 
+    if (s->resting) {
+        upload_park(u, SINK_RETRY, "another sink goes on with it", 0);
+        return;
+    }
     if (must_wait(u)) {
         return;
     }

@@ -70,6 +70,11 @@ static void http_sink_forget(struct sink *s, struct batch *b)
     upload_forget(s, b);
 }
 
+static void http_sink_rest(struct sink *s)
+{
+    upload_rest(s);
+}
+
 static uint32_t http_sink_window(const struct sink *s)
 {
     return s->setup_failed ? aside_window(s) : (uint32_t)s->window + s->n_aside;
@@ -360,6 +365,7 @@ const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
                                          .forget = http_sink_forget,
                                          .destination = http_sink_destination,
                                          .window = http_sink_window,
+                                         .rest = http_sink_rest,
                                          .force = http_sink_force,
                                          .endpoints = http_sink_endpoints,
                                          .hedging = replicas_tick,
@@ -375,6 +381,7 @@ const struct sink_ops sink_http = {.kind = "http",
                                    .submit = http_sink_submit,
                                    .forget = http_sink_forget,
                                    .window = http_sink_window,
+                                   .rest = http_sink_rest,
                                    .force = http_sink_force,
                                    .endpoints = http_sink_endpoints,
                                    .close = http_sink_close};

@@ -89,6 +89,7 @@ struct sink {
     struct body *bodies;
     struct upload *uploads;
     struct upload *probing; /* searches for the cause; NULL: none */
+    bool resting;           /* another sink goes on: nothing more is sent, or waits */
     bool setup_failed;      /* the last was a setup error: one probe a time */
     bool none_passes;       /* no row of several batches passed */
     char why[800];          /* then: the server's words */

@@ -96,6 +96,21 @@ void upload_release(struct sink *s, enum sink_verdict_kind kind, const char *why
     }
 }
 
+void upload_rest(struct sink *s)
+{
+    struct upload *next;
+
+    s->resting = true;
+    for (struct upload *u = s->uploads; u != NULL; u = next) {
+        next = u->next;
+        if (!u->parked && u->attempts[0].transfer == NULL &&
+            u->attempts[1].transfer == NULL) {
+            aside_take(u);
+            upload_park(u, SINK_RETRY, "another sink goes on with it", 0);
+        }
+    }
+}
+
 void upload_setup_error(struct upload *u, const char *why)
 {
     struct sink *s = u->sink;
@@ -136,7 +151,7 @@ void upload_begin(struct sink *s, struct batch *b)
     }
     u->parked = false;
     u->enlarge = false;
-    if (s->none_passes && !u->passed) {
+    if (s->none_passes && !u->passed && !s->resting) {
         aside_put(u, ASIDE_EVIDENCE); /* one row of all that wait is tried at a time */
     } else {
         upload_next(u);

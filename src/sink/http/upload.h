@@ -96,6 +96,9 @@ void upload_park(struct upload *u, enum sink_verdict_kind kind, const char *why,
 /* Others that wait for an endpoint's answer, or while one upload searches for the
  * cause. SINK_OK: they go on; else they are parked. */
 void upload_release(struct sink *s, enum sink_verdict_kind kind, const char *why);
+/* Another sink goes on with them: those that no server has now go back to the pump, and the
+ * others once they have their answers. */
+void upload_rest(struct sink *s);
 /* The server wants something mended: all rows are kept, and those together that may be
  * in the table. */
 void upload_setup_error(struct upload *u, const char *why);
