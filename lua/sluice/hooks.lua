@@ -11,6 +11,7 @@ local handles = require "sluice.handles"
 local library = require "sluice.library"
 local plain = require "sluice.plain"
 local moved = require "sluice.moved"
+local raised = require "sluice.raised"
 
 local M = {}
 
@@ -19,8 +20,7 @@ local cast, text_of = ffi.cast, ffi.string
 local band, rshift = bit.band, bit.rshift
 -- Lua's own, not those of policies.
 local type, error, tostring = type, error, plain.tostring
-local gsub, sub = string.gsub, string.sub
-local MESSAGE_MAX = 1000
+local gsub, sub, MESSAGE_MAX = string.gsub, string.sub, 1000
 
 -- Values of enum slot_kind.
 local NULL, FALSE, TRUE, NUMBER, STRING = 1, 2, 3, 4, 5
@@ -34,6 +34,7 @@ local request         -- what hooks hold as req: nothing but a type
 local slots = {}      -- of the route in hand: key -> slot
 local enums = {}      -- slot -> its strings by index from 0
 local times = {}      -- slot -> true
+local deciding        -- the hook of the events in hand
 local null            -- host's: a JSON null
 local relieve         -- host's: collects garbage, once a request
 
@@ -253,7 +254,7 @@ local codes, n_codes = {}, 0
 
 local function check_code(code)
   if type(code) ~= "string" or not code:find("^[%w_%-]+$") or #code > 63 then
-    error("reject: expected a code such as \"missing_value\"", 3)
+    error(raised.no_code(code), 3)
   end
   if n_codes < 1000 then
     codes[code], n_codes = true, n_codes + 1
@@ -360,7 +361,7 @@ local function fail(i, message)
   if starved and C.sluice_starved(ctx) == 0 then
     starved, message = false, "the hook ran too long and was stopped"
   end
-  local text = gsub(sub(tostring(message), 1, MESSAGE_MAX), "policy:", "")
+  local text = gsub(sub(raised.words(message, deciding), 1, MESSAGE_MAX), "policy:", "")
   text = gsub(text, "attempt to call method '([%w_]+)' %(a nil value%)", hint)
   -- The garbage of this event must not fail the next one as well. If it stays, those
   -- behind it fail at once.
@@ -433,7 +434,7 @@ function M.runner(route)
 end
 
 local function use(run)
-  slots, enums, times = run.slots, run.enums, run.times
+  slots, enums, times, deciding = run.slots, run.enums, run.times, run.hook
 end
 
 function M.on_events(run)
@@ -451,7 +452,7 @@ function M.on_request(run)
   use(run)
   plain.begin()
   local ok, r = pcall(run.request, request)
-  if not ok then error(r, 0) end
+  if not ok then error(raised.words(r, run.request), 0) end
   if r == nil then return end
   if r ~= verdict or said.kind ~= REJECT then
     error("on_request: expected nothing or reject()", 0)
@@ -466,7 +467,7 @@ function M.on_location(run)
   plain.begin()
   local ok, url = pcall(run.location, cast(view_ptr, ctx.events)[0], request)
   moved.forget()
-  if not ok then error(url, 0) end
+  if not ok then error(raised.words(url, run.location), 0) end
   if url == nil then return end
   if type(url) ~= "string" then
     error(("answer.location returned a %s; expected a url, or nothing"):format(type(url)), 0)

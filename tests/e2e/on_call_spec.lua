@@ -157,4 +157,29 @@ describe("who looks at night", function()
     assert.matches("a pipe can't be read twice", said, 1, true)
     assert.matches("sluice check -", said, 1, true)
   end)
+
+  it("reads the hook's line of each error, also where Lua has no line for it", function()
+    serve(nil, [[
+      route "POST /v1/raises" { body = "event", stream = "events", schema = schema { k = str {} },
+        on_event = function(ev)
+          if ev.k == "to" then return to(ev.k) end
+          if ev.k == "table" then error({}) end
+          if ev.k == "bare" then error("no line", 0) end
+          return reject(ev.k)
+        end }
+      route "POST /v1/asks" { body = "event", stream = "events",
+        on_request = function(req) return reject(req.headers["x-code"], "", 403) end }]])
+    local function raises(k, words)
+      s:post("/v1/raises", ('{"k":"%s"}'):format(k))
+      s:logged(('route="POST /v1/raises" [^\n]*why="[^"]*/policy.lua:9: in this hook: %s"')
+        :format(words))
+      h.sleep(1.05) -- the log has one a second
+    end
+    raises("a code", 'reject: \\"a code\\" is not a code such as \\"missing_value\\"')
+    raises("to", "to: there is no stream to")
+    raises("table", "error with a table")
+    raises("bare", "no line")
+    s:post("/v1/asks", "{}")
+    s:logged 'route="POST /v1/asks" [^\n]*/policy.lua:16: in this hook: reject: nil is not a code'
+  end)
 end)

@@ -192,7 +192,7 @@ bool state_preload(lua_State *L, struct err *e)
         "auth",         "words_auth",      "words_tls",      "certificates",
         "tokens",       "addresses",       "agents",         "files",
         "dropped",      "client_certs",    "limits",         "amounts",
-        "lists"};
+        "lists",        "raised"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
