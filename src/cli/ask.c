@@ -35,9 +35,11 @@ struct ask {
     char socket[NOTE_ADDRESS]; /* of Unix; "": none */
     char where[NOTE_ADDRESS + PATH_MAX + 64];
     const char *cacert;
-    const char *spool; /* whose note has the address; NULL: none */
-    bool named;        /* by an argument */
-    bool closed;       /* nothing listens there */
+    const char *spool;         /* whose note has the address; NULL: none */
+    bool named;                /* by an argument */
+    bool closed;               /* nothing listens there */
+    bool order;                /* the last request changes something */
+    char why[CURL_ERROR_SIZE]; /* it has no answer; "": libcurl says no more */
     char *text;
     size_t n, room;
 };
@@ -235,6 +237,7 @@ static void prepare(struct ask *a, const char *method, const char *url)
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, a->headers);
+    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, a->why);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     if (a->socket[0] != '\0') {
         (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, a->socket);
@@ -242,63 +245,35 @@ static void prepare(struct ask *a, const char *method, const char *url)
     if (a->cacert != NULL) {
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, a->cacert);
     }
-    if (strcmp(method, "GET") != 0) {
+    a->why[0] = '\0';
+    a->order = strcmp(method, "GET") != 0;
+    if (a->order) {
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
         (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     }
 }
 
-/* What a request that has no answer means; returns false. */
+/* Puts into *e what a request without an answer means; returns false. */
 static bool no_answer(const struct ask *a, CURLcode rc, long timeout_ms, struct err *e)
 {
     curl_off_t connected_us = 0;
+    struct ask_silence s = {.where = a->where,
+                            .socket = a->socket,
+                            .why = a->why[0] == '\0' || rc == CURLE_COULDNT_CONNECT
+                                       ? curl_easy_strerror(rc)
+                                       : a->why,
+                            .rc = rc,
+                            .timeout_ms = timeout_ms,
+                            .order = a->order};
 
-    switch (rc) {
-    case CURLE_OPERATION_TIMEDOUT:
-        (void)curl_easy_getinfo(a->curl, CURLINFO_CONNECT_TIME_T, &connected_us);
-        if (connected_us == 0 && a->socket[0] != '\0') {
-            return ask_socket_fails(a->socket, a->where, e);
-        }
-        timeout_ms =
-            connected_us == 0 && timeout_ms > CONNECT_MS ? CONNECT_MS : timeout_ms;
-        return err_set(e,
-                       "no %s %s within %ld s: the server is stopped, hangs or is "
-                       "overloaded; look "
-                       "at its process (ps -o pid,stat,wchan,cmd)",
-                       connected_us == 0 ? "connection to" : "answer from", a->where,
-                       timeout_ms / 1000);
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-        return err_set(
-            e,
-            "the certificate of %s can't be checked: %s; --cacert FILE names "
-            "the certificates to trust",
-            a->where, curl_easy_strerror(rc));
-    case CURLE_SSL_CONNECT_ERROR:
-        return err_set(e, "no TLS with %s: %s; is its admin listener without TLS?",
-                       a->where, curl_easy_strerror(rc));
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY:
-        return err_set(e,
-                       "%s does not answer with HTTP; is it no sluice, or does it want "
-                       "https://HOST:PORT?",
-                       a->where);
-    case CURLE_GOT_NOTHING:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_WRITE_ERROR:
-        return err_set(e, "the answer of %s is cut: %s; try again", a->where,
-                       curl_easy_strerror(rc));
-    default:
-        if (a->socket[0] != '\0') {
-            return ask_socket_fails(a->socket, a->where, e);
-        }
-        return err_set(e,
-                       "no server answers at %s: %s; name another with --admin ADDRESS "
-                       "or --spool DIR",
-                       a->where, curl_easy_strerror(rc));
+    (void)curl_easy_getinfo(a->curl, CURLINFO_CONNECT_TIME_T, &connected_us);
+    (void)curl_easy_getinfo(a->curl, CURLINFO_SSL_VERIFYRESULT, &s.verified);
+    (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &s.status);
+    s.connected = connected_us != 0;
+    if (!s.connected && timeout_ms > CONNECT_MS) {
+        s.timeout_ms = CONNECT_MS;
     }
+    return ask_no_answer(&s, e);
 }
 
 /* No error of sluice is HTML, as those of other servers and of proxies are. */

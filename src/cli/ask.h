@@ -76,6 +76,20 @@ void ask_tell_where(const struct ask *a);
 /* Puts into *e why nothing answers at a socket of Unix; returns false. */
 bool ask_socket_fails(const char *path, const char *where, struct err *e);
 
+/* ---- ask_silence.c: a request without an answer ---- */
+
+struct ask_silence {
+    const char *where, *socket; /* socket: of Unix; "": none */
+    const char *why;            /* in the words of libcurl */
+    int rc;                     /* CURLcode */
+    long timeout_ms, status;    /* status 0: no answer has begun */
+    long verified;              /* of the certificate: OpenSSL's X509_V_…, 0: good */
+    bool connected, order;
+};
+
+/* Puts into *e what it means, and what to do; returns false. */
+bool ask_no_answer(const struct ask_silence *s, struct err *e);
+
 /* ---- ask_refused.c: an answer that says no ---- */
 
 /* Puts what is wrong with an answer of 400 or more into *e; returns false. */

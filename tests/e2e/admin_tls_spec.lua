@@ -91,6 +91,14 @@ describe("the admin listener over TLS", function()
     end
   end)
 
+  it("says what is wrong with a certificate, and how the command can do without", function()
+    local out = h.shell(("%s status --admin https://127.0.0.1:%d --cacert '%s/own.pem' 2>&1")
+      :format(h.binary, s.admin, dir))
+    has(out, "target host name '127.0.0.1'; --admin https://HOST:PORT names the server by a name")
+    out = h.shell(("%s status --admin https://localhost:%d 2>&1"):format(h.binary, s.admin))
+    has(out, "self-signed certificate; --cacert FILE names")
+  end)
+
   it("is scraped by Prometheus", function()
     if h.shell("command -v prometheus") == "" then pending("no prometheus is installed") return end
     h.write(dir .. "/p.yml", ([[

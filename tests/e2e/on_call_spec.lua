@@ -182,4 +182,19 @@ describe("who looks at night", function()
     s:post("/v1/asks", "{}")
     s:logged 'route="POST /v1/asks" [^\n]*/policy.lua:16: in this hook: reject: nil is not a code'
   end)
+
+  it("is told that the listener lets no command in, or is that of clients", function()
+    serve()
+    local said, code = run(("status --admin 127.0.0.1:%d"):format(s.port))
+    assert.equal(3, code)
+    assert.matches("a listener for clients answers: expected the admin listener", said, 1, true)
+    s:stop()
+    h.write(s.path, (POLICY:format(r.url, "", ""):gsub("admin { ",
+      'admin { allow = { "192.0.2.0/24" }, ')))
+    s:start()
+    said, code = run(("status --spool '%s/spool'"):format(s.data))
+    assert.equal(3, code)
+    assert.matches("look whether allow, deny, proxy_protocol and tls.client of the policy's "
+      .. "admin listener let this machine in", said, 1, true)
+  end)
 end)

@@ -446,8 +446,10 @@ time.sleep(600)
     end
     for _, x in ipairs(asked) do
       assert.equal(3, h.reap(x.pid), x.args)
+      local said = h.read(x.out)
       assert.matches(x.args == "tap" and "gave no sign of life for 20 s"
-        or "no answer from 127.0.0.1:%d+ within 10 s: ", h.read(x.out))
+        or "no answer from 127.0.0.1:%d+ within 10 s: ", said)
+      assert.equal(x.args == "drain --undo", said:find("It may still obey", 1, true) ~= nil)
     end
   end)
 
