@@ -18,8 +18,8 @@ static bool no_trust(const struct ask_silence *s, struct err *e)
         what = "--admin https://HOST:PORT names the server by a name that its "
                "certificate has";
     }
-    return err_set(e, "the certificate of %s can't be checked: %s; %s", s->where, s->why,
-                   what);
+    return err_set(e, "the certificate of %s can't be checked: %s; %s", s->where,
+                   s->why, what);
 }
 
 static bool no_time(const struct ask_silence *s, struct err *e)
@@ -27,12 +27,12 @@ static bool no_time(const struct ask_silence *s, struct err *e)
     if (!s->connected && s->socket[0] != '\0') {
         return ask_socket_fails(s->socket, s->where, e);
     }
-    return err_set(e,
-                   "no %s %s within %ld s: the server is stopped, hangs or is "
-                   "overloaded; look at its process (ps -o pid,stat,wchan,cmd)%s",
-                   s->connected ? "answer from" : "connection to", s->where,
-                   s->timeout_ms / 1000,
-                   s->connected && s->order ? ". It may still obey once it goes on" : "");
+    return err_set(
+        e,
+        "no %s %s within %ld s: the server is stopped, hangs or is "
+        "overloaded; look at its process (ps -o pid,stat,wchan,cmd)%s",
+        s->connected ? "answer from" : "connection to", s->where, s->timeout_ms / 1000,
+        s->connected && s->order ? ". It may still obey once it goes on" : "");
 }
 
 /* A listener that lets nobody in says nothing. */

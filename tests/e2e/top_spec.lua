@@ -175,6 +175,28 @@ describe("sluice top", function()
     t:close()
   end)
 
+  it("has the part in sight that a key asks for, however much is wrong", function()
+    local t = top()
+    t:sees "%[all, by backlog%]"
+    h.shell(("stty -F '%s' cols 80 rows 6"):format(stdlib.ptsname(t.fd)))
+    local function frame(pattern)
+      return h.wait_for("a frame with " .. pattern, function()
+        local last = t:read():match ".*(\27%[H.-%[[a-z]+, by [a-z]+%])"
+        return last and last:find(pattern) and last
+      end)
+    end
+    frame "WRONG  sink away takes nothing"
+    t:key "r"
+    assert.is_truthy(frame "wrong_type":find("WRONG above [refusals, by ", 1, true))
+    t:key "p"
+    frame "last load: generation 1"
+    for _ = 1, 30 do t:key "\27[A" end
+    assert.is_nil(frame "WRONG  sink away takes nothing":find("above", 1, true))
+    t:key "q"
+    assert.equal(0, reap(t))
+    t:close()
+  end)
+
   it("ends when its terminal goes, and stops and goes on as a shell's job", function()
     local t = top()
     t:sees "%[all, by backlog%]"

@@ -409,6 +409,7 @@ void screen_facts(struct screen *s, const cJSON *facts, const struct screen_opti
     bool all = o->view == VIEW_ALL;
 
     show_verdict(s, facts, o);
+    s->part = s->n;
     if (all || o->view == VIEW_CLIENTS) {
         show_clients(s, facts);
         show_events(s, facts);

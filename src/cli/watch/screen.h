@@ -29,6 +29,7 @@ struct screen {
         char *text; /* UTF-8 */
     } * list;
     size_t n, room;
+    size_t part; /* the first line below what is wrong: an empty one */
 };
 
 struct screen_options {

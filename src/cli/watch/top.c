@@ -35,7 +35,9 @@ struct top {
     bool paused;    /* the picture stands */
     bool quit;      /* its user wants the end */
     bool colours;
-    size_t from; /* the first line that is drawn */
+    bool at_part; /* the part that was asked for is in sight, whatever is wrong */
+    bool above;   /* what is wrong stands above the first line that is drawn */
+    size_t from;  /* that line */
     char *frame;
     size_t n, room;
 };
@@ -82,10 +84,11 @@ static void put_help(struct top *t, int columns)
 
     (void)snprintf(
         text, sizeof text,
-        "%s%s[%s, by %s] q quit a all c clients r refusals k sinks p policy s "
+        "%s%s%s[%s, by %s] q quit a all c clients r refusals k sinks p policy s "
         "sort space pause",
         t->answers ? "" : "NO ANSWER ", t->paused ? "PAUSED " : "",
-        views[t->options.view], orders[t->options.order]);
+        t->above ? "WRONG above " : "", views[t->options.view],
+        orders[t->options.order]);
     put_z(t, "\033[J");
     put_z(t, screen_begin(TONE_FAINT, t->colours));
     put_cut(t, text, columns);
@@ -128,8 +131,15 @@ static bool draw(struct top *t)
         screen_facts(&s, facts, &t->options);
         cJSON_Delete(facts);
     }
+    if (t->at_part) {
+        t->from = s.part + 1;
+    }
     if (t->from + rows > s.n) {
         t->from = s.n > rows ? s.n - rows : 0;
+    }
+    t->above = false;
+    for (size_t i = 0; i < s.n && i < t->from; i++) {
+        t->above |= s.list[i].tone == TONE_BAD;
     }
     for (size_t i = t->from; i < s.n && i < t->from + rows; i++) {
         put_line(t, s.list[i].tone, s.list[i].text, size.columns);
@@ -149,6 +159,7 @@ static void scroll(struct top *t, int lines)
 {
     size_t back = lines < 0 ? (size_t)-lines : 0;
 
+    t->at_part = false;
     t->from = lines < 0 ? (t->from > back ? t->from - back : 0)
                         : t->from + (size_t)lines; /* draw has the bound */
 }
@@ -156,6 +167,7 @@ static void scroll(struct top *t, int lines)
 static void view(struct top *t, enum screen_view v)
 {
     t->options.view = v;
+    t->at_part = v != VIEW_ALL;
     t->from = 0;
 }
 
