@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 enum { MOMENT_TEXT = 40 };
 
 /* Milliseconds since 1970 as UTC; step_ms: how exact they are. Returns out. */
@@ -26,4 +28,12 @@ static inline const char *moment_text(char out[MOMENT_TEXT], int64_t ms,
         (void)snprintf(out, MOMENT_TEXT, "%s.%03dZ", day, (int)part);
     }
     return out;
+}
+
+/* The moment so long ago; 0, the first of all, if that was before 1970. */
+static inline int64_t moment_ago(int64_t ms)
+{
+    int64_t now = clock_wall_ms();
+
+    return ms < now ? now - ms : 0;
 }

@@ -66,6 +66,9 @@ describe("sluice find", function()
     assert.matches("code=1", out)
     assert.equal(0, #find("e1", "--stream events").events)
     assert.equal(1, #find("e1", "--stream two --since 1h").events)
+    local since_ever = find("e1", "--since 99999d") -- before 1970
+    assert.is_true(#since_ever.events > 0)
+    assert.is_false(since_ever.streams_lost)
   end)
 
   it("does not say that an event is not there where a stream could not be searched", function()

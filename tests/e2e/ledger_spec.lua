@@ -124,8 +124,12 @@ route "POST /idless" { body = "batch", stream = "idless" }]])
     local out, code = ledger_of(s.data, "--since 10s --until 10s")
     assert.equal(2, code)
     assert.matches("usage: sluice ledger", out)
-    assert.equal(2, (select(2, ledger_of(s.data, "--since 1h --until 2h"))))
+    out, code = ledger_of(s.data, "--since 1h --until 2h")
+    assert.equal(2, code)
+    assert.matches("expected --since to be the larger age", out, 1, true)
     assert.equal(0, (select(2, ledger_of(s.data, "--since 2h --until 1h"))))
+    out = ledger_of(s.data, "--since 99999d --stream events") -- before 1970
+    assert.is_nil(out:find("not known", 1, true), out)
   end)
 end)
 

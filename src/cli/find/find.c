@@ -7,7 +7,6 @@
 
 #include <cjson/cJSON.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/text.h"
@@ -386,7 +385,7 @@ static bool take_since(struct find *f, const char *text)
     if (!units_ms(str_of(text), &ms) || ms <= 0) {
         return false;
     }
-    f->want.since_ms = clock_wall_ms() - ms;
+    f->want.since_ms = moment_ago(ms);
     return true;
 }
 

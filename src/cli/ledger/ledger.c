@@ -10,7 +10,6 @@
 
 #include <cjson/cJSON.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/units.h"
@@ -302,7 +301,7 @@ static bool take_age(const char *text, int64_t *out)
     if (!units_ms(str_of(text), &ms) || ms <= 0) {
         return false;
     }
-    *out = clock_wall_ms() - ms;
+    *out = moment_ago(ms);
     return true;
 }
 
@@ -327,8 +326,7 @@ static bool asks_well(const struct ledger *g)
            (table || (g->id == NULL && g->user == NULL)) &&
            topic == (g->topic.file != NULL) &&
            (topic || (g->topic.topics == NULL && !g->for_topic)) && !(table && topic) &&
-           !((table || topic) && g->json) &&
-           g->until_ms / TALLY_MINUTE_MS > g->since_ms / TALLY_MINUTE_MS;
+           !((table || topic) && g->json);
 }
 
 /* 0, or the exit code: what is wrong has been told. */
@@ -421,7 +419,16 @@ static int take_options(struct ledger *g, int argc, char **argv)
     if (optind < argc) {
         g->path = argv[optind++];
     }
-    return ok && optind == argc && asks_well(g) ? 0 : usage();
+    if (!ok || optind != argc || !asks_well(g)) {
+        return usage();
+    }
+    if (g->until_ms / TALLY_MINUTE_MS <= g->since_ms / TALLY_MINUTE_MS) {
+        show_error(
+            "no whole minute lies between --since and --until: expected --since to "
+            "be the larger age");
+        return usage();
+    }
+    return 0;
 }
 
 static void print_json(const struct ledger *g)
