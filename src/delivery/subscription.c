@@ -19,21 +19,21 @@ void subscription_open(struct subscription *o, struct spool *spool,
                        const struct subscription *before, spool_wake_fn *wake,
                        void *wake_arg)
 {
+    const struct spool_consumer_conf consumer = {
+        .name = sink,
+        .skip = conf->skip && !conf->spared,
+        .max_lag_bytes = conf->max_lag_bytes,
+        .before = before == NULL ? NULL : before->consumer,
+        .wake = wake,
+        .wake_arg = wake_arg};
+
     o->conf = *conf;
     (void)snprintf(o->name, sizeof o->name, "%s", conf->name);
     o->conf.name = o->name;
     o->sink = sink;
     o->epoch = spool_epoch(spool);
     o->met = o->known;
-    o->consumer =
-        spool_consumer_open(spool, conf->id,
-                            &(struct spool_consumer_conf){
-                                .name = sink,
-                                .skip = conf->skip && !conf->spared,
-                                .max_lag_bytes = conf->max_lag_bytes,
-                                .before = before == NULL ? NULL : before->consumer,
-                                .wake = wake,
-                                .wake_arg = wake_arg});
+    o->consumer = spool_consumer_open(spool, conf->id, &consumer);
 }
 
 void subscription_close(struct subscription *o)
@@ -306,16 +306,17 @@ static void forget_gone(struct subscription *o, const struct spool_shard_id *ids
         ack_tracker_fini(&o->acks);
     } else if (!o->looked && !o->held && n < SHARDS_MAX &&
                spool_consumer_recovers(o->consumer)) {
+        struct listed there = {ids, n};
+
         for (uint32_t i = 0; i < o->acks.n; i++) {
             const struct cursor *c = &o->acks.shards[i];
 
             /* Of a shard that had gone before, a file that is not sealed yet has a part. */
-            if (c->started &&
-                !is_listed(&(struct listed){ids, n}, c->epoch, c->worker)) {
+            if (c->started && !is_listed(&there, c->epoch, c->worker)) {
                 note_lost(o, c);
             }
         }
-        ack_tracker_drop(&o->acks, is_listed, &(struct listed){ids, n});
+        ack_tracker_drop(&o->acks, is_listed, &there);
     }
     o->looked = true;
 }
@@ -468,31 +469,26 @@ static void emit_done(const struct subscription *o, const struct cursor *c,
                       uint64_t first, uint64_t end, struct journal_draft *draft)
 {
     const struct batch_range r = {c->epoch, c->worker, first, end - first};
-    const struct record done = {
-        .type = RECORD_DONE, .stream = str_of(o->name), .ranges = &r, .n_ranges = 1};
 
     if (r.n > 0) {
-        journal_emit(draft, &done);
+        journal_emit(draft, &(struct record){RECORD_DONE, .stream = str_of(o->name),
+                                             .ranges = &r, .n_ranges = 1});
     }
 }
 
 void subscription_emit(const struct subscription *o, struct journal_draft *draft)
 {
-    struct record known = {.type = RECORD_START, .stream = str_of(o->name)};
-
     if (o->known) {
-        journal_emit(draft, &known);
+        journal_emit(draft, &(struct record){RECORD_START, .stream = str_of(o->name)});
     }
     for (uint32_t i = 0; i < o->acks.n; i++) {
         const struct cursor *c = &o->acks.shards[i];
         struct batch_range at = {c->epoch, c->worker, c->next, 0};
-        struct record start = {.type = RECORD_START,
-                               .stream = str_of(o->name),
-                               .ranges = &at,
-                               .n_ranges = 1};
 
         if (c->started) {
-            journal_emit(draft, &start);
+            journal_emit(draft,
+                         &(struct record){RECORD_START, .stream = str_of(o->name),
+                                          .ranges = &at, .n_ranges = 1});
         }
         emit_done(o, c, 1, c->started ? 1 : c->next, draft);
         for (uint32_t k = 0; k < c->n_ahead; k++) {

@@ -41,7 +41,7 @@ local places = {
     "src/sink/kafka/reason.h" },
   ["curl/curl.h"] = { "src/sink/http/transfer.h", "src/sink/http/multi.h", "src/cli/dead/resend.c",
     "src/cli/sink.c", "src/cli/dead/redeliver.c", "src/cli/ask.c",
-    "src/cli/ledger/question.c" },
+    "src/cli/ask_silence.c", "src/cli/ledger/question.c" },
   ["seccomp.h"] = { "src/process/syscalls.c" },
   ["maxminddb.h"] = { "src/plan/mmdb.c" },
   ["yaml.h"] = { "src/agents/regex_file.c" }, ["pcre2.h"] = { "src/agents/pattern.c" },
