@@ -1,7 +1,8 @@
 /*
  * internal - the parts that the files of this room share. No other file includes it.
  *
- *   spool.c     the folder; streams and their room
+ *   spool.c     the folder; streams
+ *   room.c      whether a stream takes more, and how full it is
  *   identity.c  its lock, epoch and uuid
  *   presence.c  whether its files still have their names
  *   recover.c   an earlier process's files, shard by shard

@@ -1,6 +1,5 @@
 /*
- * The spool's folder: one process at a time, a new epoch each; its streams and
- * how much room they have.
+ * The spool's folder: one process at a time, a new epoch each; its streams.
  *
  *   worker ─► writer.c ─► current segment ─► cursor.c ─► delivery
  *                 ▲            │ sealed           │ released
@@ -381,97 +380,4 @@ struct stats_owner *spool_stream_series(const struct spool *s, int stream)
 uint64_t spool_stream_bytes(const struct spool *s, int stream)
 {
     return atomic_load(&s->streams[stream]->left_bytes);
-}
-
-/* ---- room ---- */
-
-/* Bytes of max_bytes that each worker could append on a disk that takes all: the least over
- * the workers of the room in their segments, and segments that fit beside these. */
-static uint64_t unused_of(const struct spool *s, const struct stream *st, bool grows)
-{
-    uint64_t used = atomic_load(&st->used), max = atomic_load(&st->max_bytes);
-    uint64_t least = UINT64_MAX, growth = 0;
-
-    for (uint32_t i = 0; i < s->conf.n_workers; i++) {
-        const struct shard *sh = atomic_load(&st->live[i]);
-        uint64_t room;
-
-        if (sh == NULL) {
-            continue;
-        }
-        room =
-            atomic_load_explicit(&sh->left, memory_order_relaxed) +
-            (atomic_load(&sh->ahead) == NULL ? 0 : s->conf.segment_bytes - PAGE_BYTES);
-        /* One without a segment answers 503 itself, and takes no other's room. */
-        if (grows || room > 0 || atomic_load(&sh->current) != NULL) {
-            least = room < least ? room : least;
-        }
-    }
-    if (grows && max > used) {
-        growth = (max - used) / s->conf.segment_bytes * s->conf.segment_bytes;
-    }
-    return (least == UINT64_MAX ? 0 : least) + growth;
-}
-
-/* What they can be sure to append now. */
-static uint64_t room_of(const struct spool *s, const struct stream *st)
-{
-    return atomic_load(&s->away) || !presence_of_stream(st)
-               ? 0
-               : unused_of(s, st, !atomic_load(&s->unwritable));
-}
-
-bool spool_reserve(struct spool *s, int stream, uint64_t bytes)
-{
-    struct stream *st = s->streams[stream];
-    uint64_t before = atomic_fetch_add(&st->reserved, bytes);
-
-    if (before + bytes <= room_of(s, st)) {
-        stats_add_shared(st->reserved_gauge, bytes);
-        return true;
-    }
-    (void)atomic_fetch_sub(&st->reserved, bytes);
-    stream_ask(st);
-    return false;
-}
-
-bool spool_has_room(const struct spool *s, int stream, uint64_t bytes)
-{
-    const struct stream *st = s->streams[stream];
-
-    if (atomic_load(&st->reserved) + bytes <= room_of(s, st)) {
-        return true;
-    }
-    stream_ask(st);
-    return false;
-}
-
-void spool_release(struct spool *s, int stream, uint64_t bytes)
-{
-    struct stream *st = s->streams[stream];
-
-    (void)atomic_fetch_sub(&st->reserved, bytes);
-    stats_add_shared(st->reserved_gauge, -bytes);
-}
-
-unsigned spool_stream_percent(const struct spool *s, int stream)
-{
-    const struct stream *st = s->streams[stream];
-    uint64_t max = atomic_load(&st->max_bytes), room = unused_of(s, st, true);
-
-    return room >= max ? 0 : (unsigned)(100 - room * 100 / max);
-}
-
-unsigned spool_used_percent(struct spool *s, bool *writable)
-{
-    uint32_t n = atomic_load(&s->n_streams);
-    unsigned most = 0;
-
-    for (uint32_t i = 0; i < n; i++) {
-        unsigned used = spool_stream_percent(s, (int)i);
-
-        most = used > most ? used : most;
-    }
-    *writable = spool_writable(s);
-    return most;
 }

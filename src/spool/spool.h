@@ -262,7 +262,7 @@ bool spool_stream_writable(const struct spool *s, int stream); /* in that one */
 /* The reason, while it does not; any thread. */
 void spool_why_unwritable(struct spool *s, char *out, size_t n);
 
-/* ---- spool.c: room ---- */
+/* ---- room.c ---- */
 
 /* Reserves bytes of the stream as a body arrives; false: full, answer 503.
  * Any thread; no lock. */

@@ -52,9 +52,11 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
     return (ssize_t)syscall(SYS_pwrite64, fd, bytes, n, at);
 }
 
+static uint32_t n_workers;
+
 static struct spool *open_short(uint64_t bytes, int fit)
 {
-    const struct spool_conf conf = {dir, bytes, 1, 0};
+    const struct spool_conf conf = {dir, bytes, n_workers, 0};
     struct err e = {""};
     struct spool *s;
 
@@ -288,7 +290,48 @@ static void no_folder_is_made_in_the_place_of_one_that_has_events(void **state)
     spool_close(s);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+/* New connections may come to the other one. */
+static void a_full_worker_takes_no_other_worker_its_room(void **state)
+{
+    static char text[SEGMENT / 8];
+    struct spool *s;
+    struct spool_writer *full, *other;
+    uint64_t last = 0;
+    int stream;
+
+    (void)state;
+    n_workers = 2;
+    s = open_short(SEGMENT, 10);
+    stream = open_named(s, "two", false);
+    full = spool_writer_open(s, stream, 0, on_wake, NULL);
+    other = spool_writer_open(s, stream, 1, on_wake, NULL);
+    commit_eighths(full, 1);
+    commit_eighths(other, 1);
+    until_created("two", 4);
+    atomic_store(&n_free, 0);
+    memset(text, 'x', sizeof text - 1);
+    do {
+        assert_true(put(full, text));
+    } while (spool_writer_commit(full, 5, 6, &last) == SPOOL_OK);
+    for (int i = 0; i < 5000 && spool_writable(s); i++) {
+        rest();
+    }
+    assert_false(spool_writable(s));
+    assert_true(spool_has_room(s, stream, SEGMENT));
+    assert_false(spool_has_room(s, stream, 2 * SEGMENT));
+    commit_eighths(other, 7);
+    spool_writer_close(full);
+    spool_writer_close(other);
+    spool_close(s);
+}
+
+static int set_up_one(void **state)
+{
+    n_workers = 1;
+    return set_up(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_one, tear_down)
 
 int main(void)
 {
@@ -296,6 +339,7 @@ int main(void)
         TEST(a_worker_gets_its_next_segment_before_it_has_no_room),
         TEST(no_idle_stream_takes_what_a_worker_needs_soon),
         TEST(a_segment_that_is_being_filled_keeps_no_other_stream_waiting),
+        TEST(a_full_worker_takes_no_other_worker_its_room),
         TEST(a_stream_that_left_the_policy_needs_no_room),
         TEST(an_empty_folder_that_is_removed_is_made_again),
         TEST(no_folder_is_made_in_the_place_of_one_that_has_events)};
