@@ -62,6 +62,17 @@ describe("a Kafka cluster that takes no message", function()
     assert.equal(0, s:stop())
   end)
 
+  it("and is back does not hold it for a message that lingers on", function()
+    s = h.server { policy = policy(m.brokers):gsub("5ms", "5m") }
+    s:post("/v1/events", "{}")
+    h.sleep(1)
+    m:down()
+    s:logged("sink=bus status=holding", 20)
+    m:say("up 1")
+    s:logged("sink=bus status=delivering", 20)
+    assert.equal(0, s:metric "sluice_sink_holding")
+  end)
+
   it("because its rules let no producer in gets a new one every two seconds, no more",
   function()
     m:say("err 22 3 31") -- InitProducerId: CLUSTER_AUTHORIZATION_FAILED

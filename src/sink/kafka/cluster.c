@@ -113,7 +113,9 @@ static void on_stats(void *arg, bool reached, const char *refused)
     int64_t now = kafka_now_ms();
     uint64_t generation;
 
-    if (!in_flight_undecided(c->sink, clock_mono_ns())) {
+    c->n_well = nothing ? 0 : c->n_well + 1;
+    if (c->n_well >= REFUSED_MS / 1000 ||
+        !in_flight_undecided(c->sink, clock_mono_ns())) {
         c->n_nothing = 0;
     } else if (nothing) { /* one that is reached has refused for so long */
         c->n_nothing += reached ? REFUSED_MS / 1000 : 1;
@@ -244,26 +246,24 @@ void cluster_init(struct cluster *c, struct sink *s, unsigned number)
     *c = (struct cluster){.sink = s, .number = number};
 }
 
-static void free_ready(struct cluster *c)
+/* Nothing was sent by it. */
+static void free_unused(struct producer **at)
 {
-    struct producer *p = c->ready;
+    struct producer *p = *at;
 
-    c->ready = NULL;
-    if (p != NULL) { /* nothing was sent by it */
+    *at = NULL;
+    if (p != NULL) {
         producer_free(p);
     }
 }
 
 void cluster_close(struct cluster *c)
 {
-    struct producer *p = c->next;
+    struct producer *p =
+        c->isolating; /* the last reports want no other: the sink rests */
 
-    free_ready(c);
-    c->next = NULL;
-    if (p != NULL) { /* nothing was sent by it */
-        producer_free(p);
-    }
-    p = c->isolating; /* of which the last reports want no other: the sink rests */
+    free_unused(&c->ready);
+    free_unused(&c->next);
     c->isolating = NULL;
     if (p != NULL) {
         c->replacing = true;
@@ -373,7 +373,7 @@ bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan
 {
     bool ok = make_if_needed(c, brokers, plan, fresh, e);
 
-    free_ready(c);
+    free_unused(&c->ready);
     return ok;
 }
 

@@ -58,7 +58,9 @@ struct cluster {
     uint64_t took_ns;           /* when a message was confirmed last */
     bool refusing;              /* brokers answer, and take nothing */
     uint32_t n_nothing;         /* seconds that none was reached, or none took anything,
-                                   while messages waited, since one was taken */
+                                   while messages waited, since one was taken or
+                                   all was well for some */
+    uint32_t n_well;            /* seconds that one has been reached now */
     uint64_t next_by_ns;        /* or then; 0: however long that takes */
     int64_t fatal_ms;           /* of the last producer that was replaced; 0: none */
     char fatal[WHY_MAX];        /* its words, until a message is taken */
