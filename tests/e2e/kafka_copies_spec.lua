@@ -156,6 +156,7 @@ describe("a reload that needs another producer", function()
     rename(more)
     assert.is_true(h.now() - began < 4)
     m:say "terr bad 0"
+    assert.equal(200, h.request(s.admin, "POST", "/sinks/new/breaker?close", "").status)
     h.wait_for("both", function() return s:metric "sluice_sink_left_events" == 0 end, 30)
     assert.equal(2, kafka.count(m.brokers, "bad", 1))
     assert.equal(0, s:stop())
