@@ -301,4 +301,43 @@ describe("events that left the spool", function()
       assert.matches("hole: stream=other epochs=", out)
     end)
   end
+
+  it("of a stream that left are named so while it has segments, by whatever clock", function()
+    for _, off in ipairs { 0, -3600000 } do
+      local clock = os.tmpname()
+      s = h.server { policy = policy(ON, OTHER:format ""), wrap = h.own_clock(clock) }
+      send("old", "/other")
+      h.set_clock(clock, off)
+      reload(policy(ON))
+      h.set_clock(clock, 0)
+      for round = 1, 2 do
+        local code, out = run "find --id old --since 5m"
+        assert.equal(3, code, out)
+        assert.matches("looked: stream=other left the policy at ", out)
+        out = select(2, run "ledger --since 5m")
+        assert.matches("not compared: stream=other left the policy at ", out)
+        assert.not_matches("stream=other has no index", out)
+        if round == 1 then
+          restart()
+          gone "1.0"
+        end
+      end
+      s:close()
+      os.remove(clock)
+    end
+  end)
+
+  it("of a stream that left are of no account later, though it has segments", function()
+    s = h.server { policy = policy(ON, OTHER:format "") }
+    send("old", "/other")
+    reload(policy(ON))
+    local clock = os.tmpname()
+    local later = table.concat(h.own_clock(clock), " ")
+    h.set_clock(clock, 600000)
+    assert.matches("stream=other ", h.shell(("%s inspect '%s'"):format(h.binary, s.data)))
+    assert.matches("stream=other left the policy", (select(2, run "ledger")))
+    assert.not_matches("stream=other", h.shell(("%s %s ledger --since 5m '%s' 2>&1"):format(
+      later, h.binary, s.data)))
+    os.remove(clock)
+  end)
 end)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
@@ -34,8 +35,14 @@ static bool has_shards(const char *spool, const char *name)
     return has;
 }
 
-/* Nobody notes what they had. Returns up to when others may have left: INT64_MAX: the list is
- * damaged, or the disk does not give it. */
+/* It left the policy without an index: nobody notes what it had. */
+static bool has_left(const char *spool, const struct roster_stream *s)
+{
+    return s->until_ms != 0 && !index_lists_has(spool, s->name);
+}
+
+/* Returns up to when others may have left: INT64_MAX: the list is damaged, or the disk does
+ * not give it. */
 static int64_t visit_left(const char *spool, streams_fn *fn, void *arg)
 {
     struct roster r;
@@ -44,14 +51,22 @@ static int64_t visit_left(const char *spool, streams_fn *fn, void *arg)
     const int64_t lost_ms = got == ROSTER_BAD ? INT64_MAX : r.lost_ms;
 
     for (uint32_t i = 0; i < r.n; i++) {
-        const struct roster_stream *s = &r.list[i];
-
-        if (s->until_ms != 0 && !index_lists_has(spool, s->name)) {
-            fn(arg, s->name, s->until_ms);
+        if (has_left(spool, &r.list[i])) {
+            fn(arg, r.list[i].name, r.list[i].until_ms);
         }
     }
     roster_free(&r);
     return lost_ms;
+}
+
+static bool is_left(const char *spool, const struct roster *r, const char *name)
+{
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (strcmp(r->list[i].name, name) == 0) {
+            return has_left(spool, &r->list[i]);
+        }
+    }
+    return false;
 }
 
 bool streams_visit(const char *spool, streams_fn *fn, void *arg, int64_t *lost_ms,
@@ -59,21 +74,26 @@ bool streams_visit(const char *spool, streams_fn *fn, void *arg, int64_t *lost_m
 {
     const bool first = index_list_epoch(spool) == 1;
     DIR *dir = opendir(spool);
+    struct roster before;
+    struct err ignored;
     struct dirent *d;
     int rc;
 
     if (dir == NULL) {
         return err_errno(e, errno, "%s", spool);
     }
+    (void)!roster_read(&before, spool, &ignored);
     while (errno = 0, (d = readdir(dir)) != NULL) {
-        if (d->d_name[0] != '.' && (index_lists_has(spool, d->d_name) ||
-                                    (!first && has_shards(spool, d->d_name)))) {
+        if (d->d_name[0] != '.' && !is_left(spool, &before, d->d_name) &&
+            (index_lists_has(spool, d->d_name) ||
+             (!first && has_shards(spool, d->d_name)))) {
             fn(arg, d->d_name, 0);
         }
     }
     rc = errno;
     (void)closedir(dir);
-    *lost_ms = visit_left(spool, fn, arg);
+    roster_free(&before);
+    *lost_ms = visit_left(spool, fn, arg); /* also those that have left meanwhile */
     return rc == 0 || err_errno(e, rc, "%s", spool);
 }
 

@@ -47,6 +47,7 @@ struct ledger {
     bool asked;        /* the destination for it: what fails then is the comparison */
     bool differs;
     cJSON *streams, *unindexed; /* names of streams that have no ledger */
+    cJSON *old;                 /* that had none, and left the policy before since_ms */
     bool streams_lost;          /* of some that left the policy nothing is known */
     cJSON *failed;              /* streams that can't be compared, and why */
 };
@@ -190,25 +191,31 @@ static bool one_stream(struct ledger *g, const char *name, struct err *e)
     return ok;
 }
 
+static bool is_in(const cJSON *names, const char *stream)
+{
+    const cJSON *name;
+
+    cJSON_ArrayForEach(name, names)
+    {
+        if (strcmp(name->valuestring, stream) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_stream(void *arg, const char *stream, int64_t left_ms)
 {
     struct ledger *g = arg;
-    const cJSON *name;
-
+    const bool old = left_ms != 0 && left_ms <= g->since_ms;
     char when[MOMENT_TEXT];
 
     if (strcmp(stream, "dead") == 0 || index_lists_has(g->dir, stream) ||
-        (left_ms != 0 && left_ms <= g->since_ms)) {
+        is_in(g->unindexed, stream) || is_in(g->old, stream)) {
         return;
     }
-    cJSON_ArrayForEach(name, g->unindexed)
-    {
-        if (strcmp(name->valuestring, stream) == 0) {
-            return;
-        }
-    }
-    (void)cJSON_AddItemToArray(g->unindexed, cJSON_CreateString(stream));
-    if (g->json) {
+    (void)cJSON_AddItemToArray(old ? g->old : g->unindexed, cJSON_CreateString(stream));
+    if (old || g->json) {
         return;
     }
     if (left_ms != 0) {
@@ -230,15 +237,16 @@ static void on_segment(void *arg, const struct spool_segment_info *i)
     }
 }
 
-/* Streams whose ledger nobody keeps. They change no exit code: it is a choice. */
+/* Streams whose ledger nobody keeps. They change no exit code: it is a choice. Of one that
+ * has left the policy there may be segments. */
 static bool name_unindexed(struct ledger *g, struct err *e)
 {
     const struct spool_visitor v = {.segment = on_segment, .arg = g, .quick = true};
     char words[STREAMS_LOST_WORDS];
     int64_t lost_ms;
 
-    if (!spool_visit(g->dir, &v, e) ||
-        !streams_visit(g->dir, on_stream, g, &lost_ms, e)) {
+    if (!streams_visit(g->dir, on_stream, g, &lost_ms, e) ||
+        !spool_visit(g->dir, &v, e)) {
         return false;
     }
     g->streams_lost = lost_ms > g->since_ms;
@@ -471,6 +479,7 @@ int cli_ledger(int argc, char **argv)
     code = EXIT_SETUP;
     g.streams = cJSON_CreateArray();
     g.unindexed = cJSON_CreateArray();
+    g.old = cJSON_CreateArray();
     g.failed = cJSON_CreateArray();
     if (compare(&g, &e)) {
         code = cJSON_GetArraySize(g.failed) > 0 ? EXIT_SETUP
@@ -485,6 +494,7 @@ int cli_ledger(int argc, char **argv)
     ledger_topic_close(&g.topic);
     cJSON_Delete(g.streams);
     cJSON_Delete(g.unindexed);
+    cJSON_Delete(g.old);
     cJSON_Delete(g.failed);
     return code;
 }

@@ -1,10 +1,8 @@
 /* What the index has to have, and has not: index/account.h, kept in the index's folder. */
-#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -13,54 +11,21 @@
 #include "base/mem.h"
 #include "index/names.h"
 #include "server/index/internal.h"
+#include "server/index/newest.h"
 
 #define AGAIN_NS 1000000000ull /* between two tries of a disk that refused */
 #define TELL_NS 60000000000ull /* between two log lines of it */
 
 /* ---- the time ---- */
 
-static void see_shard(const char *path, int64_t *ms)
-{
-    DIR *dir = opendir(path);
-    struct dirent *d;
-    struct stat st;
-
-    while (dir != NULL && (d = readdir(dir)) != NULL) {
-        if (d->d_name[0] != '.' && fstatat(dirfd(dir), d->d_name, &st, 0) == 0) {
-            const int64_t at =
-                (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-
-            *ms = at > *ms ? at : *ms;
-        }
-    }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
-}
-
-/* Not before the last write to the stream's segments: a machine may start with a clock
- * that is behind, and what earlier processes stored is not as old as that says. */
+/* Not before the last write to the stream's segments. */
 static int64_t now_of(const struct indexer *x)
 {
-    const int n = (int)strlen(x->dir) - (int)strlen("/" INDEX_FOLDER);
     char path[PATH_MAX];
-    DIR *dir;
-    struct dirent *d;
-    int64_t ms = clock_wall_ms();
-    unsigned epoch, worker;
 
-    (void)snprintf(path, sizeof path, "%.*s", n, x->dir);
-    dir = opendir(path);
-    while (dir != NULL && (d = readdir(dir)) != NULL) {
-        if (sscanf(d->d_name, "%u.%u", &epoch, &worker) == 2) {
-            (void)snprintf(path, sizeof path, "%.*s/%s", n, x->dir, d->d_name);
-            see_shard(path, &ms);
-        }
-    }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
-    return ms;
+    (void)snprintf(path, sizeof path, "%.*s",
+                   (int)(strlen(x->dir) - strlen("/" INDEX_FOLDER)), x->dir);
+    return newest_write_ms(path, clock_wall_ms());
 }
 
 /* ---- the file ---- */

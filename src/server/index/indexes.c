@@ -13,6 +13,7 @@
 #include "index/names.h"
 #include "plan/plan.h"
 #include "server/index/indexer.h"
+#include "server/index/newest.h"
 #include "server/internal.h"
 
 /* ---- the streams that there were ---- */
@@ -39,13 +40,25 @@ static void meet(struct server *s, const char *stream, int id)
                 &(struct roster_shards){has.last, has.older, has.whole});
 }
 
+/* Not before the last event of the stream. */
+static int64_t not_before(const struct server *s, const char *stream, int64_t ms)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/%s", s->spool_dir, stream);
+    return newest_write_ms(path, ms);
+}
+
 /* Before an event of this process is stored, and before it deletes one of another. */
 static void begin_roster(struct server *s, const struct plan *plan, const int *ids)
 {
-    const int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_wall_ms();
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        now_ms = not_before(s, plan->streams[i].name, now_ms);
+    }
     if (roster_read(&s->roster, s->spool_dir, &e) == ROSTER_BAD) {
         s->roster.lost_ms = now_ms;
         log_write(LOG_WARN, "streams_not_noted", "why=%s",
@@ -82,17 +95,35 @@ static bool note_skips(struct server *s, const struct plan *plan)
     return changed;
 }
 
+static bool is_planned(const struct plan *plan, const char *stream)
+{
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        if (strcmp(plan->streams[i].name, stream) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The live policy has these streams, and no other: an index that begins later, and sluice
  * find, must know of them. */
 static void note_streams(struct server *s, const struct plan *plan)
 {
     const char *names[PLAN_STREAMS_MAX];
+    int64_t now_ms = clock_wall_ms();
     bool changed;
 
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         names[i] = plan->streams[i].name;
     }
-    changed = roster_note(&s->roster, names, plan->n_streams, clock_wall_ms());
+    for (uint32_t i = 0; i < s->roster.n; i++) {
+        const struct roster_stream *x = &s->roster.list[i];
+
+        if (x->until_ms == 0 && !is_planned(plan, x->name)) {
+            now_ms = not_before(s, x->name, now_ms);
+        }
+    }
+    changed = roster_note(&s->roster, names, plan->n_streams, now_ms);
     changed |= note_skips(s, plan);
     if (changed || s->roster_waits) {
         write_roster(s);
