@@ -80,6 +80,7 @@ static struct roster_stream *add(struct roster *r, const char *name)
 void roster_begin(struct roster *r, uint32_t epoch, int64_t now_ms)
 {
     if (r->until == 0 || r->until + 1 != epoch) {
+        r->lost_ms = r->until == 0 ? r->lost_ms : now_ms;
         r->begin = epoch;
         r->begin_ms = now_ms;
     }
@@ -305,4 +306,12 @@ bool roster_write(const struct roster *r, const char *spool, struct err *e)
     ok = write_replace(path, text, n, e);
     free(text);
     return ok;
+}
+
+void roster_void(const char *spool)
+{
+    char path[PATH_MAX];
+
+    path_of(path, spool);
+    (void)!truncate(path, 0);
 }

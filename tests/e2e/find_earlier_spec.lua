@@ -233,6 +233,47 @@ describe("events that left the spool", function()
     assert.equal(3, code, out)
   end)
 
+  for _, how in ipairs { "stop", "SIGKILL", "stop and start" } do
+    it("of a stream whose name the disk never took are in doubt, after " .. how, function()
+      s = h.server { policy = policy(ON) }
+      send "e1"
+      local passing = s.data .. "/spool/STREAMS.new"
+      h.shell(("mkdir '%s'"):format(passing))
+      reload(policy(ON, OTHER:format ""))
+      s:logged "event=streams_not_noted"
+      send("old", "/other")
+      assert.equal(3, (run "find --id nobody"))
+      if how == "stop and start" then restart() end
+      reload(policy(ON))
+      s:stop(how == "SIGKILL" and how or nil)
+      h.shell(("rmdir '%s'"):format(passing))
+      s:start()
+      for _ = 1, 2 do
+        local code, out = run "find --id old"
+        assert.equal(3, code, out)
+        assert.matches("looked: streams that left the policy until %S+ are not known", out)
+        assert.matches("not compared: streams that left", (select(2, run "ledger")))
+        assert.equal(0, (run "find --id e1"))
+        restart()
+      end
+    end)
+  end
+
+  it("are none once the disk takes the list, a second or two later", function()
+    s = h.server { policy = policy(ON) }
+    local passing = s.data .. "/spool/STREAMS.new"
+    h.shell(("mkdir '%s'"):format(passing))
+    reload(policy(ON, OTHER:format(ON)))
+    s:logged "event=streams_not_noted"
+    assert.equal(3, (run "find --id nobody"))
+    h.shell(("rmdir '%s'"):format(passing))
+    h.wait_for("the list", function() return (run "find --id nobody") == 1 end)
+    assert.matches("\nstream other 0 0\n", h.read(s.data .. "/spool/STREAMS"))
+    s:stop "SIGKILL"
+    s:start()
+    assert.equal(1, (run "find --id nobody"))
+  end)
+
   it("of a stream that left and came back within one process are found, or in doubt", function()
     s = h.server { policy = policy(ON, OTHER:format "") }
     send("old", "/other")

@@ -120,7 +120,7 @@ const char *streams_lost_words(char *out, size_t bytes, int64_t lost_ms)
     } else {
         (void)snprintf(out, bytes,
                        "streams that left the policy until %s are not known: the list "
-                       "spool/STREAMS was damaged, or too long",
+                       "spool/STREAMS was damaged, too long or not written",
                        moment_text(when, lost_ms, 1));
     }
     return out;

@@ -18,17 +18,31 @@
 
 /* ---- the streams that there were ---- */
 
-static void write_roster(struct server *s)
+/* changed: there is a stream that the one on the disk does not have, or it has left. */
+static void write_roster(struct server *s, bool changed)
 {
+    const bool waited = s->roster_waits;
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
+    const bool in_place = spool_in_place(s->spool, &e);
 
-    s->roster_waits =
-        !spool_in_place(s->spool, &e) || !roster_write(&s->roster, s->spool_dir, &e);
-    if (s->roster_waits) {
+    s->roster_waits = !in_place || !roster_write(&s->roster, s->spool_dir, &e);
+    if (s->roster_waits && in_place && changed) {
+        roster_void(s->spool_dir);
+    }
+    if (s->roster_waits && !waited) {
         log_write(LOG_WARN, "streams_not_noted", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
+        paused_look(s); /* in a second indexes_again */
     }
+}
+
+bool indexes_again(struct server *s)
+{
+    if (s->roster_waits) {
+        write_roster(s, false);
+    }
+    return s->roster_waits;
 }
 
 static void meet(struct server *s, const char *stream, int id)
@@ -68,7 +82,8 @@ static void begin_roster(struct server *s, const struct plan *plan, const int *i
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         meet(s, plan->streams[i].name, ids[i]);
     }
-    write_roster(s);
+    write_roster(s,
+                 false); /* the next process sees that this one's epoch is not there */
 }
 
 static bool note_skips(struct server *s, const struct plan *plan)
@@ -111,7 +126,7 @@ static void note_streams(struct server *s, const struct plan *plan)
 {
     const char *names[PLAN_STREAMS_MAX];
     int64_t now_ms = clock_wall_ms();
-    bool changed;
+    bool changed, skips;
 
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         names[i] = plan->streams[i].name;
@@ -124,9 +139,9 @@ static void note_streams(struct server *s, const struct plan *plan)
         }
     }
     changed = roster_note(&s->roster, names, plan->n_streams, now_ms);
-    changed |= note_skips(s, plan);
-    if (changed || s->roster_waits) {
-        write_roster(s);
+    skips = note_skips(s, plan);
+    if (changed || skips || s->roster_waits) {
+        write_roster(s, changed);
     }
 }
 
@@ -236,9 +251,7 @@ bool indexes_close(struct server *s, uint64_t until_ns)
         }
         s->indexers[i] = NULL;
     }
-    if (s->roster_waits) {
-        write_roster(s);
-    }
+    (void)indexes_again(s);
     roster_free(&s->roster);
     return all;
 }

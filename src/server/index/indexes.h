@@ -27,5 +27,8 @@ bool indexes_open(struct server *s, const struct plan *plan, const int *ids, boo
  * show the series. */
 void indexes_follow(struct server *s);
 
+/* Notes that where the disk did not take it. True: it still does not. The changer. */
+bool indexes_again(struct server *s);
+
 /* After the workers, before the spool is closed. False: a thread hangs. */
 bool indexes_close(struct server *s, uint64_t until_ns) MUST_USE;

@@ -1,12 +1,14 @@
 /*
  * Sinks that can't start: each is held, says why, and is tried again, while the
- * others deliver. Its events stay in the spool.
+ * others deliver. Its events stay in the spool. And the list of streams, if the disk does
+ * not take it.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/log.h"
+#include "server/index/indexes.h"
 #include "server/internal.h"
 #include "server/sinks/taken.h"
 
@@ -46,6 +48,7 @@ static void look(void *arg) /* the changer's thread */
         }
         s->any_paused |= r->delivery != NULL && (r->paused || r->handing || r->ending);
     }
+    s->any_paused |= indexes_again(s);
 }
 
 static void on_looked(void *arg)
