@@ -19,6 +19,8 @@ enum { DAY_S = 86400, LABEL_BYTES = 320, QUOTED_BYTES = 2 * ERR_TEXT_MAX };
 
 /* Where there is no TLS, no certificate ends. */
 static const uint64_t NEVER_S = 36500ull * DAY_S;
+/* SluiceCertificateExpires tells of one that lives long. */
+enum { TOLD_S = 14 * DAY_S };
 
 struct renewed {
     struct tls_door *door;
@@ -62,12 +64,12 @@ static void make_cells(struct renewed *x, const char *address)
     (void)stats_label_pair(pair, sizeof pair, "listener", address);
     x->left_s =
         stats_gauge("sluice_tls_certificate_expiry_seconds",
-                    "Time until the first certificate of a listener expires; 0: it "
-                    "has expired.",
+                    "Time until the certificate of a listener expires that is to be "
+                    "renewed first; 0: it has expired.",
                     pair);
     x->lifetime_s = stats_gauge("sluice_tls_certificate_lifetime_seconds",
-                                "Whole life of the certificate of a listener that "
-                                "expires first.",
+                                "Whole life of the certificate of a listener that is "
+                                "to be renewed first.",
                                 pair);
     x->failing = stats_gauge("sluice_tls_renewal_failing",
                              "1: changed certificate files of a listener can't be "
@@ -85,18 +87,28 @@ static void make_cells(struct renewed *x, const char *address)
                               labels);
 }
 
+/* The time until people are told that it is not renewed; after its end the longest. One that
+ * lives for days expires before others, and is renewed in time all the same. */
+static int64_t spare_s(int64_t left, int64_t lifetime)
+{
+    return left <= 0 ? left - (int64_t)NEVER_S
+                     : left - (lifetime / 4 < TOLD_S ? lifetime / 4 : TOLD_S);
+}
+
 static void count_left(const struct renewal *r, uint32_t place)
 {
     const struct renewed *x = &r->list[place];
     const struct tls_plan *t = tls_of(r, place);
-    int64_t now = clock_wall_ms() / 1000, least = INT64_MAX, lifetime = 0;
+    int64_t now = clock_wall_ms() / 1000, least = INT64_MAX, lifetime = 0, spare = 0;
 
     for (uint32_t i = 0; x->context != NULL && i < t->n_certificates; i++) {
         int64_t left = tls_context_expires_s(x->context, i) - now;
+        int64_t whole = tls_context_lifetime_s(x->context, i);
 
-        if (left < least) {
+        if (i == 0 || spare_s(left, whole) < spare) {
+            spare = spare_s(left, whole);
             least = left;
-            lifetime = tls_context_lifetime_s(x->context, i);
+            lifetime = whole;
         }
     }
     stats_set(x->lifetime_s, least == INT64_MAX ? NEVER_S

@@ -299,3 +299,31 @@ next();']]):format(dir, port))
     has(a.body, "b.key")
   end)
 end)
+
+describe("a listener with a certificate that lives for days", function()
+  it("tells of one that lives for months when that is to be renewed, and of one that is over first",
+  function()
+    local dir = h.folder()
+    certificates.make(dir, "days", { age = 1, days = 6 })
+    certificates.make(dir, "months", { age = 80, days = 10 })
+    h.write(dir .. "/p.lua", [[
+server { workers = 1 }
+admin { listen = "127.0.0.1:0" }
+listen "127.0.0.1:0" { tls = { cert = "days.pem", key = "days.key", renew = "100ms",
+  { cert = "months.pem", key = "months.key" } } }
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "archive" } }
+route "POST /v1/events" { body = "event", stream = "events" }]])
+    local s = h.server { dir = dir, path = dir .. "/p.lua" }
+    local function days(what)
+      return math.ceil(s:metric("sluice_tls_certificate_" .. what .. "_seconds") / 86400)
+    end
+    assert.same({ 10, 90 }, { days "expiry", days "lifetime" })
+    certificates.make(dir, "over", { age = 8, days = -1 })
+    h.write(dir .. "/days.key", h.read(dir .. "/over.key"))
+    h.write(dir .. "/days.pem", h.read(dir .. "/over.pem"))
+    h.wait_for("the renewal", function() return days "lifetime" == 7 end)
+    assert.equal(0, days "expiry")
+    s:close()
+  end)
+end)
