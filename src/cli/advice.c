@@ -48,7 +48,9 @@ static const struct {
     {"canary_rolled_back",
      "put the policy that is live back into the file, or mend it, "
      "then sluice reload"},
-    {"certificate", "renew the certificate's files: sluice sees it by itself"},
+    {"certificate",
+     "renew the certificate's files: sluice sees it by itself. The log names "
+     "a file that is not valid (event=certificate)"},
     {"descriptors",
      "raise LimitNOFILE and restart, or lower max_connections and reload"},
     {"breaker", "mend that endpoint; sluice tries it again by itself"},

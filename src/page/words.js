@@ -95,7 +95,7 @@ function server_news(status) {
     // A certificate that lives for a few days is renewed in time with fewer left.
     if (c.expires_seconds < Math.min(CERTIFICATE_S, c.lifetime_seconds / 4 || CERTIFICATE_S)) {
       tell("bad", "policy", c.expires_seconds > 0 ? `The certificate of ${c.listener} expires in ${
-        span(1000 * c.expires_seconds)}` : `The certificate of ${c.listener} has expired: clients refuse it`);
+        span(1000 * c.expires_seconds)}` : `The certificate of ${c.listener} has expired, or is not valid yet: clients refuse it`);
     }
   }
   if (status.upgrade && status.upgrade.under_way) {

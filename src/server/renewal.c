@@ -27,6 +27,7 @@ struct renewed {
     struct tls_context *context; /* in the door; NULL: none was there yet */
     uint64_t stamp;              /* of the files when they were last read */
     bool unusable;               /* they could not be used then */
+    bool late;                   /* it is told that one in use is not valid */
     uint64_t look_ms;            /* monotonic: when to look at them again */
     stats_cell *left_s, *lifetime_s, *failing, *good, *failed; /* NULL: never had TLS */
 };
@@ -65,7 +66,7 @@ static void make_cells(struct renewed *x, const char *address)
     x->left_s =
         stats_gauge("sluice_tls_certificate_expiry_seconds",
                     "Time until the certificate of a listener expires that is to be "
-                    "renewed first; 0: it has expired.",
+                    "renewed first; 0: it has expired, or is not valid yet.",
                     pair);
     x->lifetime_s = stats_gauge("sluice_tls_certificate_lifetime_seconds",
                                 "Whole life of the certificate of a listener that is "
@@ -105,6 +106,9 @@ static void count_left(const struct renewal *r, uint32_t place)
         int64_t left = tls_context_expires_s(x->context, i) - now;
         int64_t whole = tls_context_lifetime_s(x->context, i);
 
+        if (left > whole) {
+            left = 0; /* it is not valid yet: clients refuse it, too */
+        }
         if (i == 0 || spare_s(left, whole) < spare) {
             spare = spare_s(left, whole);
             least = left;
@@ -119,18 +123,22 @@ static void count_left(const struct renewal *r, uint32_t place)
                                             : (uint64_t)least);
 }
 
-static void tell_late(const struct renewal *r, uint32_t place)
+/* Whether a certificate in use is not valid now. */
+static bool tell_late(const struct renewal *r, uint32_t place)
 {
     const struct renewed *x = &r->list[place];
     char quoted[QUOTED_BYTES], name[LABEL_BYTES];
     struct err e;
+    bool late = false;
 
     for (uint32_t i = 0; tls_context_late(x->context, &i, clock_wall_ms() / 1000, &e);
          i++) {
+        late = true;
         log_write(LOG_WARN, "certificate", "status=not_valid listener=%s why=%s",
                   log_quote(name, sizeof name, name_of(r, place)),
                   log_quote(quoted, sizeof quoted, e.text));
     }
+    return late;
 }
 
 /* Takes c. */
@@ -140,7 +148,7 @@ static void use(struct renewal *r, uint32_t place, struct tls_context *c)
 
     x->context = c;
     tls_door_set(x->door, c);
-    tell_late(r, place);
+    x->late = tell_late(r, place);
     count_left(r, place);
 }
 
@@ -186,6 +194,9 @@ static void look_at(struct renewal *r, uint32_t place)
         read_again(r, place, told);
     }
     count_left(r, place);
+    if (x->context != NULL && !x->late) { /* its end may come while it is in use */
+        x->late = tell_late(r, place);
+    }
 }
 
 /* To the next listener whose files are due; no listener has TLS: not at all. */

@@ -238,7 +238,7 @@ describe("the live page", function()
       { { certificates = { { listener = "l", expires_seconds = 1209599 } } }, "bad",
         "The certificate of l expires in 14 days" },
       { { certificates = { { listener = "l", expires_seconds = 0 } } }, "bad",
-        "The certificate of l has expired: clients refuse it" },
+        "The certificate of l has expired, or is not valid yet: clients refuse it" },
       { { certificates = { { listener = "l", expires_seconds = 86400,
         lifetime_seconds = 345600 } } }, "good" },
       { { certificates = { { listener = "l", expires_seconds = 86399,

@@ -1,5 +1,6 @@
 -- Words and figures that mislead who looks at night: paths with spaces, names that nobody
 -- knows, breakers and series that say what is over.
+local certificates = require "certificates"
 local cjson = require "cjson"
 local h = require "harness"
 local numbered = require "numbered"
@@ -196,5 +197,21 @@ describe("who looks at night", function()
     assert.equal(3, code)
     assert.matches("look whether allow, deny, proxy_protocol and tls.client of the policy's "
       .. "admin listener let this machine in", said, 1, true)
+  end)
+
+  it("hears of a certificate that is not valid yet, and of one whose time ends", function()
+    certificates.make(dir, "early", { days = 90, age = -30 })
+    certificates.make(dir, "ends", { days = 3 / 86400, age = 60 })
+    local function listener(host, name)
+      return ('listen "%s:0" { tls = { cert = "%s/%s.pem", key = "%s/%s.key", '
+        .. 'renew = "100ms" } }\n'):format(host, dir, name, dir, name)
+    end
+    serve(nil, listener("127.0.0.2", "early") .. listener("127.0.0.3", "ends"))
+    s:logged 'status=not_valid [^\n]*early.pem[^\n]* is not valid before '
+    s:logged 'status=not_valid [^\n]*ends.pem[^\n]* expired on '
+    local said, code = run(("status --admin 127.0.0.1:%d --during 20ms"):format(s.admin))
+    assert.equal(1, code)
+    assert.equal(2, select(2, said:gsub("has expired, or is not valid yet: clients refuse it",
+      "")), said)
   end)
 end)

@@ -297,8 +297,8 @@ static void judge_certificates(struct findings *m)
                    (x->value <= 0 || x->value / 86400 < fewest_days(m, listener))) {
             (void)findings_tell(m->problems, "certificate", listener,
                                 x->value > 0 ? "the certificate of %s expires in %s"
-                                             : "the certificate of %s has expired: "
-                                               "clients refuse it",
+                                             : "the certificate of %s has expired, or "
+                                               "is not valid yet: clients refuse it",
                                 listener, show_seconds(left, x->value));
         }
     }
