@@ -269,6 +269,14 @@ describe("docker/kubernetes", function()
     assert.equal("sluice", service.metadata.labels[m.jobLabel])
     assert.truthy(h.read "docker/prometheus/rules.yml":find('job="sluice"', 1, true))
     assert.truthy(named(service.spec.ports, m.endpoints[1].port))
+    -- Two scrapes within the last minute, of which the rules want a rate.
+    assert.is_true(tonumber((m.endpoints[1].interval:match "^(%d+)s$")) <= 30)
+    -- Other programs have metrics of these names, too.
+    local text = h.read "docker/grafana/dashboards/sluice.json"
+    local _, all = text:gsub("process_[a-z_]+", "")
+    local _, own = text:gsub('process_[a-z_]+{job=\\"sluice\\",', "")
+    assert.is_true(all > 0)
+    assert.equal(all, own)
   end)
 
   it("has a ServiceMonitor as the schema of Prometheus' operator wants it", function()
