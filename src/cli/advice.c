@@ -30,7 +30,7 @@ static const struct {
     {"sink_holds",
      "mend what the reason names: events wait in the spool, none is lost"},
     {"sink_late", "look at the sink's server and network, then at its batch and pool "
-                  "options (sluice top, key s)"},
+                  "options (sluice top, key k)"},
     {"dead", "sluice dead list DATA/dead: the log's event=ready names DATA"},
     {"not_stored", "look at the log (event=spool) and at the disk"},
     {"hook_raises", "the log has file, line and reason (event=policy status=raised); "

@@ -174,10 +174,37 @@ static const char *failing_since(const struct findings *m, const char *name,
     return out;
 }
 
+static const char FAILS[] = "mend what the reason names: events wait in the spool";
+static const char CATCHES_UP[] = "wait: the backlog shrinks";
 static const char SKIPS[] = "mend what the reason names: until then the sink skips its "
                             "oldest events beyond max_lag";
 static const char LOST[] =
     "mend what the reason names: the events that still wait are kept in the spool";
+
+/* A sink that takes events, and is behind: why. */
+static void tell_late(struct findings *m, const char *name, const cJSON *sink,
+                      const char *age, const char *wait)
+{
+    static const char left[] = "sluice_sink_left_events";
+    const char *error = facts_text(sink, "last_error");
+    bool fails = facts_number(sink, "failing_since_ms") > 0 && error[0] != '\0';
+    char pair[256];
+    bool shrinks;
+    cJSON *o;
+
+    (void)snprintf(pair, sizeof pair, "sink=\"%s\"", name);
+    shrinks = series_sum(m->now, left, pair) < series_sum(m->before, left, pair);
+    o = findings_tell(m->problems, "sink_late", name, "sink %s is %s behind, %s: %s%s",
+                      name, age, wait,
+                      fails     ? "its tries fail: "
+                      : shrinks ? "it catches up"
+                                : "it is slower than the clients",
+                      fails ? error : "");
+    if (fails || shrinks) {
+        (void)cJSON_ReplaceItemInObject(o, "next",
+                                        cJSON_CreateString(fails ? FAILS : CATCHES_UP));
+    }
+}
 
 static void judge_sink(struct findings *m, const char *name, const cJSON *sink,
                        double oldest_s)
@@ -216,9 +243,7 @@ static void judge_sink(struct findings *m, const char *name, const cJSON *sink,
                                             cJSON_CreateString(skips ? SKIPS : LOST));
         }
     } else if (oldest_s > LATE_S + facts_number(sink, "linger_ms") / 1000) {
-        (void)findings_tell(m->problems, "sink_late", name,
-                            "sink %s is %s behind, %s: it is slower than the clients",
-                            name, age, wait);
+        tell_late(m, name, sink, age, wait);
     }
     if (dead > 0) {
         (void)findings_tell(m->notes, "dead", name,

@@ -1148,9 +1148,44 @@ static void one_is_not_many(void **state)
     cJSON_Delete(f);
 }
 
+/* After an outage a sink is behind, and no slower than the clients. */
+static void a_late_sink_is_told_apart_by_its_cause(void **state)
+{
+    static const char status[] =
+        "{\"sinks\":[{\"name\":\"a\",\"left_events\":2},{\"name\":\"b\","
+        "\"left_events\":2,\"failing_since_ms\":7,\"last_error\":\"no broker\"},"
+        "{\"name\":\"c\",\"left_events\":2,\"last_error\":\"long ago\"}]}";
+    static const char before[] = "sluice_sink_left_events{sink=\"a\"} 9\n"
+                                 "sluice_sink_left_events{sink=\"b\"} 9\n"
+                                 "sluice_sink_left_events{sink=\"c\"} 2\n";
+    static const char now[] = "sluice_sink_left_events{sink=\"a\"} 2\n"
+                              "sluice_sink_left_events{sink=\"b\"} 2\n"
+                              "sluice_sink_left_events{sink=\"c\"} 2\n"
+                              "sluice_sink_oldest_event_seconds{sink=\"a\"} 120\n"
+                              "sluice_sink_oldest_event_seconds{sink=\"b\"} 120\n"
+                              "sluice_sink_oldest_event_seconds{sink=\"c\"} 120\n";
+    static const char *const expected[][2] = {
+        {"2 events wait for it: it catches up", "wait: the backlog shrinks"},
+        {"2 events wait for it: its tries fail: no broker", "mend what the reason"},
+        {"2 events wait for it: it is slower than the clients", "sluice top, key k"}};
+    cJSON *f = facts_of(status, before, now);
+    const cJSON *list = cJSON_GetObjectItem(f, "problems");
+
+    (void)state;
+    assert_int_equal(cJSON_GetArraySize(list), 3);
+    for (int i = 0; i < 3; i++) {
+        const cJSON *x = cJSON_GetArrayItem(list, i);
+
+        assert_non_null(strstr(facts_text(x, "text"), expected[i][0]));
+        assert_non_null(strstr(facts_text(x, "next"), expected[i][1]));
+    }
+    cJSON_Delete(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_late_sink_is_told_apart_by_its_cause),
         cmocka_unit_test(a_server_without_faults_is_ok),
         cmocka_unit_test(few_descriptors_are_told_before_clients_are_refused),
         cmocka_unit_test(each_fault_is_named),
