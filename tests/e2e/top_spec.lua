@@ -188,8 +188,15 @@ describe("sluice top", function()
     frame "WRONG  sink away takes nothing"
     t:key "r"
     assert.is_truthy(frame "wrong_type":find("WRONG above [refusals, by ", 1, true))
+    frame "POST /v1/events +wrong_type +422 +%d+ +1\r" -- with its figures, in 80 columns
     t:key "p"
     frame "last load: generation 1"
+    h.shell(("stty -F '%s' cols 80 rows 40"):format(stdlib.ptsname(t.fd)))
+    t:key "k"
+    frame "SINKS +state +behind +events +bytes +delivers/s +dead\27"
+    frame "SPOOL +ack +on the disk +max_bytes +used +stored\27"
+    h.shell(("stty -F '%s' cols 80 rows 6"):format(stdlib.ptsname(t.fd)))
+    t:key "p"
     for _ = 1, 30 do t:key "\27[A" end
     assert.is_nil(frame "WRONG  sink away takes nothing":find("above", 1, true))
     t:key "q"

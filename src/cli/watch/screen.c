@@ -12,7 +12,7 @@
 #include "cli/show.h"
 #include "cli/watch/facts.h"
 
-enum { LINE = 900, ROWS_MAX = 256, REFUSALS_SHOWN = 8 };
+enum { LINE = 900, ROWS_MAX = 256, REFUSALS_SHOWN = 8, NAME_MIN = 8 };
 
 PRINTF(3, 4)
 static void add(struct screen *s, enum screen_tone tone, const char *fmt, ...)
@@ -224,6 +224,16 @@ static int width(const struct row *rows, size_t n, const char *field, size_t lea
     return (int)least;
 }
 
+/* So many columns for the names of a field; fewer where the figures of a row, with others in
+ * all, would have no room in the terminal. */
+static size_t least_name(size_t wanted, size_t others, size_t columns)
+{
+    if (columns == 0 || columns >= wanted + others) {
+        return wanted;
+    }
+    return columns > others + NAME_MIN ? columns - others : NAME_MIN;
+}
+
 static void show_refusals(struct screen *s, const cJSON *facts,
                           const struct screen_options *o)
 {
@@ -232,8 +242,11 @@ static void show_refusals(struct screen *s, const cJSON *facts,
                       o->order == ORDER_NAME ? NULL : "per_second", "since_start");
     size_t shown = o->view == VIEW_REFUSALS || n <= REFUSALS_SHOWN ? n : REFUSALS_SHOWN;
 
-    int code = width(rows, shown, "code", 24, 2 + 38 + 32, o->columns);
-    int route = width(rows, shown, "route", 38, 2 + (size_t)code + 32, o->columns);
+    size_t least_code = least_name(24, 2 + 24 + 31, o->columns);
+    size_t least_route = least_name(38, 2 + least_code + 31, o->columns);
+    int code = width(rows, shown, "code", least_code, 2 + least_route + 31, o->columns);
+    int route =
+        width(rows, shown, "route", least_route, 2 + (size_t)code + 31, o->columns);
 
     if (n == 0) {
         return;
@@ -269,7 +282,14 @@ static void show_endpoints(struct screen *s, const cJSON *sink)
     }
 }
 
-static void show_sink(struct screen *s, const cJSON *x, int name, bool whole)
+/* In a terminal of 80 columns each figure has room. */
+static const struct sink_columns {
+    int behind, events, bytes, dead;
+    const char *dead_word;
+} WIDE = {12, 10, 10, 16, "dead since start"}, NARROW = {9, 8, 9, 7, "dead"};
+
+static void show_sink(struct screen *s, const cJSON *x, int name,
+                      const struct sink_columns *c, bool whole)
 {
     char behind[SHOW_BYTES], left[SHOW_BYTES], bytes[SHOW_BYTES], now[SHOW_BYTES];
     bool holds = facts_true(x, "holding");
@@ -279,14 +299,14 @@ static void show_sink(struct screen *s, const cJSON *x, int name, bool whole)
         holds                                               ? TONE_BAD
         : oldest > 60 + facts_number(x, "linger_ms") / 1000 ? TONE_WARN
                                                             : TONE_PLAIN,
-        "  %-*.*s %-9s %12s %10s %10s %10s %16.0f", name, name, facts_text(x, "name"),
+        "  %-*.*s %-9s %*s %*s %*s %10s %*.0f", name, name, facts_text(x, "name"),
         holds                       ? "holds"
         : facts_true(x, "retiring") ? "retires"
                                     : "delivers",
-        oldest > 0 ? show_seconds(behind, oldest) : "-",
-        show_count(left, facts_number(x, "left_events")),
+        c->behind, oldest > 0 ? show_seconds(behind, oldest) : "-", c->events,
+        show_count(left, facts_number(x, "left_events")), c->bytes,
         show_bytes(bytes, facts_number(x, "lag_bytes")),
-        show_rate(now, facts_number(x, "delivered_per_second")),
+        show_rate(now, facts_number(x, "delivered_per_second")), c->dead,
         facts_number(x, "dead"));
     if (holds) {
         add(s, TONE_PLAIN, "      why: %s", facts_text(x, "why"));
@@ -305,18 +325,23 @@ static void show_sinks(struct screen *s, const cJSON *facts,
                       : o->order == ORDER_BEHIND ? "oldest_seconds"
                                                  : "delivered_per_second",
                       "left_events");
-    int name = width(rows, n, "name", 20, 2 + 73, o->columns);
+    bool wide = o->columns == 0 || o->columns >= 2 + 20 + 73;
+    const struct sink_columns *c = wide ? &WIDE : &NARROW;
+    size_t others = wide ? 2 + 73 : 2 + 58;
+    int name =
+        width(rows, n, "name", least_name(20, others, o->columns), others, o->columns);
 
     add(s, TONE_PLAIN, "%s", "");
-    add(s, TONE_TITLE, "%-*s %-9s %12s %10s %10s %10s %16s", name + 2, "SINKS", "state",
-        "behind", "events", "bytes", "delivers/s", "dead since start");
+    add(s, TONE_TITLE, "%-*s %-9s %*s %*s %*s %10s %*s", name + 2, "SINKS", "state",
+        c->behind, "behind", c->events, "events", c->bytes, "bytes", "delivers/s",
+        c->dead, c->dead_word);
     for (size_t i = 0; i < n; i++) {
-        show_sink(s, rows[i].x, name, o->view == VIEW_SINKS);
+        show_sink(s, rows[i].x, name, c, o->view == VIEW_SINKS);
     }
 }
 
 /* What a stream takes on the disk, and how much of its room is used. */
-static void show_stream(struct screen *s, const cJSON *x, int name)
+static void show_stream(struct screen *s, const cJSON *x, int name, int stored)
 {
     char bytes[SHOW_BYTES], of[SHOW_BYTES], all[SHOW_BYTES];
     double max = facts_number(x, "max_bytes"), n = facts_number(x, "bytes");
@@ -325,9 +350,9 @@ static void show_stream(struct screen *s, const cJSON *x, int name)
     if (cJSON_GetObjectItem(x, "used_percent") == NULL && max > 0) {
         used = 100 * n / max;
     }
-    add(s, TONE_PLAIN, "  %-*.*s %-9s %12s %10s %8.0f %% %22s", name, name,
+    add(s, TONE_PLAIN, "  %-*.*s %-9s %12s %10s %8.0f %% %*s", name, name,
         facts_text(x, "name"), facts_text(x, "ack"), show_bytes(bytes, n),
-        show_bytes(of, max), used, show_count(all, facts_number(x, "stored")));
+        show_bytes(of, max), used, stored, show_count(all, facts_number(x, "stored")));
 }
 
 static void show_spool(struct screen *s, const cJSON *facts,
@@ -335,18 +360,23 @@ static void show_spool(struct screen *s, const cJSON *facts,
 {
     struct row rows[ROWS_MAX];
     size_t n = sorted(rows, cJSON_GetObjectItem(facts, "streams"), "name", NULL, NULL);
-    int name = width(rows, n, "name", 20, 2 + 68, o->columns);
+    bool wide = o->columns == 0 || o->columns >= 2 + 20 + 68;
+    size_t others = wide ? 2 + 68 : 2 + 56;
+    int name =
+        width(rows, n, "name", least_name(20, others, o->columns), others, o->columns);
+    int stored = wide ? 22 : 10;
     const cJSON *spool = cJSON_GetObjectItem(facts, "spool"),
                 *lost = cJSON_GetObjectItem(facts, "lost"), *x;
     double disk = facts_number(spool, "disk_bytes");
     char bytes[SHOW_BYTES], free_bytes[SHOW_BYTES];
 
     add(s, TONE_PLAIN, "%s", "");
-    add(s, TONE_TITLE, "%-*s %-9s %12s %10s %10s %22s", name + 2, "SPOOL", "ack",
-        "on the disk", "max_bytes", "used", "stored since start");
+    add(s, TONE_TITLE, "%-*s %-9s %12s %10s %10s %*s", name + 2, "SPOOL", "ack",
+        "on the disk", "max_bytes", "used", stored,
+        wide ? "stored since start" : "stored");
     cJSON_ArrayForEach(x, cJSON_GetObjectItem(facts, "streams"))
     {
-        show_stream(s, x, name);
+        show_stream(s, x, name, stored);
     }
     if (disk > 0) {
         add(s, TONE_PLAIN, "  its disk has %s of %s free (%.0f %% used), %s",
