@@ -355,6 +355,12 @@ describe("events that left the spool", function()
         local code, out = run "find --id old --since 5m"
         assert.equal(3, code, out)
         assert.matches("looked: stream=other left the policy at ", out)
+        assert.equal(round == 1, out:find("search the others by --field", 1, true) ~= nil)
+        if round == 1 then
+          out = select(2, run "find --id old --since 5m --field event_id")
+          assert.matches("^id=\"old\" events=1\n", out)
+          assert.not_matches("search the others", out)
+        end
         out = select(2, run "ledger --since 5m")
         assert.matches("not compared: stream=other left the policy at ", out)
         assert.not_matches("stream=other has no index", out)

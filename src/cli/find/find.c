@@ -141,8 +141,10 @@ static void print_looked(const struct looked *l)
     if (l->left_ms != 0) {
         show_line(stdout,
                   "looked: stream=%s left the policy at %s, without an index: events "
-                  "that left the spool are not found",
-                  l->stream, moment_text(from, l->left_ms, 1));
+                  "that left the spool are not found%s",
+                  l->stream, moment_text(from, l->left_ms, 1),
+                  l->any && l->field[0] == '\0' ? ", search the others by --field PATH"
+                                                : "");
     } else if (l->field[0] == '\0') {
         show_line(stdout,
                   "looked: stream=%s has no index: put index = \"event_id\" into it, "
