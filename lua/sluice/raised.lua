@@ -21,7 +21,7 @@ function M.words(message, hook)
   end
   local kind = type(message)
   local text = (kind == "string" or kind == "number") and tostring(message)
-    or "error with a " .. kind
+    or "error with a value, " .. (kind == "cdata" and tostring(message) or kind)
   local info = getinfo(hook, "S")
   local file = match(info.source, "^@(policy:.*)$")
   text = gsub(text, "^sluice%.%w+:%d+: ", "")

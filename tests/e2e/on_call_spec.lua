@@ -178,7 +178,7 @@ describe("who looks at night", function()
     end
     raises("a code", 'reject: \\"a code\\" is not a code such as \\"missing_value\\"')
     raises("to", "to: there is no stream to")
-    raises("table", "error with a table")
+    raises("table", "error with a value, table")
     raises("bare", "no line")
     s:post("/v1/asks", "{}")
     s:logged 'route="POST /v1/asks" [^\n]*/policy.lua:16: in this hook: reject: nil is not a code'
