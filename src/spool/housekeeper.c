@@ -122,6 +122,7 @@ static struct segment *obtain(struct shard *sh, struct err *e)
     if (sh->segments == NULL && presence_of_shard(sh) != 1 && !make_folders(sh, e)) {
         return NULL;
     }
+    shortage_make_room(sh);
     g = segment_create(sh, number, e);
     if (g != NULL) {
         stats_add(st->created, 1);

@@ -383,6 +383,8 @@ void damage_move(const struct segment *g, const char *path); /* says so in the l
 
 void reclaim_stream(struct stream *st);
 void drop_warm(struct stream *st, int64_t older_than_ms);
+/* It was sh->ahead, and is not any more: the worker can't take it. */
+void drop_ahead(struct shard *sh, struct segment *ahead);
 /* Whether g's page has to say how `before` ended, the one before it, which stays: a start would
  * deliver, without it, what clients were refused when a sync had failed. NULL: none stays. */
 bool segment_bears_witness(const struct segment *g, const struct segment *before);
@@ -421,6 +423,8 @@ void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n);
 
 /* Whether sh gets no segment now, because another shard is to have the room. */
 bool shortage_puts_off(const struct shard *sh);
+/* Where no segment fits, and events come to sh: deletes one that is not needed soon. */
+void shortage_make_room(const struct shard *sh);
 
 /* ---- writer.c ---- */
 

@@ -239,3 +239,18 @@ void drop_warm(struct stream *st, int64_t older_than_ms)
     (void)pthread_mutex_unlock(&s->lock);
     delete_all(gone);
 }
+
+void drop_ahead(struct shard *sh, struct segment *ahead)
+{
+    struct spool *s = sh->stream->spool;
+    struct segment **at = &sh->segments;
+
+    (void)pthread_mutex_lock(&s->lock);
+    while (*at != ahead) {
+        at = &(*at)->next;
+    }
+    *at = ahead->next;
+    (void)atomic_fetch_sub(&sh->stream->used, ahead->bytes);
+    (void)pthread_mutex_unlock(&s->lock);
+    segment_delete(ahead);
+}

@@ -1,5 +1,6 @@
 /* A disk that has not room for the next segment of each shard: which ones it has to do without.
  * The housekeeper's thread. */
+#include "base/clock.h"
 #include "spool/internal.h"
 
 static bool may_grow(const struct stream *st)
@@ -60,4 +61,66 @@ bool shortage_puts_off(const struct shard *sh)
     (void)pthread_mutex_unlock(&s->lock);
     return needed > 0 && segment_fits(s, 1) && !segment_fits(s, 1 + needed) &&
            (asked || !atomic_load(&s->unwritable));
+}
+
+/* It has had its next segment for a while, so that its worker does not wait for that, and few
+ * events come to it, or none. */
+static bool is_spare(const struct shard *sh)
+{
+    return sh->opened && atomic_load(&sh->ahead) != NULL && !atomic_load(&sh->asked) &&
+           !nears_end(sh) &&
+           clock_mono_ns() - sh->prepare_ns > (uint64_t)PROVE_MS * 1000000u;
+}
+
+/* Under lock. Rather one that goes on in the segment that it has; but only for one that has one,
+ * too: with one segment each, and none beside these, all of them would stop once it is full. */
+static struct shard *find_spare(const struct spool *s, const struct shard *self)
+{
+    uint32_t n = atomic_load(&s->n_streams);
+    const bool has = atomic_load(&self->current) != NULL;
+    struct shard *spare = NULL;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct shard *sh =
+            presence_of_stream(s->streams[i]) ? s->streams[i]->shards : NULL;
+
+        for (; sh != NULL; sh = sh->next) {
+            const bool used = atomic_load(&sh->current) != NULL;
+
+            if (sh != self && is_spare(sh) && (has || !used) &&
+                (spare == NULL || (used && atomic_load(&spare->current) == NULL))) {
+                spare = sh;
+            }
+        }
+    }
+    return spare;
+}
+
+void shortage_make_room(const struct shard *sh)
+{
+    struct spool *s = sh->stream->spool;
+    uint32_t n = atomic_load(&s->n_streams);
+    struct segment *ahead = NULL;
+    struct shard *spare;
+
+    if (segment_fits(s, 1) || (!atomic_load(&sh->asked) && !nears_end(sh))) {
+        return;
+    }
+    for (uint32_t i = 0; i < n && atomic_load(&sh->current) != NULL; i++) {
+        if (presence_of_stream(s->streams[i])) {
+            drop_warm(s->streams[i], -1);
+        }
+    }
+    if (segment_fits(s, 1)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    spare = find_spare(s, sh);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (spare != NULL) {
+        ahead = atomic_exchange(&spare->ahead, NULL);
+    }
+    if (ahead != NULL) {
+        drop_ahead(spare, ahead);
+    }
 }

@@ -22,7 +22,6 @@ static void note_unacked(struct segment *g)
  * would succeed: this segment is never trusted again. */
 static void poison(struct shard *sh, struct segment *g, int why)
 {
-    struct spool *s = sh->stream->spool;
     struct segment *ahead = atomic_exchange(&sh->ahead, NULL);
     uint64_t left;
     struct err e;
@@ -42,20 +41,11 @@ static void poison(struct shard *sh, struct segment *g, int why)
     (void)err_errno(&e, why, "fdatasync of segment %lu of %s/%u.%u",
                     (unsigned long)g->number, sh->stream->name, sh->epoch, sh->worker);
     if (ahead != NULL) {
-        struct segment **at = &sh->segments;
-
-        (void)pthread_mutex_lock(&s->lock);
-        while (*at != ahead) {
-            at = &(*at)->next;
-        }
-        *at = ahead->next;
-        (void)atomic_fetch_sub(&sh->stream->used, ahead->bytes);
-        (void)pthread_mutex_unlock(&s->lock);
-        segment_delete(ahead);
+        drop_ahead(sh, ahead);
     }
     sh->prove_at_ms = mono_ms() + PROVE_MS;
     sh->failed = true;
-    writable_fail(s, e.text);
+    writable_fail(sh->stream->spool, e.text);
 }
 
 /* False: it failed. */

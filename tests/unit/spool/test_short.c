@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -35,6 +36,26 @@ int statvfs(const char *path, struct statvfs *out)
     out->f_frsize = 1;
     out->f_bavail = KEPT + (uint64_t)atomic_load(&n_free) * segment_bytes;
     return 0;
+}
+
+static atomic_bool counted; /* a segment that is made or deleted changes n_free */
+
+int fallocate(int fd, int mode, off_t at, off_t n)
+{
+    if (atomic_load(&counted)) {
+        (void)atomic_fetch_sub(&n_free, 1);
+    }
+    return (int)syscall(SYS_fallocate, fd, mode, at, n);
+}
+
+int unlink(const char *path)
+{
+    const int rc = (int)syscall(SYS_unlink, path);
+
+    if (rc == 0 && atomic_load(&counted) && strstr(path, ".seg") != NULL) {
+        (void)atomic_fetch_add(&n_free, 1);
+    }
+    return rc;
 }
 
 static void rest(void)
@@ -325,9 +346,56 @@ static void a_full_worker_takes_no_other_worker_its_room(void **state)
     spool_close(s);
 }
 
+/* A third one is wanted where two fit, and the idle stream has one that it does not use. */
+static void what_an_idle_stream_does_not_use_goes_to_a_busy_one(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 3);
+    struct spool_writer *idle, *busy;
+
+    (void)state;
+    atomic_store(&counted, true);
+    idle = spool_writer_open(s, open_named(s, "unused", false), 0, on_wake, NULL);
+    busy = spool_writer_open(s, open_named(s, "using", false), 0, on_wake, NULL);
+    assert_int_equal(1, created("unused"));
+    commit_eighths(busy, 20);
+    assert_int_equal(3, created("using"));
+    assert_int_equal(1, created("unused"));
+    spool_writer_close(idle);
+    spool_writer_close(busy);
+    spool_close(s);
+}
+
+/* Else each would have one, and none could go on. */
+static void a_stream_without_a_segment_takes_none_that_is_needed_next(void **state)
+{
+    const struct timespec more = {1, 200000000};
+    struct spool *s = open_short(SEGMENT, 2);
+    struct spool_writer *first, *late;
+    uint64_t last = 0;
+
+    (void)state;
+    atomic_store(&counted, true);
+    first = spool_writer_open(s, open_named(s, "before", false), 0, on_wake, NULL);
+    commit_eighths(first, 1);
+    until_created("before", 2);
+    late = spool_writer_open(s, open_named(s, "late", false), 0, on_wake, NULL);
+    for (int i = 0; i < 3; i++) {
+        (void)nanosleep(&more, NULL);
+        assert_true(put(late, "1"));
+        assert_int_equal(SPOOL_FULL, spool_writer_commit(late, 5, 6, &last));
+    }
+    commit_eighths(first, 12);
+    assert_int_equal(2, created("before"));
+    assert_int_equal(0, created("late"));
+    spool_writer_close(first);
+    spool_writer_close(late);
+    spool_close(s);
+}
+
 static int set_up_one(void **state)
 {
     n_workers = 1;
+    atomic_store(&counted, false);
     return set_up(state);
 }
 
@@ -340,6 +408,8 @@ int main(void)
         TEST(no_idle_stream_takes_what_a_worker_needs_soon),
         TEST(a_segment_that_is_being_filled_keeps_no_other_stream_waiting),
         TEST(a_full_worker_takes_no_other_worker_its_room),
+        TEST(what_an_idle_stream_does_not_use_goes_to_a_busy_one),
+        TEST(a_stream_without_a_segment_takes_none_that_is_needed_next),
         TEST(a_stream_that_left_the_policy_needs_no_room),
         TEST(an_empty_folder_that_is_removed_is_made_again),
         TEST(no_folder_is_made_in_the_place_of_one_that_has_events)};
