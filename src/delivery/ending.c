@@ -415,6 +415,24 @@ static uint64_t unmet_of(const struct subscription *o, const struct spool_shard_
                : 0;
 }
 
+/* Events given up that a reader has not come to, also where the spool gave them up for a
+ * delivery in whose stead this one came. */
+static uint64_t uncome_of(const struct subscription *o,
+                          const struct subscription_reader *r,
+                          const struct spool_shard_id *ids, uint32_t n)
+{
+    uint64_t all = spool_cursor_skipping(r->cursor);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (ids[i].epoch == r->epoch && ids[i].worker == r->worker) {
+            const uint64_t k = given_up(o, &ids[i], 0, r->end);
+
+            all = k > all ? k : all;
+        }
+    }
+    return all;
+}
+
 uint64_t subscription_skipped(const struct subscription *o)
 {
     uint64_t skipped = o->skipped;
@@ -424,10 +442,10 @@ uint64_t subscription_skipped(const struct subscription *o)
     if (!o->conf.skip || o->consumer == NULL) {
         return skipped;
     }
-    for (uint32_t i = 0; i < o->n_readers; i++) {
-        skipped += spool_cursor_skipping(o->readers[i].cursor);
-    }
     ids = subscription_shards(o, &n);
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        skipped += uncome_of(o, &o->readers[i], ids, n);
+    }
     for (uint32_t i = 0; i < n; i++) {
         skipped += unmet_of(o, &ids[i]);
     }

@@ -374,6 +374,35 @@ describe("a sink that can't start", function()
     assert.equal("", h.shell(("cat '%s/a/'* | grep -c xxx | grep -v 0"):format(s.data)))
   end)
 
+  it("tells all that the spool gives up for it, as it does", function()
+    local dir = h.folder()
+    h.shell(("mkdir '%s/data' && : > '%s/data/a'"):format(dir, dir))
+    s = h.server { dir = dir, policy = [[spool { segment = "4MiB" }]]
+      .. policy { { name = "a" } }:gsub("workers = 1,", '%1 max_body = "1MiB",')
+        :gsub('sinks = { "a" }', 'sinks = { a = { when_full = "skip", max_lag = "8MiB" } }') }
+    local line = ([[{"x":"%s"}]]):format(("x"):rep(200000))
+    local stored, before = 0, 0
+    -- It is tried again each second.
+    for _ = 1, 3 do
+      for _ = 1, 60 do
+        h.wait_for("202", function() return s:post("/v1/events", line).status == 202 end)
+        stored = stored + 1
+      end
+      h.wait_for("a sum", function()
+        local skipped = s:metric "sluice_sink_skipped_events"
+        local is = skipped > before
+          and skipped + s:metric "sluice_sink_left_events" == stored
+        before = is and skipped or before
+        return is
+      end, 10)
+    end
+    os.remove(s.data .. "/a")
+    s:logged "sink=a status=delivering"
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(stored - before, #s:lines "a")
+  end)
+
   it("calls nothing lost that its file has, though the spool gave it up", function()
     s = h.server { policy = [[spool { segment = "4MiB" }]] .. policy { { name = "a" } }
       :gsub("workers = 1,", '%1 max_body = "1MiB",')
