@@ -80,7 +80,6 @@ static struct roster_stream *add(struct roster *r, const char *name)
 void roster_begin(struct roster *r, uint32_t epoch, int64_t now_ms)
 {
     if (r->until == 0 || r->until + 1 != epoch) {
-        r->lost_ms = r->until == 0 ? r->lost_ms : now_ms;
         r->begin = epoch;
         r->begin_ms = now_ms;
     }

@@ -43,9 +43,9 @@ struct roster_skip {
 struct roster {
     uint32_t begin, until; /* epochs: of the processes that kept it, first and last */
     int64_t begin_ms;      /* when it was begun: streams before that are not known */
-    int64_t
-        lost_ms; /* it was damaged or too long, or a process did not keep it: streams that
-                        had left the policy by then are not known; 0: all are */
+    /* Up to then it was damaged, too long or not written: of streams that had left the policy
+     * some are not known; 0: all are. */
+    int64_t lost_ms;
     struct roster_stream *list;
     uint32_t n, room;
     struct roster_skip *skips;
@@ -84,7 +84,7 @@ bool roster_skips(const struct roster *r, const char *stream, const char *sink);
 /* False and *e: the file is not there, or is as before. Blocks while the disk does. */
 bool roster_write(const struct roster *r, const char *spool, struct err *e) MUST_USE;
 
-/* It could not be written, and the file lacks a stream: better none than one that readers and
+/* It could not be written, and the file may lack a stream: better none than one that readers and
  * the next process believe. What the disk refuses stays as it is. */
 void roster_void(const char *spool);
 

@@ -259,6 +259,17 @@ describe("events that left the spool", function()
     end)
   end
 
+  it("are none for a process that ended at its start, before it took any", function()
+    s = h.server { policy = policy(ON) }
+    send "e1"
+    assert.equal(0, s:stop())
+    h.write(s.data .. "/spool/EPOCH", "2\n")
+    s:start()
+    assert.equal(1, (run "find --id nobody"))
+    assert.equal(0, (run "find --id e1"))
+    assert.equal(0, (run "ledger"))
+  end)
+
   it("are none once the disk takes the list, a second or two later", function()
     s = h.server { policy = policy(ON) }
     local passing = s.data .. "/spool/STREAMS.new"

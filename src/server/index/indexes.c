@@ -18,8 +18,8 @@
 
 /* ---- the streams that there were ---- */
 
-/* changed: there is a stream that the one on the disk does not have, or it has left. */
-static void write_roster(struct server *s, bool changed)
+/* stale: the one on the disk does not say so much that it may be believed. */
+static void write_roster(struct server *s, bool stale)
 {
     const bool waited = s->roster_waits;
     char quoted[ERR_TEXT_MAX + 16];
@@ -27,7 +27,7 @@ static void write_roster(struct server *s, bool changed)
     const bool in_place = spool_in_place(s->spool, &e);
 
     s->roster_waits = !in_place || !roster_write(&s->roster, s->spool_dir, &e);
-    if (s->roster_waits && in_place && changed) {
+    if (s->roster_waits && in_place && stale) {
         roster_void(s->spool_dir);
     }
     if (s->roster_waits && !waited) {

@@ -107,9 +107,7 @@ static void where_a_process_noted_nothing_all_before_it_is_unknown(void **state)
 
     (void)state;
     begin(&r, 1, 0, 0, true);
-    assert_int_equal(0, r.lost_ms);
     begin(&r, 3, 0, 1, true);
-    assert_int_equal(300, r.lost_ms); /* that may have had streams that have left */
     assert_known(&r, "events", 3, 1);
     assert_known(&r, "other", 3, 0);
     begin(&r, 4, 1, 1, true);
