@@ -448,4 +448,28 @@ route "POST /b" { body = "batch", stream = "events" }
     assert.equal("confirmed", find("e21").out)
     assert.not_equal("confirmed", find("e11").out)
   end)
+
+  it("says what the sinks had of a stream that left the policy, also after kill -9", function()
+    s = h.server { policy = policy { top = hook "out", sinks = '"out", ' } }
+    r:rule "poison"
+    s:post("/b", batch(1, 10, 10))
+    becomes("out", { confirmed = 9, dead = 1 })
+    becomes("archive", { confirmed = 10 })
+    h.write(s.path, (policy { top = hook "out" }:gsub('"events"', '"other"')
+      :gsub("sinks = {", 'sinks = { "out", ')))
+    assert.equal(200, h.request(s.admin, "POST", "/reload").status)
+    for _, sink in ipairs { "out", "archive" } do
+      s:logged("event=sink sink=" .. sink .. " stream=events status=retired")
+    end
+    local function says()
+      local l = ledger()
+      assert.same({ 9, 1, 0, 10, 0 }, { l.sinks.out.confirmed, l.sinks.out.dead,
+        l.sinks.out.settled, l.sinks.archive.confirmed, l.sinks.archive.settled })
+    end
+    says()
+    s:stop "SIGKILL"
+    says()
+    s:start()
+    says()
+  end)
 end)

@@ -38,8 +38,9 @@ enum settled_how {
 
 struct settled {
     char sink[96];
-    bool known;                             /* it reads the stream */
-    struct ack_tracker acks;                /* all that it is done with */
+    bool known;              /* it reads the stream */
+    bool left;               /* it did, and was done with it: settled_read_left */
+    struct ack_tracker acks; /* all that it is done with */
     struct settled_set apart[SETTLED_HOWS]; /* of these, those that it has not taken */
     struct settled_set taken;               /* those that a record says it has */
     struct settled_set
@@ -68,6 +69,10 @@ bool settled_read(const char *spool, const char *name, const char *stream,
 bool settled_read_streams(const char *spool, const char *name,
                           const char *const *streams, uint32_t n, struct settled *out,
                           struct err *e) MUST_USE;
+/* Of a stream that no journal knows any more, out of the sink's record of places alone: where
+ * that has no event of it, only that is known. */
+bool settled_read_left(const char *spool, const char *name, const char *stream,
+                       struct settled *out, struct err *e) MUST_USE;
 /* Adds up events seq .. seq + n - 1, accepted at wall_ms. gone: the spool has none of the
  * shard any more, so the sink is done with it; its journal may have forgotten it. */
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,

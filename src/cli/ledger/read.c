@@ -21,12 +21,16 @@ static void note_unread(struct ledger_stream *l, const char *sink, const char *w
                    n > 0 ? "; " : "", sink, why);
 }
 
-static void read_sink(struct ledger_stream *l, const char *spool, const char *sink)
+typedef bool settled_fn(const char *spool, const char *name, const char *stream,
+                        struct settled *out, struct err *e);
+
+static void read_sink(struct ledger_stream *l, const char *spool, const char *sink,
+                      settled_fn *read)
 {
     struct settled *s = &l->sinks[l->n_sinks];
     struct err e;
 
-    if (!settled_read(spool, sink, l->tallies.stream, s, &e)) {
+    if (!read(spool, sink, l->tallies.stream, s, &e)) {
         note_unread(l, sink, e.text);
         s->known = false; /* a part of it would call too much confirmed */
     }
@@ -37,6 +41,19 @@ static void read_sink(struct ledger_stream *l, const char *spool, const char *si
     }
 }
 
+static void read_each(struct ledger_stream *l, const char *spool,
+                      const struct sink_names *sinks, settled_fn *read)
+{
+    for (int i = 0; i < sinks->n; i++) {
+        if (l->n_sinks < LEDGER_SINKS_MAX) {
+            read_sink(l, spool, sinks->list[i]->d_name, read);
+        } else {
+            note_unread(l, sinks->list[i]->d_name, "there are too many sinks");
+        }
+    }
+}
+
+/* A journal forgets a stream that left it, once the sink is done with it. */
 static bool read_sinks(struct ledger_stream *l, const char *spool, struct err *e)
 {
     struct sink_names sinks;
@@ -44,12 +61,9 @@ static bool read_sinks(struct ledger_stream *l, const char *spool, struct err *e
     if (!sink_names_read(&sinks, spool, e)) {
         return false;
     }
-    for (int i = 0; i < sinks.n; i++) {
-        if (l->n_sinks < LEDGER_SINKS_MAX) {
-            read_sink(l, spool, sinks.list[i]->d_name);
-        } else {
-            note_unread(l, sinks.list[i]->d_name, "there are too many sinks");
-        }
+    read_each(l, spool, &sinks, settled_read);
+    if (l->n_sinks == 0 && l->unread[0] == '\0') {
+        read_each(l, spool, &sinks, settled_read_left);
     }
     sink_names_free(&sinks);
     return true;

@@ -175,7 +175,8 @@ static void print_total(const struct ledger_stream *l)
     }
     if (ledger_unfed(l)) {
         (void)puts(
-            "unread: no sink's journal knows the stream: none has confirmed any");
+            "unread: no sink has a record of the stream: what became of its events is "
+            "not known");
     }
     if (l->unread[0] != '\0') {
         show_line(stdout, "unread: %s", l->unread);
