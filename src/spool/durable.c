@@ -15,6 +15,7 @@
 enum { PIECE_BYTES = 256 << 10 };
 
 struct held {
+    bool unsure;
     uint64_t number, end;
     dev_t dev;
     ino_t ino;
@@ -117,6 +118,20 @@ static bool is_elsewhere(const struct shard *sh, const struct held *h, int fd)
     return !same && is_listed(sh, h->number) && presence_of_shard(sh) != 1;
 }
 
+/* What the disk does not give is not in memory alone: its reader will see to it. */
+static int copy_over(int fd, char *piece, size_t n, uint64_t at)
+{
+    int rc = blocks_read(fd, piece, n, at);
+
+    if (rc == EIO && n > PAGE_BYTES) {
+        for (size_t i = 0; i < n && (i == 0 || rc == 0); i += PAGE_BYTES) {
+            rc = copy_over(fd, piece, n - i < PAGE_BYTES ? n - i : PAGE_BYTES, at + i);
+        }
+        return rc;
+    }
+    return rc == EIO ? 0 : rc != 0 ? rc : write_at(fd, piece, n, at) ? 0 : errno;
+}
+
 /* Writes the file's bytes over themselves, so that a sync has to take them. */
 static bool write_again(int fd, uint64_t end, const char *path, struct err *e)
 {
@@ -124,15 +139,22 @@ static bool write_again(int fd, uint64_t end, const char *path, struct err *e)
     int rc = 0;
 
     for (uint64_t at = 0; at < end && rc == 0; at += PIECE_BYTES) {
-        size_t n = end - at < PIECE_BYTES ? (size_t)(end - at) : PIECE_BYTES;
-
-        rc = blocks_read(fd, piece, n, at);
-        if (rc == 0 && !write_at(fd, piece, n, at)) {
-            rc = errno;
-        }
+        rc = copy_over(fd, piece,
+                       end - at < PIECE_BYTES ? (size_t)(end - at) : PIECE_BYTES, at);
     }
     free(piece);
     return rc == 0 || err_errno(e, rc, "%s", path);
+}
+
+static void note_unsure(struct shard *sh, uint64_t number, bool unsure)
+{
+    struct spool *s = sh->stream->spool;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (struct segment *g = sh->segments; g != NULL; g = g->next) {
+        g->unsure = g->number == number ? unsure : g->unsure;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
 }
 
 /* A sync that fails may drop what it could not write, and the next one would say that all is
@@ -140,15 +162,15 @@ static bool write_again(int fd, uint64_t end, const char *path, struct err *e)
 static bool sync_fd(struct shard *sh, const struct held *h, int fd, const char *path,
                     struct err *e)
 {
-    if (atomic_load(&sh->unsure) && !write_again(fd, h->end, path, e)) {
-        return false;
+    bool ok = !h->unsure || write_again(fd, h->end, path, e);
+
+    if (ok && fdatasync(fd) != 0) {
+        ok = err_errno(e, errno, "%s: fdatasync", path);
     }
-    if (fdatasync(fd) == 0) {
-        return true;
+    if (ok == h->unsure) {
+        note_unsure(sh, h->number, !ok);
     }
-    (void)err_errno(e, errno, "%s: fdatasync", path);
-    atomic_store(&sh->unsure, true);
-    return false;
+    return ok;
 }
 
 static bool sync_file(struct shard *sh, const struct held *h, struct err *e)
@@ -158,7 +180,7 @@ static bool sync_file(struct shard *sh, const struct held *h, struct err *e)
     int fd, why;
 
     segment_path(sh, h->number, path, sizeof path);
-    fd = open(path, (atomic_load(&sh->unsure) ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    fd = open(path, (h->unsure ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     why = errno;
     if (fd < 0 && why != ENOENT) {
         return err_errno(e, why, "%s", path);
@@ -192,8 +214,8 @@ bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worke
             room = room == 0 ? 16 : 2 * room;
             held = mem_realloc(held, room * sizeof *held);
         }
-        held[n++] =
-            (struct held){g->number, tail_end(atomic_load(&g->tail)), g->dev, g->ino};
+        held[n++] = (struct held){g->unsure, g->number, tail_end(atomic_load(&g->tail)),
+                                  g->dev, g->ino};
         poisoned |= atomic_load(&g->poisoned);
     }
     (void)pthread_mutex_unlock(&s->lock);
@@ -205,9 +227,6 @@ bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worke
     }
     for (size_t i = 0; ok && i < n; i++) {
         ok = sync_file(sh, &held[i], e);
-    }
-    if (ok) {
-        atomic_store(&sh->unsure, false);
     }
     free(held);
     return ok;

@@ -67,7 +67,8 @@ static bool make_folders(struct shard *sh, struct err *e)
         sh->dev = st.st_dev;
         sh->ino = st.st_ino;
     }
-    return folder_sync(stream, e) && folder_sync(sh->stream->spool->dir, e);
+    sh->lasting = folder_sync(stream, e) && folder_sync(sh->stream->spool->dir, e);
+    return sh->lasting;
 }
 
 static struct segment *take_warm(struct shard *sh)
@@ -119,7 +120,8 @@ static struct segment *obtain(struct shard *sh, struct err *e)
         atomic_load(&st->max_bytes)) {
         drop_warm(st, -1);
     }
-    if (sh->segments == NULL && presence_of_shard(sh) != 1 && !make_folders(sh, e)) {
+    if (sh->segments == NULL && (!sh->lasting || presence_of_shard(sh) != 1) &&
+        !make_folders(sh, e)) {
         return NULL;
     }
     shortage_make_room(sh);
@@ -222,8 +224,9 @@ static void prepare(struct shard *sh)
     g = sh->filling != NULL ? sh->filling : obtain(sh, &e);
     if (g == NULL || !fill(sh, g, &e)) {
         sh->prove_at_ms = mono_ms() + PROVE_MS;
-        if (presence_look(s) &&
-            presence_look_at_stream(st)) { /* no other stream has that trouble */
+        if (atomic_load(&st->ended)) { /* for an event that was on its way */
+            stream_ask_no_more(st);
+        } else if (presence_look(s) && presence_look_at_stream(st)) {
             sh->failed = true;
             writable_fail(s, e.text);
         }

@@ -101,9 +101,11 @@ struct segment {
     uint64_t before_end;      /* old: where the one before it ended, or 0 */
     uint64_t written_back;    /* the housekeeper's */
     uint64_t filled;          /* zeros were written up to here; the housekeeper's */
-    bool given_up;            /* poisoned, and noted in the shard; the housekeeper's */
-    bool guessed;        /* old: its page was damaged, its blocks tell what it is */
-    atomic_bool damaged; /* to be set aside, not deleted */
+    bool unsure;   /* old: its sync failed, and the disk may have dropped bytes that are
+                                     only in memory; under lock */
+    bool given_up; /* poisoned, and noted in the shard; the housekeeper's */
+    bool guessed;  /* old: its page was damaged, its blocks tell what it is */
+    atomic_bool damaged;         /* to be set aside, not deleted */
     _Atomic uint64_t damaged_to; /* damage before this place is noted */
     uint32_t pins;               /* cursors in it; under lock */
     int64_t released_ms;
@@ -150,14 +152,13 @@ struct shard {
     bool unknown;                  /* the disk does not tell its events: read again at
                                       look_ms, needed until then; under lock */
     int64_t look_ms, look_wait_ms; /* the housekeeper's */
-    atomic_bool unsure; /* spool_make_durable failed: the disk may have dropped
-                                      bytes that are only in memory */
     /* live shards */
     struct spool_writer *writer;
     bool opened;                       /* wants prepared segments; under lock */
     _Atomic(struct segment *) ahead;   /* the next one, for the worker */
     _Atomic(struct segment *) current; /* the worker writes to it */
     _Atomic uint64_t left;             /* bytes that current can still take */
+    bool lasting;                      /* its folder was synced; the housekeeper's */
     struct segment *filling;           /* will be ahead; the housekeeper's */
     uint64_t prepare_ns;               /* when its first part was begun */
     struct segment *warm;              /* FREE ones, newest first */
@@ -208,6 +209,7 @@ struct stream {
     struct stats_owner series; /* and those of its workers; hidden while it is freed */
     char why_away[ERR_TEXT_MAX];      /* under lock */
     char why_unwritten[ERR_TEXT_MAX]; /* the same */
+    int64_t unwritten_ms;             /* when that was told; the housekeeper's */
 };
 
 struct spool_consumer {
@@ -241,8 +243,9 @@ struct spool_writer {
     uint64_t wanted_back;  /* bytes since the housekeeper was woken */
     struct segment *taken; /* was ahead; its first page is still to be written */
     uint32_t n_failed;     /* blocks that the current one did not take, in a row */
-    bool waited;           /* for one, in vain: not again until there is one */
-    bool waits;            /* clients wait for a sync */
+    bool left;   /* the one before, for that; and no block was written since */
+    bool waited; /* for one, in vain: not again until there is one */
+    bool waits;  /* clients wait for a sync */
 };
 
 /* The spool's uuid in the epochs since `from`. */
@@ -344,6 +347,7 @@ void segment_shut(struct segment *g); /* closes it; the housekeeper's thread */
  * the rest is as it was. */
 void segment_mark_closed(const struct segment *g);
 void shard_path(const struct shard *sh, char *out, size_t n);
+void shard_remove_folder(const struct shard *sh); /* if there is nothing in it */
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
 int64_t mono_ms(void);
 
@@ -406,6 +410,8 @@ bool housekeeper_start(struct spool *s, struct err *e);
 bool housekeeper_stop(struct spool *s, uint64_t until_ns);
 
 /* ---- writable.c: whether the disk takes events ---- */
+
+#define PROBE_FILE "probe" /* in a shard's folder; a kill may leave it */
 
 /* It gave no segment, or did not sync one; and it gave one. The housekeeper's thread. */
 void writable_fail(struct spool *s, const char *why);

@@ -146,10 +146,7 @@ static void delete_all(struct segment *gone)
 
 static void forget_shard(struct shard *sh)
 {
-    char path[PATH_MAX];
-
-    shard_path(sh, path, sizeof path);
-    (void)rmdir(path);
+    shard_remove_folder(sh);
     marks_free(sh);
     while (sh->places != NULL) {
         struct place *next = sh->places->next;

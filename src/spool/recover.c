@@ -376,10 +376,7 @@ static bool recover_shard(struct stream *st, uint32_t epoch, uint32_t worker,
         sh->look_ms = mono_ms() + sh->look_wait_ms;
         tell_unknown(sh, why.text);
     } else if (sh->segments == NULL && sh->n_undeleted == 0) {
-        char path[PATH_MAX];
-
-        shard_path(sh, path, sizeof path);
-        (void)rmdir(path);
+        shard_remove_folder(sh);
         free(sh);
         return true;
     }

@@ -30,6 +30,17 @@ void shard_path(const struct shard *sh, char *out, size_t n)
                    sh->epoch, sh->worker);
 }
 
+void shard_remove_folder(const struct shard *sh)
+{
+    char folder[PATH_MAX], probe[PATH_MAX + 8];
+
+    shard_path(sh, folder, sizeof folder);
+    (void)snprintf(probe, sizeof probe, "%s/" PROBE_FILE, folder);
+    if (rmdir(folder) != 0 && errno == ENOTEMPTY && unlink(probe) == 0) {
+        (void)rmdir(folder);
+    }
+}
+
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n)
 {
     char dir[PATH_MAX - 32];
@@ -64,6 +75,7 @@ static bool write_page(const struct segment *g, uint64_t first, uint64_t before_
     memcpy(p.uuid, spool_uuid_at(sh->stream->spool, sh->epoch), sizeof p.uuid);
     (void)snprintf(p.stream, sizeof p.stream, "%s", sh->stream->name);
     page_encode(&p, bytes);
+    errno = ENOSPC; /* of a short write */
     return pwrite(g->fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes;
 }
 

@@ -83,8 +83,7 @@ static void drop_segments(struct shard *sh)
         segment_delete(sh->segments);
         sh->segments = next;
     }
-    shard_path(sh, path, sizeof path);
-    (void)rmdir(path);
+    shard_remove_folder(sh);
     (void)snprintf(path, sizeof path, "%s/%s", sh->stream->spool->dir,
                    sh->stream->name);
     (void)rmdir(path);

@@ -13,7 +13,10 @@
 #include "base/log.h"
 #include "spool/internal.h"
 
-enum { HOLD_MS = 5000 }; /* after a block that failed, unless one is written */
+enum {
+    HOLD_MS = 5000, /* after a block that failed, unless one is written */
+    TOLD_MS = 1000  /* at least: of blocks that fail and pass in turn */
+};
 
 void writable_tell(const struct stream *st, const char *why)
 {
@@ -74,12 +77,13 @@ static bool takes_file(const struct shard *sh)
     int fd;
 
     shard_path(sh, folder, sizeof folder);
-    (void)snprintf(path, sizeof path, "%s/probe", folder);
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    (void)snprintf(path, sizeof path, "%s/" PROBE_FILE, folder);
+    (void)unlink(path); /* of a process that was killed between these two */
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
     if (fd < 0) {
         return false;
     }
-    ok = unlink(path) == 0; /* first: a kill leaves no file */
+    ok = unlink(path) == 0;
     ok = pwrite(fd, page, sizeof page, 0) == (ssize_t)sizeof page &&
          fdatasync(fd) == 0 && ok;
     (void)close(fd);
@@ -89,27 +93,29 @@ static bool takes_file(const struct shard *sh)
 /* Where /readyz keeps clients away no block would ever tell that the disk is well again. */
 static bool is_over(struct shard *sh)
 {
-    const int64_t now = mono_ms();
+    const int64_t now = mono_ms(), failed = atomic_load(&sh->write_failed_ms);
 
-    if (now - atomic_load(&sh->write_failed_ms) < HOLD_MS || now < sh->probe_at_ms ||
+    if (now - failed < HOLD_MS || now < sh->probe_at_ms ||
         !presence_of_stream(sh->stream)) {
         return false;
     }
     sh->probe_at_ms = now + PROVE_MS;
-    return takes_file(sh);
+    return takes_file(sh) && atomic_load(&sh->write_failed_ms) == failed;
 }
 
-/* A shard whose last block failed; NULL: there is none. */
-static const struct shard *find_unwritten(struct shard *const *shards, uint32_t n)
+/* A shard whose last block failed; NULL: there is none. No client has an ended stream, whose
+ * folder may go. */
+static const struct shard *find_unwritten(const struct stream *st,
+                                          struct shard *const *shards, uint32_t n)
 {
     const struct shard *found = NULL;
 
     for (uint32_t i = 0; i < n; i++) {
         if (atomic_load(&shards[i]->write_errno) != 0) {
-            if (is_over(shards[i])) {
+            if (atomic_load(&st->ended) || (found == NULL && is_over(shards[i]))) {
                 atomic_store(&shards[i]->write_errno, 0);
             } else {
-                found = shards[i];
+                found = found == NULL ? shards[i] : found;
             }
         }
     }
@@ -121,11 +127,11 @@ void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n)
     struct spool *s = st->spool;
     const uint64_t bit = 1ull << st->id;
     const bool was = (atomic_load(&s->unwritten_streams) & bit) != 0;
-    const struct shard *sh = find_unwritten(shards, n);
+    const struct shard *sh = find_unwritten(st, shards, n);
     const int why = sh == NULL ? 0 : atomic_load(&sh->write_errno);
     struct err e;
 
-    if ((why != 0) == was) {
+    if ((why != 0) == was || (was && mono_ms() - st->unwritten_ms < TOLD_MS)) {
         return;
     }
     if (why != 0) {
@@ -137,6 +143,7 @@ void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n)
     (void)snprintf(st->why_unwritten, sizeof st->why_unwritten, "%s",
                    why != 0 ? e.text : "");
     if (why != 0) {
+        st->unwritten_ms = mono_ms();
         (void)atomic_fetch_or(&s->unwritten_streams, bit);
     } else {
         (void)atomic_fetch_and(&s->unwritten_streams, ~bit);

@@ -324,6 +324,19 @@ static enum spool_result switch_segment(struct spool_writer *w)
     return SPOOL_OK;
 }
 
+/* The next segment, if there is one and it takes its page; else the current one, which may be
+ * well again. Once, until a block is written: where the whole disk is bad, each segment would
+ * be left. */
+static struct segment *leave_bad_place(struct spool_writer *w)
+{
+    struct shard *sh = w->shard;
+
+    if (!w->left && (w->taken != NULL || atomic_load(&sh->ahead) != NULL)) {
+        w->left = switch_segment(w) == SPOOL_OK;
+    }
+    return atomic_load(&sh->current);
+}
+
 static bool write_block(struct spool_writer *w, const struct segment *g, uint64_t end,
                         int64_t wall_ms, uint64_t policy8)
 {
@@ -380,7 +393,7 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
     if (w->n == 0) {
         return SPOOL_OK;
     }
-    if (g == NULL || atomic_load(&g->poisoned) || w->n_failed >= WRITE_TRIES ||
+    if (g == NULL || atomic_load(&g->poisoned) ||
         tail_end(atomic_load(&g->tail)) + size > g->bytes) {
         r = switch_segment(w);
         if (r != SPOOL_OK) {
@@ -388,6 +401,8 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
             return r;
         }
         g = atomic_load(&sh->current);
+    } else if (UNLIKELY(w->n_failed >= WRITE_TRIES)) {
+        g = leave_bad_place(w);
     }
     tail = atomic_load(&g->tail);
     end = tail_end(tail);
@@ -397,6 +412,7 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
         return SPOOL_FAILED;
     }
     w->n_failed = 0;
+    w->left = false;
     if (UNLIKELY(atomic_load_explicit(&sh->write_errno, memory_order_relaxed) != 0)) {
         unwritten_forget(sh);
     }
