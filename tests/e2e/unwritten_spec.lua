@@ -56,7 +56,7 @@ describe("a disk that takes no block any more", function()
 
   it("is well again with the first block that it takes", function()
     assert.equal(202, post())
-    f:rules("on=write do=EIO path=.seg times=2")
+    f:rules("on=write do=EIO path=0000000001.seg times=2")
     assert.equal(503, post())
     s:logged("status=unwritable stream=events")
     assert.equal(503, post())
