@@ -282,6 +282,7 @@ static bool open_left(struct delivery *d, const struct delivery_conf *c,
     subscription_open(o, d->spool, &st, d->name, subscription_before(c, o), on_wake, d);
     o->places = &d->places;
     o->held = d->ops == &sink_absent;
+    o->files = d->ops->journals;
     if (!subscription_ending_as(o, subscription_before(c, o))) {
         subscription_ending_old(o, spool_epoch(d->spool), d->journal);
     } else if (c->removed) {
@@ -307,6 +308,7 @@ bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
                               on_wake, d);
             o->places = &d->places;
             o->held = d->ops == &sink_absent;
+            o->files = d->ops->journals;
         } else {
             subscription_apply(o, &st);
         }
@@ -350,7 +352,7 @@ bool open_journal(struct delivery *d, const char *spool_dir, struct err *e)
     d->patched |= d->journal != NULL && journal_cut(d->journal) > 0;
     if (d->journal != NULL &&
         journal_bytes(d->journal) + journal_cut(d->journal) == 0) {
-        places_remove(d->journal_path, NULL); /* of a sink that was dropped */
+        places_remove(d->journal_path); /* of a sink that was dropped */
     }
     return d->journal != NULL;
 }

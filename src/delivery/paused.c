@@ -37,6 +37,7 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
                           on_wake_held, d);
         o->places = &d->places;
         o->held = d->ops == &sink_absent;
+        o->files = d->ops->journals;
     }
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];

@@ -70,6 +70,7 @@ static void on_event(void *arg, const struct record *r)
     *any |= r->type == RECORD_START
                 ? r->value == 0 && r->n_ranges > 0 && r->ranges[0].first > 1
                 : r->type == RECORD_DONE || r->type == RECORD_SEAL ||
+                      r->type == RECORD_PLAN || /* it was under way */
                       (r->type == RECORD_FILE && r->value > 0);
 }
 
@@ -87,13 +88,12 @@ static bool had_events(const char *journal_path, const char *journal)
             (!journal_scan(journal, on_event, &any, NULL, &ignored) || any));
 }
 
-/* A sink that has taken no event leaves nothing. What the disk refuses is not noted. */
-static void note_former(const char *journal_path, const char *journal)
+void places_note_former(const char *journal_path, bool read_journal)
 {
     char path[PATH_MAX];
     int fd;
 
-    if (!had_events(journal_path, journal)) {
+    if (!had_events(journal_path, read_journal ? journal_path : NULL)) {
         return;
     }
     beside(journal_path, PLACES_FORMER_TAIL, path);
@@ -103,11 +103,11 @@ static void note_former(const char *journal_path, const char *journal)
     }
 }
 
-void places_remove(const char *journal_path, const char *journal)
+void places_remove(const char *journal_path)
 {
     char path[PATH_MAX];
 
-    note_former(journal_path, journal);
+    places_note_former(journal_path, false);
     for (size_t i = N_ELEMS(TAILS); i-- > 0;) {
         beside(journal_path, TAILS[i], path);
         (void)unlink(path);

@@ -63,10 +63,12 @@ struct places {
 #define PLACES_FORMER_TAIL ".former"
 
 /* The places of a sink go where its journal went, or, with the journal, away. By the paths
- * of journals; what the disk refuses stays as it is. journal: where it went; NULL: it is
- * gone. */
+ * of journals; what the disk refuses stays as it is. */
 void places_move(const char *from_journal, const char *to_journal);
-void places_remove(const char *journal_path, const char *journal);
+void places_remove(const char *journal_path);
+/* Notes that a sink of that name had events, if it did: by its places, and by its journal, if
+ * that is still there (read_journal). Before the two go. */
+void places_note_former(const char *journal_path, bool read_journal);
 /* Whether a sink of that name was removed, or may have been, that had events before: what
  * came before the sink of now may be among them. */
 bool places_former(const char *journal_path);

@@ -338,6 +338,12 @@ static void prove(struct delivery *d, struct subscription *o, const struct batch
     subscription_prove(o, b->id);
 }
 
+/* Nothing is known that holds the sink: not where only other batches, or the journal, do. */
+static bool is_free(const struct delivery *d)
+{
+    return d->failed == NULL && d->kept == NULL && !journal_in_trouble(d->journal);
+}
+
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
 {
     struct delivery *d = arg;
@@ -365,7 +371,9 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
     if (b->again && b->id != 0 && !b->proven) {
         prove(d, o, b);
     }
-    result_go_on(d);
+    if (spoken_of(v) > 0 || is_free(d)) {
+        result_go_on(d);
+    }
     count_done(d, b, v);
     if (b->n_acked < b->n) {
         look_whole(d, b);

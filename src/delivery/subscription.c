@@ -312,7 +312,7 @@ static void forget_gone(struct subscription *o, const struct spool_shard_id *ids
             const struct cursor *c = &o->acks.shards[i];
 
             /* Of a shard that had gone before, a file that is not sealed yet has a part. */
-            if (c->started && !is_listed(&there, c->epoch, c->worker)) {
+            if ((c->started || !o->files) && !is_listed(&there, c->epoch, c->worker)) {
                 note_lost(o, c);
             }
         }

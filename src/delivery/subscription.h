@@ -55,11 +55,12 @@ struct subscription {
     bool known;       /* the journal knows the stream */
     bool looked;      /* the spool's shards have been listed once */
     bool held;        /* its cursors may be too low: its files were not looked at */
-    bool fresh;       /* the last plan brought it */
-    bool back;        /* or brought it back, while it was ending */
-    bool traced;      /* a refused plan brought it, and the journal still has it */
-    bool met;         /* its places know where it begins, or need not */
-    bool unread;      /* since it was refused: then */
+    bool files;  /* they have events that the journal tells only once they are sealed */
+    bool fresh;  /* the last plan brought it */
+    bool back;   /* or brought it back, while it was ending */
+    bool traced; /* a refused plan brought it, and the journal still has it */
+    bool met;    /* its places know where it begins, or need not */
+    bool unread; /* since it was refused: then */
     struct ack_tracker refused; /* it had begun there, and has read nothing since */
     uint32_t epoch;             /* of this process */
     bool unnoted;               /* a journal that can't be read may not know it: then */

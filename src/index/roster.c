@@ -311,6 +311,12 @@ void roster_void(const char *spool)
 {
     char path[PATH_MAX];
 
+    int fd;
+
     path_of(path, spool);
-    (void)!truncate(path, 0);
+    fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fdatasync(fd); /* a power cut would bring the text back */
+        (void)close(fd);
+    }
 }

@@ -106,6 +106,7 @@ struct server {
     struct indexer *indexers[SPOOL_STREAMS_MAX];     /* the same way */
     struct roster roster; /* which streams there were: indexes.c; the changer's, */
     bool roster_waits;    /* and the disk has not taken it */
+    bool roster_stale;    /* and what it has is not to be believed */
     struct print_rings *prints; /* what workers hand to them */
     struct worker **workers;
     struct access *access; /* lines.c */

@@ -27,7 +27,8 @@ static void write_roster(struct server *s, bool stale)
     const bool in_place = spool_in_place(s->spool, &e);
 
     s->roster_waits = !in_place || !roster_write(&s->roster, s->spool_dir, &e);
-    if (s->roster_waits && in_place && stale) {
+    s->roster_stale = s->roster_waits && (stale || s->roster_stale);
+    if (s->roster_stale && in_place) {
         roster_void(s->spool_dir);
     }
     if (s->roster_waits && !waited) {

@@ -233,10 +233,12 @@ bool persisted_end(const char *spool_dir, const char *journal, const char *name,
 
     path_of(spool_dir, journal, JOURNAL, path);
     path_of(spool_dir, name, MARK, mark);
+    places_note_former(path,
+                       true); /* by its journal, which nobody reads after a kill */
     if (rename(path, mark) != 0) {
         return err_errno(e, errno, "%s", path);
     }
-    places_remove(path, mark); /* a later sink of that name has others */
+    places_remove(path); /* a later sink of that name has others */
     return true;
 }
 

@@ -259,8 +259,7 @@ static void free_unused(struct producer **at)
 
 void cluster_close(struct cluster *c)
 {
-    struct producer *p =
-        c->isolating; /* the last reports want no other: the sink rests */
+    struct producer *p = c->isolating; /* its reports want no other: the sink rests */
 
     free_unused(&c->ready);
     free_unused(&c->next);
@@ -274,6 +273,8 @@ void cluster_close(struct cluster *c)
     }
     meter_end(&c->meter); /* the last reports are counted */
     c->cells = (struct producer_cells){NULL, NULL, NULL, NULL};
+    c->breaker.forced =
+        false; /* of these brokers; the delivery says so of the next ones */
 }
 
 static bool same_options(const struct kafka_plan *k, const struct kafka_plan *l)

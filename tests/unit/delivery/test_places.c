@@ -229,7 +229,7 @@ static void all_go_with_the_sink(void **state)
     places_move(other, journal);
     assert_true(read_all().dead > 0);
     assert_false(places_former(journal));
-    places_remove(journal, NULL);
+    places_remove(journal);
     assert_int_equal(0, read_all().dead);
     assert_false(is_cut(at(PLACES_CUT_TAIL)));
     assert_true(places_former(journal)); /* it had some events */
@@ -250,7 +250,7 @@ static void a_sink_that_had_no_event_is_no_former_one(void **state)
     places_init(&p, journal, &unrecorded);
     places_note(&p, RECORD_START, STR("events"), (struct str){NULL, 0}, 1, 1, NULL, 0);
     places_fini(&p);
-    places_remove(journal, NULL);
+    places_remove(journal);
     assert_false(places_former(journal));
 }
 
