@@ -70,7 +70,6 @@ static void on_event(void *arg, const struct record *r)
     *any |= r->type == RECORD_START
                 ? r->value == 0 && r->n_ranges > 0 && r->ranges[0].first > 1
                 : r->type == RECORD_DONE || r->type == RECORD_SEAL ||
-                      r->type == RECORD_PLAN || /* it was under way */
                       (r->type == RECORD_FILE && r->value > 0);
 }
 

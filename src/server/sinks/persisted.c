@@ -233,8 +233,8 @@ bool persisted_end(const char *spool_dir, const char *journal, const char *name,
 
     path_of(spool_dir, journal, JOURNAL, path);
     path_of(spool_dir, name, MARK, mark);
-    places_note_former(path,
-                       true); /* by its journal, which nobody reads after a kill */
+    /* By its journal, which nobody reads after a kill. */
+    places_note_former(path, true);
     if (rename(path, mark) != 0) {
         return err_errno(e, errno, "%s", path);
     }
