@@ -341,6 +341,29 @@ describe("a second Kafka cluster", function()
     end, 60)
   end)
 
+  it("that comes back is closed, if the breaker was closed while it was not there", function()
+    s = h.server { policy = hedged [[after = "1s", max_ratio = 1]] }
+    local function breaker(order)
+      assert.equal(200, h.request(s.admin, "POST", "/sinks/bus/breaker?" .. order, "").status)
+    end
+    local function follow(text)
+      h.write(s.path, text)
+      assert.equal(200, s:reload().status)
+    end
+    breaker "open"
+    follow(policy(a.brokers))
+    breaker "close"
+    follow(hedged [[after = "1s", max_ratio = 1]])
+    -- /metrics shows it once the delivery has looked.
+    h.wait_for("both breakers", function()
+      return s:metric("sluice_breaker_state", a.brokers) and
+        s:metric("sluice_breaker_state", b.brokers)
+    end)
+    h.sleep(0.5)
+    assert.same({ 0, 0 }, { s:metric("sluice_breaker_state", a.brokers),
+      s:metric("sluice_breaker_state", b.brokers) })
+  end)
+
   it("loses nothing under load while the first is late, down and back", function()
     s = h.server { policy = hedged [[after = "50ms", max_ratio = 1]] }
     local acks = s.dir .. "/acks"

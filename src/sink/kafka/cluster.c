@@ -273,8 +273,7 @@ void cluster_close(struct cluster *c)
     }
     meter_end(&c->meter); /* the last reports are counted */
     c->cells = (struct producer_cells){NULL, NULL, NULL, NULL};
-    c->breaker.forced =
-        false; /* of these brokers; the delivery says so of the next ones */
+    c->breaker.forced = false; /* the delivery says it of the next brokers */
 }
 
 static bool same_options(const struct kafka_plan *k, const struct kafka_plan *l)
