@@ -83,7 +83,7 @@ static bool had_events(const char *journal_path, const char *journal)
     beside(journal_path, PLACES_TAIL, has);
     beside(journal_path, PLACES_OLD_TAIL, old);
     return path_there(has) != 0 || path_there(old) != 0 ||
-           (journal != NULL &&
+           (journal != NULL && path_there(journal) != 0 &&
             (!journal_scan(journal, on_event, &any, NULL, &ignored) || any));
 }
 

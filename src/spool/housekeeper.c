@@ -225,7 +225,11 @@ static void prepare(struct shard *sh)
     if (g == NULL || !fill(sh, g, &e)) {
         sh->prove_at_ms = mono_ms() + PROVE_MS;
         if (atomic_load(&st->ended)) { /* for an event that was on its way */
+            sh->failed = false;
             stream_ask_no_more(st);
+            (void)pthread_mutex_lock(&s->lock);
+            (void)pthread_cond_broadcast(&s->prepared);
+            (void)pthread_mutex_unlock(&s->lock);
         } else if (presence_look(s) && presence_look_at_stream(st)) {
             sh->failed = true;
             writable_fail(s, e.text);

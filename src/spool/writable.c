@@ -149,7 +149,9 @@ void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n)
         (void)atomic_fetch_and(&s->unwritten_streams, ~bit);
     }
     (void)pthread_mutex_unlock(&s->lock);
-    writable_tell(st, why != 0 ? e.text : NULL);
+    if (!atomic_load(&st->ended)) {
+        writable_tell(st, why != 0 ? e.text : NULL);
+    }
 }
 
 /* Under lock. NULL: all blocks were written. */

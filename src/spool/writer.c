@@ -47,7 +47,8 @@ static void wait_for_segment(struct spool *s, struct shard *sh, long ms)
     t.tv_nsec %= 1000000000;
     housekeeper_wake(s);
     while (atomic_load(&sh->ahead) == NULL && !atomic_load(&s->unwritable) &&
-           (!atomic_load(&sh->put_off) || atomic_load(&sh->asked)) &&
+           ((!atomic_load(&sh->put_off) && !atomic_load(&sh->stream->ended)) ||
+            atomic_load(&sh->asked)) &&
            atomic_load(&sh->stream->used) + s->conf.segment_bytes <=
                atomic_load(&sh->stream->max_bytes)) {
         if (pthread_cond_timedwait(&s->prepared, &s->lock, &t) != 0) {
@@ -325,12 +326,13 @@ static enum spool_result switch_segment(struct spool_writer *w)
 }
 
 /* The next segment, if there is one and it takes its page; else the current one, which may be
- * well again. Once, until a block is written: where the whole disk is bad, each segment would
- * be left. */
+ * well again. Once, until a block is written or the housekeeper finds that the disk is well:
+ * where all of it is bad, each segment would be left. */
 static struct segment *leave_bad_place(struct spool_writer *w)
 {
     struct shard *sh = w->shard;
 
+    w->left &= atomic_load(&sh->write_errno) != 0; /* else it was found well */
     if (!w->left && (w->taken != NULL || atomic_load(&sh->ahead) != NULL)) {
         w->left = switch_segment(w) == SPOOL_OK;
     }

@@ -455,16 +455,26 @@ route "POST /b" { body = "batch", stream = "events" }
     s:post("/b", batch(1, 10, 10))
     becomes("out", { confirmed = 9, dead = 1 })
     becomes("archive", { confirmed = 10 })
-    h.write(s.path, (policy { top = hook "out" }:gsub('"events"', '"other"')
-      :gsub("sinks = {", 'sinks = { "out", ')))
+    -- Then it leads to another sink, and then it is gone.
+    local all = hook "out" .. 'file "later" { dir = "later", linger = "5ms" }\n'
+    h.write(s.path, (policy { top = all }:gsub('sinks = {  "archive" }, index',
+      'sinks = { "later" }, index') .. 'stream "kept" { sinks = { "out", "archive" } }\n'))
     assert.equal(200, h.request(s.admin, "POST", "/reload").status)
     for _, sink in ipairs { "out", "archive" } do
       s:logged("event=sink sink=" .. sink .. " stream=events status=retired")
     end
+    s:post("/b", batch(11, 15))
+    becomes("later", { confirmed = 5 })
+    h.write(s.path, (policy { top = all }:gsub('"events"', '"other"')
+      :gsub("sinks = {", 'sinks = { "out", "later", ')))
+    assert.equal(200, h.request(s.admin, "POST", "/reload").status)
+    s:logged("event=sink sink=later stream=events status=retired")
     local function says()
       local l = ledger()
-      assert.same({ 9, 1, 0, 10, 0 }, { l.sinks.out.confirmed, l.sinks.out.dead,
-        l.sinks.out.settled, l.sinks.archive.confirmed, l.sinks.archive.settled })
+      assert.same({ 9, 1, 0, 5, 10 }, { l.sinks.out.confirmed, l.sinks.out.dead,
+        l.sinks.out.settled, l.sinks.out.never_seen, l.sinks.archive.confirmed })
+      assert.same({ 5, 0 }, { l.sinks.archive.never_seen, l.sinks.later.settled })
+      assert.same({ 5, 10 }, { l.sinks.later.confirmed, l.sinks.later.never_seen })
     end
     says()
     s:stop "SIGKILL"

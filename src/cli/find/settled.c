@@ -313,6 +313,17 @@ bool settled_read_streams(const char *spool, const char *name,
     return ok;
 }
 
+/* Of each shard all up to its last record. */
+static void add_ends(struct settled *s, const struct settled_set *set)
+{
+    for (uint32_t i = 0; i < set->n; i++) {
+        const struct settled_run *r = &set->runs[i];
+        const struct batch_range shard = {.epoch = r->epoch, .worker = r->worker};
+
+        settled_add(&s->ends, &shard, 0, r->end, 0);
+    }
+}
+
 bool settled_read_left(const char *spool, const char *name, const char *stream,
                        struct settled *out, struct err *e)
 {
@@ -326,10 +337,12 @@ bool settled_read_left(const char *spool, const char *name, const char *stream,
     one.stream = str_of(out->stream);
     ok = places_read(path, on_place, &d, &out->doubt, e);
     conclude(out);
-    out->left = out->known = ok && out->taken.n + out->apart[SETTLED_DEAD].n +
-                                           out->apart[SETTLED_SKIPPED].n +
-                                           out->apart[SETTLED_LOST].n >
-                                       0;
+    add_ends(out, &out->taken);
+    for (int how = 0; how < SETTLED_BEFORE; how++) {
+        add_ends(out, &out->apart[how]);
+    }
+    settled_sort(&out->ends);
+    out->left = out->known = ok && out->ends.n > 0;
     return ok;
 }
 
@@ -337,142 +350,6 @@ bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e)
 {
     return settled_read_streams(spool, name, &stream, 1, out, e);
-}
-
-/* ---- counts ---- */
-
-/* The shard was gone when the sink met the stream, the last time. */
-static bool was_gone(const struct settled *s, uint32_t epoch, uint32_t worker)
-{
-    return epoch < s->met_last && settled_in(&s->read, epoch, worker, 0, 1) == 0;
-}
-
-/* Events that are all in doubt, or none. forgotten: the journal says nothing of their
- * shard. */
-static void count_alike(const struct settled *s, const struct settled_run *r,
-                        bool forgotten, bool doubtful, struct settled_counts *c)
-{
-    const uint64_t taken = settled_in(&s->taken, r->epoch, r->worker, r->first, r->end);
-    uint64_t rest = r->end - r->first - taken, k;
-
-    for (int how = 0; how < SETTLED_HOWS; how++) {
-        k = settled_in(&s->apart[how], r->epoch, r->worker, r->first, r->end);
-        c->apart[how] += k;
-        rest -= k;
-    }
-    k = settled_in(&s->unsure, r->epoch, r->worker, r->first, r->end);
-    c->settled += k;
-    rest -= k;
-    c->confirmed += taken;
-    if (forgotten && was_gone(s, r->epoch, r->worker)) {
-        *(r->epoch < s->met && !s->former ? &c->apart[SETTLED_BEFORE] : &c->settled) +=
-            rest;
-    } else if (doubtful) {
-        c->settled += rest;
-    } else {
-        c->confirmed += rest;
-    }
-}
-
-/* Events that the sink is done with. */
-static void count_done(const struct settled *s, const struct settled_run *r,
-                       bool forgotten, int64_t wall_ms, struct settled_counts *c)
-{
-    const uint64_t doubt =
-        doubt_end(&s->doubt, s->stream, r->epoch, r->worker, wall_ms);
-
-    if (doubt > r->first && doubt < r->end) {
-        count_alike(s, &(struct settled_run){r->epoch, r->worker, r->first, doubt, 0},
-                    forgotten, true, c);
-        count_alike(s, &(struct settled_run){r->epoch, r->worker, doubt, r->end, 0},
-                    forgotten, false, c);
-    } else {
-        count_alike(s, r, forgotten, doubt > r->first, c);
-    }
-}
-
-/* Events that the sink is not done with. Those that came while the stream led elsewhere it
- * does not get. */
-static void count_rest(const struct settled *s, uint32_t epoch, uint32_t worker,
-                       uint64_t first, uint64_t end, struct settled_counts *c)
-{
-    const uint64_t n = end > first ? end - first : 0,
-                   owed = s->ends_epoch == 0 || epoch < s->ends_epoch ? n
-                          : epoch > s->ends_epoch
-                              ? 0
-                              : settled_in(&s->ends, epoch, worker, first, end);
-    /* It came while the stream led elsewhere, and was gone when that ended. */
-    const uint64_t before =
-        s->ends_epoch != 0 || n == 0
-            ? 0
-            : settled_in(&s->apart[SETTLED_BEFORE], epoch, worker, first, end);
-
-    c->pending += owed - before;
-    c->apart[SETTLED_BEFORE] += n - owed + before;
-}
-
-/* Of a shard of which the journal says nothing, or only that a file has other events. */
-static void count_unmet(const struct settled *s, const struct settled_run *r,
-                        int64_t wall_ms, bool gone, struct settled_counts *c)
-{
-    struct settled_counts rest = {0};
-
-    count_rest(s, r->epoch, r->worker, r->first, r->end, &rest);
-    if (gone && rest.pending > 0) {
-        const struct settled_run owed = {r->epoch, r->worker, r->first,
-                                         r->first + rest.pending, 0};
-
-        rest.pending = 0;
-        count_done(s, &owed, true, wall_ms, c);
-    }
-    c->pending += rest.pending;
-    c->apart[SETTLED_BEFORE] += rest.apart[SETTLED_BEFORE];
-}
-
-/* Of a shard that it is done with in part. left: it was gone at a start, which has told what
- * was lost, and the journal has only a file of it. */
-static void count_between(const struct settled *s, const struct settled_run *r,
-                          int64_t wall_ms, bool left, struct settled_counts *c)
-{
-    if (r->first < r->end && left) {
-        count_unmet(s, r, wall_ms, true, c);
-    } else {
-        count_rest(s, r->epoch, r->worker, r->first, r->end, c);
-    }
-}
-
-void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
-                   uint64_t seq, uint32_t n, int64_t wall_ms, bool gone,
-                   struct settled_counts *c)
-{
-    const struct cursor *at = ack_tracker_find(&s->acks, epoch, worker);
-    const bool left = gone && settled_in(&s->begun, epoch, worker, 0, 1) == 0;
-    struct settled_run r = {epoch, worker, seq, seq + n, 0};
-    uint64_t next = seq;
-
-    if (s->left) {
-        count_alike(s, &r, false, true, c);
-        return;
-    }
-    if (at == NULL) {
-        count_unmet(s, &r, wall_ms, gone, c);
-        return;
-    }
-    for (uint32_t i = 0; i <= at->n_ahead; i++) {
-        const uint64_t first = i == 0 ? 0 : at->ahead[i - 1].first,
-                       end = i == 0 ? at->next : at->ahead[i - 1].end;
-
-        r.first = first > seq ? first : seq;
-        r.end = end < seq + n ? end : seq + n;
-        if (r.first < r.end) {
-            count_between(s, &(struct settled_run){epoch, worker, next, r.first, 0},
-                          wall_ms, left, c);
-            count_done(s, &r, false, wall_ms, c);
-            next = r.end;
-        }
-    }
-    count_between(s, &(struct settled_run){epoch, worker, next, seq + n, 0}, wall_ms,
-                  left, c);
 }
 
 void settled_free(struct settled *s)

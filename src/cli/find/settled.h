@@ -73,12 +73,15 @@ bool settled_read_streams(const char *spool, const char *name,
  * that has no event of it, only that is known. */
 bool settled_read_left(const char *spool, const char *name, const char *stream,
                        struct settled *out, struct err *e) MUST_USE;
+void settled_free(struct settled *s);
+
+/* ---- counts.c ---- */
+
 /* Adds up events seq .. seq + n - 1, accepted at wall_ms. gone: the spool has none of the
  * shard any more, so the sink is done with it; its journal may have forgotten it. */
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
                    uint64_t seq, uint32_t n, int64_t wall_ms, bool gone,
                    struct settled_counts *c);
-void settled_free(struct settled *s);
 
 /* ---- runs.c: sets of events ---- */
 

@@ -252,6 +252,8 @@ static void a_sink_that_had_no_event_is_no_former_one(void **state)
     places_fini(&p);
     places_remove(journal);
     assert_false(places_former(journal));
+    places_note_former(journal, true); /* nor one that has not even a journal */
+    assert_false(places_former(journal));
 }
 
 int main(void)
