@@ -436,6 +436,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     mailbox_init(&d->mail, d->loop);
     make_cells(d);
     places_init(&d->places, d->journal_path, d->unrecorded);
+    d->places.spool = d->spool;
     pump_watch(d);
     (void)stats_own(before);
     return d;

@@ -14,6 +14,7 @@
 #include "base/folder.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "spool/spool.h"
 
 static const char JOURNAL_TAIL[] = ".journal";
 
@@ -32,6 +33,7 @@ void places_init(struct places *p, const char *journal_path, stats_cell *unrecor
     p->untold = p->synced = false;
     p->noted = (struct doubt){.n = 0};
     p->unrecorded = unrecorded;
+    p->spool = NULL;
     p->record = NULL;
 }
 
@@ -173,12 +175,24 @@ void places_fini(struct places *p)
     doubt_free(&p->noted);
 }
 
-static bool ready(struct places_file *f, int create)
+/* Else what has the name of its folder is another's. */
+static bool in_place(const struct places *p)
+{
+    struct err ignored;
+
+    return p->spool == NULL || spool_in_place(p->spool, &ignored);
+}
+
+static bool ready(const struct places *p, struct places_file *f, int create)
 {
     struct stat st;
 
     if (f->fd >= 0) {
         return true;
+    }
+    if (!in_place(p)) {
+        errno = ESTALE;
+        return false;
     }
     f->fd = open(f->path, O_WRONLY | create | O_APPEND | O_CLOEXEC, 0640);
     if (f->fd < 0 || fstat(f->fd, &st) != 0) {
@@ -205,6 +219,9 @@ bool places_cut(struct places *p)
     bool ok;
     int fd;
 
+    if (!in_place(p)) {
+        return false;
+    }
     (void)snprintf(path, sizeof path, "%s.cut", p->apart.path);
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
@@ -304,7 +321,7 @@ void places_note(struct places *p, enum record_type type, struct str stream,
     if (f == &p->apart) {
         places_remember(p, &r);
     }
-    if (!ready(f, O_CREAT)) {
+    if (!ready(p, f, O_CREAT)) {
         not_taken(p, f);
     } else {
         if (p->record == NULL) {
@@ -329,7 +346,7 @@ bool places_sync(struct places *p)
     if (p->synced || p->apart.path[0] == '\0') {
         return !p->untold;
     }
-    ok = ready(&p->apart, 0) ? fdatasync(p->apart.fd) == 0 : errno == ENOENT;
+    ok = ready(p, &p->apart, 0) ? fdatasync(p->apart.fd) == 0 : errno == ENOENT;
     p->synced = ok && folder_sync_of(p->apart.path, &e);
     if (!p->synced) {
         not_taken(p, &p->apart);

@@ -82,6 +82,24 @@ describe("a spool that is moved while the server runs", function()
     assert.equal(0, select(2, status()))
   end)
 
+  it("gets no record of a sink that delivers first then, in the spool in its place", function()
+    r = receiver.start()
+    r:rule "status 503"
+    s = h.server { policy = POLICY:format(r.url)
+      :gsub('sinks = { "out" } }', 'sinks = { "out" }, index = "n" }') }
+    fill()
+    local spool = s.data .. "/spool"
+    h.shell(("cp -a '%s' '%s.copy'"):format(spool, spool))
+    local before = files(spool .. ".copy")
+    assert(os.rename(spool, spool .. ".moved"))
+    assert(os.rename(spool .. ".copy", spool))
+    r:rule ""
+    h.request(s.admin, "POST", "/sinks/out/breaker?close")
+    h.wait_for("an event", function() return #r:events() > 0 end)
+    s:logged("event=spool status=unwritable why=.*moved, removed or unmounted")
+    assert.equal(before, files(spool))
+  end)
+
   it("changes nothing of a spool in its place, by delivery, a reload or an upgrade", function()
     r = receiver.start()
     r:rule "status 503"

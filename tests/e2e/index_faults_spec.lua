@@ -265,7 +265,7 @@ describe("an index that is being written", function()
     s:post("/v1/events/batch", batch "z")
     s:stop("SIGKILL")
     h.shell(("rm '%s'/spool/sinks/*.journal"):format(s.data))
-    assert.matches("unread: no sink's journal.*code=1",
+    assert.matches("unread: no sink has a record of the stream.*code=1",
       h.shell(("%s ledger '%s'; echo code=$?"):format(h.binary, s.data)))
   end)
 
