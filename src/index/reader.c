@@ -214,6 +214,20 @@ static void find_in_group(const struct index_file *f, const unsigned char *bytes
     }
 }
 
+void index_expect_find(struct index_file *f, uint64_t print)
+{
+    const uint32_t n_groups = index_groups(f->head.n_ids);
+    struct err later; /* index_find says it */
+
+    if (n_groups > 0 && read_fences(f, &later)) {
+        const uint32_t g = first_group(f, n_groups, index_stored_print(print));
+        const uint64_t at =
+            index_groups_at(&f->head) + (uint64_t)g * INDEX_GROUP * INDEX_ENTRY_BYTES;
+
+        (void)posix_fadvise(f->fd, (off_t)at, INDEX_GROUP_BYTES, POSIX_FADV_WILLNEED);
+    }
+}
+
 bool index_find(struct index_file *f, uint64_t print, index_hit_fn *fn, void *arg,
                 struct err *e)
 {

@@ -1,7 +1,7 @@
 /*
  * reader - one index file: which sequences an id may have, and when events came.
  *
- *   index_expect? -> index_open -> index_find*, index_rows -> index_close
+ *   index_expect? -> index_open -> index_expect_find? -> index_find*, index_rows -> index_close
  *
  * Files never change, so a running server does not matter. What a checksum does not
  * cover is not believed. Reads by pread; one thread.
@@ -39,9 +39,11 @@ enum index_opened index_open(struct index_file *f, const char *path,
 void index_close(struct index_file *f); /* keeps the memory */
 void index_free(struct index_file *f);  /* that, after the last file */
 
-/* The disk may begin to read what index_open and index_find of that file read first. Waits
- * for nothing; a path that is not there is fine. */
+/* The disk may begin to read what index_open reads, and the fences: of a file that is opened
+ * soon. Waits for nothing; a path that is not there is fine. */
 void index_expect(const char *path);
+/* And what index_find reads then; reads the fences. */
+void index_expect_find(struct index_file *f, uint64_t print);
 
 /* Calls fn with each sequence whose id has the fingerprint's stored part, in their
  * order; false from fn: enough. False and *e: damaged, or the disk does not give it:

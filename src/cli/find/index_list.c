@@ -18,8 +18,8 @@
 #include "index/reader.h"
 #include "index/removed.h"
 
-/* Files that the disk reads before their turn comes: after a restart of the machine none is in
- * the page cache, and one after the other they take a seek each. */
+/* Files that are open at once, and as many that the disk reads before: after a restart of the
+ * machine none is in the page cache, and one after the other they take two seeks each. */
 enum { AHEAD = 64 };
 
 bool index_lists_has(const char *spool, const char *stream)
@@ -199,28 +199,34 @@ static void count(struct index_list *l, const struct index_head *h)
     }
 }
 
-/* Whether the file at that name is the shard's, and fn believes it. */
-static bool read_file(struct index_list *l, struct index_file *f, const char *dir,
-                      struct index_run *r, index_list_fn *fn, void *arg)
+/* f->fd < 0: it is not there, or not good. */
+static void open_file(struct index_list *l, struct index_file *f, const char *dir,
+                      const struct index_run *r)
 {
     char path[PATH_MAX];
     struct err e;
-    bool good;
 
     (void)index_path(path, sizeof path, dir, r->epoch, r->worker, r->first);
     switch (index_open(f, path, &e)) {
     case INDEX_OPENED:
+        add_field(l, f->head.field);
         break;
     case INDEX_UNREADABLE:
         l->n_damaged += access(path, F_OK) == 0;
-        return false;
+        break;
     case INDEX_NOT_ONE:
         l->n_damaged++;
-        return false;
+        break;
     }
-    add_field(l, f->head.field);
-    good = f->head.epoch == r->epoch && f->head.worker == r->worker &&
-           f->head.first == r->first && fn(arg, f);
+}
+
+/* Whether the file is the shard's, and fn believes it. */
+static bool read_file(struct index_list *l, struct index_file *f, struct index_run *r,
+                      index_list_fn *fn, void *arg)
+{
+    const bool good = f->head.epoch == r->epoch && f->head.worker == r->worker &&
+                      f->head.first == r->first && fn(arg, f);
+
     r->end = f->head.end;
     if (good) {
         count(l, &f->head);
@@ -244,34 +250,60 @@ static void expect(const struct index_list *l, const char *dir, uint32_t i)
     }
 }
 
-bool index_list_read(struct index_list *l, const char *spool, const char *stream,
-                     index_list_fn *fn, void *arg, struct err *e)
+/* In their order: the disk reads what one needs while others are read. Those that are good stay
+ * in the list. */
+static void read_files(struct index_list *l, const char *dir, const uint64_t *print,
+                       index_list_fn *fn, void *arg)
 {
-    struct index_file f = {.fd = -1};
-    char dir[PATH_MAX - 64];
+    struct index_file *files = mem_zalloc(AHEAD * sizeof *files);
+    /* Without a print fn reads the rows of each, whose memory one after the other uses. */
+    const uint32_t all = l->n, many = print == NULL ? 1 : AHEAD;
     uint32_t n = 0;
+
+    for (uint32_t i = 0; i < AHEAD; i++) {
+        files[i].fd = -1;
+        expect(l, dir, i);
+    }
+    for (uint32_t first = 0; first < all; first += many) {
+        const uint32_t end = all - first < many ? all : first + many;
+
+        for (uint32_t i = first; i < end; i++) {
+            expect(l, dir, i + AHEAD);
+            open_file(l, &files[i - first], dir, &l->runs[i]);
+            if (files[i - first].fd >= 0 && print != NULL) {
+                index_expect_find(&files[i - first], *print);
+            }
+        }
+        for (uint32_t i = first; i < end; i++) {
+            if (files[i - first].fd >= 0 &&
+                read_file(l, &files[i - first], &l->runs[i], fn, arg)) {
+                l->runs[n++] = l->runs[i];
+            }
+        }
+    }
+    l->n = n;
+    for (uint32_t i = 0; i < AHEAD; i++) {
+        index_free(&files[i]);
+    }
+    free(files);
+}
+
+bool index_list_read(struct index_list *l, const char *spool, const char *stream,
+                     const uint64_t *print, index_list_fn *fn, void *arg, struct err *e)
+{
+    char dir[PATH_MAX - 64];
 
     (void)snprintf(dir, sizeof dir, "%s/%s/" INDEX_FOLDER, spool, stream);
     read_fields(l, dir);
     if (!list_names(l, dir, e)) {
         return false;
     }
-    for (uint32_t i = 0; i < AHEAD; i++) {
-        expect(l, dir, i);
-    }
-    for (uint32_t i = 0; i < l->n; i++) {
-        expect(l, dir, i + AHEAD);
-        if (read_file(l, &f, dir, &l->runs[i], fn, arg)) {
-            l->runs[n++] = l->runs[i];
-        }
-    }
-    l->n = n;
+    read_files(l, dir, print, fn, arg);
     read_account(l, dir);
     if (index_removed_read(dir, &l->removed_ms) == INDEX_REMOVED_BAD) {
         l->removed_ms = l->newest_ms;
     }
     l->epoch = index_list_epoch(spool);
-    index_free(&f);
     return true;
 }
 

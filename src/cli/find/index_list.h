@@ -63,12 +63,14 @@ void index_list_free(struct index_list *l);
 struct index_list *index_lists_add(struct index_lists *l); /* valid until the next */
 void index_lists_free(struct index_lists *l);
 
-/* Calls fn with each good file, in the order of shards and sequences; false from fn: it
+/* print: of the id that fn looks for, so that the disk begins with it; NULL: of none. Calls fn
+ * with each good file, in the order of shards and sequences; false from fn: it
  * is not good after all, and what it covers has to be read from the segments. A file
  * that goes away meanwhile is passed over. False and *e: the folder can't be read. */
 typedef bool index_list_fn(void *arg, struct index_file *f);
 bool index_list_read(struct index_list *l, const char *spool, const char *stream,
-                     index_list_fn *fn, void *arg, struct err *e) MUST_USE;
+                     const uint64_t *print, index_list_fn *fn, void *arg,
+                     struct err *e) MUST_USE;
 
 /* The place in l->fields of a path that is among them. */
 uint32_t index_list_field(const struct index_list *l, const char *path);

@@ -143,7 +143,7 @@ static bool search_index(struct search *s, struct err *e)
         const uint64_t more = s->out->more;
 
         s->stream = i;
-        if (!index_list_read(list, s->want->dir, l->stream, on_file, s, e)) {
+        if (!index_list_read(list, s->want->dir, l->stream, &s->print, on_file, s, e)) {
             return false;
         }
         if (s->want->field != NULL &&

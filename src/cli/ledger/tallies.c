@@ -388,7 +388,7 @@ static bool try_once(struct tallying *y, struct err *e)
     const struct spool_visitor v = {
         .segment = on_listed, .arg = y, .stream = t->stream, .quick = true};
     bool ok = spool_visit(y->spool, &v, e) &&
-              index_list_read(&t->index, y->spool, t->stream, on_file, y, e);
+              index_list_read(&t->index, y->spool, t->stream, NULL, on_file, y, e);
 
     if (ok && t->index.n_fields == 0) {
         ok = no_index(y, e);
