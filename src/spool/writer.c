@@ -332,7 +332,6 @@ static struct segment *leave_bad_place(struct spool_writer *w)
 {
     struct shard *sh = w->shard;
 
-    w->left &= atomic_load(&sh->write_errno) != 0; /* else it was found well */
     if (!w->left && (w->taken != NULL || atomic_load(&sh->ahead) != NULL)) {
         w->left = switch_segment(w) == SPOOL_OK;
     }
@@ -363,6 +362,7 @@ static bool write_block(struct spool_writer *w, const struct segment *g, uint64_
     if (n == (ssize_t)h.block_bytes) {
         return true;
     }
+    w->left &= atomic_load(&w->shard->write_errno) != 0; /* else it was found well */
     unwritten_note(w->shard, n < 0 ? errno : ENOSPC);
     w->n_failed++;
     return false;

@@ -101,18 +101,19 @@ static void count_between(const struct settled *s, const struct settled_run *r,
     }
 }
 
-/* Of a sink that was done with the stream: behind its last record it has had none. */
-static void count_left(const struct settled *s, struct settled_run *r, int64_t wall_ms,
-                       struct settled_counts *c)
+/* Of a sink that was done with the stream: of what came after its last record it has had none but
+ * that. Records of older events may be gone. */
+static void count_left(const struct settled *s, const struct settled_run *r,
+                       int64_t wall_ms, struct settled_counts *c)
 {
-    const uint64_t end = r->end, doubt = doubt_end(&s->doubt, s->stream, r->epoch,
-                                                   r->worker, wall_ms);
-    uint64_t had = r->first + settled_in(&s->ends, r->epoch, r->worker, r->first, end);
+    const uint64_t had =
+        wall_ms <= s->last_ms
+            ? r->end - r->first
+            : settled_in(&s->ends, r->epoch, r->worker, r->first, r->end);
+    const struct settled_run its = {r->epoch, r->worker, r->first, r->first + had, 0};
 
-    had = doubt > had ? doubt : had;
-    r->end = had < end ? had : end;
-    count_alike(s, r, false, true, c);
-    c->apart[SETTLED_BEFORE] += end - r->end;
+    count_alike(s, &its, false, true, c);
+    c->apart[SETTLED_BEFORE] += r->end - its.end;
 }
 
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,

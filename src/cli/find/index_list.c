@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -250,6 +251,15 @@ static void expect(const struct index_list *l, const char *dir, uint32_t i)
     }
 }
 
+/* That may be open at once. */
+static uint32_t how_many(void)
+{
+    struct rlimit most;
+
+    return getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur < 2 * AHEAD ? 1
+                                                                             : AHEAD;
+}
+
 /* In their order: the disk reads what one needs while others are read. Those that are good stay
  * in the list. */
 static void read_files(struct index_list *l, const char *dir, const uint64_t *print,
@@ -257,7 +267,7 @@ static void read_files(struct index_list *l, const char *dir, const uint64_t *pr
 {
     struct index_file *files = mem_zalloc(AHEAD * sizeof *files);
     /* Without a print fn reads the rows of each, whose memory one after the other uses. */
-    const uint32_t all = l->n, many = print == NULL ? 1 : AHEAD;
+    const uint32_t all = l->n, many = print == NULL ? 1 : how_many();
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < AHEAD; i++) {

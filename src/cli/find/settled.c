@@ -215,6 +215,9 @@ static void on_place(void *arg, const struct record *r)
         return;
     }
     on_apart(g->s, r, r->time_ms);
+    if (r->type != RECORD_START && r->time_ms > g->s->last_ms) {
+        g->s->last_ms = r->time_ms;
+    }
     if (r->type == RECORD_START) {
         on_met(g, r);
     } else if (r->type == RECORD_DONE) {

@@ -40,6 +40,7 @@ struct settled {
     char sink[96];
     bool known;              /* it reads the stream */
     bool left;               /* it did, and was done with it: settled_read_left */
+    int64_t last_ms;         /* of the latest record of an event of it */
     struct ack_tracker acks; /* all that it is done with */
     struct settled_set apart[SETTLED_HOWS]; /* of these, those that it has not taken */
     struct settled_set taken;               /* those that a record says it has */
