@@ -6,7 +6,7 @@
 #   sh tests/mutate.sh --table LOG...          counts the lines of runs, room by room
 #
 # A mutant is a patch in tests/mutants. The tests run in this order until one fails: unit
-# programs of the mutant's room, the specs that the mutant names with "Spec: FILE", all
+# programs of the mutant's room, the tests that the mutant names with "Spec: FILE", all
 # other unit programs, and the specs of "tests/run.sh quick". -n ends after the first
 # two, which are the nearest ones. -j N builds with N jobs instead of one.
 # SLUICE_MUTANT_SECONDS (300) bounds each test; a mutant that hangs is dead. Ends with 1
@@ -186,7 +186,10 @@ attack() { # mutant
   room=$(room_of "$1")
   near=$(units_near "$room")
   stage "$near" "$near" || return
-  stage "sluice kit tests/tools/all" "$(sed -n 's/^Spec: //p' "$1")" || return
+  named=$(sed -n 's|^Spec: tests/unit/||p' "$1" | sed 's|[/.]|_|g')
+  stage "$named" "$named" || return
+  named=$(sed -n 's/^Spec: //p' "$1" | grep -v '^tests/unit/')
+  stage "sluice kit tests/tools/all" "$named" || return
   [ -z "$only_near" ] || return 0
   others=$(units_in . | grep -vxF "${near:-none}")
   stage "$others" "$others" || return

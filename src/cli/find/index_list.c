@@ -256,8 +256,10 @@ static uint32_t how_many(void)
 {
     struct rlimit most;
 
-    return getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur < 2 * AHEAD ? 1
-                                                                             : AHEAD;
+    if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur < 2 * AHEAD) {
+        return 1;
+    }
+    return AHEAD;
 }
 
 /* In their order: the disk reads what one needs while others are read. Those that are good stay

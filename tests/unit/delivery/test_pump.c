@@ -440,47 +440,6 @@ static void a_sink_ends_in_time_with_letters_in_flight(void **state)
     assert_int_equal(DELIVERY_LEFT, end);
 }
 
-/* ---- a sink whose server takes nothing ---- */
-
-static atomic_uint n_stuck;
-
-/* Asked by a tick, which makes the sink hold, and by the retry before the next tick, which
- * goes on. */
-static const char *is_stuck_twice(const struct sink *s)
-{
-    (void)s;
-    return atomic_fetch_add(&n_stuck, 1) < 2 ? "no broker can be reached" : NULL;
-}
-
-static bool never(const struct sink_conf *conf, struct batch *b, uint32_t nth,
-                  struct sink_verdict *v)
-{
-    (void)conf;
-    (void)b;
-    (void)nth;
-    (void)v;
-    return false;
-}
-
-static bool goes_on(const struct delivery_status *s)
-{
-    return !s->holding && atomic_load(&n_stuck) > 2;
-}
-
-/* As when letters that waited were taken back: no answer to them says that it goes on. */
-static void a_sink_that_has_no_answer_goes_on_once_it_is_not_stuck(void **state)
-{
-    (void)state;
-    atomic_store(&n_stuck, 0);
-    atomic_store(&script.answer, never);
-    scripted.stuck = is_stuck_twice;
-    bus_open();
-    store(1, 1);
-    (void)until_status(is_holding);
-    (void)until_status(goes_on);
-    assert_int_equal(0, stats_value("sluice_sink_holding", "sink=\"bus\""));
-}
-
 /* ---- a stream that the policy takes away ---- */
 
 static atomic_bool go;
@@ -558,7 +517,6 @@ int main(void)
         TEST(a_sink_that_was_handed_over_shows_no_backlog),
         TEST(a_sink_is_not_handed_over_with_letters_in_flight),
         TEST(a_sink_ends_in_time_with_letters_in_flight),
-        TEST(a_sink_that_has_no_answer_goes_on_once_it_is_not_stuck),
         TEST(a_sink_that_retires_ends_with_what_came_before),
         TEST(events_taken_ahead_of_others_are_not_left)};
 

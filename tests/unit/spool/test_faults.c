@@ -57,6 +57,19 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
+static atomic_long bad_at; /* a place that can't be read; 0: all can */
+
+ssize_t pread(int fd, void *bytes, size_t n, off_t at)
+{
+    const off_t bad = atomic_load(&bad_at);
+
+    if (bad != 0 && at <= bad && bad < at + (off_t)n) {
+        errno = EIO;
+        return -1;
+    }
+    return (ssize_t)syscall(SYS_pread64, fd, bytes, n, at);
+}
+
 /* Bytes that were written once more, over themselves. */
 static atomic_int n_rewritten;
 
@@ -65,7 +78,8 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
     char *before = malloc(n);
 
     assert_non_null(before);
-    if (pread(fd, before, n, at) == (ssize_t)n && memcmp(before, bytes, n) == 0) {
+    if (syscall(SYS_pread64, fd, before, n, at) == (long)n &&
+        memcmp(before, bytes, n) == 0) {
         (void)atomic_fetch_add(&n_rewritten, (int)n);
     }
     free(before);
@@ -238,9 +252,105 @@ static void what_a_sync_did_not_take_is_written_again_before_the_next(void **sta
     spool_close(s);
 }
 
+/* Two segments of an earlier process, the first one full. */
+static struct spool *reopen_with_two_segments(struct spool_consumer **c)
+{
+    static char text[SEGMENT / 8];
+    struct spool *s = open_spool();
+    struct spool_writer *w =
+        spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
+    uint64_t last = 0;
+
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(SPOOL_OK, commit(w, text, &last));
+    }
+    spool_writer_close(w);
+    spool_close(s);
+    s = open_spool();
+    *c = open_consumer(s, open_stream(s, 64 * SEGMENT, false));
+    return s;
+}
+
+/* A backlog may have many. */
+static void only_the_segment_whose_sync_failed_is_written_again(void **state)
+{
+    struct spool_consumer *c;
+    struct spool *s = reopen_with_two_segments(&c);
+    struct err e;
+
+    (void)state;
+    atomic_store(&fail_any_syncs, 1);
+    assert_false(spool_make_durable(c, 1, 0, &e));
+    atomic_store(&n_rewritten, 0);
+    assert_true(spool_make_durable(c, 1, 0, &e));
+    assert_in_range(atomic_load(&n_rewritten), SEGMENT / 2, SEGMENT);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+/* Else no key of the stream would ever be saved again. */
+static void
+a_place_that_can_t_be_read_does_not_keep_the_others_from_being_synced(void **state)
+{
+    struct spool_consumer *c;
+    struct spool *s = reopen_with_two_segments(&c);
+    struct err e;
+
+    (void)state;
+    atomic_store(&fail_any_syncs, 1);
+    assert_false(spool_make_durable(c, 1, 0, &e));
+    atomic_store(&n_rewritten, 0);
+    atomic_store(&bad_at, 100000);
+    assert_true(spool_make_durable(c, 1, 0, &e));
+    atomic_store(&bad_at, 0);
+    assert_in_range(atomic_load(&n_rewritten), SEGMENT / 2, SEGMENT - 4096);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+static void until_writable(const struct spool *s, bool writable)
+{
+    for (int i = 0; i < 20000 && spool_writable(s) != writable; i++) {
+        (void)nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    assert_int_equal(writable, spool_writable(s));
+}
+
+/* Its folder is gone with it, so that the disk can't be tried there. */
+static void a_stream_that_left_the_policy_has_no_trouble_with_the_disk(void **state)
+{
+    struct spool *s = open_spool();
+    const int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    char command[96];
+    uint64_t last = 0;
+
+    (void)state;
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    atomic_store(&tear_writes, 1);
+    assert_int_equal(SPOOL_FAILED, commit(w, "2", &last));
+    until_writable(s, false);
+    spool_streams_used(s, NULL, 0);
+    (void)snprintf(command, sizeof command, "rm -r '%s/events'", dir);
+    assert_int_equal(0, system(command));
+    until_writable(s, true);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            only_the_segment_whose_sync_failed_is_written_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_place_that_can_t_be_read_does_not_keep_the_others_from_being_synced,
+            set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_stream_that_left_the_policy_has_no_trouble_with_the_disk, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(no_later_segment_hides_a_failed_sync, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(

@@ -58,6 +58,29 @@ int unlink(const char *path)
     return rc;
 }
 
+/* fsync of the stream's folder: of the next calls, those that fail; and those that did not. */
+static atomic_int fail_folder_syncs, folder_syncs;
+
+int fsync(int fd)
+{
+    char link[32], path[128], folder[96];
+    ssize_t n;
+
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    (void)snprintf(folder, sizeof folder, "%s/lasting", dir);
+    n = readlink(link, path, sizeof path - 1);
+    path[n < 0 ? 0 : n] = '\0';
+    if (strcmp(path, folder) == 0) {
+        if (atomic_load(&fail_folder_syncs) > 0) {
+            (void)atomic_fetch_sub(&fail_folder_syncs, 1);
+            errno = EIO;
+            return -1;
+        }
+        (void)atomic_fetch_add(&folder_syncs, 1);
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
 static void rest(void)
 {
     (void)nanosleep(&(struct timespec){0, 2000000}, NULL);
@@ -248,6 +271,50 @@ static void a_stream_that_left_the_policy_needs_no_room(void **state)
     spool_close(s);
 }
 
+/* An event that was on its way asks for a segment, which the disk has not. */
+static void a_stream_that_left_the_policy_makes_no_disk_unwritable(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 0);
+    const int left = open_named(s, "left_full", false);
+    struct spool_writer *w = spool_writer_open(s, left, 0, on_wake, NULL);
+    uint64_t last = 0;
+
+    (void)state;
+    assert_false(spool_writable(s));
+    spool_streams_used(s, NULL, 0);
+    for (int i = 0; i < 5000 && !spool_writable(s); i++) {
+        rest();
+    }
+    for (int i = 0; i < 800; i++) { /* longer than between two tries of the disk */
+        if (i % 100 == 0) {
+            assert_true(put(w, "1"));
+            assert_int_equal(SPOOL_FULL, spool_writer_commit(w, 5, 6, &last));
+        }
+        assert_true(spool_writable(s));
+        rest();
+    }
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+/* Else a power cut may take it with all that is in it. */
+static void a_folder_whose_sync_failed_is_synced_before_it_has_a_segment(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 4);
+    struct spool_writer *w;
+    uint64_t last = 0;
+
+    (void)state;
+    atomic_store(&folder_syncs, 0);
+    atomic_store(&fail_folder_syncs, 1);
+    w = spool_writer_open(s, open_named(s, "lasting", false), 0, on_wake, NULL);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    assert_int_equal(0, atomic_load(&fail_folder_syncs));
+    assert_true(atomic_load(&folder_syncs) > 0);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 static void in_spool(const char *command, const char *tail)
 {
     char text[200];
@@ -411,6 +478,8 @@ int main(void)
         TEST(what_an_idle_stream_does_not_use_goes_to_a_busy_one),
         TEST(a_stream_without_a_segment_takes_none_that_is_needed_next),
         TEST(a_stream_that_left_the_policy_needs_no_room),
+        TEST(a_stream_that_left_the_policy_makes_no_disk_unwritable),
+        TEST(a_folder_whose_sync_failed_is_synced_before_it_has_a_segment),
         TEST(an_empty_folder_that_is_removed_is_made_again),
         TEST(no_folder_is_made_in_the_place_of_one_that_has_events)};
 
