@@ -48,9 +48,8 @@ struct places_file {
 
 struct places {
     struct places_file has, apart;
-    const struct spool
-        *spool;  /* where they are: no file is opened while that is elsewhere;
-                                  NULL: it is not asked */
+    /* Where they are: no file is opened while that is elsewhere; NULL: it is not asked. */
+    const struct spool *spool;
     bool untold; /* NAME.apart.cut is not there yet, or older than what was not taken */
     bool synced; /* what is in NAME.apart outlives a power cut */
     struct doubt noted;    /* all that NAME.apart and NAME.apart.1 have, or had */

@@ -183,16 +183,24 @@ static void hand_over(struct conn *c, struct http_request *r)
     s->ops->on_body(s->arg, r, &v);
 }
 
+void body_wait(struct conn *c, bool waits)
+{
+    if (c->aside != waits) {
+        c->aside = waits;
+        c->server->n_aside += waits ? 1u : -1u;
+    }
+}
+
 /* Few bytes may inflate to much work, and many connections may have such a body at once:
- * in a turn that has been long it waits in line. False: it need not, or the line would
- * take the room of bodies that arrive. */
+ * in a turn that has been long it waits in line, and behind those that wait. False: it need
+ * not, or the line would take the room of bodies that arrive. */
 static bool set_aside(struct conn *c)
 {
     struct http_server *s = c->server;
     const struct http_request *r = c->current;
 
     if (LIKELY(r->encoding == HTTP_IDENTITY) || r->answered ||
-        s->long_turn != s->n_turns ||
+        (s->long_turn != s->n_turns && s->n_aside == 0) ||
         s->body_bytes + c->view.n > s->max_body_bytes / 4) {
         return false;
     }
@@ -203,7 +211,7 @@ static bool set_aside(struct conn *c)
         s->body_bytes += c->view.n;
         c->view = (struct str){NULL, 0};
     }
-    c->aside = true;
+    body_wait(c, true);
     conn_deadline(c, -1); /* it has all come */
     return true;
 }
@@ -217,7 +225,7 @@ bool request_go_on(struct conn *c)
 {
     struct http_request *r = c->current;
 
-    c->aside = false;
+    body_wait(c, false);
     if (!r->answered) {
         hand_over(c, r);
     }

@@ -488,6 +488,7 @@ void conn_close(struct conn *c)
         }
     }
     drop_queue(c);
+    body_wait(c, false);
     body_drop(c);
     ev_io_stop(s->loop, &c->readable);
     ev_io_stop(s->loop, &c->writable);

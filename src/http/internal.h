@@ -182,6 +182,7 @@ struct http_server {
     uint64_t now_ms, swept_ms; /* of the monotonic clock */
     uint64_t n_turns;          /* of the loop, */
     uint64_t long_turn;        /* and the last one that took long */
+    uint32_t n_aside;          /* connections whose body waits in line */
     uint64_t drain_ms;         /* since when it does either */
     bool calling;              /* sessions of TLS end with their next answer */
     uint64_t call_ms;          /* since when, */
@@ -332,5 +333,7 @@ bool request_part(struct conn *c, const char *p, size_t n);
 bool request_whole(struct conn *c);
 bool request_go_on(struct conn *c); /* one whose body was set aside */
 void body_drop(struct conn *c);
+/* In line for a turn, or no more. */
+void body_wait(struct conn *c, bool waits);
 /* Bytes of a body whose length is known go straight to their place; NULL: not so. */
 char *body_place(struct conn *c, size_t *room);

@@ -398,7 +398,7 @@ void request_abort(struct conn *c)
         return;
     }
     c->current = NULL;
-    c->aside = false;
+    body_wait(c, false);
     r->parsing = false;
     if (r->told) {
         r->told = false;

@@ -16,8 +16,8 @@ enum {
     CONNS_KEPT = 1024, /* pools: memory above it goes back to the heap */
     REQUESTS_KEPT = 4096,
     LATE_MS = 1000, /* sweeps are at most 250 ms apart */
-    /* Of one turn of the loop: for bytes read and not yet parsed, and for bodies in line;
-     * with less than a long turn, those that come would overtake them. */
+    /* Of one turn of the loop: for bytes read and not yet parsed, and for bodies in line, of
+     * which each may be much work. */
     RESUME_NS = 1000000,
     LINE_NS = 5000000
 };

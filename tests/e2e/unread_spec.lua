@@ -181,7 +181,7 @@ route "POST /slow" { body = "event", stream = "events", on_error = "reject",
     table.sort(n)
     print(("# inflating: %d requests of 200 connections, %d to %d of each"):format(sum, n[1],
       n[#n]))
-    assert.is_true(n[#n] < 3 * n[1]) -- where others take the processors 35 and 17
+    assert.is_true(n[#n] <= 1.25 * n[1])
     s:close()
     for _, c in ipairs(list) do c:close() end
   end)
