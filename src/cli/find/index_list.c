@@ -291,6 +291,9 @@ static void read_files(struct index_list *l, const char *dir, const uint64_t *pr
                 read_file(l, &files[i - first], &l->runs[i], fn, arg)) {
                 l->runs[n++] = l->runs[i];
             }
+            if (many > 1 && files[i - first].has_rows) {
+                index_free(&files[i - first]); /* it had a hit: most have none */
+            }
         }
     }
     l->n = n;

@@ -50,9 +50,10 @@ struct settled {
     char stream[72];
     struct settled_set begun; /* shards of which the journal has the beginning */
     struct settled_set read;  /* shards that it met, the last time */
-    struct settled_set ends;  /* events of ends_epoch that it still gets */
-    bool former;              /* there was a sink of its name before */
-    uint32_t ends_epoch;      /* the stream leads elsewhere since then; 0: to it */
+    struct settled_set ends; /* events of ends_epoch that it still gets; left: all up to
+                                  the last record of the shard */
+    bool former;             /* there was a sink of its name before */
+    uint32_t ends_epoch;     /* the stream leads elsewhere since then; 0: to it */
     uint32_t met,
         met_last; /* the stream: in these epochs, first and last; 0: not noted */
 };
