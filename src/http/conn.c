@@ -1,8 +1,5 @@
-/* A connection: a socket that is read, parsed, written, and closed so that its
- * client can read the last answer. */
+/* A connection: a socket that is read, parsed and written; ending.c closes it. */
 #include <errno.h>
-#include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -90,30 +87,6 @@ void conn_resume_later(struct conn *c)
         s->resumed_tail = &c->next_resumed;
         ev_idle_start(s->loop, &s->resume);
     }
-}
-
-/* The answer is out; the client gets the time to read it, because a close with bytes
- * unread would reset the connection and take the answer back. */
-void conn_linger(struct conn *c)
-{
-    if (UNLIKELY(c->tls != NULL) && !secure_goodbye(c)) {
-        return; /* it comes here again */
-    }
-    if (c->eof || shutdown(c->fd, SHUT_WR) != 0) {
-        conn_close(c);
-        return;
-    }
-    c->lingering = true;
-    c->lingered = 0;
-    c->server->n_lingering += !c->away;
-    request_abort(c);
-    body_drop(c);
-    conn_deadline(c, LINGER_MS);
-    if (UNLIKELY(c->server->handing) && conn_can_leave(c)) {
-        conn_leave(c);
-        return;
-    }
-    conn_read_on(c);
 }
 
 /* Between two requests. While nothing more is read, because the client must read its
@@ -261,19 +234,6 @@ void conn_resume(struct conn *c)
     }
 }
 
-static void read_over(struct conn *c)
-{
-    ssize_t n = read(c->fd, c->server->scratch, SCRATCH_BYTES);
-
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
-    }
-    c->lingered += n > 0 ? (uint64_t)n : 0;
-    if (n <= 0 || c->lingered > LINGER_BYTES) {
-        conn_close(c);
-    }
-}
-
 void conn_read(struct conn *c)
 {
     size_t room;
@@ -317,7 +277,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     if (UNLIKELY(c->shaking)) {
         secure_awake(c);
     } else if (c->lingering) {
-        read_over(c);
+        conn_read_over(c);
     } else if (UNLIKELY(c->preface != NULL)) {
         preface_read(c);
     } else {
@@ -385,40 +345,6 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     conn_write(c);
 }
 
-void conn_expire(struct conn *c)
-{
-    stats_add(c->server->timeouts, 1);
-    if (c->shaking) {
-        secure_late(c);
-    } else if (c->lingering || c->out_n > 0 || c->closing ||
-               (c->current != NULL && c->current->answered)) {
-        conn_close(c);
-    } else if (c->current != NULL || parse_in_request(c->parse)) {
-        c->closing = true;
-        conn_deadline(c, c->server->limits.body_timeout_ms);
-        request_refuse(c, 408, "request_timeout",
-                       c->current == NULL ? "the headers did not arrive in time"
-                                          : "the body did not arrive in time");
-        conn_finish(c);
-    } else {
-        conn_close(c);
-    }
-}
-
-void conn_drain(struct conn *c)
-{
-    char byte;
-    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-    if (n < 0 && errno == EAGAIN && (c->tls == NULL || !tls_session_partial(c->tls))) {
-        c->closing = true;
-        if (c->shaking) {
-            secure_forget(c);
-        }
-        conn_linger(c);
-    }
-}
-
 void conn_start(struct conn *c)
 {
     struct http_server *s = c->server;
@@ -451,51 +377,4 @@ void conn_limits(struct conn *c)
     if (c->unread_ms != UINT64_MAX && read_by < c->unread_ms) {
         c->unread_ms = read_by;
     }
-}
-
-static void drop_queue(struct conn *c)
-{
-    struct http_request *r = c->first, *next;
-
-    for (; r != NULL; r = next) {
-        next = r->next;
-        r->queued = false;
-        if (r->whole && !r->answered) {
-            r->c = NULL; /* its answer will be swallowed */
-        } else {
-            request_put(c->server, r);
-        }
-    }
-    c->first = NULL;
-    c->last = NULL;
-    c->n_open = 0;
-}
-
-void conn_close(struct conn *c)
-{
-    struct http_server *s = c->server;
-    struct http_request *r = c->current;
-
-    if (r != NULL) {
-        c->current = NULL;
-        r->parsing = false;
-        if (r->told) {
-            r->told = false;
-            s->ops->on_abort(s->arg, r);
-        }
-        if (!r->queued) {
-            request_put(s, r);
-        }
-    }
-    drop_queue(c);
-    body_wait(c, false);
-    body_drop(c);
-    ev_io_stop(s->loop, &c->readable);
-    ev_io_stop(s->loop, &c->writable);
-    if (UNLIKELY(c->shaking || c->tls != NULL)) {
-        secure_forget(c);
-    }
-    (void)close(c->fd);
-    accept_keep_spare(c->server); /* before another client takes it */
-    server_forget(c);
 }

@@ -292,20 +292,25 @@ void conn_read(struct conn *c); /* bytes came; may close c */
 void conn_resume_later(struct conn *c);
 void conn_finish(struct conn *c); /* acts on its state: goes on, or ends; may close c */
 void conn_feed(struct conn *c, const char *p,
-               size_t n);         /* HTTP_PAD follows; the same */
-void conn_write(struct conn *c);  /* writes out; may close c */
-void conn_resume(struct conn *c); /* unparsed bytes; may close c */
-void conn_expire(struct conn *c); /* its deadline has passed */
-void conn_close(struct conn *c);
-void conn_linger(struct conn *c);          /* further bytes are read and dropped, then
-                                              closed */
+               size_t n);                  /* HTTP_PAD follows; the same */
+void conn_write(struct conn *c);           /* writes out; may close c */
+void conn_resume(struct conn *c);          /* unparsed bytes; may close c */
 void conn_limits(struct conn *c);          /* they have changed */
-void conn_drain(struct conn *c);           /* looks once more, then says goodbye */
 void conn_dirty(struct conn *c);           /* something is in out */
 bool conn_may_parse(const struct conn *c); /* another request, now */
 bool conn_idle(const struct conn *c);
 void conn_deadline(struct conn *c, int64_t ms);
 void conn_read_on(struct conn *c); /* reads again if nothing forbids it */
+
+/* ---- ending.c ---- */
+
+void conn_linger(struct conn *c); /* the last answer is out: says goodbye, and waits for
+                                        the client's; may close c */
+void conn_read_over(
+    struct conn *c);              /* while it lingers: drops what comes; may close c */
+void conn_expire(struct conn *c); /* its deadline has passed; may close c */
+void conn_drain(struct conn *c);  /* looks once more, then lingers */
+void conn_close(struct conn *c);
 
 /* ---- request.c ---- */
 
