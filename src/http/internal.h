@@ -304,12 +304,11 @@ void conn_read_on(struct conn *c); /* reads again if nothing forbids it */
 
 /* ---- ending.c ---- */
 
-void conn_linger(struct conn *c); /* the last answer is out: says goodbye, and waits for
-                                        the client's; may close c */
-void conn_read_over(
-    struct conn *c);              /* while it lingers: drops what comes; may close c */
-void conn_expire(struct conn *c); /* its deadline has passed; may close c */
-void conn_drain(struct conn *c);  /* looks once more, then lingers */
+/* Its last answer is out: says goodbye, and waits until its client does; may close c. */
+void conn_linger(struct conn *c);
+void conn_read_over(struct conn *c); /* lingering: drops it; may close c */
+void conn_expire(struct conn *c);    /* its deadline has passed; may close c */
+void conn_drain(struct conn *c);     /* looks once more, then lingers */
 void conn_close(struct conn *c);
 
 /* ---- request.c ---- */
