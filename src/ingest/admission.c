@@ -177,8 +177,10 @@ static enum store_result look_ahead(const struct ingest *in, int stream, uint64_
             return STORE_CROWDED;
         }
     }
-    return spool_has_room(in->conf.spool, stream, bytes) ? STORE_OK
-                                                         : store_no_room(in, stream);
+    return spool_has_room(in->conf.spool, stream, bytes) &&
+                   spool_writer_fits(in->writers[stream].writer, bytes)
+               ? STORE_OK
+               : store_no_room(in, stream);
 }
 
 /* Its body is read without room, for what it is answered may be in it. */

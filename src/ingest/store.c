@@ -65,10 +65,15 @@ static enum store_result reserve(struct ingest *in, const struct binding *b,
     for (; left != 0 && r == STORE_OK; left &= left - 1) {
         int s = __builtin_ctzll(left);
 
-        if (spool_reserve(in->conf.spool, b->stream_ids[s], missing(route, z, w, s))) {
+        const int id = b->stream_ids[s];
+
+        if (spool_reserve(in->conf.spool, id, missing(route, z, w, s))) {
             had |= 1ull << s;
         } else {
-            r = store_no_room(in, b->stream_ids[s]);
+            r = store_no_room(in, id);
+        }
+        if (!spool_writer_fits(in->writers[id].writer, z->bytes[s])) {
+            r = store_no_room(in, id);
         }
     }
     /* Asked, not kept: this worker commits within the turn, and the pending

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "spool/internal.h"
+#include "spool/writer.h"
 
 uint64_t shard_awaited(const struct shard *sh)
 {

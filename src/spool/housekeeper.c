@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "spool/internal.h"
+#include "spool/writer.h"
 
 enum { LOOK_MS = 250, FILL_BYTES = 4 << 20 };
 
@@ -118,7 +119,7 @@ static struct segment *obtain(struct shard *sh, struct err *e)
     /* The warm ones of other shards are on the disk too: they give way. */
     if (atomic_load(&st->used) + warm_bytes(st) + st->spool->conf.segment_bytes >
         atomic_load(&st->max_bytes)) {
-        drop_warm(st, -1);
+        drop_warm(st, -1, false);
     }
     if (sh->segments == NULL && (!sh->lasting || presence_of_shard(sh) != 1) &&
         !make_folders(sh, e)) {
@@ -192,7 +193,7 @@ static bool needs_none(const struct shard *sh)
 {
     const struct stream *st = sh->stream;
 
-    return atomic_load(&sh->ahead) != NULL || !presence_of_stream(st) ||
+    return atomic_load(&sh->ahead) != NULL ||
            (atomic_load(&st->ended) && !atomic_load(&sh->asked)) ||
            atomic_load(&st->used) + st->spool->conf.segment_bytes >
                atomic_load(&st->max_bytes);
@@ -205,8 +206,16 @@ static void prepare(struct shard *sh)
     struct segment *g;
     struct err e;
 
+    if (!presence_of_stream(st)) {
+        return;
+    }
     if (needs_none(sh)) {
         sh->failed = false;
+        if (sh->filling != NULL && atomic_load(&st->ended) &&
+            !atomic_load(&sh->asked)) {
+            segment_delete(sh->filling);
+            sh->filling = NULL;
+        }
         return;
     }
     if (mono_ms() < sh->prove_at_ms || !presence_look(s) ||
@@ -241,6 +250,7 @@ static void prepare(struct shard *sh)
     }
     publish(sh, g);
     sh->failed = false;
+    sh->gave = false;
     writable_pass(s);
     stats_record(s->prepare_time, clock_mono_ns() - sh->prepare_ns);
 }
@@ -319,12 +329,18 @@ bool housekeeper_syncs(const struct shard *sh)
            atomic_load(&sh->wanted) > atomic_load(&sh->synced);
 }
 
-/* Whether the disk fails one of its shards. */
-static bool keep_stream(struct stream *st, struct shard **shards)
+/* Of the shards that are open: how many there are, and how many the disk fails. */
+struct looked {
+    uint32_t n, n_failed;
+};
+
+static void keep_stream(struct stream *st, struct shard **shards, struct looked *out)
 {
     uint32_t n = open_shards(st, shards, st->spool->conf.n_workers);
-    bool fails = false;
 
+    for (uint32_t i = 0; i < n; i++) {
+        shortage_look(shards[i]);
+    }
     for (uint32_t i = 0; i < n; i++) {
         prepare(shards[i]);
     }
@@ -339,7 +355,7 @@ static bool keep_stream(struct stream *st, struct shard **shards)
         if (atomic_load(&st->delivered)) {
             note_delivered(shards[i]);
         }
-        fails |= shards[i]->failed;
+        out->n_failed += shards[i]->failed;
     }
     if (presence_of_stream(st)) { /* else those names may be another spool's */
         stream_recover_unknown(st);
@@ -347,11 +363,11 @@ static bool keep_stream(struct stream *st, struct shard **shards)
         if (atomic_load(&st->spool->reclaim)) {
             reclaim_stream(st);
         }
-        drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS);
+        drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS, false);
     }
     stats_set(st->bytes_gauge, atomic_load(&st->used));
     stats_set(st->limit_gauge, atomic_load(&st->max_bytes));
-    return fails;
+    out->n += n;
 }
 
 /* A disk that does not answer leaves the figures as they are. */
@@ -386,6 +402,20 @@ static void wait(struct spool *s)
     atomic_store(&s->woken, false);
 }
 
+/* Also where the shard that it failed needs no segment any more. What nobody asks, for its
+ * files are away or its workers have ended, proves nothing. */
+static bool is_well(const struct spool *s, const struct looked *l)
+{
+    const uint32_t n = atomic_load(&s->n_streams);
+    bool ended = true;
+
+    for (uint32_t i = 0; i < n; i++) {
+        ended &= atomic_load(&s->streams[i]->ended);
+    }
+    return l->n_failed == 0 && (l->n > 0 || ended) &&
+           atomic_load(&s->away_streams) == 0;
+}
+
 static void *run(void *arg)
 {
     struct spool *s = arg;
@@ -394,13 +424,13 @@ static void *run(void *arg)
     (void)pthread_setname_np(pthread_self(), "housekeeping");
     while (!atomic_load(&s->stopping)) {
         uint32_t n = atomic_load(&s->n_streams);
-        bool fails = false;
+        struct looked looked = {0, 0};
 
         presence_look_as_asked(s);
         for (uint32_t i = 0; i < n; i++) {
-            fails |= keep_stream(s->streams[i], shards);
+            keep_stream(s->streams[i], shards, &looked);
         }
-        if (!fails) { /* also where the one that it failed needs no segment any more */
+        if (is_well(s, &looked)) {
             writable_pass(s);
         }
         look_at_disk(s);

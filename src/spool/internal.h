@@ -11,6 +11,7 @@
  *   damage.c    bytes that are no block any more: counted, told, kept
  *   segment.c   one file: made, recycled, opened, deleted
  *   writer.c    a worker's end of a shard
+ *   roll.c      its way from one segment to the next
  *   housekeeper.c    the housekeeping thread: prepares, syncs
  *   writable.c  whether the disk takes events
  *   shortage.c  who does without a segment where not all can have one
@@ -105,6 +106,8 @@ struct segment {
                                      only in memory; under lock */
     bool given_up; /* poisoned, and noted in the shard; the housekeeper's */
     bool guessed;  /* old: its page was damaged, its blocks tell what it is */
+    bool
+        bad_place; /* it did not take blocks: not to be reused. The worker's until sealed */
     atomic_bool damaged;         /* to be set aside, not deleted */
     _Atomic uint64_t damaged_to; /* damage before this place is noted */
     uint32_t pins;               /* cursors in it; under lock */
@@ -178,8 +181,11 @@ struct shard {
     atomic_int write_errno; /* why the writer's last block failed; 0: it did not */
     _Atomic int64_t write_failed_ms; /* when */
     int64_t probe_at_ms;             /* housekeeper's: the disk is not tried before */
-    bool failed;         /* housekeeper's: it has not made the segment since */
-    atomic_bool asked;   /* events came and found no segment; until there is one */
+    bool failed;        /* housekeeper's: it has not made the segment since */
+    int64_t grew_ms;    /* housekeeper's: when it saw events come */
+    uint64_t grew_left; /* and `left` then */
+    bool gave;         /* housekeeper's: its next segment, to one that events come to */
+    atomic_bool asked; /* events came and found no segment; until there is one */
     atomic_bool put_off; /* none is made before that: the disk is short */
 };
 
@@ -221,31 +227,6 @@ struct spool_consumer {
     uint32_t ends_epoch, n_ends;
     struct spool_pos *ends;
     char name[96];
-};
-
-struct spool_writer {
-    struct shard *shard;
-    spool_wake_fn *wake;
-    void *wake_arg;
-    uint64_t next_seq;
-    /* the pending block: its head goes in front of the payload */
-    char *bytes;
-    uint32_t n_bytes, room; /* of the payload */
-    struct spool_entry *entries;
-    struct spool_identity
-        *identities; /* as many as entries; NULL until they are noted */
-    bool identified;
-    struct spool_note *notes; /* as many as entries; NULL until there is one */
-    struct spool_written written;
-    uint32_t n, entries_room;
-    uint32_t marked;       /* events pending when the request began */
-    uint64_t key_hash;     /* of the key that the entries note */
-    uint64_t wanted_back;  /* bytes since the housekeeper was woken */
-    struct segment *taken; /* was ahead; its first page is still to be written */
-    uint32_t n_failed;     /* blocks that the current one did not take, in a row */
-    bool left;   /* the one before, for that; and no block was written since */
-    bool waited; /* for one, in vain: not again until there is one */
-    bool waits;  /* clients wait for a sync */
 };
 
 /* The spool's uuid in the epochs since `from`. */
@@ -386,7 +367,8 @@ void damage_move(const struct segment *g, const char *path); /* says so in the l
 /* ---- reclaim.c: on the housekeeper's thread ---- */
 
 void reclaim_stream(struct stream *st);
-void drop_warm(struct stream *st, int64_t older_than_ms);
+/* Deletes warm segments; only_beside_ahead: of shards that have their next one. */
+void drop_warm(struct stream *st, int64_t older_than_ms, bool only_beside_ahead);
 /* It was sh->ahead, and is not any more: the worker can't take it. */
 void drop_ahead(struct shard *sh, struct segment *ahead);
 /* Whether g's page has to say how `before` ended, the one before it, which stays: a start would
@@ -425,16 +407,19 @@ void unwritten_forget(struct shard *sh);
  * further block, once the disk takes a file. The housekeeper's thread. */
 void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n);
 
-/* ---- shortage.c ---- */
+/* ---- shortage.c: on the housekeeper's thread ---- */
 
+/* Looks whether events came to sh. Before the others. */
+void shortage_look(struct shard *sh);
 /* Whether sh gets no segment now, because another shard is to have the room. */
 bool shortage_puts_off(const struct shard *sh);
 /* Where no segment fits, and events come to sh: deletes one that is not needed soon. */
 void shortage_make_room(const struct shard *sh);
 
-/* ---- writer.c ---- */
+/* ---- roll.c ---- */
 
-/* A request found no room. A short disk has its last segments for such streams. No lock. */
+/* A request found no room. A short disk has its last segments for such streams. Any thread;
+ * no lock. */
 void stream_ask(const struct stream *st);
 void stream_ask_no_more(const struct stream *st); /* until another one does */
 

@@ -43,7 +43,8 @@ static void release(struct shard *sh, struct segment **at, struct segment ***gon
     *at = g->next;
     (void)atomic_fetch_sub(&sh->stream->used, g->bytes);
     if (!g->old && !atomic_load(&g->damaged) && !atomic_load(&g->poisoned) &&
-        !atomic_load(&sh->stream->freed) && sh->opened && sh->n_warm < FREE_MAX) {
+        !g->bad_place && !atomic_load(&sh->stream->freed) && sh->opened &&
+        sh->n_warm < FREE_MAX) {
         g->released_ms = mono_ms();
         atomic_store(&g->state, SEGMENT_FREE);
         push(&sh->warm, g);
@@ -211,7 +212,7 @@ void reclaim_stream(struct stream *st)
     forget_shards(st);
 }
 
-void drop_warm(struct stream *st, int64_t older_than_ms)
+void drop_warm(struct stream *st, int64_t older_than_ms, bool only_beside_ahead)
 {
     struct spool *s = st->spool;
     struct segment *gone = NULL;
@@ -220,11 +221,12 @@ void drop_warm(struct stream *st, int64_t older_than_ms)
     (void)pthread_mutex_lock(&s->lock);
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
         struct segment **at = &sh->warm;
+        const bool may = !only_beside_ahead || atomic_load(&sh->ahead) != NULL;
 
         while (*at != NULL) {
             struct segment *g = *at;
 
-            if (now - g->released_ms > older_than_ms) {
+            if (may && now - g->released_ms > older_than_ms) {
                 *at = g->next;
                 sh->n_warm--;
                 push(&gone, g);

@@ -1,6 +1,8 @@
 /* Whether a stream takes more bytes, and how full it is. Any thread. */
+#include "base/attr.h"
 #include "spool/internal.h"
 #include "spool/spool.h"
+#include "spool/writer.h"
 
 /* Bytes that the worker could append to the segments that it has. */
 static uint64_t left_of(const struct spool *s, const struct shard *sh)
@@ -44,6 +46,23 @@ static uint64_t most_left(const struct spool *s, const struct stream *st)
         most = room > most ? room : most;
     }
     return most;
+}
+
+/* A request that only some of its streams take would be stored again with each retry. */
+bool spool_writer_fits(const struct spool_writer *w, uint64_t bytes)
+{
+    const struct shard *sh = w->shard;
+    const struct spool *s = sh->stream->spool;
+    const uint64_t size = spool_writer_pending(w) + BLOCK_HEAD_BYTES + bytes;
+
+    if (LIKELY(!atomic_load(&s->unwritable)) || size <= atomic_load(&sh->left)) {
+        return true;
+    }
+    if (atomic_load(&sh->ahead) != NULL || w->taken != NULL) {
+        return size <= s->conf.segment_bytes - PAGE_BYTES;
+    }
+    stream_ask(sh->stream);
+    return false;
 }
 
 /* What a worker can append now. */

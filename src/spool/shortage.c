@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "spool/internal.h"
 
+enum { BUSY_MS = 10000 /* since the last event */ };
+
 static bool may_grow(const struct stream *st)
 {
     return !atomic_load(&st->ended) && presence_of_stream(st) &&
@@ -10,10 +12,25 @@ static bool may_grow(const struct stream *st)
                atomic_load(&st->max_bytes);
 }
 
-/* Events come to it: it does not wait until it has none. */
+void shortage_look(struct shard *sh)
+{
+    const uint64_t left = atomic_load(&sh->left);
+
+    if (left != sh->grew_left) {
+        sh->grew_left = left;
+        sh->grew_ms = mono_ms();
+    }
+}
+
+static bool is_busy(const struct shard *sh)
+{
+    return atomic_load(&sh->current) != NULL && mono_ms() - sh->grew_ms < BUSY_MS;
+}
+
+/* It does not wait until it has none. */
 static bool nears_end(const struct shard *sh)
 {
-    return atomic_load(&sh->current) != NULL &&
+    return is_busy(sh) &&
            atomic_load(&sh->left) < sh->stream->spool->conf.segment_bytes / 2;
 }
 
@@ -38,43 +55,24 @@ static uint64_t n_needed(const struct stream *st, const struct shard *self, bool
     return needed + (workers > opened ? workers - opened : 0);
 }
 
-/* Where not every shard can have a segment, one is made only for a shard that events came to:
- * else a stream without clients would have what another one's clients need. A disk that took
- * nothing is tried all the same. */
-bool shortage_puts_off(const struct shard *sh)
-{
-    struct spool *s = sh->stream->spool;
-    uint32_t n = atomic_load(&s->n_streams);
-    uint64_t needed = 0;
-    bool asked = false;
-
-    if (atomic_load(&sh->asked) || nears_end(sh) || sh->filling != NULL ||
-        sh->warm != NULL) {
-        return false;
-    }
-    (void)pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < n; i++) {
-        if (may_grow(s->streams[i])) {
-            needed += n_needed(s->streams[i], sh, &asked);
-        }
-    }
-    (void)pthread_mutex_unlock(&s->lock);
-    return needed > 0 && segment_fits(s, 1) && !segment_fits(s, 1 + needed) &&
-           (asked || !atomic_load(&s->unwritable));
-}
-
-/* It has had its next segment for a while, so that its worker does not wait for that, and few
- * events come to it, or none. */
+/* It does not need its next segment soon. */
 static bool is_spare(const struct shard *sh)
 {
     return sh->opened && atomic_load(&sh->ahead) != NULL && !atomic_load(&sh->asked) &&
-           !nears_end(sh) &&
-           clock_mono_ns() - sh->prepare_ns > (uint64_t)PROVE_MS * 1000000u;
+           !nears_end(sh);
 }
 
-/* Under lock. Rather one that goes on in the segment that it has; but only for one that has one,
- * too: with one segment each, and none beside these, all of them would stop once it is full. */
-static struct shard *find_spare(const struct spool *s, const struct shard *self)
+/* Its worker does not wait for it. */
+static bool had_for_a_while(const struct shard *sh)
+{
+    return clock_mono_ns() - sh->prepare_ns > (uint64_t)PROVE_MS * 1000000u;
+}
+
+/* Under lock. Rather one that goes on in the segment that it has. Of a busy one only for one that
+ * has one, too: with one segment each, and none beside these, both would stop once it is full.
+ * now: else also one that could soon give it. */
+static struct shard *find_spare(const struct spool *s, const struct shard *self,
+                                bool now)
 {
     uint32_t n = atomic_load(&s->n_streams);
     const bool has = atomic_load(&self->current) != NULL;
@@ -87,13 +85,63 @@ static struct shard *find_spare(const struct spool *s, const struct shard *self)
         for (; sh != NULL; sh = sh->next) {
             const bool used = atomic_load(&sh->current) != NULL;
 
-            if (sh != self && is_spare(sh) && (has || !used) &&
+            if (sh != self && is_spare(sh) && (!now || had_for_a_while(sh)) &&
+                (has || !used || !is_busy(sh)) &&
                 (spare == NULL || (used && atomic_load(&spare->current) == NULL))) {
                 spare = sh;
             }
         }
     }
     return spare;
+}
+
+/* Under lock. Whether another one has a segment that it would use again: see drop_warm. */
+static bool has_warm(const struct spool *s, const struct shard *self)
+{
+    uint32_t n = atomic_load(&s->n_streams);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct shard *sh =
+            presence_of_stream(s->streams[i]) ? s->streams[i]->shards : NULL;
+
+        for (; sh != NULL; sh = sh->next) {
+            if (sh->n_warm > 0 && (atomic_load(&self->current) != NULL ||
+                                   atomic_load(&sh->ahead) != NULL)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Where not every shard can have a segment, one is made only for a shard that events came to:
+ * else a stream without clients would have what another one's clients need. A disk that took
+ * nothing is tried all the same, but where others have what would do. */
+bool shortage_puts_off(const struct shard *sh)
+{
+    struct spool *s = sh->stream->spool;
+    uint32_t n = atomic_load(&s->n_streams);
+    uint64_t needed = 0;
+    bool asked = false, fits, later;
+
+    if (atomic_load(&sh->asked) || nears_end(sh) || sh->filling != NULL ||
+        sh->warm != NULL) {
+        return false;
+    }
+    fits = segment_fits(s, 1);
+    (void)pthread_mutex_lock(&s->lock);
+    later = sh->gave || find_spare(s, sh, false) != NULL || has_warm(s, sh);
+    for (uint32_t i = 0; i < n; i++) {
+        if (may_grow(s->streams[i])) {
+            needed += n_needed(s->streams[i], sh, &asked);
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (!fits) {
+        return later;
+    }
+    return needed > 0 && !segment_fits(s, 1 + needed) &&
+           (asked || !atomic_load(&s->unwritable));
 }
 
 void shortage_make_room(const struct shard *sh)
@@ -106,21 +154,22 @@ void shortage_make_room(const struct shard *sh)
     if (segment_fits(s, 1) || (!atomic_load(&sh->asked) && !nears_end(sh))) {
         return;
     }
-    for (uint32_t i = 0; i < n && atomic_load(&sh->current) != NULL; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         if (presence_of_stream(s->streams[i])) {
-            drop_warm(s->streams[i], -1);
+            drop_warm(s->streams[i], -1, atomic_load(&sh->current) == NULL);
         }
     }
     if (segment_fits(s, 1)) {
         return;
     }
     (void)pthread_mutex_lock(&s->lock);
-    spare = find_spare(s, sh);
+    spare = find_spare(s, sh, true);
     (void)pthread_mutex_unlock(&s->lock);
     if (spare != NULL) {
         ahead = atomic_exchange(&spare->ahead, NULL);
     }
     if (ahead != NULL) {
+        spare->gave = true;
         drop_ahead(spare, ahead);
     }
 }

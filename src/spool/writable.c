@@ -131,6 +131,9 @@ void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n)
     const int why = sh == NULL ? 0 : atomic_load(&sh->write_errno);
     struct err e;
 
+    if (n == 0 && !atomic_load(&st->ended)) {
+        return; /* at the stop */
+    }
     if ((why != 0) == was || (was && mono_ms() - st->unwritten_ms < TOLD_MS)) {
         return;
     }

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 
 #include "base/attr.h"
 #include "base/mem.h"
 #include "spool/internal.h"
+#include "spool/writer.h"
 
 enum {
     BYTES_FIRST = 64 << 10,
@@ -16,7 +16,6 @@ enum {
     BYTES_KEPT = 4 << 20,
     BYTES_PAD = 24, /* readable after an event's text: member_find wants 16 */
     FIRST_SEGMENT_MS = 5000,
-    NEXT_SEGMENT_MS = 250,
     WRITE_TRIES = 3 /* in one segment: where a bad place is, others may be good */
 };
 
@@ -33,28 +32,6 @@ static struct shard *make_shard(struct stream *st, uint32_t worker)
     }
     *at = sh;
     return sh;
-}
-
-/* Under lock. The housekeeper makes the folder of the shard, and its segments. Not longer than
- * it takes to see that there is no room, or that the disk fails. */
-static void wait_for_segment(struct spool *s, struct shard *sh, long ms)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += ms % 1000 * 1000000;
-    t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
-    t.tv_nsec %= 1000000000;
-    housekeeper_wake(s);
-    while (atomic_load(&sh->ahead) == NULL && !atomic_load(&s->unwritable) &&
-           ((!atomic_load(&sh->put_off) && !atomic_load(&sh->stream->ended)) ||
-            atomic_load(&sh->asked)) &&
-           atomic_load(&sh->stream->used) + s->conf.segment_bytes <=
-               atomic_load(&sh->stream->max_bytes)) {
-        if (pthread_cond_timedwait(&s->prepared, &s->lock, &t) != 0) {
-            break;
-        }
-    }
 }
 
 struct spool_writer *spool_writer_open(struct spool *s, int stream, uint32_t worker,
@@ -77,7 +54,7 @@ struct spool_writer *spool_writer_open(struct spool *s, int stream, uint32_t wor
     sh->opened = true;
     w->shard = sh;
     w->waits = atomic_load(&st->synced);
-    wait_for_segment(s, sh, FIRST_SEGMENT_MS);
+    roll_wait(s, sh, FIRST_SEGMENT_MS);
     (void)pthread_mutex_unlock(&s->lock);
     atomic_store(&st->live[worker], sh);
     return w;
@@ -243,101 +220,6 @@ static void empty(struct spool_writer *w)
     }
 }
 
-/* The prepared segment; NULL: it is not ready. Where events come faster than segments
- * are prepared the worker waits: its clients are slowed down, not refused. A disk that
- * hangs makes it wait once. */
-static struct segment *take_ahead(struct spool_writer *w)
-{
-    struct shard *sh = w->shard;
-    struct spool *s = sh->stream->spool;
-    struct segment *g = atomic_exchange(&sh->ahead, NULL);
-
-    if (g == NULL) {
-        atomic_store(&sh->asked, true);
-    }
-    if (g == NULL && !w->waited) {
-        (void)pthread_mutex_lock(&s->lock);
-        wait_for_segment(s, sh, NEXT_SEGMENT_MS);
-        (void)pthread_mutex_unlock(&s->lock);
-        g = atomic_exchange(&sh->ahead, NULL);
-    }
-    w->waited = g == NULL;
-    return g;
-}
-
-void stream_ask(const struct stream *st)
-{
-    for (uint32_t i = 0; i < st->spool->conf.n_workers; i++) {
-        struct shard *sh = atomic_load(&st->live[i]);
-
-        if (sh != NULL && atomic_load(&sh->ahead) == NULL) {
-            atomic_store(&sh->asked, true);
-        }
-    }
-}
-
-void stream_ask_no_more(const struct stream *st)
-{
-    for (uint32_t i = 0; i < st->spool->conf.n_workers; i++) {
-        struct shard *sh = atomic_load(&st->live[i]);
-
-        if (sh != NULL) {
-            atomic_store(&sh->asked, false);
-        }
-    }
-}
-
-/* The prepared segment becomes the current one. */
-static enum spool_result switch_segment(struct spool_writer *w)
-{
-    struct shard *sh = w->shard;
-    struct segment *old = atomic_load(&sh->current);
-    struct segment *g = w->taken != NULL ? w->taken : take_ahead(w);
-    uint64_t end = 0, unacked = 0;
-
-    if (g == NULL) {
-        housekeeper_wake(sh->stream->spool);
-        return SPOOL_FULL;
-    }
-    if (old != NULL) {
-        end = tail_end(atomic_load(&old->poisoned) ? segment_kept(old)
-                                                   : atomic_load(&old->tail));
-    }
-    if (old != NULL && atomic_load(&old->poisoned)) {
-        unacked = segment_unacked(old);
-    }
-    if (!segment_write_page(g, w->next_seq, end, unacked)) {
-        unwritten_note(sh, errno);
-        /* Not ahead any more: the housekeeper may have put another one there. */
-        w->taken = g;
-        return SPOOL_FAILED;
-    }
-    w->taken = NULL;
-    w->n_failed = 0;
-    atomic_store(&g->state, SEGMENT_USED);
-    if (old != NULL) {
-        atomic_store(&old->sealed, true);
-    }
-    /* Also for blocks that are not written now. */
-    atomic_store(&sh->left, g->bytes - tail_end(atomic_load(&g->tail)));
-    atomic_store(&sh->current, g);
-    housekeeper_wake(sh->stream->spool);
-    return SPOOL_OK;
-}
-
-/* The next segment, if there is one and it takes its page; else the current one, which may be
- * well again. Once, until a block is written or the housekeeper finds that the disk is well:
- * where all of it is bad, each segment would be left. */
-static struct segment *leave_bad_place(struct spool_writer *w)
-{
-    struct shard *sh = w->shard;
-
-    if (!w->left && (w->taken != NULL || atomic_load(&sh->ahead) != NULL)) {
-        w->left = switch_segment(w) == SPOOL_OK;
-    }
-    return atomic_load(&sh->current);
-}
-
 static bool write_block(struct spool_writer *w, const struct segment *g, uint64_t end,
                         int64_t wall_ms, uint64_t policy8)
 {
@@ -362,7 +244,6 @@ static bool write_block(struct spool_writer *w, const struct segment *g, uint64_
     if (n == (ssize_t)h.block_bytes) {
         return true;
     }
-    w->left &= atomic_load(&w->shard->write_errno) != 0; /* else it was found well */
     unwritten_note(w->shard, n < 0 ? errno : ENOSPC);
     w->n_failed++;
     return false;
@@ -397,14 +278,14 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
     }
     if (g == NULL || atomic_load(&g->poisoned) ||
         tail_end(atomic_load(&g->tail)) + size > g->bytes) {
-        r = switch_segment(w);
+        r = roll_on(w);
         if (r != SPOOL_OK) {
             empty(w);
             return r;
         }
         g = atomic_load(&sh->current);
     } else if (UNLIKELY(w->n_failed >= WRITE_TRIES)) {
-        g = leave_bad_place(w);
+        g = roll_past_bad_place(w);
     }
     tail = atomic_load(&g->tail);
     end = tail_end(tail);
@@ -414,7 +295,7 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
         return SPOOL_FAILED;
     }
     w->n_failed = 0;
-    w->left = false;
+    w->left_ms = 0;
     if (UNLIKELY(atomic_load_explicit(&sh->write_errno, memory_order_relaxed) != 0)) {
         unwritten_forget(sh);
     }

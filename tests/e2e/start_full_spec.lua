@@ -58,8 +58,9 @@ describe("a start without room on the disk", function()
   end)
 
   -- Of two streams, on a disk with room for one segment.
-  local function short(workers)
-    h.shell(("mkdir '%s/mnt' && mount -t tmpfs -o size=12m tmpfs '%s/mnt'"):format(dir, dir))
+  local function short(workers, size, more)
+    h.shell(("mkdir '%s/mnt' && mount -t tmpfs -o size=%s tmpfs '%s/mnt'"):format(dir,
+      size or "12m", dir))
     return h.server { dir = dir, data = dir .. "/mnt/data", policy = ([[
       server { listen = "127.0.0.1:0", workers = %d, max_body = "1MiB" }
       admin { listen = "127.0.0.1:0" }
@@ -68,7 +69,13 @@ describe("a start without room on the disk", function()
       stream "first" { sinks = { "archive" } }
       stream "second" { sinks = { "archive" } }
       route "POST /first" { body = "event", stream = "first" }
-      route "POST /second" { body = "event", stream = "second" }]]):format(workers) }
+      route "POST /second" { body = "event", stream = "second" } %s]]):format(workers, more or "") }
+  end
+
+  local function post(c, path, body)
+    c:send(("POST %s HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: %d\r\n\r\n%s"):format(path, #body, body))
+    return h.answer(c)
   end
 
   it("for a segment of each worker: one that has it serves its clients", function()
@@ -83,6 +90,50 @@ describe("a start without room on the disk", function()
     s:deliver()
     assert.equal(0, s:stop())
     assert.equal(n[202], #s:lines())
+  end)
+
+  it("for more: a request for two streams, of which one is full, leaves nothing in the other",
+  function()
+    if not h.shell("id -u"):match("^0") then pending("needs root") return end
+    -- A segment of each stream, also that of dead letters, and of each worker.
+    s = short(2, "29m", [[route "POST /both" { body = "event", stream = "first",
+      on_event = function() return to("first", "second") end }]])
+    local n, a = 0, nil
+    local function fill(c, path, size)
+      local k = 0
+      repeat
+        a = post(c, path, ('{"n":"%s"}'):format(("x"):rep(size)))
+        k = k + (a.status == 202 and 1 or 0)
+      until a.status ~= 202
+      return k
+    end
+    for _ = 1, 40 do -- else a worker's segments that it does not use go to another one
+      assert.equal(202, s:post("/first", "{}").status)
+      assert.equal(202, s:post("/second", "{}").status)
+    end
+    local c = h.connect(s.port)
+    for _, size in ipairs { 15000, 1000 } do fill(c, "/second", size) end
+    s:logged "event=spool status=unwritable"
+    h.wait_for("the other worker", function()
+      local d = h.connect(s.port)
+      local ok = post(d, "/second", "{}").status == 202 and post(d, "/both", '{"n":"both"}').status
+      d:close()
+      n = n + (ok == 202 and 1 or 0)
+      return ok == 202
+    end)
+    n = n + fill(c, "/both", 4)
+    for _ = 1, 20 do
+      assert.equal(503, a.status)
+      assert.matches("spool_unwritable", a.body)
+      a = post(c, "/both", '{"n":"both"}')
+    end
+    s:deliver()
+    assert.equal(0, s:stop())
+    local got = 0
+    for _, line in ipairs(s:lines()) do
+      got = got + ((line == '{"n":"both"}' or line == '{"n":"xxxx"}') and 1 or 0)
+    end
+    assert.equal(2 * n, got)
   end)
 
   it("for a segment of each stream: the stream with clients has the one that fits", function()

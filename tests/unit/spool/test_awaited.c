@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "spool/internal.h"
+#include "spool/writer.h"
 
 enum { EPOCH = 3, FIRST = 11, END = 21, SYNCED = 15 };
 

@@ -19,9 +19,11 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "spool/internal.h"
 #include "spool/spool.h"
 #include "stats/stats.h"
 
+#include "ahead.h"
 #include "fixture.h"
 
 enum { KEPT = 4 << 20 /* for journals */, LARGE = 16 << 20, ZEROS = 256 << 10 };
@@ -459,6 +461,121 @@ static void a_stream_without_a_segment_takes_none_that_is_needed_next(void **sta
     spool_close(s);
 }
 
+/* No event comes to it any more, though its own segment is over half full. */
+static void what_a_stream_without_clients_has_goes_to_a_busy_one(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 3);
+    struct spool_writer *idle, *busy;
+
+    (void)state;
+    atomic_store(&counted, true);
+    idle = spool_writer_open(s, open_named(s, "rested", false), 0, on_wake, NULL);
+    commit_eighths(idle, 5);
+    until_created("rested", 2);
+    busy = spool_writer_open(s, open_named(s, "needing", false), 0, on_wake, NULL);
+    commit_eighths(busy, 1);
+    atomic_fetch_add(&ahead_s, 11);
+    commit_eighths(busy, 12);
+    assert_int_equal(2, created("needing"));
+    spool_writer_close(idle);
+    spool_writer_close(busy);
+    spool_close(s);
+}
+
+/* It has taken the one that was for the other stream's first event. */
+static void
+a_stream_without_clients_gives_its_next_segment_to_one_without_any(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 2);
+    struct spool_writer *idle, *late;
+    uint64_t last = 0;
+
+    (void)state;
+    atomic_store(&counted, true);
+    late = spool_writer_open(s, open_named(s, "first", false), 0, on_wake, NULL);
+    idle = spool_writer_open(s, open_named(s, "resting", false), 0, on_wake, NULL);
+    commit_eighths(idle, 5);
+    atomic_fetch_add(&ahead_s, 2); /* a new segment is no spare one */
+    until_created("resting", 2);
+    atomic_fetch_add(&ahead_s, 11);
+    assert_int_equal(SPOOL_OK, commit(late, "1", &last));
+    spool_writer_close(idle);
+    spool_writer_close(late);
+    spool_close(s);
+}
+
+/* The sink has fallen behind once; the busy stream goes round in its segments now. */
+static void
+a_stream_that_gave_its_only_segment_gets_one_of_those_that_are_reused(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 3);
+    struct spool_writer *late, *busy;
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    uint64_t last = 0;
+    int stream;
+
+    (void)state;
+    atomic_store(&counted, true);
+    late = spool_writer_open(s, open_named(s, "giving", false), 0, on_wake, NULL);
+    stream = open_named(s, "round", false);
+    c = open_consumer(s, stream);
+    busy = spool_writer_open(s, stream, 0, on_wake, NULL);
+    spool_ready(s);
+    atomic_fetch_add(&ahead_s, 2);
+    commit_eighths(busy, 15);
+    until_created("round", 3);
+    cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    for (int i = 0; i < 40; i++) {
+        commit_eighths(busy, 1);
+        spool_cursor_release(cur, (uint64_t)i + 12);
+    }
+    assert_int_equal(3, created("round"));
+    for (int i = 0; i < 1000 && !spool_writable(s); i++) {
+        rest();
+    }
+    for (int i = 0; i < 600; i++) { /* nobody has asked for the late one's */
+        assert_true(spool_writable(s));
+        rest();
+    }
+    atomic_fetch_add(&ahead_s, 2); /* no warm one is so old that it is deleted */
+    assert_int_equal(SPOOL_OK, commit(late, "1", &last));
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(late);
+    spool_writer_close(busy);
+    spool_close(s);
+}
+
+/* Its disk is full, and is unmounted. */
+static void a_spool_that_is_away_is_not_found_to_be_well(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 0);
+    struct spool_writer *w =
+        spool_writer_open(s, open_named(s, "away_full", false), 0, on_wake, NULL);
+    char command[200];
+    struct err e;
+
+    (void)state;
+    assert_true(atomic_load(&s->unwritable));
+    (void)snprintf(command, sizeof command, "mv '%s' '%s.away'", dir, dir);
+    assert_int_equal(0, system(command));
+    assert_false(spool_whole(s, &e));
+    for (int i = 0; i < 300; i++) {
+        assert_true(atomic_load(&s->unwritable));
+        rest();
+    }
+    (void)snprintf(command, sizeof command, "mv '%s.away' '%s'", dir, dir);
+    assert_int_equal(0, system(command));
+    assert_true(spool_whole(s, &e));
+    spool_writer_close(w);
+    for (int i = 0; i < 300; i++) { /* as at the stop */
+        assert_true(atomic_load(&s->unwritable));
+        rest();
+    }
+    spool_close(s);
+}
+
 static int set_up_one(void **state)
 {
     n_workers = 1;
@@ -477,6 +594,10 @@ int main(void)
         TEST(a_full_worker_takes_no_other_worker_its_room),
         TEST(what_an_idle_stream_does_not_use_goes_to_a_busy_one),
         TEST(a_stream_without_a_segment_takes_none_that_is_needed_next),
+        TEST(what_a_stream_without_clients_has_goes_to_a_busy_one),
+        TEST(a_stream_without_clients_gives_its_next_segment_to_one_without_any),
+        TEST(a_stream_that_gave_its_only_segment_gets_one_of_those_that_are_reused),
+        TEST(a_spool_that_is_away_is_not_found_to_be_well),
         TEST(a_stream_that_left_the_policy_needs_no_room),
         TEST(a_stream_that_left_the_policy_makes_no_disk_unwritable),
         TEST(a_folder_whose_sync_failed_is_synced_before_it_has_a_segment),

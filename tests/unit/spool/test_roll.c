@@ -1,0 +1,158 @@
+/* A disk with bad places, by a pwritev of our own: how a worker gets past them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+#include "stats/stats.h"
+
+#include "ahead.h"
+#include "fixture.h"
+
+static _Atomic ino_t
+    bad; /* it takes no block after its half; 0: the first that gets there */
+static int held = -1;
+static atomic_bool all_bad;
+static atomic_int n_refused;
+
+ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+    struct stat st;
+    ino_t none = 0;
+
+    if (fstat(fd, &st) == 0 && at >= SEGMENT / 2) {
+        if (atomic_compare_exchange_strong(&bad, &none, st.st_ino)) {
+            held = dup(fd); /* no other file gets that number */
+        }
+    }
+    if (atomic_load(&all_bad) ||
+        (at >= SEGMENT / 2 && atomic_load(&bad) == st.st_ino)) {
+        (void)atomic_fetch_add(&n_refused, 1);
+        errno = EIO;
+        return -1;
+    }
+    return (ssize_t)syscall(SYS_pwritev, fd, iov, n, at, 0);
+}
+
+static void rest(void)
+{
+    (void)nanosleep(&(struct timespec){0, 2000000}, NULL);
+}
+
+static uint64_t segments(const char *op)
+{
+    char labels[64];
+
+    (void)snprintf(labels, sizeof labels, "stream=\"events\",op=\"%s\"", op);
+    return stats_value("sluice_spool_segments_total", labels);
+}
+
+static void until(const char *op, uint64_t n)
+{
+    for (int i = 0; i < 5000 && segments(op) < n; i++) {
+        rest();
+    }
+    assert_true(segments(op) >= n);
+}
+
+/* All sinks have what is in it, so that it could come again. */
+static void a_segment_with_a_bad_place_does_not_come_again(void **state)
+{
+    static char text[SEGMENT / 8];
+    struct spool *s = open_spool();
+    const int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_cursor *cur =
+        spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    uint64_t last = 0;
+
+    (void)state;
+    spool_ready(s);
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; i < 60; i++) {
+        if (commit(w, text, &last) == SPOOL_OK) {
+            spool_cursor_release(cur, last + 1);
+        }
+        until("created", 2);
+    }
+    assert_int_equal(3, atomic_load(&n_refused));
+    assert_int_equal(57, last);
+    assert_true(segments("recycled") > 2);
+    (void)close(held);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static void refuse(struct spool_writer *w, int n)
+{
+    uint64_t last = 0;
+
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(SPOOL_FAILED, commit(w, "1", &last));
+    }
+}
+
+/* However often the disk takes a file meanwhile. */
+static void a_disk_that_takes_no_block_costs_a_segment_a_minute(void **state)
+{
+    struct spool *s = open_spool();
+    const int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    const uint64_t before = segments("created");
+    uint64_t last = 0;
+
+    (void)state;
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    until("created", before + 1);
+    atomic_store(&all_bad, true);
+    refuse(w, 4);
+    until("created", before + 2);
+    for (int i = 0; i < 8; i++) {
+        atomic_fetch_add(&ahead_s, 6);
+        for (int k = 0; k < 1000 && !spool_writable(s); k++) {
+            rest();
+        }
+        assert_true(spool_writable(s)); /* until the next block */
+        refuse(w, 2);
+    }
+    for (int i = 0; i < 100; i++) {
+        rest();
+    }
+    assert_int_equal(before + 2, segments("created"));
+    atomic_fetch_add(&ahead_s, 15);
+    refuse(w, 4);
+    until("created", before + 3);
+    atomic_store(&all_bad, false);
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    assert_int_equal(2, last);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_segment_with_a_bad_place_does_not_come_again,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_disk_that_takes_no_block_costs_a_segment_a_minute, set_up, tear_down)};
+
+    return cmocka_run_group_tests_name("roll", tests, NULL, NULL);
+}
