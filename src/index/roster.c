@@ -98,6 +98,13 @@ void roster_meet(struct roster *r, const char *stream, const struct roster_shard
     s->until_ms = 0;
 }
 
+bool roster_has(const struct roster *r, const char *stream)
+{
+    const struct roster_stream *s = stream_of(r, stream);
+
+    return s != NULL && s->until_ms == 0;
+}
+
 static bool is_among(const char *name, const char *const *names, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -310,11 +317,10 @@ bool roster_write(const struct roster *r, const char *spool, struct err *e)
 void roster_void(const char *spool)
 {
     char path[PATH_MAX];
-
     int fd;
 
     path_of(path, spool);
-    fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (fd >= 0) {
         (void)fdatasync(fd); /* a power cut would bring the text back */
         (void)close(fd);

@@ -72,6 +72,8 @@ struct roster_shards {
     bool whole; /* each has its first event */
 };
 void roster_meet(struct roster *r, const char *stream, const struct roster_shards *has);
+/* Whether it says that the policy has the stream. */
+bool roster_has(const struct roster *r, const char *stream);
 /* The policy has the n streams now, and no other. True: something has changed. */
 bool roster_note(struct roster *r, const char *const *names, uint32_t n,
                  int64_t now_ms);
@@ -84,8 +86,9 @@ bool roster_skips(const struct roster *r, const char *stream, const char *sink);
 /* False and *e: the file is not there, or is as before. Blocks while the disk does. */
 bool roster_write(const struct roster *r, const char *spool, struct err *e) MUST_USE;
 
-/* It could not be written, and the file may lack a stream: better none than one that readers and
- * the next process believe. What the disk refuses stays as it is. */
+/* It could not be written, and the file may lack a stream, or is not there: better an empty one
+ * than one, or none, that readers and the next process believe. What the disk refuses stays as
+ * it is. */
 void roster_void(const char *spool);
 
 /* What an index that begins now knows of the stream: all since that epoch and moment (epoch

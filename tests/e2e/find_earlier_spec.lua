@@ -21,6 +21,8 @@ describe("events that left the spool", function()
     return tonumber(out:match("code=(%d+)")), out
   end
 
+  local BOTH = policy(ON, OTHER:format "")
+
   local function find(id, args)
     return run(("find --id %s --stream events %s"):format(id, args or ""))
   end
@@ -259,6 +261,49 @@ describe("events that left the spool", function()
       end
     end)
   end
+
+  -- A process that begins with the stream, and never gets its list to the disk.
+  for _, how in ipairs { "stop", "SIGKILL" } do
+    for before, first in pairs { ["was new"] = policy(ON), ["came back"] = BOTH } do
+      it("of a stream that " .. before .. " with a process are in doubt, after " .. how, function()
+        s = h.server { policy = first }
+        local passing = s.data .. "/spool/STREAMS.new"
+        restart(policy(ON))
+        local left = h.now()
+        assert.equal(0, s:stop())
+        h.shell(("mkdir '%s'"):format(passing))
+        h.write(s.path, BOTH)
+        s:start()
+        s:logged "event=streams_not_noted"
+        h.wait_for("two seconds", function() return h.now() > left + 2.1 end)
+        send("old", "/other")
+        s:stop(how == "SIGKILL" and how or nil)
+        h.shell(("rmdir '%s'"):format(passing))
+        h.write(s.path, policy(ON))
+        s:start()
+        restart()
+        gone "3.0"
+        local code, out = run(("find --id old --since %ds"):format(math.floor(h.now() - left - 1)))
+        assert.equal(3, code, out)
+      end)
+    end
+  end
+
+  it("of a stream that a spool's first process could not note are in doubt", function()
+    local dir = h.folder()
+    local passing = dir .. "/data/spool/STREAMS.new"
+    h.shell(("mkdir -p '%s'"):format(passing))
+    s = h.server { dir = dir, data = dir .. "/data", policy = BOTH }
+    send("old", "/other")
+    s:stop "SIGKILL"
+    h.shell(("rmdir '%s'"):format(passing))
+    h.write(s.path, policy(ON))
+    s:start()
+    restart()
+    gone "1.0"
+    local code, out = run "find --id old"
+    assert.equal(3, code, out)
+  end)
 
   it("are none for a process that ended at its start, before it took any", function()
     s = h.server { policy = policy(ON) }

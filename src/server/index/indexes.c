@@ -69,6 +69,7 @@ static void begin_roster(struct server *s, const struct plan *plan, const int *i
 {
     int64_t now_ms = clock_wall_ms();
     char quoted[ERR_TEXT_MAX + 16];
+    bool stale = false;
     struct err e;
 
     for (uint32_t i = 0; i < plan->n_streams; i++) {
@@ -81,10 +82,11 @@ static void begin_roster(struct server *s, const struct plan *plan, const int *i
     }
     roster_begin(&s->roster, spool_epoch(s->spool), now_ms);
     for (uint32_t i = 0; i < plan->n_streams; i++) {
+        stale |= !roster_has(&s->roster, plan->streams[i].name);
         meet(s, plan->streams[i].name, ids[i]);
     }
-    write_roster(s,
-                 false); /* the next process sees that this one's epoch is not there */
+    /* Not stale: it has all streams. That it lacks this epoch the next process sees. */
+    write_roster(s, stale);
 }
 
 static bool note_skips(struct server *s, const struct plan *plan)

@@ -126,9 +126,13 @@ static void a_stream_leaves_and_may_come_back(void **state)
     assert_true(roster_note(&r, events, 1, 200));
     assert_int_equal(0, r.list[0].until_ms);
     assert_int_equal(200, r.list[1].until_ms);
+    assert_true(roster_has(&r, "events"));
+    assert_false(roster_has(&r, "other"));
+    assert_false(roster_has(&r, "third"));
     assert_false(roster_note(&r, events, 1, 300));
     assert_true(roster_note(&r, both, 2, 400));
     assert_int_equal(0, r.list[1].until_ms);
+    assert_true(roster_has(&r, "other"));
     assert_known(&r, "events", 1, 0);
     assert_known(&r, "other", 1, ROSTER_LEFT);
     roster_free(&r);
