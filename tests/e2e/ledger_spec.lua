@@ -482,4 +482,19 @@ route "POST /b" { body = "batch", stream = "events" }
     s:start()
     says()
   end)
+
+  it("agrees once a stream has left the policy, also where a sink left it first", function()
+    local kept = hook "out" .. 'stream "kept" { sinks = { "out", "archive" } }\n'
+    s = h.server { policy = policy { top = kept, sinks = '"out", ' } }
+    s:post("/b", batch(1, 10))
+    s:deliver()
+    reload { top = kept }
+    s:post("/b", batch(11, 15))
+    s:deliver()
+    h.write(s.path, (policy { top = kept }:gsub('"events"', '"other"')))
+    assert.equal(200, s:reload().status)
+    s:logged "sink=archive stream=events status=retired"
+    local l, code = ledger()
+    assert.same({ 0, 15, 10 }, { code, l.sinks.archive.confirmed, l.sinks.out.confirmed })
+  end)
 end)

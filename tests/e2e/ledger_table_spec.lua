@@ -297,6 +297,32 @@ route "POST /b" { body = "batch", stream = "events", on_event = on_event }
       .. "code=1", compare())
   end)
 
+  it("names what is missing of a stream that left the policy, and a sink before that", function()
+    if why_not then pending(why_not) return end
+    local t = own("over", "String")
+    local text = h.read(t.path):gsub('sinks = { "olap" }', 'sinks = { "olap", "early" }')
+      :gsub("stream ", 'file "early" { dir = "early", linger = "20ms" }\nstream ', 1)
+    local function reload(sinks, stream)
+      h.write(t.path, (text:gsub('sinks = { "olap", "early" }', "sinks = { " .. sinks .. " }", 1)
+        :gsub('"events"', '"' .. stream .. '"')))
+      assert.equal(200, t:reload().status)
+    end
+    reload('"olap", "early"', "events")
+    assert.equal(202, t:post("/b", '[{"event_id":"e1"}]').status)
+    t:deliver()
+    reload('"olap"', "events")
+    t:logged "sink=early stream=events status=retired"
+    assert.equal(202, t:post("/b", '[{"event_id":"e2"}]').status)
+    t:deliver()
+    reload('"olap"', "other")
+    t:logged "sink=olap stream=events status=retired"
+    assert.matches("rows=2 missing=0 doubled=0 extra=0\ncode=0", t:compare "over")
+    ch:must "CREATE TABLE less AS over"
+    ch:must "INSERT INTO less SELECT * FROM over WHERE event_id = 'e1'"
+    assert.matches('missing id="e2" accepted=1 rows=0 .*missing=1 doubled=0 extra=0\ncode=1',
+      t:compare "less")
+  end)
+
   it("names an index file whose ids are damaged, and goes on without it", function()
     if why_not then pending(why_not) return end
     local t = own("hurt", "String")

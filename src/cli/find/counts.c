@@ -114,6 +114,7 @@ static void count_left(const struct settled *s, const struct settled_run *r,
 
     count_alike(s, &its, false, true, c);
     c->apart[SETTLED_BEFORE] += r->end - its.end;
+    c->later += r->end - its.end;
 }
 
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,

@@ -61,6 +61,7 @@ struct settled {
 struct settled_counts {
     uint64_t confirmed, pending, apart[SETTLED_HOWS];
     uint64_t settled; /* confirmed or apart: it is not recorded any more */
+    uint64_t later;   /* left: of those before, the ones after its last record */
 };
 
 /* name: of the sink. False and *e: its journal can't be read, or what it has not taken. Where

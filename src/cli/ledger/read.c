@@ -179,6 +179,34 @@ static uint64_t clamp(uint64_t seq, uint64_t from, uint64_t to)
 }
 
 /* A power cut took what is from `cut` on; the spool let go of what is before `from`. */
+static void count_row(struct ledger_stream *l, struct ledger_minute *m,
+                      const struct tally_row *r, const struct listing *before,
+                      const struct roster *roster)
+{
+    const bool gone = !tallies_has(&l->tallies, r->epoch, r->worker);
+    const uint64_t last = r->seq + r->n,
+                   cut = clamp(tallies_end(&l->tallies, r->epoch, r->worker), r->seq,
+                               last),
+                   from = clamp(there(before, r), r->seq, cut);
+    uint64_t least = UINT64_MAX;
+
+    for (uint32_t k = 0; k < l->n_sinks; k++) {
+        const struct settled *s = &l->sinks[k];
+        const bool skips = roster_skips(roster, l->tallies.stream, s->sink);
+        const uint64_t later = m->by[k].later;
+
+        count_part(s, r, r->seq, from, gone, skips ? SETTLED_SKIPPED : SETTLED_LOST,
+                   &m->by[k]);
+        count_part(s, r, from, cut, gone, SETTLED_HOWS, &m->by[k]);
+        count_part(s, r, cut, last, gone, SETTLED_LOST, &m->by[k]);
+        least = m->by[k].later - later < least ? m->by[k].later - later : least;
+    }
+    /* What came after the last record of each sink no sink had. */
+    for (uint32_t k = 0; k < l->n_sinks; k++) {
+        m->by[k].later -= least;
+    }
+}
+
 static void add_up(struct ledger_stream *l, const struct listing *before,
                    const struct roster *roster)
 {
@@ -187,25 +215,43 @@ static void add_up(struct ledger_stream *l, const struct listing *before,
         struct ledger_minute *m =
             minute_of(l, r->wall_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS);
 
-        const bool gone = !tallies_has(&l->tallies, r->epoch, r->worker);
-        const uint64_t last = r->seq + r->n,
-                       cut = clamp(tallies_end(&l->tallies, r->epoch, r->worker),
-                                   r->seq, last),
-                       from = clamp(there(before, r), r->seq, cut);
-
         m->accepted += r->n;
         m->anonymous += r->n_anonymous;
         m->sum += r->sum;
-        for (uint32_t k = 0; k < l->n_sinks; k++) {
-            const struct settled *s = &l->sinks[k];
-            const bool skips = roster_skips(roster, l->tallies.stream, s->sink);
-
-            count_part(s, r, r->seq, from, gone, skips ? SETTLED_SKIPPED : SETTLED_LOST,
-                       &m->by[k]);
-            count_part(s, r, from, cut, gone, SETTLED_HOWS, &m->by[k]);
-            count_part(s, r, cut, last, gone, SETTLED_LOST, &m->by[k]);
-        }
+        count_row(l, m, r, before, roster);
     }
+}
+
+/* Whether the stream had left the sink, and led to others, before all of these minutes. */
+static bool was_done(const struct ledger_stream *l, uint32_t sink)
+{
+    bool all = l->sinks[sink].left && l->n_minutes > 0;
+
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        all &= l->minutes[i]->by[sink].later == l->minutes[i]->accepted;
+    }
+    return all;
+}
+
+/* As they are not named while the stream is in the policy. */
+static void leave_out_done(struct ledger_stream *l)
+{
+    uint32_t n = 0;
+
+    for (uint32_t k = 0; k < l->n_sinks; k++) {
+        if (was_done(l, k)) {
+            settled_free(&l->sinks[k]);
+            continue;
+        }
+        if (n < k) {
+            l->sinks[n] = l->sinks[k];
+        }
+        for (uint32_t i = 0; i < l->n_minutes; i++) {
+            l->minutes[i]->by[n] = l->minutes[i]->by[k];
+        }
+        n++;
+    }
+    l->n_sinks = n;
 }
 
 struct asked {
@@ -248,6 +294,7 @@ bool ledger_read(const char *spool, const char *stream, int64_t since_ms,
     out->tallies.n_unknown +=
         beyond_count(out->sinks, out->n_sinks, end_of,
                      &(struct asked){&out->tallies, since_ms, until_ms});
+    leave_out_done(out);
     return true;
 }
 
@@ -266,7 +313,7 @@ void ledger_free(struct ledger_stream *l)
 
 bool ledger_agrees(const struct ledger_minute *m, uint32_t sink)
 {
-    return m->by[sink].confirmed == m->accepted;
+    return m->by[sink].confirmed + m->by[sink].later == m->accepted;
 }
 
 int64_t ledger_whole_from(const struct ledger_stream *l)

@@ -19,7 +19,7 @@ enum { LEDGER_SINKS_MAX = 80 };
 struct ledger_minute {
     int64_t ms;                        /* when it began */
     uint64_t accepted, anonymous, sum; /* without an id; of their fingerprints */
-    struct settled_counts by[];        /* of each sink */
+    struct settled_counts by[]; /* of each sink; later: and others had some since */
 };
 
 struct ledger_stream {
@@ -36,7 +36,8 @@ bool ledger_read(const char *spool, const char *stream, int64_t since_ms,
                  int64_t until_ms, struct ledger_stream *out, struct err *e) MUST_USE;
 void ledger_free(struct ledger_stream *l);
 
-/* Whether the sink has confirmed every event of the minute. */
+/* Whether the sink has confirmed every event of the minute that came while the stream led to
+ * it: of a stream that left the policy, others had the rest. */
 bool ledger_agrees(const struct ledger_minute *m, uint32_t sink);
 
 /* From this minute on the index has all events; 0: it has all, or names those that it has

@@ -294,23 +294,25 @@ static bool compare_ids(struct check *k, int64_t from_ms, int64_t to_ms, struct 
 
 /* ---- these, whatever their minute ---- */
 
-/* Nothing says which sink fills the table: each must have confirmed the event, or the table
- * need not have it. */
+/* Nothing says which sink fills the table: each that the stream led to must have confirmed the
+ * event, or the table need not have it. */
 static bool is_confirmed(const struct check *k, const struct entry *t)
 {
     const struct ledger_stream *l = k->l;
     const bool gone = !tallies_has(&l->tallies, t->epoch, t->worker);
+    bool any = false;
 
     for (uint32_t i = 0; i < l->n_sinks; i++) {
         struct settled_counts c = {.confirmed = 0};
 
         settled_count(&l->sinks[i], t->epoch, t->worker, t->seq, 1, t->wall_ms, gone,
                       &c);
-        if (c.confirmed == 0) {
+        if (c.confirmed + c.later == 0) {
             return false;
         }
+        any |= c.confirmed > 0;
     }
-    return l->n_sinks > 0;
+    return any;
 }
 
 static void on_suspect(void *arg, const struct entry *t)

@@ -211,6 +211,7 @@ static bool choose(struct topics *k)
 
     for (uint32_t i = 0; i < k->l->n_minutes; i++) {
         const struct ledger_minute *m = k->l->minutes[i];
+        const struct settled_counts *its = &m->by[k->c->sink];
         struct minute_diff *d = &k->minutes[i];
 
         if (m->ms < k->out->from_ms) {
@@ -219,7 +220,7 @@ static bool choose(struct topics *k)
         }
         k->out->all.minutes++;
         k->out->all.expected += m->accepted - m->anonymous;
-        k->out->unconfirmed += m->accepted - m->by[k->c->sink].confirmed;
+        k->out->unconfirmed += m->accepted - its->confirmed - its->later;
         d->wanted = d->n != 0 || d->sum != 0 || d->open;
         any |= d->wanted;
     }
@@ -234,9 +235,10 @@ static bool compare_minutes(struct topics *k, struct err *e)
     for (uint32_t i = 0; i < k->l->n_minutes; i++) {
         const struct ledger_minute *m = k->l->minutes[i];
 
-        k->minutes[i] = (struct minute_diff){.n = m->accepted - m->anonymous,
-                                             .sum = m->sum,
-                                             .open = !ledger_agrees(m, k->c->sink)};
+        k->minutes[i] =
+            (struct minute_diff){.n = m->accepted - m->anonymous,
+                                 .sum = m->sum,
+                                 .open = m->by[k->c->sink].confirmed < m->accepted};
     }
     if (!read_topics(k, add_up, e)) {
         return false;

@@ -1,5 +1,6 @@
 /* Which minute of a ledger an event is in: at its edges, with a clock that is set back,
- * and of a minute that more than one file of the index has. */
+ * and of a minute that more than one file of the index has. And what sinks had of a stream
+ * that left the policy. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +13,11 @@
 
 #include "base/err.h"
 #include "cli/ledger/read.h"
+#include "cli/ledger/show.h"
+#include "delivery/places.h"
 #include "index/builder.h"
 #include "index/names.h"
+#include "journal/journal.h"
 
 #include "unit/tools/folder.h"
 
@@ -138,6 +142,104 @@ static void a_clock_that_is_set_back_adds_to_the_minute_it_shows(void **state)
     assert_string_equal("-20=1 0=2", minutes(0, NOW + MINUTE));
 }
 
+/* ---- a stream that left the policy ---- */
+
+/* The sink's journal knows no stream any more; its places have the first event that it met,
+ * where that is not 1, and all from there up to before end, noted at now_ms. */
+static void had(const char *sink, uint64_t first, uint64_t end, int64_t now_ms)
+{
+    static stats_cell unrecorded;
+    const struct batch_range met = {.epoch = 1, .first = first, .n = 1},
+                             its = {.epoch = 1, .first = first, .n = end - first};
+    struct places p;
+    char path[128];
+    struct err e;
+    struct journal *j;
+
+    (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", dir, sink);
+    j = journal_open(path, NULL, NULL, &e);
+    assert_non_null(j);
+    journal_close(j);
+    memset(&p, 0, sizeof p);
+    places_init(&p, path, &unrecorded);
+    if (first > 1) {
+        places_note(&p, RECORD_START, STR("st"), STR(""), now_ms, 1, &met, 1);
+    }
+    places_note(&p, RECORD_DONE, STR("st"), STR("there"), now_ms, 1, &its, 1);
+    places_fini(&p);
+}
+
+/* "SINK=CONFIRMED/NEVER_SEEN ...", and the number of minutes that differ. */
+static const char *sinks(int64_t since_ms, int64_t until_ms)
+{
+    static char text[256];
+    static struct ledger_stream l;
+    uint32_t differ = 0;
+    size_t at = 0;
+    struct err e;
+
+    assert_true(ledger_read(dir, "st", since_ms, until_ms, &l, &e));
+    for (uint32_t k = 0; k < l.n_sinks; k++) {
+        uint64_t confirmed = 0, unseen = 0;
+
+        for (uint32_t i = 0; i < l.n_minutes; i++) {
+            confirmed += l.minutes[i]->by[k].confirmed;
+            unseen += l.minutes[i]->by[k].apart[SETTLED_BEFORE];
+        }
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s=%lu/%lu ",
+                               l.sinks[k].sink, (unsigned long)confirmed,
+                               (unsigned long)unseen);
+    }
+    for (uint32_t i = 0; i < l.n_minutes; i++) {
+        differ += !ledger_all_agree(&l, l.minutes[i]);
+    }
+    (void)snprintf(text + at, sizeof text - at, "differ=%u", differ);
+    ledger_free(&l);
+    return text;
+}
+
+/* Two events in each of three minutes. */
+static void write_three_minutes(void)
+{
+    int64_t walls[6];
+
+    for (int i = 0; i < 6; i++) {
+        walls[i] = NOW + i / 2 * MINUTE + i % 2;
+    }
+    write_file(0, 1, walls, 6);
+}
+
+static void a_sink_that_left_first_does_not_miss_what_came_then(void **state)
+{
+    (void)state;
+    write_three_minutes();
+    had("a", 1, 5, NOW + MINUTE + 9); /* it leaves in the midst of the period */
+    had("b", 1, 7, NOW + 2 * MINUTE + 9);
+    assert_string_equal("a=4/2 b=6/0 differ=0", sinks(0, INT64_MAX));
+    assert_string_equal("b=2/0 differ=0", sinks(NOW + 2 * MINUTE, INT64_MAX));
+    assert_string_equal("a=4/0 b=4/0 differ=0", sinks(0, NOW + 2 * MINUTE));
+}
+
+static void what_came_before_a_sink_differs_after_the_stream_left_it_too(void **state)
+{
+    (void)state;
+    write_three_minutes();
+    had("a", 1, 3, NOW + 9);
+    had("b", 3, 7, NOW + 2 * MINUTE + 9);
+    assert_string_equal("a=2/4 b=4/2 differ=1", sinks(0, INT64_MAX));
+    assert_string_equal("b=4/0 differ=0", sinks(NOW + MINUTE, INT64_MAX));
+}
+
+static void what_no_sink_had_differs_for_the_last_one(void **state)
+{
+    (void)state;
+    write_three_minutes();
+    had("a", 1, 3, NOW + 9);
+    had("b", 1, 5, NOW + MINUTE + 9);
+    assert_string_equal("a=2/4 b=4/2 differ=1", sinks(0, INT64_MAX));
+    assert_string_equal("a=0/2 b=0/2 differ=1", sinks(NOW + 2 * MINUTE, INT64_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +252,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_clock_that_is_set_back_adds_to_the_minute_it_shows, set_up,
             folder_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_sink_that_left_first_does_not_miss_what_came_then, set_up,
+            folder_tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_came_before_a_sink_differs_after_the_stream_left_it_too, set_up,
+            folder_tear_down),
+        cmocka_unit_test_setup_teardown(what_no_sink_had_differs_for_the_last_one,
+                                        set_up, folder_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
