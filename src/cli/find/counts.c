@@ -51,16 +51,23 @@ static void count_done(const struct settled *s, const struct settled_run *r,
     }
 }
 
+/* How many of these, the first ones, the sink still gets: not those that came once the stream
+ * led elsewhere. */
+static uint64_t owed_of(const struct settled *s, uint32_t epoch, uint32_t worker,
+                        uint64_t first, uint64_t end)
+{
+    return s->ends_epoch == 0 || epoch < s->ends_epoch ? end - first
+           : epoch > s->ends_epoch                     ? 0
+                                   : settled_in(&s->ends, epoch, worker, first, end);
+}
+
 /* Events that the sink is not done with. Those that came while the stream led elsewhere it
  * does not get. */
 static void count_rest(const struct settled *s, uint32_t epoch, uint32_t worker,
                        uint64_t first, uint64_t end, struct settled_counts *c)
 {
     const uint64_t n = end > first ? end - first : 0,
-                   owed = s->ends_epoch == 0 || epoch < s->ends_epoch ? n
-                          : epoch > s->ends_epoch
-                              ? 0
-                              : settled_in(&s->ends, epoch, worker, first, end);
+                   owed = n == 0 ? 0 : owed_of(s, epoch, worker, first, end);
     /* It came while the stream led elsewhere, and was gone when that ended. */
     const uint64_t before =
         s->ends_epoch != 0 || n == 0
@@ -71,22 +78,22 @@ static void count_rest(const struct settled *s, uint32_t epoch, uint32_t worker,
     c->apart[SETTLED_BEFORE] += n - owed + before;
 }
 
-/* Of a shard of which the journal says nothing, or only that a file has other events. */
+/* Of a shard of which the journal says nothing, or only that a file has other events. What
+ * came before the sink began is counted with what it is done with. */
 static void count_unmet(const struct settled *s, const struct settled_run *r,
                         int64_t wall_ms, bool gone, struct settled_counts *c)
 {
-    struct settled_counts rest = {0};
+    const uint64_t owed = owed_of(s, r->epoch, r->worker, r->first, r->end);
+    const struct settled_run its = {r->epoch, r->worker, r->first, r->first + owed, 0};
 
-    count_rest(s, r->epoch, r->worker, r->first, r->end, &rest);
-    if (gone && rest.pending > 0) {
-        const struct settled_run owed = {r->epoch, r->worker, r->first,
-                                         r->first + rest.pending, 0};
-
-        rest.pending = 0;
-        count_done(s, &owed, true, wall_ms, c);
+    if (!gone) {
+        count_rest(s, r->epoch, r->worker, r->first, r->end, c);
+        return;
     }
-    c->pending += rest.pending;
-    c->apart[SETTLED_BEFORE] += rest.apart[SETTLED_BEFORE];
+    if (owed > 0) {
+        count_done(s, &its, true, wall_ms, c);
+    }
+    c->apart[SETTLED_BEFORE] += r->end - its.end;
 }
 
 /* Of a shard that it is done with in part. left: it was gone at a start, which has told what

@@ -233,12 +233,24 @@ static void what_was_gone_before_a_sink_began_was_never_seen(void **state)
 
 static void what_was_there_when_it_began_is_confirmed_after_it_went(void **state)
 {
+    struct settled_counts c;
+
     (void)state;
     note_in(EPOCH - 1, RECORD_START, EPOCH, 3, 1);
     begin();
     is_in(EPOCH - 1, 2, "never_seen");
     is_in(EPOCH - 1, 3, "confirmed");
     is_in(EPOCH - 2, 3, "never_seen");
+    note_in(EPOCH - 1, RECORD_DEAD, 1, 10, 1);
+    c = count_in(EPOCH - 1, 1, 10); /* one row on both sides of its beginning */
+    assert_int_equal(2, c.apart[SETTLED_BEFORE]);
+    assert_int_equal(7, c.confirmed);
+    assert_int_equal(1, c.apart[SETTLED_DEAD]);
+    put(RECORD_RETIRE, EPOCH, "", 1, 0); /* all of the shard is still its own */
+    c = count_in(EPOCH - 1, 1, 10);
+    assert_int_equal(2, c.apart[SETTLED_BEFORE]);
+    assert_int_equal(7, c.confirmed);
+    assert_int_equal(1, c.apart[SETTLED_DEAD]);
 }
 
 static void a_sink_without_a_meeting_is_as_it_was(void **state)
