@@ -429,7 +429,7 @@ bool subscription_adopt(struct subscription *o, const struct subscription *befor
         const struct batch_range r = {
             .epoch = c->epoch, .worker = c->worker, .first = c->next};
 
-        ok = r.first <= 1 || note_start(o, j, &r, e);
+        ok = note_start(o, j, &r, e);
     }
     o->known = o->looked = o->met = ok && note_start(o, j, NULL, e);
     return o->known;

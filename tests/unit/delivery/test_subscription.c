@@ -325,6 +325,61 @@ static void a_gap_that_the_journal_did_not_take_is_passed_again(void **state)
     close_with_a_gap(&o, j);
 }
 
+/* ---- begun while the journal could not be read ---- */
+
+struct starts {
+    uint32_t n;
+    struct batch_range last;
+};
+
+static void on_start_record(void *arg, const struct record *r)
+{
+    struct starts *x = arg;
+
+    if (r->type == RECORD_START && r->n_ranges > 0) {
+        x->n++;
+        x->last = r->ranges[0];
+    }
+}
+
+/* By the journal alone, if the shard goes with the disk, the sink is known to miss it. */
+static void a_shard_that_was_empty_when_it_was_held_is_noted_too(void **state)
+{
+    struct spool *s = open_spool();
+    struct delivery_stream conf = {.name = "events",
+                                   .id = open_stream(s, 64 << 20, false)};
+    struct spool_writer *w = spool_writer_open(s, conf.id, 0, on_wake, NULL);
+    struct subscription held = {.wanted = true}, o = {.wanted = true};
+    struct starts found = {.n = 0};
+    struct places p;
+    struct journal *j = begin(&p);
+    uint64_t last = 0;
+    struct err e;
+
+    (void)state;
+    held.places = o.places = &p;
+    subscription_open(&held, s, &conf, "sink", NULL, on_wake, NULL);
+    subscription_mark(&held, NULL);
+    assert_int_equal(1, held.begins.n);
+    assert_int_equal(SPOOL_OK, commit(w, "{\"n\":1}", &last));
+    subscription_open(&o, s, &conf, "sink", &held, on_wake, NULL);
+    assert_true(subscription_adopt(&o, &held, j, &e));
+    assert_true(subscription_look(&o, j, &e));
+    subscription_close(&held);
+    journal_close(j);
+    j = journal_open(journal_path, on_start_record, &found, &e);
+    assert_non_null(j);
+    assert_int_equal(1, found.n);
+    assert_int_equal(1, found.last.epoch);
+    assert_int_equal(1, found.last.first);
+
+    subscription_close(&o);
+    journal_close(j);
+    places_fini(&p);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,7 +392,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_new_sink_from_the_oldest_event_waits_for_no_gap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            a_gap_that_the_journal_did_not_take_is_passed_again, set_up, tear_down)};
+            a_gap_that_the_journal_did_not_take_is_passed_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_shard_that_was_empty_when_it_was_held_is_noted_too, set_up, tear_down)};
 
     return cmocka_run_group_tests_name("subscription", tests, NULL, NULL);
 }
