@@ -66,6 +66,23 @@ describe("an event that a sink has and the spool lost", function()
     assert.equal(0, (run "find --id e5 --stream events --json"))
   end)
 
+  it("is in doubt where the journal of the sink that had it is damaged, too", function()
+    lose(function(bytes, at) return zeros(bytes, at - 64) end)
+    local path = s.data .. "/spool/sinks/archive.journal"
+    local bytes = h.read(path)
+    local middle = math.floor(#bytes / 2)
+    h.write(path, bytes:sub(1, middle) .. string.char(255 - bytes:byte(middle + 1))
+      .. bytes:sub(middle + 2))
+    local code, v = run "find --id e5 --stream events --json"
+    assert.same({ 3, 0, 1 }, { code, #v.events, #v.unread })
+    assert.matches("archive.journal: the journal is damaged", v.unread[1], 1, true)
+    assert.matches('id="e5" was not found, but it may have been stored: not all could be looked at',
+      h.shell(("%s find --id e5 --stream events '%s'"):format(h.binary, s.data)), 1, true)
+    code, v = run "find --id e2 --stream events --json"
+    assert.same({ 0, 1 }, { code, #v.events })
+    assert.equal(1, (run "ledger --stream events --json"))
+  end)
+
   it("is not looked for where no byte is lost", function()
     lose(function(bytes) return bytes end)
     local code, v = run "find --id nobody --stream events --json"

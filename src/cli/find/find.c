@@ -38,7 +38,8 @@ static bool is_streams_lost(const struct find *f)
     return f->want.stream == NULL && f->seen.lost_ms > f->want.since_ms;
 }
 
-/* Whether an event that is not in the list may have been stored all the same. */
+/* Whether an event that is not in the list may have been stored all the same. A sink whose journal
+ * can't be read may have events that the spool has lost. */
 static bool unsure(const struct find *f)
 {
     const struct sightings *s = &f->seen;
@@ -57,7 +58,7 @@ static bool unsure(const struct find *f)
             return true;
         }
     }
-    return is_streams_lost(f) || s->n_looked == 0 ||
+    return is_streams_lost(f) || f->fates.n_unread > 0 || s->n_looked == 0 ||
            (strange && !fits); /* a misspelt --field */
 }
 
