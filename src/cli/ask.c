@@ -253,10 +253,20 @@ static void prepare(struct ask *a, const char *method, const char *url)
     }
 }
 
+/* A connection that was there already takes no time to connect. */
+static bool is_connected(const struct ask *a)
+{
+    curl_off_t connected_us = 0;
+    long sent = 0; /* bytes of the request */
+
+    (void)curl_easy_getinfo(a->curl, CURLINFO_CONNECT_TIME_T, &connected_us);
+    (void)curl_easy_getinfo(a->curl, CURLINFO_REQUEST_SIZE, &sent);
+    return connected_us != 0 || sent != 0;
+}
+
 /* Puts into *e what a request without an answer means; returns false. */
 static bool no_answer(const struct ask *a, CURLcode rc, long timeout_ms, struct err *e)
 {
-    curl_off_t connected_us = 0;
     struct ask_silence s = {.where = a->where,
                             .socket = a->socket,
                             .why = a->why[0] == '\0' || rc == CURLE_COULDNT_CONNECT
@@ -266,10 +276,9 @@ static bool no_answer(const struct ask *a, CURLcode rc, long timeout_ms, struct 
                             .timeout_ms = timeout_ms,
                             .order = a->order};
 
-    (void)curl_easy_getinfo(a->curl, CURLINFO_CONNECT_TIME_T, &connected_us);
     (void)curl_easy_getinfo(a->curl, CURLINFO_SSL_VERIFYRESULT, &s.verified);
     (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &s.status);
-    s.connected = connected_us != 0;
+    s.connected = is_connected(a);
     if (!s.connected && timeout_ms > CONNECT_MS) {
         s.timeout_ms = CONNECT_MS;
     }

@@ -11,7 +11,7 @@ local function shell(args, env)
 end
 
 -- Answers each request with what a file says; "hang" answers nothing, and what follows "drip "
--- comes byte by byte, without an end.
+-- comes byte by byte, without an end. What follows "keep " is the only answer of its connection.
 local STRANGER = [[
 import socket, sys, threading, time
 said = sys.argv[1]
@@ -40,6 +40,10 @@ while True:
         continue
     if body.startswith(b"drip "):
         threading.Thread(target=drip, args=(c, body[5:]), daemon=True).start()
+        continue
+    if body.startswith(b"keep "):
+        c.sendall(body[5:])
+        held.append(c)
         continue
     print(path, flush=True) # first: who has the answer may ask for this
     for line in got.split(b"\r\n"):
@@ -451,6 +455,16 @@ time.sleep(600)
         or "no answer from 127.0.0.1:%d+ within 10 s: ", said)
       assert.equal(x.args == "drain --undo", said:find("It may still obey", 1, true) ~= nil)
     end
+  end)
+
+  it("that hangs on the second request of a connection is given up, and may still obey",
+  function()
+    forget()
+    local state = '{"pid":1,"version":"1","upgrade":{"under_way":false,"failed":0}}'
+    says("keep HTTP/1.1 200 OK\r\nContent-Length: " .. #state .. "\r\n\r\n" .. state)
+    local out, code = ask "upgrade"
+    assert.equal(3, code)
+    assert.matches("no answer from 127.0.0.1:%d+ within 10 s: .*%. It may still obey", out)
   end)
 
   it("that hangs is given up, with the time", function()

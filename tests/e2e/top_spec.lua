@@ -368,6 +368,19 @@ describe("sluice top", function()
     s:start()
   end)
 
+  it("says that a server which is stopped does not answer, though it took the connection",
+  function()
+    local t = top()
+    t:sees "CLIENTS"
+    finally(function() s:signal "SIGCONT" end)
+    s:signal "SIGSTOP"
+    t:sees "no %l+ %l+ 127%.0%.0%.1:"
+    assert.is_nil(t.text:find("no connection", 1, true))
+    t:key "q"
+    assert.equal(0, reap(t))
+    t:close()
+  end)
+
   it("takes each of the keys that come at once, and no part of a key's bytes", function()
     local t = top()
     t:sees "%[all, by backlog%]"
