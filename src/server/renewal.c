@@ -17,6 +17,8 @@
 
 enum { DAY_S = 86400, LABEL_BYTES = 320, QUOTED_BYTES = 2 * ERR_TEXT_MAX };
 
+_Static_assert(TLS_CERTIFICATES_MAX <= 64, "struct renewed has a bit for each");
+
 /* Where there is no TLS, no certificate ends. */
 static const uint64_t NEVER_S = 36500ull * DAY_S;
 /* SluiceCertificateExpires tells of one that lives long. */
@@ -27,7 +29,7 @@ struct renewed {
     struct tls_context *context; /* in the door; NULL: none was there yet */
     uint64_t stamp;              /* of the files when they were last read */
     bool unusable;               /* they could not be used then */
-    bool late;                   /* it is told that one in use is not valid */
+    uint64_t late;               /* bits: in use, not valid, and it is told */
     uint64_t look_ms;            /* monotonic: when to look at them again */
     stats_cell *left_s, *lifetime_s, *failing, *good, *failed; /* NULL: never had TLS */
 };
@@ -123,22 +125,24 @@ static void count_left(const struct renewal *r, uint32_t place)
                                             : (uint64_t)least);
 }
 
-/* Whether a certificate in use is not valid now. */
-static bool tell_late(const struct renewal *r, uint32_t place)
+/* Of each certificate in use that is not valid now, once. */
+static void tell_late(struct renewal *r, uint32_t place)
 {
-    const struct renewed *x = &r->list[place];
+    struct renewed *x = &r->list[place];
     char quoted[QUOTED_BYTES], name[LABEL_BYTES];
+    uint64_t late = 0;
     struct err e;
-    bool late = false;
 
     for (uint32_t i = 0; tls_context_late(x->context, &i, clock_wall_ms() / 1000, &e);
          i++) {
-        late = true;
-        log_write(LOG_WARN, "certificate", "status=not_valid listener=%s why=%s",
-                  log_quote(name, sizeof name, name_of(r, place)),
-                  log_quote(quoted, sizeof quoted, e.text));
+        late |= UINT64_C(1) << i;
+        if ((x->late & UINT64_C(1) << i) == 0) {
+            log_write(LOG_WARN, "certificate", "status=not_valid listener=%s why=%s",
+                      log_quote(name, sizeof name, name_of(r, place)),
+                      log_quote(quoted, sizeof quoted, e.text));
+        }
     }
-    return late;
+    x->late = late;
 }
 
 /* Takes c. */
@@ -148,7 +152,8 @@ static void use(struct renewal *r, uint32_t place, struct tls_context *c)
 
     x->context = c;
     tls_door_set(x->door, c);
-    x->late = tell_late(r, place);
+    x->late = 0;
+    tell_late(r, place);
     count_left(r, place);
 }
 
@@ -194,8 +199,8 @@ static void look_at(struct renewal *r, uint32_t place)
         read_again(r, place, told);
     }
     count_left(r, place);
-    if (x->context != NULL && !x->late) { /* its end may come while it is in use */
-        x->late = tell_late(r, place);
+    if (x->context != NULL) { /* an end may come while it is in use */
+        tell_late(r, place);
     }
 }
 

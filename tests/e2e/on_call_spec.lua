@@ -214,4 +214,34 @@ describe("who looks at night", function()
     assert.equal(2, select(2, said:gsub("has expired, or is not valid yet: clients refuse it",
       "")), said)
   end)
+
+  -- One that is told keeps no other from being told, nor from a second word of its own.
+  it("hears of each certificate when its time ends, also while another is late", function()
+    local clock = os.tmpname()
+    certificates.make(dir, "early", { days = 4, age = -1 })
+    certificates.make(dir, "ends", { days = 2, age = 1 })
+    local function files(name) return ('cert = "%s/%s.pem", key = "%s/%s.key"'):format(dir, name,
+      dir, name) end
+    r = receiver.start()
+    s = h.server { wrap = h.own_clock(clock), policy = POLICY:format(r.url, "", ([[
+      listen "127.0.0.2:0" { tls = { %s, { %s }, renew = "100ms" } }]]):format(files "early",
+      files "ends")) }
+    local function told(what)
+      return select(2, s:text():gsub("status=not_valid [^\n]*" .. what, ""))
+    end
+    local function at(days, what)
+      h.set_clock(clock, days * 86400000)
+      s:logged("status=not_valid [^\n]*" .. what)
+    end
+    at(0, "early.pem[^\n]* is not valid before ")
+    assert.equal(0, told "ends.pem")
+    h.set_clock(clock, 1.5 * 86400000)
+    h.wait_for("both to be valid", function()
+      return s:metric "sluice_tls_certificate_expiry_seconds" > 0
+    end)
+    at(3, "ends.pem[^\n]* expired on ")
+    at(5, "early.pem[^\n]* expired on ")
+    assert.same({ 2, 1 }, { told "early.pem", told "ends.pem" })
+    os.remove(clock)
+  end)
 end)
