@@ -338,6 +338,9 @@ static void keep_stream(struct stream *st, struct shard **shards, struct looked 
 {
     uint32_t n = open_shards(st, shards, st->spool->conf.n_workers);
 
+    if (presence_of_stream(st) && atomic_load(&st->spool->reclaim)) {
+        reclaim_stream(st); /* before a short disk is asked for more */
+    }
     for (uint32_t i = 0; i < n; i++) {
         shortage_look(shards[i]);
     }
@@ -360,9 +363,6 @@ static void keep_stream(struct stream *st, struct shard **shards, struct looked 
     if (presence_of_stream(st)) { /* else those names may be another spool's */
         stream_recover_unknown(st);
         undeleted_retry(st);
-        if (atomic_load(&st->spool->reclaim)) {
-            reclaim_stream(st);
-        }
         drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS, false);
     }
     stats_set(st->bytes_gauge, atomic_load(&st->used));
