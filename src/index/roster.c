@@ -11,6 +11,7 @@
 
 #include "base/crc32c.h"
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "base/read.h"
 #include "base/write.h"
@@ -317,6 +318,7 @@ bool roster_write(const struct roster *r, const char *spool, struct err *e)
 void roster_void(const char *spool)
 {
     char path[PATH_MAX];
+    struct err e;
     int fd;
 
     path_of(path, spool);
@@ -324,5 +326,6 @@ void roster_void(const char *spool)
     if (fd >= 0) {
         (void)fdatasync(fd); /* a power cut would bring the text back */
         (void)close(fd);
+        (void)!folder_sync_of(path, &e); /* it may be new */
     }
 }

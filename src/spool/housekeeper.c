@@ -206,7 +206,7 @@ static void prepare(struct shard *sh)
     struct segment *g;
     struct err e;
 
-    if (!presence_of_stream(st)) {
+    if (!presence_of_stream(st)) { /* nobody asks the disk that failed it */
         return;
     }
     if (needs_none(sh)) {
@@ -334,15 +334,24 @@ struct looked {
     uint32_t n, n_failed;
 };
 
+/* What is released is delivered first: its segments tell how far that goes. */
+static void reclaim(struct stream *st, struct shard **shards, uint32_t n)
+{
+    for (uint32_t i = 0; i < n && atomic_load(&st->delivered); i++) {
+        note_delivered(shards[i]);
+    }
+    if (presence_of_stream(st) && atomic_load(&st->spool->reclaim)) {
+        reclaim_stream(st);
+    }
+}
+
 static void keep_stream(struct stream *st, struct shard **shards, struct looked *out)
 {
     uint32_t n = open_shards(st, shards, st->spool->conf.n_workers);
 
-    if (presence_of_stream(st) && atomic_load(&st->spool->reclaim)) {
-        reclaim_stream(st); /* before a short disk is asked for more */
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        shortage_look(shards[i]);
+    if (!segment_fits(st->spool,
+                      1)) { /* what is not needed any more is, before it fails */
+        reclaim(st, shards, n);
     }
     for (uint32_t i = 0; i < n; i++) {
         prepare(shards[i]);
@@ -355,14 +364,12 @@ static void keep_stream(struct stream *st, struct shard **shards, struct looked 
             write_back(shards[i]);
         }
         shut_full(shards[i]);
-        if (atomic_load(&st->delivered)) {
-            note_delivered(shards[i]);
-        }
         out->n_failed += shards[i]->failed;
     }
     if (presence_of_stream(st)) { /* else those names may be another spool's */
         stream_recover_unknown(st);
         undeleted_retry(st);
+        reclaim(st, shards, n);
         drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS, false);
     }
     stats_set(st->bytes_gauge, atomic_load(&st->used));
@@ -402,8 +409,8 @@ static void wait(struct spool *s)
     atomic_store(&s->woken, false);
 }
 
-/* Also where the shard that it failed needs no segment any more. What nobody asks, for its
- * files are away or its workers have ended, proves nothing. */
+/* Also where the shard that it failed needs no segment any more; but that its workers have
+ * ended proves nothing. */
 static bool is_well(const struct spool *s, const struct looked *l)
 {
     const uint32_t n = atomic_load(&s->n_streams);
@@ -412,8 +419,7 @@ static bool is_well(const struct spool *s, const struct looked *l)
     for (uint32_t i = 0; i < n; i++) {
         ended &= atomic_load(&s->streams[i]->ended);
     }
-    return l->n_failed == 0 && (l->n > 0 || ended) &&
-           atomic_load(&s->away_streams) == 0;
+    return l->n_failed == 0 && (l->n > 0 || ended);
 }
 
 static void *run(void *arg)
@@ -427,6 +433,7 @@ static void *run(void *arg)
         struct looked looked = {0, 0};
 
         presence_look_as_asked(s);
+        shortage_look(s);
         for (uint32_t i = 0; i < n; i++) {
             keep_stream(s->streams[i], shards, &looked);
         }

@@ -409,8 +409,8 @@ void unwritten_look(struct stream *st, struct shard *const *shards, uint32_t n);
 
 /* ---- shortage.c: on the housekeeper's thread ---- */
 
-/* Looks whether events came to sh. Before the others. */
-void shortage_look(struct shard *sh);
+/* Looks to which shards events came since the last time. Before the others. */
+void shortage_look(struct spool *s);
 /* Whether sh gets no segment now, because another shard is to have the room. */
 bool shortage_puts_off(const struct shard *sh);
 /* Where no segment fits, and events come to sh: deletes one that is not needed soon. */

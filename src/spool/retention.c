@@ -249,8 +249,7 @@ uint64_t shard_end(const struct shard *sh)
     for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
         uint64_t written = segment_written_seq(g);
 
-        /* Of one that is only prepared, first is not there yet to be read. */
-        end = written > 0 && written > g->first ? written : end;
+        end = written > end ? written : end; /* also of one without a block yet */
     }
     return end;
 }

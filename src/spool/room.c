@@ -51,17 +51,18 @@ static uint64_t most_left(const struct spool *s, const struct stream *st)
 /* A request that only some of its streams take would be stored again with each retry. */
 bool spool_writer_fits(const struct spool_writer *w, uint64_t bytes)
 {
-    const struct shard *sh = w->shard;
+    struct shard *sh = w->shard;
     const struct spool *s = sh->stream->spool;
     const uint64_t size = spool_writer_pending(w) + BLOCK_HEAD_BYTES + bytes;
 
-    if (LIKELY(!atomic_load(&s->unwritable)) || size <= atomic_load(&sh->left)) {
+    if (LIKELY(!atomic_load(&s->unwritable) && !w->waited) ||
+        size <= atomic_load(&sh->left)) {
         return true;
     }
     if (atomic_load(&sh->ahead) != NULL || w->taken != NULL) {
         return size <= s->conf.segment_bytes - PAGE_BYTES;
     }
-    stream_ask(sh->stream);
+    atomic_store(&sh->asked, true);
     return false;
 }
 

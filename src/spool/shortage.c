@@ -12,14 +12,22 @@ static bool may_grow(const struct stream *st)
                atomic_load(&st->max_bytes);
 }
 
-void shortage_look(struct shard *sh)
+void shortage_look(struct spool *s)
 {
-    const uint64_t left = atomic_load(&sh->left);
+    const uint32_t n = atomic_load(&s->n_streams);
 
-    if (left != sh->grew_left) {
-        sh->grew_left = left;
-        sh->grew_ms = mono_ms();
+    (void)pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        for (struct shard *sh = s->streams[i]->shards; sh != NULL; sh = sh->next) {
+            const uint64_t left = atomic_load(&sh->left);
+
+            if (left != sh->grew_left) {
+                sh->grew_left = left;
+                sh->grew_ms = mono_ms();
+            }
+        }
     }
+    (void)pthread_mutex_unlock(&s->lock);
 }
 
 static bool is_busy(const struct shard *sh)

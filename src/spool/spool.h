@@ -270,8 +270,8 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
 /* Whether it would, now; takes nothing. */
 bool spool_has_room(const struct spool *s, int stream, uint64_t bytes);
 void spool_release(struct spool *s, int stream, uint64_t bytes);
-/* Whether w has room in its own segments for a request's bytes; true while the disk gives more
- * of them. The worker. */
+/* Whether w has room in its own segments for a request's bytes; true until it is known that
+ * there is no other one for it. The worker. */
 bool spool_writer_fits(const struct spool_writer *w, uint64_t bytes);
 
 /* Share of max_bytes in use, the fullest stream, 0..100, whether or not the disk takes

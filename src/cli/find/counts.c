@@ -109,16 +109,21 @@ static void count_between(const struct settled *s, const struct settled_run *r,
 }
 
 /* Of a sink that was done with the stream: of what came after its last record it has had none but
- * that. Records of older events may be gone. */
+ * that, and what a record that is gone may be of. Records of older events may be gone. */
 static void count_left(const struct settled *s, const struct settled_run *r,
                        int64_t wall_ms, struct settled_counts *c)
 {
-    const uint64_t had =
-        wall_ms <= s->last_ms
-            ? r->end - r->first
-            : settled_in(&s->ends, r->epoch, r->worker, r->first, r->end);
-    const struct settled_run its = {r->epoch, r->worker, r->first, r->first + had, 0};
+    const uint64_t doubt =
+        doubt_end(&s->doubt, s->stream, r->epoch, r->worker, wall_ms);
+    struct settled_run its = *r;
 
+    if (wall_ms > s->last_ms) {
+        its.end =
+            r->first + settled_in(&s->ends, r->epoch, r->worker, r->first, r->end);
+        if (doubt > its.end) {
+            its.end = doubt < r->end ? doubt : r->end;
+        }
+    }
     count_alike(s, &its, false, true, c);
     c->apart[SETTLED_BEFORE] += r->end - its.end;
     c->later += r->end - its.end;

@@ -42,13 +42,7 @@ int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *t)
 int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *lock,
                            const struct timespec *t)
 {
-    static int (*_Atomic real)(pthread_cond_t *, pthread_mutex_t *,
-                               const struct timespec *);
     const struct timespec until = real_time(t);
 
-    if (real == NULL) {
-        real = (int (*)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *))(
-            uintptr_t)dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
-    }
-    return real(c, lock, &until);
+    return pthread_cond_clockwait(c, lock, CLOCK_MONOTONIC, &until);
 }

@@ -100,6 +100,47 @@ static void a_segment_with_a_bad_place_does_not_come_again(void **state)
     spool_close(s);
 }
 
+/* All sinks have what is in the segment before it, which goes. */
+static void
+what_is_delivered_is_known_while_the_next_segment_takes_no_block(void **state)
+{
+    static char text[SEGMENT / 8];
+    const struct spool_stream_conf conf = {"events", 64 * SEGMENT, false, true};
+    struct err e;
+    struct spool *s = open_spool();
+    const int stream = spool_stream(s, &conf, &e);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_cursor *cur =
+        spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    const uint64_t gone = segments("deleted") + segments("recycled");
+    struct spool_block b;
+    uint64_t last = 0, lost;
+
+    (void)state;
+    spool_ready(s);
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; i < 7; i++) {
+        assert_int_equal(SPOOL_OK, commit(w, text, &last));
+    }
+    assert_int_equal(7, last);
+    until("created", gone + 2);
+    atomic_store(&all_bad, true);
+    assert_int_equal(SPOOL_FAILED, commit(w, text, &last));
+    while (spool_cursor_next(cur, &b, &lost) == SPOOL_READ_OK) {
+    }
+    spool_cursor_release(cur, 8);
+    for (int i = 0; i < 2000 && spool_writer_delivered(w) < 7; i++) {
+        rest();
+    }
+    assert_int_equal(7, spool_writer_delivered(w));
+    atomic_store(&all_bad, false);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 static void refuse(struct spool_writer *w, int n)
 {
     uint64_t last = 0;
@@ -146,13 +187,24 @@ static void a_disk_that_takes_no_block_costs_a_segment_a_minute(void **state)
     spool_close(s);
 }
 
+/* Only the first test has a bad segment. */
+static int set_up_good(void **state)
+{
+    atomic_store(&bad, 1);
+    return set_up(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_segment_with_a_bad_place_does_not_come_again,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            a_disk_that_takes_no_block_costs_a_segment_a_minute, set_up, tear_down)};
+            what_is_delivered_is_known_while_the_next_segment_takes_no_block,
+            set_up_good, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_disk_that_takes_no_block_costs_a_segment_a_minute, set_up_good,
+            tear_down)};
 
     return cmocka_run_group_tests_name("roll", tests, NULL, NULL);
 }

@@ -547,6 +547,74 @@ a_stream_that_gave_its_only_segment_gets_one_of_those_that_are_reused(void **sta
     spool_close(s);
 }
 
+/* The other one, which is looked at first, has room for its clients. */
+static void a_full_worker_asks_for_itself(void **state)
+{
+    struct spool *s;
+    struct spool_writer *other, *full;
+    uint64_t last = 0;
+    int stream;
+
+    (void)state;
+    n_workers = 2;
+    s = open_short(SEGMENT, 2);
+    atomic_store(&counted, true);
+    stream = open_named(s, "itself", false);
+    other = spool_writer_open(s, stream, 0, on_wake, NULL);
+    full = spool_writer_open(s, stream, 1, on_wake, NULL);
+    commit_eighths(other, 1);
+    commit_eighths(full, 7);
+    for (int i = 0; i < 5000 && spool_writable(s); i++) {
+        rest();
+    }
+    assert_true(spool_writer_fits(other, SEGMENT / 8));
+    assert_false(spool_writer_fits(full, SEGMENT / 8));
+    atomic_store(&n_free, 1);
+    assert_int_equal(SPOOL_OK, commit(full, "1", &last));
+    commit_eighths(full, 1);
+    assert_int_equal(3, created("itself"));
+    spool_writer_close(other);
+    spool_writer_close(full);
+    spool_close(s);
+}
+
+/* Though another one gets one again and again. A request for both would leave its part there
+ * with each try. */
+static void a_stream_that_asked_in_vain_has_no_room_until_it_has_a_segment(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 2);
+    const int stream = open_named(s, "around", false);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_writer *busy = spool_writer_open(s, stream, 0, on_wake, NULL), *late;
+    struct spool_cursor *cur;
+    uint64_t last = 0;
+
+    (void)state;
+    atomic_store(&counted, true);
+    atomic_store(&n_free, 1);
+    spool_ready(s);
+    commit_eighths(busy, 1);
+    until_created("around", 2);
+    late = spool_writer_open(s, open_named(s, "vain", false), 0, on_wake, NULL);
+    assert_true(put(late, "1"));
+    assert_int_equal(SPOOL_FULL, spool_writer_commit(late, 5, 6, &last));
+    cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    for (int i = 0; i < 70; i++) {
+        commit_eighths(busy, 1);
+        spool_cursor_release(cur, (uint64_t)i + 3);
+        for (int k = 0; k < 5; k++) {
+            assert_false(spool_writer_fits(late, 100));
+            rest();
+        }
+    }
+    assert_int_equal(2, created("around"));
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(late);
+    spool_writer_close(busy);
+    spool_close(s);
+}
+
 /* Its disk is full, and is unmounted. */
 static void a_spool_that_is_away_is_not_found_to_be_well(void **state)
 {
@@ -597,6 +665,8 @@ int main(void)
         TEST(what_a_stream_without_clients_has_goes_to_a_busy_one),
         TEST(a_stream_without_clients_gives_its_next_segment_to_one_without_any),
         TEST(a_stream_that_gave_its_only_segment_gets_one_of_those_that_are_reused),
+        TEST(a_full_worker_asks_for_itself),
+        TEST(a_stream_that_asked_in_vain_has_no_room_until_it_has_a_segment),
         TEST(a_spool_that_is_away_is_not_found_to_be_well),
         TEST(a_stream_that_left_the_policy_needs_no_room),
         TEST(a_stream_that_left_the_policy_makes_no_disk_unwritable),

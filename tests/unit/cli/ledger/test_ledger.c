@@ -240,6 +240,39 @@ static void what_no_sink_had_differs_for_the_last_one(void **state)
     assert_string_equal("a=0/2 b=0/2 differ=1", sinks(NOW + 2 * MINUTE, INT64_MAX));
 }
 
+/* The record that this was event 5's is gone: whether the sink had it, or left before, nobody
+ * can tell. */
+static void what_a_lost_record_was_of_is_in_doubt_for_a_sink_that_left(void **state)
+{
+    static const struct batch_range met = {.epoch = 1, .first = 9, .n = 1};
+    static stats_cell unrecorded;
+    char path[128], bytes[2048];
+    struct places p;
+    size_t n;
+    FILE *f;
+
+    (void)state;
+    write_three_minutes();
+    had("a", 1, 5, NOW + MINUTE + 9);
+    had("b", 1, 7, NOW + 2 * MINUTE + 9);
+    (void)snprintf(path, sizeof path, "%s/sinks/a.journal", dir);
+    memset(&p, 0, sizeof p);
+    places_init(&p, path, &unrecorded);
+    places_note(&p, RECORD_START, STR("other"), STR(""), NOW + MINUTE + 9, 1, &met, 1);
+    places_fini(&p);
+    (void)snprintf(path, sizeof path, "%s/sinks/a.apart", dir);
+    f = fopen(path, "r+");
+    assert_non_null(f);
+    n = fread(bytes, 1, sizeof bytes, f);
+    assert_true(n > 0 && n < sizeof bytes);
+    assert_int_equal(n, fwrite(bytes, 1, n, f)); /* a whole one, behind the damage */
+    rewind(f);
+    bytes[n / 2] = (char)~bytes[n / 2];
+    assert_int_equal(n, fwrite(bytes, 1, n, f));
+    assert_int_equal(0, fclose(f));
+    assert_string_equal("a=4/0 b=6/0 differ=1", sinks(0, INT64_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +293,9 @@ int main(void)
             folder_tear_down),
         cmocka_unit_test_setup_teardown(what_no_sink_had_differs_for_the_last_one,
                                         set_up, folder_tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_a_lost_record_was_of_is_in_doubt_for_a_sink_that_left, set_up,
+            folder_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
