@@ -76,7 +76,7 @@ static void on_event(void *arg, const struct record *r)
 }
 
 /* Of a stream without an index it has no places. */
-static bool had_events(const char *journal_path, const char *journal)
+static bool had_events(const char *journal_path, bool read_journal)
 {
     char has[PATH_MAX], old[PATH_MAX];
     struct err ignored;
@@ -85,16 +85,16 @@ static bool had_events(const char *journal_path, const char *journal)
     beside(journal_path, PLACES_TAIL, has);
     beside(journal_path, PLACES_OLD_TAIL, old);
     return path_there(has) != 0 || path_there(old) != 0 ||
-           (journal != NULL && path_there(journal) != 0 &&
-            (!journal_scan(journal, on_event, &any, NULL, &ignored) || any));
+           (read_journal && path_there(journal_path) != 0 &&
+            (!journal_scan(journal_path, on_event, &any, NULL, &ignored) || any));
 }
 
-void places_note_former(const char *journal_path, bool read_journal)
+void places_note_former(const char *journal_path, const char *at, enum places_had by)
 {
     char path[PATH_MAX];
     int fd;
 
-    if (!had_events(journal_path, read_journal ? journal_path : NULL)) {
+    if (!had_events(at, by == PLACES_HAD_BY_JOURNAL)) {
         return;
     }
     beside(journal_path, PLACES_FORMER_TAIL, path);
@@ -108,7 +108,7 @@ void places_remove(const char *journal_path)
 {
     char path[PATH_MAX];
 
-    places_note_former(journal_path, false);
+    places_note_former(journal_path, journal_path, PLACES_HAD_BY_PLACES);
     for (size_t i = N_ELEMS(TAILS); i-- > 0;) {
         beside(journal_path, TAILS[i], path);
         (void)unlink(path);

@@ -60,11 +60,12 @@ struct running_sink {
     char name[96];
     struct persisted_sink kept; /* the policy that its plan is of */
     bool fresh;                 /* started by the reload that compares */
-    bool altered;               /* it may have settings of that one */
-    bool retiring;              /* the policy does not have it any more */
-    bool paused;                /* it can't start: paused.c */
-    char was[96];               /* whose journal this reload gave it; "": its own */
-    char at[96]; /* paused: whose name its journal still has; "": its own */
+    bool waits;   /* its policy may still be refused: it has had no event in its life */
+    bool altered; /* it may have settings of that one */
+    bool retiring; /* the policy does not have it any more */
+    bool paused;   /* it can't start: paused.c */
+    char was[96];  /* whose journal this reload gave it; "": its own */
+    char at[96];   /* paused: whose name its journal still has; "": its own */
     /* That it was under the old name: it keeps its place in the spool until the policy
      * is live, and comes back when that is refused. NULL: none. */
     struct delivery *before;
@@ -228,9 +229,12 @@ struct delivery *running_set(struct server *s, struct running_sink *r,
 void running_clear(struct server *s, struct running_sink *r); /* the place is free */
 void running_retires(struct server *s, struct running_sink *r, bool retires);
 void journal_path(const struct server *s, const char *name, char out[PATH_MAX]);
-/* As persisted_end; in the spool that was opened only. */
+/* Its journal goes, or one that is no sink's: persisted_end_as, in the spool that was
+ * opened only. */
+bool running_end_journal(const struct server *s, const struct running_sink *r,
+                         struct err *e);
 bool journal_end(const struct server *s, const char *at, const char *name,
-                 struct err *e);
+                 enum places_had by, struct err *e);
 void running_back(struct server *s,
                   struct running_sink *r);          /* to the name that it was */
 void running_go(struct running_sink *r, bool live); /* as sinks_go, for one */

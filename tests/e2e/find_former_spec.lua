@@ -2,6 +2,7 @@
 -- sluice find and sluice ledger do not say of what it had before that it never saw it.
 local cjson = require "cjson"
 local h = require "harness"
+local hanging = require "hanging"
 
 describe("a sink that left the policy and came back", function()
   local s
@@ -79,6 +80,10 @@ route "POST /e" { body = "event", stream = "events" }
   it("has never seen what came before it, if it is the first of its name", function()
     s = h.server { policy = policy(false) }
     send "e1"
+    -- Nor does a sink count that was of a policy which never went live.
+    h.write(s.path, (policy(true):gsub('stream "events" { sinks = { ', hanging.sink(hanging.BAD)
+      .. '\n%0"bad", ')))
+    assert.equal(500, h.request(s.admin, "POST", "/reload").status)
     reload(true)
     send "e2"
     assert.same({ "never_seen", "confirmed" }, { state "e1", state "e2" })

@@ -14,7 +14,6 @@
 #include "base/folder.h"
 #include "base/mem.h"
 #include "base/write.h"
-#include "delivery/places.h"
 #include "policy/load/load.h"
 
 static const char TAIL[] = ".policy", MARK[] = ".none", JOURNAL[] = ".journal";
@@ -226,20 +225,27 @@ bool persisted_begin(const char *spool_dir, const char *name, struct err *e)
     return true; /* for good with KEPT, in the same folder */
 }
 
-bool persisted_end(const char *spool_dir, const char *journal, const char *name,
-                   struct err *e)
+bool persisted_end_as(const char *spool_dir, const char *journal, const char *name,
+                      enum places_had by, struct err *e)
 {
-    char path[PATH_MAX], mark[PATH_MAX];
+    char path[PATH_MAX], own[PATH_MAX], mark[PATH_MAX];
 
     path_of(spool_dir, journal, JOURNAL, path);
+    path_of(spool_dir, name, JOURNAL, own);
     path_of(spool_dir, name, MARK, mark);
-    /* By its journal, which nobody reads after a kill. */
-    places_note_former(path, true);
+    /* Now, because nobody reads its journal after a kill. */
+    places_note_former(own, path, by);
     if (rename(path, mark) != 0) {
         return err_errno(e, errno, "%s", path);
     }
     places_remove(path); /* a later sink of that name has others */
     return true;
+}
+
+bool persisted_end(const char *spool_dir, const char *journal, const char *name,
+                   struct err *e)
+{
+    return persisted_end_as(spool_dir, journal, name, PLACES_HAD_BY_JOURNAL, e);
 }
 
 int persisted_without(const char *spool_dir, const char *name)

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "delivery/places.h"
 #include "plan/plan.h"
 
 struct err;
@@ -57,6 +58,9 @@ bool persisted_begin(const char *spool_dir, const char *name, struct err *e) MUS
  * still there. */
 bool persisted_end(const char *spool_dir, const char *journal, const char *name,
                    struct err *e) MUST_USE;
+/* The same; by: what says whether a later sink of that name is told of it (places.h). */
+bool persisted_end_as(const char *spool_dir, const char *journal, const char *name,
+                      enum places_had by, struct err *e) MUST_USE;
 /* Whether it is between the two: 1 or 0; -1 and errno: the disk does not say. */
 int persisted_without(const char *spool_dir, const char *name) MUST_USE;
 /* Policies that no line names go, and marks of sinks that have their journals, or no

@@ -132,7 +132,7 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
         }
         return false;
     }
-    if (!journal_end(s, r->at[0] != '\0' ? r->at : r->name, r->name, &e)) {
+    if (!running_end_journal(s, r, &e)) {
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", r->name,
                   log_quote(quoted, sizeof quoted, e.text));
     }

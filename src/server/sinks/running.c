@@ -93,9 +93,18 @@ void journal_path(const struct server *s, const char *name, char out[PATH_MAX])
 }
 
 bool journal_end(const struct server *s, const char *at, const char *name,
-                 struct err *e)
+                 enum places_had by, struct err *e)
 {
-    return spool_in_place(s->spool, e) && persisted_end(s->spool_dir, at, name, e);
+    return spool_in_place(s->spool, e) &&
+           persisted_end_as(s->spool_dir, at, name, by, e);
+}
+
+/* Where a sink that waits begins, its journal says, too. */
+bool running_end_journal(const struct server *s, const struct running_sink *r,
+                         struct err *e)
+{
+    return journal_end(s, r->at[0] != '\0' ? r->at : r->name, r->name,
+                       r->waits ? PLACES_HAD_BY_PLACES : PLACES_HAD_BY_JOURNAL, e);
 }
 
 /* ---- one sink ---- */
@@ -107,7 +116,8 @@ static void forget_journal(const struct server *s, const char *name)
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (!journal_end(s, name, name, &e) && taken_there(s, name) != 0) {
+    if (!journal_end(s, name, name, PLACES_HAD_BY_PLACES, &e) &&
+        taken_there(s, name) != 0) {
         log_write(LOG_ERROR, "sink", "sink=%s status=not_undone why=%s", name,
                   log_quote(quoted, sizeof quoted, e.text));
     }
@@ -126,6 +136,7 @@ bool running_start(struct server *s, const struct delivery_conf *c,
     }
     r->lua = lua;
     r->fresh = true;
+    r->waits = new && c->wait;
     d = delivery_start(c, e);
     if (d != NULL) {
         (void)running_set(s, r, d);
@@ -182,6 +193,7 @@ void running_go(struct running_sink *r, bool live)
     enum delivery_asks asks;
 
     delivery_go(r->delivery, live);
+    r->waits &= !live;
     asks = delivery_asks(r->delivery);
     if (asks == DELIVERY_ASKS_EITHER) {
         r->lua = sink_hooks_join(r->lua_next, r->lua);
@@ -270,7 +282,8 @@ static bool put_left_away(const struct server *s, const char *name, struct err *
         return true;
     }
     there = taken_there(s, name);
-    if (there == 0 || (there > 0 && journal_end(s, name, name, &why))) {
+    if (there == 0 ||
+        (there > 0 && journal_end(s, name, name, PLACES_HAD_BY_JOURNAL, &why))) {
         return true;
     }
     if (there < 0) {

@@ -252,7 +252,8 @@ static void a_sink_that_had_no_event_is_no_former_one(void **state)
     places_fini(&p);
     places_remove(journal);
     assert_false(places_former(journal));
-    places_note_former(journal, true); /* nor one that has not even a journal */
+    /* Nor one that has not even a journal. */
+    places_note_former(journal, journal, PLACES_HAD_BY_JOURNAL);
     assert_false(places_former(journal));
 }
 
