@@ -64,15 +64,30 @@ void places_move(const char *from_journal, const char *to_journal)
     (void)rename(from, to);
 }
 
-/* Where its reading of a shard goes on, there may have been some before. */
+/* Where its reading of a shard goes on, there may have been some before. Its server may have
+ * what was planned, whatever it said, and a dead letter by a replay, which notes nothing. */
 static void on_event(void *arg, const struct record *r)
 {
     bool *any = arg;
 
-    *any |= r->type == RECORD_START
-                ? r->value == 0 && r->n_ranges > 0 && r->ranges[0].first > 1
-                : r->type == RECORD_DONE || r->type == RECORD_SEAL ||
-                      (r->type == RECORD_FILE && r->value > 0);
+    switch (r->type) {
+    case RECORD_START:
+        *any |= r->value == 0 && r->n_ranges > 0 && r->ranges[0].first > 1;
+        break;
+    case RECORD_FILE:
+        *any |= r->value > 0;
+        break;
+    case RECORD_DEAD: /* without ranges it says only which file it is */
+        *any |= r->n_ranges > 0;
+        break;
+    case RECORD_PLAN:
+    case RECORD_DONE:
+    case RECORD_SEAL:
+        *any = true;
+        break;
+    default:
+        break;
+    }
 }
 
 /* Of a stream without an index it has no places. */
@@ -94,7 +109,7 @@ void places_note_former(const char *journal_path, const char *at, enum places_ha
     char path[PATH_MAX];
     int fd;
 
-    if (!had_events(at, by == PLACES_HAD_BY_JOURNAL)) {
+    if (by != PLACES_HAD_MAYBE && !had_events(at, by == PLACES_HAD_BY_JOURNAL)) {
         return;
     }
     beside(journal_path, PLACES_FORMER_TAIL, path);

@@ -69,9 +69,10 @@ struct places {
  * of journals; what the disk refuses stays as it is. */
 void places_move(const char *from_journal, const char *to_journal);
 void places_remove(const char *journal_path);
-/* What says whether a sink had events: its places alone, or its journal, too. */
-enum places_had { PLACES_HAD_BY_PLACES = 0, PLACES_HAD_BY_JOURNAL };
-/* Notes that a sink of that name had events, if it did. Its journal and its places, which
+/* What says whether a sink had events: its places alone, its journal, too, or nothing: it may
+ * have sent some that the journal does not have. */
+enum places_had { PLACES_HAD_BY_PLACES = 0, PLACES_HAD_BY_JOURNAL, PLACES_HAD_MAYBE };
+/* Notes that a sink of that name had events, or may have. Its journal and its places, which
  * have the name at, are still there. */
 void places_note_former(const char *journal_path, const char *at, enum places_had by);
 /* Whether a sink of that name was removed, or may have been, that had events before: what

@@ -3,6 +3,7 @@
 local cjson = require "cjson"
 local h = require "harness"
 local hanging = require "hanging"
+local receiver = require "receiver"
 
 describe("a sink that left the policy and came back", function()
   local s
@@ -90,6 +91,72 @@ route "POST /e" { body = "event", stream = "events" }
     assert.equal(1, ledger().never_seen)
   end)
 end)
+
+describe("a sink that left the policy, and whose server may have what it never confirmed,",
+  function()
+    local r, s
+    before_each(function() r = receiver.start() end)
+    after_each(function()
+      if s then s:close() s = nil end
+      r:close()
+    end)
+
+    local function policy(with)
+      local text = h.policy { workers = 1, stream = 'index = "event_id"', top = with
+        and ('http "out" { url = %q, batch = { linger = "5ms" } }'):format(r.url) }
+      return with and text:gsub('sinks = { "archive"', '%0, "out"', 1) or text
+    end
+
+    local function reload(with)
+      h.write(s.path, policy(with))
+      assert.equal(200, s:reload().status)
+    end
+
+    local function post(id)
+      assert.equal(202, s:post("/v1/events", ('{"event_id":"%s"}'):format(id)).status)
+      h.wait_for("the request", function() return #r:requests() > 0 end)
+    end
+
+    local function drop(where)
+      assert.matches("dropped events=1", h.shell(("%s sink drop out %s"):format(h.binary, where)))
+    end
+
+    ---After another sink of its name has had the next event.
+    local function is_settled(id)
+      local n = #r:events()
+      post "next"
+      h.wait_for("the event", function() return #r:events() > n end)
+      s:deliver()
+      assert.matches("sink=out settled", h.shell(("%s find --id %s '%s'"):format(h.binary, id,
+        s.data)))
+    end
+
+    it("was dropped", function()
+      s = h.server { policy = policy(true) }
+      r:rule "lose"
+      post "e1"
+      reload(false)
+      drop("--admin 127.0.0.1:" .. s.admin)
+      r:rule ""
+      reload(true)
+      is_settled "e1"
+    end)
+
+    it("was dropped while the server was stopped", function()
+      s = h.server { policy = policy(true) }
+      r:rule "lose"
+      post "e1"
+      s:stop "SIGKILL"
+      h.write(s.path, policy(false))
+      s:start()
+      s:stop()
+      drop(("--spool '%s/spool'"):format(s.data))
+      r:rule ""
+      h.write(s.path, policy(true))
+      s:start()
+      is_settled "e1"
+    end)
+  end)
 
 describe("a stream that led to another sink, and left the policy", function()
   local s

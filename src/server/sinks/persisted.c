@@ -245,7 +245,7 @@ bool persisted_end_as(const char *spool_dir, const char *journal, const char *na
 bool persisted_end(const char *spool_dir, const char *journal, const char *name,
                    struct err *e)
 {
-    return persisted_end_as(spool_dir, journal, name, PLACES_HAD_BY_JOURNAL, e);
+    return persisted_end_as(spool_dir, journal, name, PLACES_HAD_MAYBE, e);
 }
 
 int persisted_without(const char *spool_dir, const char *name)

@@ -54,8 +54,8 @@ bool persisted_write(const struct persisted *k, const char *spool_dir,
 
 /* The sink is to get a line, and then a journal. */
 bool persisted_begin(const char *spool_dir, const char *name, struct err *e) MUST_USE;
-/* The journal of that name goes, and then the line of the sink. False and *e: it is
- * still there. */
+/* The journal of that name goes, and then the line of the sink, which may have had some of
+ * its events. False and *e: it is still there. */
 bool persisted_end(const char *spool_dir, const char *journal, const char *name,
                    struct err *e) MUST_USE;
 /* The same; by: what says whether a later sink of that name is told of it (places.h). */

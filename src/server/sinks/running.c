@@ -99,12 +99,19 @@ bool journal_end(const struct server *s, const char *at, const char *name,
            persisted_end_as(s->spool_dir, at, name, by, e);
 }
 
-/* Where a sink that waits begins, its journal says, too. */
+/* Where one that waits begins, its journal says, too; what one that is dropped has sent, and
+ * nobody has confirmed, no journal says. */
+static enum places_had had_by(const struct running_sink *r)
+{
+    return r->waits     ? PLACES_HAD_BY_PLACES
+           : r->removed ? PLACES_HAD_BY_JOURNAL
+                        : PLACES_HAD_MAYBE;
+}
+
 bool running_end_journal(const struct server *s, const struct running_sink *r,
                          struct err *e)
 {
-    return journal_end(s, r->at[0] != '\0' ? r->at : r->name, r->name,
-                       r->waits ? PLACES_HAD_BY_PLACES : PLACES_HAD_BY_JOURNAL, e);
+    return journal_end(s, r->at[0] != '\0' ? r->at : r->name, r->name, had_by(r), e);
 }
 
 /* ---- one sink ---- */

@@ -247,6 +247,7 @@ static void a_sink_that_had_no_event_is_no_former_one(void **state)
     struct places p;
 
     (void)state;
+    (void)snprintf(journal, sizeof journal, "%s/s.journal", dir);
     places_init(&p, journal, &unrecorded);
     places_note(&p, RECORD_START, STR("events"), (struct str){NULL, 0}, 1, 1, NULL, 0);
     places_fini(&p);
@@ -255,6 +256,50 @@ static void a_sink_that_had_no_event_is_no_former_one(void **state)
     /* Nor one that has not even a journal. */
     places_note_former(journal, journal, PLACES_HAD_BY_JOURNAL);
     assert_false(places_former(journal));
+}
+
+static void no_record(void *arg, const struct record *r)
+{
+    (void)arg;
+    (void)r;
+}
+
+/* Whether the journal with that record alone says that its sink had events. */
+static bool had(struct record r)
+{
+    static const struct batch_range range = {1, 0, 1, 1};
+    struct err e;
+    struct journal *j;
+    bool any;
+
+    r.stream = STR("events");
+    r.ranges = &range;
+    j = journal_open(journal, no_record, NULL, &e);
+    assert_non_null(j);
+    assert_true(journal_append(j, &r, &e));
+    journal_close(j);
+    places_note_former(journal, journal, PLACES_HAD_BY_JOURNAL);
+    any = places_former(journal);
+    (void)unlink(at(PLACES_FORMER_TAIL));
+    assert_int_equal(0, unlink(journal));
+    return any;
+}
+
+static void a_journal_says_what_the_server_of_its_sink_may_have(void **state)
+{
+    (void)state;
+    (void)snprintf(journal, sizeof journal, "%s/s.journal", dir);
+    assert_false(had((struct record){.type = RECORD_START, .n_ranges = 1}));
+    assert_false(had((struct record){.type = RECORD_FILE, .name = STR("f")}));
+    assert_false(had((struct record){.type = RECORD_DEAD, .name = STR("mark")}));
+    assert_false(had((struct record){.type = RECORD_SKIP, .n_ranges = 1}));
+    assert_true(had((struct record){.type = RECORD_PLAN, .value = 1, .n_ranges = 1}));
+    assert_true(had((struct record){.type = RECORD_DEAD, .n_ranges = 1}));
+    assert_true(had((struct record){.type = RECORD_DONE, .n_ranges = 1}));
+    assert_true(
+        had((struct record){.type = RECORD_FILE, .name = STR("f"), .value = 9}));
+    places_note_former(journal, journal, PLACES_HAD_MAYBE); /* one that was dropped */
+    assert_true(places_former(journal));
 }
 
 int main(void)
@@ -277,6 +322,9 @@ int main(void)
                                         folder_tear_down),
         cmocka_unit_test_setup_teardown(a_sink_that_had_no_event_is_no_former_one,
                                         folder_set_up, folder_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_journal_says_what_the_server_of_its_sink_may_have, folder_set_up,
+            folder_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,6 +197,7 @@ static void a_mark_says_that_no_journal_was_lost(void **state)
     assert_int_equal(0, persisted_without(dir, "bus"));
     assert_true(persisted_end(dir, "bus", "bus", &e));
     assert_int_equal(0, there("bus.journal"));
+    assert_int_equal(1, there("bus.former")); /* what it has sent, no journal says */
     assert_int_equal(1, persisted_without(dir, "bus"));
     persisted_remove(&k, "bus");
     assert_true(persisted_write(&k, dir, NULL, &e));
