@@ -440,36 +440,49 @@ void delivery_retire(struct delivery *d, bool removed, bool undo, const int *ids
 
 /* ---- breakers by hand ---- */
 
-struct forcing {
-    struct delivery *d;
-    bool open;
-};
-
 static void on_force(void *arg)
 {
-    struct forcing *f = arg;
+    struct delivery *d = arg;
 
-    if (f->d->sink != NULL) {
-        f->d->ops->force(f->d->sink, f->open);
-        f->d->shut = f->open;
+    if (d->sink != NULL) {
+        d->ops->force(d->sink, atomic_load(&d->shut));
     }
-    pump_later(f->d);
-    free(f);
+    pump_later(d);
 }
 
-bool delivery_force(struct delivery *d, bool open)
+/* Under lock. Of one that is held without its plan nobody knows the kind. */
+static bool may_have_breaker(const struct delivery *d, bool held)
 {
-    struct forcing *f;
-    bool has;
+    return held ? d->conf->kind == SINK_KIND_NULL ||
+                      sink_kind_ops(d->conf->kind)->force != NULL
+                : d->ops->force != NULL;
+}
+
+/* Noted here: the thread may have ended, and the one after it is to have it. */
+enum delivery_forced delivery_force(struct delivery *d, bool open)
+{
+    bool held, has;
 
     (void)pthread_mutex_lock(&d->lock);
-    has = !d->over && d->ops->force != NULL;
+    held = d->over || d->ops == &sink_absent;
+    has = may_have_breaker(d, held);
     (void)pthread_mutex_unlock(&d->lock);
     if (!has) {
-        return false;
+        return DELIVERY_FORCED_NONE;
     }
-    f = mem_alloc(sizeof *f);
-    *f = (struct forcing){d, open};
-    mailbox_post(&d->mail, on_force, f);
-    return true;
+    atomic_store(&d->shut, open);
+    if (held) {
+        return DELIVERY_FORCED_LATER;
+    }
+    mailbox_post(&d->mail, on_force, d);
+    return DELIVERY_FORCED_NOW;
+}
+
+void delivery_force_as(struct delivery *d, const struct delivery *before)
+{
+    const bool open = atomic_load(&before->shut);
+
+    if (open != atomic_load(&d->shut)) {
+        (void)delivery_force(d, open);
+    }
 }

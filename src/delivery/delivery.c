@@ -422,6 +422,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     d->plan = plan_ref(c->plan);
     d->removed = c->removed;
     atomic_init(&d->waiting, c->wait);
+    atomic_init(&d->shut, c->before != NULL && atomic_load(&c->before->shut));
     d->spares = c->wait;
     d->retired = c->retired;
     d->retired_arg = c->arg;

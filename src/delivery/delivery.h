@@ -129,8 +129,16 @@ bool delivery_hung(struct delivery *d);
 /* Runs fn(arg) on its thread. False: it has none. */
 bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg);
 
-/* Opens or closes the sink's breakers by hand. False: it has none. */
-bool delivery_force(struct delivery *d, bool open);
+/* Opens or closes the sink's breakers by hand, also of those in its stead. LATER: it is held,
+ * and they are once it can start. */
+enum delivery_forced {
+    DELIVERY_FORCED_NONE = 0, /* it has no breaker */
+    DELIVERY_FORCED_NOW,
+    DELIVERY_FORCED_LATER
+};
+enum delivery_forced delivery_force(struct delivery *d, bool open);
+/* d comes in the stead of before, which had such orders since d began. */
+void delivery_force_as(struct delivery *d, const struct delivery *before);
 
 /* ---- settings.c ---- */
 

@@ -87,7 +87,7 @@ struct delivery {
     struct latch ended;  /* by the thread: it touches nothing any more */
     bool empty;          /* at the end: nothing was left */
     bool removed;        /* not in the policy any more */
-    bool shut;           /* its breakers were opened by hand */
+    atomic_bool shut;    /* its breakers were opened by hand */
     bool handing_over;   /* ends when nothing is in flight */
     atomic_bool waiting; /* for delivery_go */
     bool new_waits;      /* streams that the last plan brought wait for it */
@@ -191,7 +191,7 @@ bool change_forget_refused(struct delivery *d, const struct delivery_conf *c,
 /* ---- paused.c ---- */
 
 /* What the one before it (c->before) has counted, lost and skipped events of this process, and
- * whether its breakers were opened by hand. */
+ * its breakers, if they were opened by hand. */
 void paused_carry(struct delivery *d, const struct delivery_conf *c);
 /* Notes the ends of the streams whose ids are named; when the journal can't be opened,
  * only d and the one after it have them. */

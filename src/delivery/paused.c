@@ -138,8 +138,7 @@ void paused_carry(struct delivery *d, const struct delivery_conf *c)
         o->lost += before == NULL ? 0 : before->lost;
         o->skipped += before == NULL ? 0 : before->skipped;
     }
-    d->shut = c->before != NULL && c->before->shut;
-    if (d->shut && d->ops->force != NULL) {
+    if (atomic_load(&d->shut) && d->ops->force != NULL) {
         d->ops->force(d->sink, true);
     }
 }

@@ -49,7 +49,8 @@ static bool take(struct delivery *d, const struct settings *x, struct err *e)
         d->hooks = hooks_before;
         return false;
     }
-    if (d->shut && d->ops->force != NULL) { /* also an endpoint that is new */
+    if (atomic_load(&d->shut) &&
+        d->ops->force != NULL) { /* also an endpoint that is new */
         d->ops->force(d->sink, true);
     }
     d->conf = x->sink;

@@ -1,5 +1,7 @@
 local h = require "harness"
 local clickhouse = require "clickhouse"
+local hanging = require "hanging"
+local receiver = require "receiver"
 
 local why_not = clickhouse.missing()
 
@@ -89,5 +91,72 @@ describe("a breaker", function()
     end)
     assert.equal(400, force "ajar")
     assert.equal(404, h.request(s.admin, "POST", "/sinks/no/breaker?open", "").status)
+  end)
+end)
+
+describe("a breaker of a sink that can't start", function()
+  local r, s, f
+  before_each(function() r = receiver.start() end)
+  after_each(function()
+    hanging.close(s, f)
+    r:close()
+  end)
+
+  it("is opened and closed by hand, once the sink can", function()
+    local text = ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive", linger = "5ms" }
+http "out" { url = %q, batch = { linger = "5ms" } }
+stream "events" { sinks = { "out", "archive" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]):format(r.url)
+    s, f = hanging.start(text)
+    local function force(what)
+      return h.request(s.admin, "POST", "/sinks/" .. what, "")
+    end
+
+    ---Until f:rules(), by a policy with another name for it that is refused.
+    local function hold()
+      f:rules "on=read do=EIO path=/out.journal"
+      h.write(s.path, (text:gsub('http "out" {', 'http "new" { was = "out",')
+        :gsub('sinks = { "out"', 'sinks = { "new", "bad"')
+        :gsub("stream ", hanging.sink(hanging.BAD) .. "\n%0", 1)))
+      assert.equal(500, s:reload().status)
+      assert.matches("Input/output error", s:get("/status").body)
+      h.write(s.path, text)
+    end
+    local function start()
+      local from = #s:text()
+      f:rules()
+      h.wait_for("its start", function()
+        return s:text():find("sink=out status=delivering", from, true)
+      end)
+    end
+    local function arrives(n)
+      h.wait_for("the events", function() return #r:events() == n end)
+    end
+    local function state() return s:metric("sluice_breaker_state", r.url:match "^(.-)/in") end
+
+    assert.same({ 200, "open until it is closed\n" }, { force("out/breaker?open").status,
+      force("out/breaker?open").body })
+    s:post("/v1/events", '{"n":1}')
+    hold()
+    local a = force "out/breaker?close"
+    assert.same({ 200, "the sink is held; closed once it starts\n" }, { a.status, a.body })
+    start()
+    arrives(1)
+    hold()
+    a = force "out/breaker?open"
+    assert.same({ 200, "the sink is held; open once it starts, until it is closed\n" },
+      { a.status, a.body })
+    start()
+    s:post("/v1/events", '{"n":2}')
+    h.wait_for("open", function() return state() == 2 end)
+    h.sleep(0.3)
+    arrives(1)
+    assert.equal(200, force("out/breaker?close").status)
+    arrives(2)
+    assert.equal(409, force("archive/breaker?open").status)
   end)
 end)

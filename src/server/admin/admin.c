@@ -204,8 +204,14 @@ static void post_drop(struct server *s, struct http_request *r, const char *name
 static void post_breaker(struct server *s, struct http_request *r, const char *name,
                          struct str query)
 {
+    static const char *const words[][2] = {
+        [DELIVERY_FORCED_NOW] = {"closed\n", "open until it is closed\n"},
+        [DELIVERY_FORCED_LATER] = {"the sink is held; closed once it starts\n",
+                                   "the sink is held; open once it starts, until it is "
+                                   "closed\n"}};
     bool open = str_eq(query, STR("open"));
     struct running_sink *sink;
+    enum delivery_forced forced;
 
     sinks_lock(s);
     sink = sinks_find(s, name);
@@ -213,12 +219,13 @@ static void post_breaker(struct server *s, struct http_request *r, const char *n
         answer_text(r, 404, "there is no such sink\n");
     } else if (!open && !str_eq(query, STR("close"))) {
         answer_text(r, 400, "expected ?open or ?close\n");
-    } else if (!delivery_force(sink->delivery, open)) {
+    } else if ((forced = delivery_force(sink->delivery, open)) ==
+               DELIVERY_FORCED_NONE) {
         answer_text(r, 409, "this sink has no breaker\n");
     } else {
         log_write(LOG_WARN, "breaker", "sink=%s cause=POST state=%s", name,
                   open ? "open" : "closed");
-        answer_text(r, 200, open ? "open until it is closed\n" : "closed\n");
+        answer_text(r, 200, words[forced][open]);
     }
     sinks_unlock(s);
 }

@@ -58,6 +58,9 @@ struct delivery *running_set(struct server *s, struct running_sink *r,
 
     sinks_lock(s);
     before = r->delivery;
+    if (before != NULL) { /* until now orders by hand came to that one */
+        delivery_force_as(d, before);
+    }
     r->delivery = d;
     sinks_unlock(s);
     return before;
@@ -146,6 +149,9 @@ bool running_start(struct server *s, const struct delivery_conf *c,
     r->waits = new && c->wait;
     d = delivery_start(c, e);
     if (d != NULL) {
+        if (c->before != NULL) {
+            delivery_force_as(d, c->before); /* by its name of before */
+        }
         (void)running_set(s, r, d);
         return true;
     }

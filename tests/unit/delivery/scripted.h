@@ -176,6 +176,7 @@ static inline int bus_set_up(void **state)
     script.on_submit = NULL;
     scripted.intends = false;
     scripted.stuck = NULL;
+    scripted.force = NULL;
     memset(&bus, 0, sizeof bus);
     /* A batch for each event. */
     bus.sink = (struct sink_plan){.name = "bus",

@@ -157,6 +157,100 @@ static void one_that_waits_skips_nothing(void **state)
     assert_false(s.skips);
 }
 
+static atomic_int forced; /* 1: open, -1: closed, 0: neither since it was set so */
+
+static void on_force(struct sink *s, bool open)
+{
+    (void)s;
+    atomic_store(&forced, open ? 1 : -1);
+}
+
+static void until_forced(int how)
+{
+    for (int i = 0; i < WAIT_MS && atomic_load(&forced) != how; i++) {
+        rest();
+    }
+    assert_int_equal(how, atomic_load(&forced));
+}
+
+/* In the stead of bus.d. */
+static void start_again(void)
+{
+    struct delivery *before = bus.d;
+    struct err e = {""};
+
+    bus.conf.before = before;
+    bus.d = delivery_start(&bus.conf, &e);
+    bus.conf.before = NULL;
+    assert_non_null(bus.d);
+    delivery_free(before);
+}
+
+static void an_order_by_hand_waits_for_the_start_of_a_held_sink(void **state)
+{
+    (void)state;
+    scripted.force = on_force;
+    atomic_store(&forced, 0);
+    open_held(false, 64 << 20);
+    bus_open_writers();
+    assert_int_equal(DELIVERY_FORCED_LATER, delivery_force(bus.d, true));
+    start_again();
+    until_forced(1);
+    assert_int_equal(DELIVERY_FORCED_NOW, delivery_force(bus.d, false));
+    until_forced(-1);
+}
+
+static void an_order_by_hand_outlives_a_thread_that_has_ended(void **state)
+{
+    (void)state;
+    scripted.force = on_force;
+    atomic_store(&forced, 0);
+    bus_open();
+    assert_int_equal(DELIVERY_FORCED_NOW, delivery_force(bus.d, true));
+    until_forced(1);
+    delivery_ask_rest(bus.d, clock_mono_ns());
+    for (int i = 0; i < WAIT_MS && !delivery_ended(bus.d); i++) {
+        rest();
+    }
+    /* Other sinks are waited for, then it is started again. */
+    assert_int_equal(DELIVERY_FORCED_NOW, delivery_force(bus.d, false));
+    assert_true(delivery_hand_over(bus.d, 0));
+    atomic_store(&forced, 0);
+    start_again();
+    assert_int_equal(0, atomic_load(&forced));
+}
+
+static void an_order_by_hand_reaches_the_one_in_its_stead(void **state)
+{
+    struct delivery *held;
+    struct err e = {""};
+
+    (void)state;
+    scripted.force = on_force;
+    atomic_store(&forced, 0);
+    open_held(false, 64 << 20);
+    bus_open_writers();
+    held = bus.d;
+    bus.conf.before = held;
+    bus.d = delivery_start(&bus.conf, &e);
+    bus.conf.before = NULL;
+    assert_int_equal(DELIVERY_FORCED_LATER, delivery_force(held, true));
+    delivery_force_as(bus.d, held);
+    delivery_free(held);
+    until_forced(1);
+}
+
+static void a_held_sink_of_a_kind_without_a_breaker_takes_no_order(void **state)
+{
+    (void)state;
+    open_held(false, 64 << 20);
+    bus_open_writers();
+    /* Without its plan it may have one. */
+    assert_int_equal(DELIVERY_FORCED_LATER, delivery_force(bus.d, true));
+    bus.sink.kind = SINK_KIND_FILE;
+    assert_int_equal(DELIVERY_FORCED_NONE, delivery_force(bus.d, true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,7 +260,18 @@ int main(void)
             what_the_spool_gives_up_for_a_held_sink_is_skipped, bus_set_up,
             bus_tear_down),
         cmocka_unit_test_setup_teardown(one_that_waits_skips_nothing, bus_set_up,
-                                        bus_tear_down)};
+                                        bus_tear_down),
+        cmocka_unit_test_setup_teardown(
+            an_order_by_hand_waits_for_the_start_of_a_held_sink, bus_set_up,
+            bus_tear_down),
+        cmocka_unit_test_setup_teardown(
+            an_order_by_hand_outlives_a_thread_that_has_ended, bus_set_up,
+            bus_tear_down),
+        cmocka_unit_test_setup_teardown(an_order_by_hand_reaches_the_one_in_its_stead,
+                                        bus_set_up, bus_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_held_sink_of_a_kind_without_a_breaker_takes_no_order, bus_set_up,
+            bus_tear_down)};
 
     return cmocka_run_group_tests_name("paused", tests, NULL, NULL);
 }
