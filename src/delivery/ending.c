@@ -348,8 +348,27 @@ bool subscription_finished(const struct subscription *o)
     return o->ending && o->n_unknown == 0 && subscription_idle(o);
 }
 
+/* Of the events from..end those that the readers do not pass over. */
+static uint64_t unpassed(const struct subscription *o, const struct spool_shard_id *id,
+                         uint64_t from, uint64_t end)
+{
+    uint64_t n = 0;
+
+    while (from < end) {
+        const struct subscription_span *s =
+            subscription_span_from(o, id->epoch, id->worker, from);
+        const bool near = s != NULL && s->first < end;
+        const uint64_t to = near ? s->first : end;
+
+        n += to > from ? to - from : 0;
+        from = near ? s->end : end;
+    }
+    return n;
+}
+
 /* Of the events from..end those that the spool has given up for the sink, which has not
- * come to them yet (when_full = "skip"). Those that it has read are in its hands. */
+ * come to them yet (when_full = "skip"). Those that it has read are in its hands, and those
+ * that it passes over are settled, or planned and still owed. */
 static uint64_t given_up(const struct subscription *o, const struct spool_shard_id *id,
                          uint64_t from, uint64_t end)
 {
@@ -366,8 +385,7 @@ static uint64_t given_up(const struct subscription *o, const struct spool_shard_
             to = skipped > to ? skipped : to;
         }
     }
-    end = to < end ? to : end;
-    return end > from ? end - from : 0;
+    return unpassed(o, id, from, to < end ? to : end);
 }
 
 /* Events of the shard from its cursor on, less those settled ahead of it or given up. */
@@ -421,16 +439,12 @@ static uint64_t uncome_of(const struct subscription *o,
                           const struct subscription_reader *r,
                           const struct spool_shard_id *ids, uint32_t n)
 {
-    uint64_t all = spool_cursor_skipping(r->cursor);
-
     for (uint32_t i = 0; i < n; i++) {
         if (ids[i].epoch == r->epoch && ids[i].worker == r->worker) {
-            const uint64_t k = given_up(o, &ids[i], 0, r->end);
-
-            all = k > all ? k : all;
+            return given_up(o, &ids[i], 0, r->end);
         }
     }
-    return all;
+    return spool_cursor_skipping(r->cursor);
 }
 
 uint64_t subscription_skipped(const struct subscription *o)

@@ -144,6 +144,11 @@ enum subscription_result subscription_take(struct subscription *o,
                                            const struct batch_limits *l, int64_t now_ms,
                                            struct journal *j, struct err *e) MUST_USE;
 
+/* The first span at or after seq of the shard; NULL: none. */
+const struct subscription_span *subscription_span_from(const struct subscription *o,
+                                                       uint32_t epoch, uint32_t worker,
+                                                       uint64_t seq);
+
 /* For the log: these events are in no batch. */
 void subscription_tell_gap(const struct subscription *o, const struct batch_range *gone,
                            const char *status);

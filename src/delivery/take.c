@@ -7,17 +7,16 @@
 #include "base/log.h"
 #include "delivery/subscription.h"
 
-/* The first span at or after seq of r's shard; NULL: none. */
-static const struct subscription_span *span_from(const struct subscription *o,
-                                                 const struct subscription_reader *r,
-                                                 uint64_t seq)
+const struct subscription_span *subscription_span_from(const struct subscription *o,
+                                                       uint32_t epoch, uint32_t worker,
+                                                       uint64_t seq)
 {
     const struct subscription_span *first = NULL;
 
     for (uint32_t i = 0; i < o->n_spans; i++) {
         const struct subscription_span *s = &o->spans[i];
 
-        if (s->epoch == r->epoch && s->worker == r->worker && s->end > seq &&
+        if (s->epoch == epoch && s->worker == worker && s->end > seq &&
             (first == NULL || s->first < first->first)) {
             first = s;
         }
@@ -80,7 +79,8 @@ static bool note_gone(struct subscription *o, struct subscription_reader *r, uin
     uint64_t to = r->next + n;
 
     while (r->next < to && r->next < r->end) {
-        const struct subscription_span *s = span_from(o, r, r->next);
+        const struct subscription_span *s =
+            subscription_span_from(o, r->epoch, r->worker, r->next);
         uint64_t end = r->end < to ? r->end : to;
 
         if (s != NULL && s->first <= r->next) {
@@ -148,7 +148,8 @@ static uint32_t takable(const struct subscription *o, struct subscription_reader
 
     while (o->n_spans > 0 && remaining > 0) {
         uint64_t seq = r->block.first + r->at;
-        const struct subscription_span *s = span_from(o, r, seq);
+        const struct subscription_span *s =
+            subscription_span_from(o, r->epoch, r->worker, seq);
 
         if (s == NULL || s->first > seq) {
             return s != NULL && s->first - seq < remaining ? (uint32_t)(s->first - seq)

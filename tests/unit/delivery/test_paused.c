@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "delivery/internal.h"
 #include "delivery/scripted.h"
@@ -38,6 +40,12 @@ static void open_held(bool skip, uint64_t max_lag)
     if (bus.d == NULL) {
         fail_msg("%s", e.text);
     }
+}
+
+static void no_record(void *arg, const struct record *r)
+{
+    (void)arg;
+    (void)r;
 }
 
 struct skips {
@@ -120,6 +128,42 @@ static void store_large(void)
     assert_int_equal(SPOOL_OK, r);
 }
 
+/* Its journal has these records of the stream, and no other. */
+static void write_journal(struct record *list, uint32_t n)
+{
+    char path[160];
+    struct err e = {""};
+    struct journal *j;
+
+    (void)snprintf(path, sizeof path, "%s/sinks", dir);
+    (void)mkdir(path, 0755);
+    (void)snprintf(path, sizeof path, "%s/sinks/bus.journal", dir);
+    (void)unlink(path);
+    j = journal_open(path, no_record, NULL, &e);
+    assert_non_null(j);
+    for (uint32_t i = 0; i < n; i++) {
+        list[i].stream = STR("events");
+        assert_true(journal_append(j, &list[i], &e));
+    }
+    journal_close(j);
+}
+
+/* That of the first worker, as the spool has it now. */
+static struct spool_shard_id first_shard(void)
+{
+    struct spool_shard_id *ids, shard = {.first = 0};
+    uint32_t n;
+
+    ids = subscription_shards(&bus.d->subscriptions[0], &n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (ids[i].worker == 0) {
+            shard = ids[i];
+        }
+    }
+    free(ids);
+    return shard;
+}
+
 /* The shard came when it was held: it has no reader there. */
 static void what_the_spool_gives_up_for_a_held_sink_is_skipped(void **state)
 {
@@ -144,6 +188,44 @@ static void what_the_spool_gives_up_for_a_held_sink_is_skipped(void **state)
     assert_true(s.skipped >= 3);
     assert_true(s.remaining > 0);
     assert_int_equal(6, s.skipped + s.remaining);
+}
+
+/* An earlier process had the second event before the first. */
+static void what_was_delivered_ahead_is_not_skipped(void **state)
+{
+    struct batch_range at = {1, 0, 1, 0}, ahead = {1, 0, 2, 1};
+    struct delivery_status s = {.skipped = 0};
+    struct spool_shard_id shard = {.first = 0};
+    struct err e = {""};
+
+    (void)state;
+    bus_prepare();
+    bus.stream.skip = true;
+    bus.stream.max_lag_bytes = 2 << 20;
+    bus.sink.kind = SINK_KIND_KAFKA;
+    at.epoch = ahead.epoch = spool_epoch(bus.spool);
+    write_journal(
+        (struct record[]){{.type = RECORD_START, .ranges = &at, .n_ranges = 1},
+                          {.type = RECORD_START},
+                          {.type = RECORD_DONE, .ranges = &ahead, .n_ranges = 1}},
+        3);
+    bus_open_writers();
+    bus.d = delivery_pause(&bus.conf, "its brokers", &e);
+    assert_non_null(bus.d);
+    spool_ready(bus.spool);
+    for (int i = 0; i < 6; i++) {
+        store_large();
+    }
+    for (int i = 0; i < WAIT_MS && (shard.first < 4 || s.skipped != shard.first - 2);
+         i++) {
+        rest();
+        delivery_pause_why(bus.d, "its brokers");
+        delivery_status(bus.d, &s);
+        shard = first_shard();
+    }
+    assert_true(shard.first >= 4);
+    assert_int_equal(shard.first - 2, s.skipped);
+    assert_int_equal(7 - shard.first, s.remaining);
 }
 
 static void one_that_waits_skips_nothing(void **state)
@@ -259,6 +341,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             what_the_spool_gives_up_for_a_held_sink_is_skipped, bus_set_up,
             bus_tear_down),
+        cmocka_unit_test_setup_teardown(what_was_delivered_ahead_is_not_skipped,
+                                        bus_set_up, bus_tear_down),
         cmocka_unit_test_setup_teardown(one_that_waits_skips_nothing, bus_set_up,
                                         bus_tear_down),
         cmocka_unit_test_setup_teardown(
