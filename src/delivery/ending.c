@@ -439,9 +439,11 @@ static uint64_t uncome_of(const struct subscription *o,
                           const struct subscription_reader *r,
                           const struct spool_shard_id *ids, uint32_t n)
 {
+    const struct cursor *c = ack_tracker_find(&o->firsts, r->epoch, r->worker);
+
     for (uint32_t i = 0; i < n; i++) {
         if (ids[i].epoch == r->epoch && ids[i].worker == r->worker) {
-            return given_up(o, &ids[i], 0, r->end);
+            return given_up(o, &ids[i], c == NULL ? 0 : c->next, r->end);
         }
     }
     return spool_cursor_skipping(r->cursor);

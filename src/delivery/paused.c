@@ -3,6 +3,7 @@
  * the journal is open only while something is noted in it. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -26,6 +27,33 @@ static void on_wake_held(void *arg)
     (void)arg;
 }
 
+/* Its files have events that its journal does not tell yet, and of those before that the
+ * spool has let go: what it gives up begins where it is now, or was when it was held first. */
+static void keep_firsts(struct subscription *o, const struct subscription *before)
+{
+    const bool again = before != NULL && before->held;
+    uint32_t n;
+    struct spool_shard_id *ids = subscription_shards(o, &n);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct cursor *c =
+            again ? ack_tracker_find(&before->firsts, ids[i].epoch, ids[i].worker)
+                  : NULL;
+
+        if (c != NULL || !again) {
+            ack_tracker_start(&o->firsts, ids[i].epoch, ids[i].worker,
+                              c != NULL ? c->next : ids[i].first);
+        }
+    }
+    free(ids);
+}
+
+/* Of one without its plan nobody knows whether it has files. */
+static bool may_have_files(const struct delivery_conf *c)
+{
+    return c->sink->kind == SINK_KIND_NULL || sink_kind_ops(c->sink->kind)->journals;
+}
+
 static bool open_places(struct delivery *d, const struct delivery_conf *c,
                         struct err *e)
 {
@@ -37,7 +65,9 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
                           on_wake_held, d);
         o->places = &d->places;
         o->held = d->ops == &sink_absent;
-        o->files = d->ops->journals;
+        if (may_have_files(c)) {
+            keep_firsts(o, subscription_before(c, o));
+        }
     }
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];

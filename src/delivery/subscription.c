@@ -56,6 +56,7 @@ void subscription_close(struct subscription *o)
     batch_free(o->batch);
     ack_tracker_fini(&o->acks);
     ack_tracker_fini(&o->begins);
+    ack_tracker_fini(&o->firsts);
     ack_tracker_fini(&o->refused);
     *o = (struct subscription){.number = o->number};
 }

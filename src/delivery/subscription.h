@@ -55,6 +55,7 @@ struct subscription {
     bool known;       /* the journal knows the stream */
     bool looked;      /* the spool's shards have been listed once */
     bool held;        /* its cursors may be too low: its files were not looked at */
+    struct ack_tracker firsts; /* then: of these no earlier event is given up */
     bool files;  /* they have events that the journal tells only once they are sealed */
     bool fresh;  /* the last plan brought it */
     bool back;   /* or brought it back, while it was ending */

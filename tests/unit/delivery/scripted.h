@@ -177,6 +177,7 @@ static inline int bus_set_up(void **state)
     scripted.intends = false;
     scripted.stuck = NULL;
     scripted.force = NULL;
+    scripted.journals = false;
     memset(&bus, 0, sizeof bus);
     /* A batch for each event. */
     bus.sink = (struct sink_plan){.name = "bus",

@@ -228,6 +228,70 @@ static void what_was_delivered_ahead_is_not_skipped(void **state)
     assert_int_equal(7 - shard.first, s.remaining);
 }
 
+static bool has_four(const struct delivery_status *s)
+{
+    return s->delivered == 4;
+}
+
+/* The journal of a file sink tells them once the file is sealed and it is written again. */
+static void what_the_files_of_a_held_sink_may_have_is_not_skipped(void **state)
+{
+    struct batch_range at = {0, 0, 1, 0};
+    struct delivery_status s = {.skipped = 0};
+    struct delivery *before;
+    uint64_t first = 0;
+    struct err e = {""};
+
+    (void)state;
+    bus_prepare();
+    bus.stream.skip = true;
+    bus.sink.kind = SINK_KIND_FILE;
+    scripted.journals = true;
+    bus_open_writers();
+    bus.d = delivery_start(&bus.conf, &e);
+    assert_non_null(bus.d);
+    spool_ready(bus.spool);
+    for (int i = 0; i < 4; i++) {
+        store_large();
+    }
+    (void)until_status(has_four);
+    assert_true(delivery_hand_over(bus.d, 1000));
+    for (int i = 0; i < WAIT_MS && first_shard().first < 3; i++) {
+        rest();
+    }
+    at.epoch = spool_epoch(bus.spool);
+    write_journal(
+        (struct record[]){{.type = RECORD_START, .ranges = &at, .n_ranges = 1},
+                          {.type = RECORD_START}},
+        2);
+    bus.stream.max_lag_bytes = 2 << 20;
+    /* Each try to start it is in the stead of the one before. */
+    for (int i = 0; i < 6; i++) {
+        before = bus.d;
+        bus.conf.before = before;
+        bus.d = delivery_pause(&bus.conf, "its folder", &e);
+        bus.conf.before = NULL;
+        assert_non_null(bus.d);
+        delivery_free(before);
+        delivery_status(bus.d, &s);
+        first = i == 0 ? first_shard().first : first;
+        assert_true(first >= 3);
+        if (i == 0) {
+            assert_int_equal(0, s.skipped);
+        }
+        store_large();
+    }
+    for (int i = 0; i < WAIT_MS && (s.skipped == 0 || first_shard().first == first ||
+                                    s.skipped != first_shard().first - first);
+         i++) {
+        rest();
+        delivery_pause_why(bus.d, "its folder");
+        delivery_status(bus.d, &s);
+    }
+    assert_int_equal(first_shard().first - first, s.skipped);
+    assert_true(s.skipped >= 3);
+}
+
 static void one_that_waits_skips_nothing(void **state)
 {
     struct delivery_status s;
@@ -340,6 +404,9 @@ int main(void)
                                         bus_set_up, bus_tear_down),
         cmocka_unit_test_setup_teardown(
             what_the_spool_gives_up_for_a_held_sink_is_skipped, bus_set_up,
+            bus_tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_the_files_of_a_held_sink_may_have_is_not_skipped, bus_set_up,
             bus_tear_down),
         cmocka_unit_test_setup_teardown(what_was_delivered_ahead_is_not_skipped,
                                         bus_set_up, bus_tear_down),
