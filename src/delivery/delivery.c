@@ -375,6 +375,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c, struct 
                              .loop = d->loop,
                              .journal = &d->journal,
                              .hooks = &d->hooks,
+                             .shut = &d->shut,
                              .done = pump_done,
                              .ack = on_ack,
                              .arg = d};

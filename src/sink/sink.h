@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -78,6 +79,9 @@ struct sink_conf {
     struct ev_loop *loop;
     struct journal **journal; /* opened before recover */
     const struct sink_hooks *hooks;
+    const atomic_bool
+        *shut; /* its breakers are opened by hand, also those to come; NULL:
+                                never */
     sink_done_fn *done;
     sink_ack_fn *ack;
     void *arg;

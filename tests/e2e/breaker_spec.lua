@@ -160,3 +160,64 @@ route "POST /v1/events" { body = "event", stream = "events" }
     assert.equal(409, force("archive/breaker?open").status)
   end)
 end)
+
+describe("a ClickHouse url whose breaker is opened by hand", function()
+  local list, s
+  before_each(function()
+    list = {}
+    for i = 1, 3 do
+      list[i] = receiver.start()
+      list[i]:rule "clickhouse 26.3"
+    end
+  end)
+  after_each(function()
+    if s then s:close() s = nil end
+    for _, r in ipairs(list) do r:close() end
+  end)
+
+  it("is asked nothing, also when it is new or its sink gets another name", function()
+    local function text(n, name, more)
+      local urls = {}
+      for i = 1, n do urls[i] = ('"http://127.0.0.1:%d"'):format(list[i].port) end
+      return (policy(table.concat(urls, ", "), 'check = false, compression = "gzip"')
+        :gsub('"olap"', ("%q"):format(name))
+        :gsub("table = ", (more or "") .. 'hedge = { after = "1s" }, %0'))
+    end
+    local function reload(...)
+      h.write(s.path, text(...))
+      local a = s:reload()
+      assert.equal(200, a.status, a.body)
+    end
+    local function force(what)
+      assert.equal(200, h.request(s.admin, "POST", "/sinks/" .. what, "").status)
+    end
+    local function counts(what)
+      local n = {}
+      for i, r in ipairs(list) do n[i] = #r[what](r) end
+      return n
+    end
+    local function arrive(n)
+      h.wait_for("the rows", function()
+        local c = counts "events"
+        return c[1] + c[2] + c[3] == n
+      end)
+    end
+
+    s = h.server { policy = text(2, "olap") }
+    s:post("/v1/events", '{"n":1}')
+    arrive(1)
+    force "olap/breaker?open"
+    h.wait_for("open", function() return s:metric "sluice_breaker_state" == 4 end)
+    local before = counts "requests"
+    h.sleep(6) -- for hedges both are asked about the table each five
+    assert.same(before, counts "requests")
+    reload(3, "olap")
+    reload(3, "new", 'was = "olap", ')
+    s:post("/v1/events", '{"n":2}')
+    h.sleep(1)
+    assert.same(before, counts "requests")
+    force "new/breaker?close"
+    arrive(2)
+    assert.equal(0, s:stop())
+  end)
+end)

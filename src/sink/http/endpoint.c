@@ -170,6 +170,9 @@ struct endpoint *endpoint_new(struct sink *s, const char *url)
                  s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL,
                  s->conf.hooks->arg, http_sink_now_ms(s));
     meter_init(&p->meter, s->conf.plan->name, p->shown);
+    if (s->conf.shut != NULL && atomic_load(s->conf.shut)) { /* it is not even asked */
+        breaker_force(&p->breaker, http_sink_now_ms(s), true);
+    }
     return p;
 }
 

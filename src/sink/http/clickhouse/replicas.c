@@ -128,7 +128,8 @@ static void ask_those_due(struct sink *s)
         bool due =
             p->table.asked_ms == 0 || http_sink_now_ms(s) - p->table.asked_ms > every;
 
-        if (due && p->table.asking == NULL && p->version != 0 && !p->unsure) {
+        if (due && p->table.asking == NULL && p->version != 0 && !p->unsure &&
+            !p->breaker.forced) {
             ask(p);
         }
     }
