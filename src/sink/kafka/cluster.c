@@ -18,11 +18,6 @@ enum {
     FATAL_MS = 2000 /* between two producers: a broker may refuse each at once */
 };
 
-int64_t kafka_now_ms(void)
-{
-    return (int64_t)(clock_mono_ns() / 1000000u);
-}
-
 void cluster_show(struct cluster *c)
 {
     meter_show(&c->meter, &c->breaker, kafka_now_ms());
@@ -84,8 +79,7 @@ static void on_report(void *arg, const rd_kafka_message_t *m, bool taken)
  * partition that does not hold up the others is no such thing. */
 static bool takes_nothing(struct cluster *c, bool reached, const char *refused)
 {
-    uint64_t now_ns = clock_mono_ns(), wait_ns = REFUSED_MS * 1000000ull;
-    uint64_t since = now_ns > wait_ns ? now_ns - wait_ns : 0;
+    uint64_t since = kafka_ago_ns(REFUSED_MS);
     char quoted[WHY_MAX + 20];
     bool now = reached && refused[0] != '\0' && c->took_ns < since &&
                in_flight_waits(c, since);
@@ -110,18 +104,20 @@ static void on_stats(void *arg, bool reached, const char *refused)
 {
     struct cluster *c = arg;
     bool nothing = !reached || takes_nothing(c, reached, refused);
-    int64_t now = kafka_now_ms();
+    int64_t now = kafka_now_ms(), linger_ms = c->sink->conf.plan->batch.linger_ms;
     uint64_t generation;
 
-    c->n_well = nothing ? 0 : c->n_well + 1;
+    /* A message that should have gone by now waits for a leader that nobody reaches. */
+    c->n_well = nothing || in_flight_waits(c, kafka_ago_ns(REFUSED_MS + linger_ms))
+                    ? 0
+                    : c->n_well + 1;
     if (c->n_well >= REFUSED_MS / 1000 ||
         !in_flight_undecided(c->sink, clock_mono_ns())) {
         c->n_nothing = 0;
     } else if (nothing) { /* one that is reached has refused for so long */
         c->n_nothing += reached ? REFUSED_MS / 1000 : 1;
     }
-    if (nothing &&
-        in_flight_overdue(c, clock_mono_ns() - UNREACHED_MS * 1000000ull) > 0 &&
+    if (nothing && in_flight_overdue(c, kafka_ago_ns(UNREACHED_MS)) > 0 &&
         breaker_allow(&c->breaker, now, &generation)) {
         breaker_done(&c->breaker, now, generation, false, false);
         meter_count(&c->meter, false);

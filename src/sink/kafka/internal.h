@@ -60,7 +60,8 @@ struct cluster {
     uint32_t n_nothing;         /* seconds that none was reached, or none took anything,
                                    while messages waited, since one was taken or
                                    all was well for some */
-    uint32_t n_well;            /* seconds that one has been reached now */
+    uint32_t n_well;            /* seconds that one has been reached now, and no message
+                                   waited for much longer than it lingers */
     uint64_t next_by_ns;        /* or then; 0: however long that takes */
     int64_t fatal_ms;           /* of the last producer that was replaced; 0: none */
     char fatal[WHY_MAX];        /* its words, until a message is taken */
@@ -121,9 +122,13 @@ struct sink {
     stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins, *copies;
 };
 
-/* ---- cluster.c ---- */
+/* ---- kafka.c ---- */
 
 int64_t kafka_now_ms(void);
+uint64_t kafka_ago_ns(int64_t ms); /* in the time of clock_mono_ns */
+
+/* ---- cluster.c ---- */
+
 /* The producer that plan wants for c, or NULL: one that it has will do, or brokers is
  * NULL. False and *e: an option is not one. */
 bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
