@@ -50,7 +50,7 @@ static void beside(const char *journal_path, const char *tail, char out[PATH_MAX
     (void)snprintf(out, PATH_MAX, "%.*s%s", (int)n, journal_path, tail);
 }
 
-void places_move(const char *from_journal, const char *to_journal)
+static void move(const char *from_journal, const char *to_journal)
 {
     char from[PATH_MAX], to[PATH_MAX];
 
@@ -59,9 +59,51 @@ void places_move(const char *from_journal, const char *to_journal)
         beside(to_journal, TAILS[i], to);
         (void)rename(from, to);
     }
+}
+
+static void make(const char *path)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+/* A former sink of the old name is one of the new, too; both names may have had others. By
+ * a link: on the way back it tells this one from that of the new name's own. */
+static void share_former(const char *from_journal, const char *to_journal)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+
     beside(from_journal, PLACES_FORMER_TAIL, from);
     beside(to_journal, PLACES_FORMER_TAIL, to);
-    (void)rename(from, to);
+    if (link(from, to) != 0 && errno != EEXIST && errno != ENOENT) {
+        make(to); /* a file system without links */
+    }
+}
+
+void places_move(const char *from_journal, const char *to_journal)
+{
+    move(from_journal, to_journal);
+    share_former(from_journal, to_journal);
+}
+
+void places_move_back(const char *from_journal, const char *to_journal)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    struct stat shared, own;
+
+    if (strcmp(from_journal, to_journal) == 0) {
+        return;
+    }
+    move(from_journal, to_journal);
+    beside(from_journal, PLACES_FORMER_TAIL, from);
+    beside(to_journal, PLACES_FORMER_TAIL, to);
+    if (stat(from, &shared) == 0 && stat(to, &own) == 0 &&
+        shared.st_dev == own.st_dev && shared.st_ino == own.st_ino) {
+        (void)unlink(from);
+    }
 }
 
 /* Where its reading of a shard goes on, there may have been some before. Its server may have
@@ -107,15 +149,10 @@ static bool had_events(const char *journal_path, bool read_journal)
 void places_note_former(const char *journal_path, const char *at, enum places_had by)
 {
     char path[PATH_MAX];
-    int fd;
 
-    if (by != PLACES_HAD_MAYBE && !had_events(at, by == PLACES_HAD_BY_JOURNAL)) {
-        return;
-    }
-    beside(journal_path, PLACES_FORMER_TAIL, path);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-    if (fd >= 0) {
-        (void)close(fd);
+    if (by == PLACES_HAD_MAYBE || had_events(at, by == PLACES_HAD_BY_JOURNAL)) {
+        beside(journal_path, PLACES_FORMER_TAIL, path);
+        make(path);
     }
 }
 
@@ -163,7 +200,7 @@ void places_adopt(const char *journal_path, const char *was)
     for (size_t i = 0; i < N_ELEMS(TAILS); i++) {
         adopt(journal, journal_path, TAILS[i]);
     }
-    adopt(journal, journal_path, PLACES_FORMER_TAIL);
+    share_former(journal, journal_path);
 }
 
 int64_t places_changed_ms(const struct stat *st)

@@ -65,9 +65,10 @@ struct places {
 #define PLACES_CUT_TAIL ".apart.cut"
 #define PLACES_FORMER_TAIL ".former"
 
-/* The places of a sink go where its journal went, or, with the journal, away. By the paths
- * of journals; what the disk refuses stays as it is. */
+/* The places of a sink go where its journal went, back to the name that it had before, or,
+ * with the journal, away. By the paths of journals; what the disk refuses stays as it is. */
 void places_move(const char *from_journal, const char *to_journal);
+void places_move_back(const char *from_journal, const char *to_journal);
 void places_remove(const char *journal_path);
 /* What says whether a sink had events: its places alone, its journal, too, or nothing: it may
  * have sent some that the journal does not have. */

@@ -92,6 +92,45 @@ route "POST /e" { body = "event", stream = "events" }
   end)
 end)
 
+describe("a policy that gave a sink another name, and was refused,", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  it("makes no other sink a former one of its name, nor hides one", function()
+    local function policy(names, was)
+      local list = {}
+      for _, name in ipairs(names) do
+        list[#list + 1] = hanging.sink { name, dir = was and name == "copy" and was or name,
+          was = name == "copy" and was or nil }
+      end
+      if was then list[#list + 1] = hanging.sink(hanging.BAD) end
+      return h.policy { workers = 1, stream = 'index = "event_id"',
+        top = table.concat(list, "\n") }:gsub('sinks = { "archive"',
+        '%0, "' .. table.concat(names, '", "') .. '"' .. (was and ', "bad"' or ""), 1)
+    end
+    local function reload(status, ...)
+      h.write(s.path, (policy(...)))
+      assert.equal(status, s:reload().status)
+    end
+    local function send(id)
+      s:post("/v1/events", ('{"event_id":"%s"}'):format(id))
+      s:deliver()
+    end
+
+    s = h.server { policy = policy { "copy" } }
+    send "e1"
+    reload(200, { "late" })
+    s:logged "sink=copy status=removed"
+    send "e2"
+    reload(500, { "copy" }, "late")
+    reload(200, { "late", "copy" })
+    send "e3"
+    local found = h.shell(("%s find --id e1 '%s'"):format(h.binary, s.data))
+    assert.matches("sink=copy settled", found)
+    assert.matches("sink=late never_seen", found)
+  end)
+end)
+
 describe("a sink that left the policy, and whose server may have what it never confirmed,",
   function()
     local r, s

@@ -238,7 +238,8 @@ bool persisted_end_as(const char *spool_dir, const char *journal, const char *na
     if (rename(path, mark) != 0) {
         return err_errno(e, errno, "%s", path);
     }
-    places_remove(path); /* a later sink of that name has others */
+    places_move_back(path, own);
+    places_remove(own); /* a later sink of that name has others */
     return true;
 }
 

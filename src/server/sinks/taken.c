@@ -22,7 +22,8 @@ int taken_there(const struct server *s, const char *name)
     return path_there(path);
 }
 
-bool taken_move(const struct server *s, const char *from, const char *to, struct err *e)
+static bool move(const struct server *s, const char *from, const char *to,
+                 void (*places)(const char *, const char *), struct err *e)
 {
     char a[PATH_MAX], b[PATH_MAX];
 
@@ -35,9 +36,14 @@ bool taken_move(const struct server *s, const char *from, const char *to, struct
         return err_errno(e, errno, "sink \"%s\": can't take over the journal %s", to,
                          a);
     }
-    places_move(a, b);
+    places(a, b);
     log_write(LOG_INFO, "sink", "sink=%s status=taken_over was=%s", to, from);
     return true;
+}
+
+bool taken_move(const struct server *s, const char *from, const char *to, struct err *e)
+{
+    return move(s, from, to, places_move, e);
 }
 
 bool taken_over(struct server *s, struct running_sink *old,
@@ -115,7 +121,7 @@ bool taken_home(struct server *s, struct running_sink *r, struct err *e)
     if (r->at[0] == '\0') {
         return true;
     }
-    if (!taken_move(s, r->at, r->name, e)) {
+    if (!move(s, r->at, r->name, places_move_back, e)) {
         paused_note(s, r, e->text);
         return false;
     }
@@ -204,7 +210,7 @@ static bool restore(struct server *s, const struct plan *plan,
                              l->name);
         }
         if (there == 1 && took(s, l, name)) {
-            return taken_move(s, l->name, name, e);
+            return move(s, l->name, name, places_move_back, e);
         }
     }
     return true;

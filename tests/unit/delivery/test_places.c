@@ -226,7 +226,7 @@ static void all_go_with_the_sink(void **state)
     (void)snprintf(other, sizeof other, "%s/t%s", dir, PLACES_CUT_TAIL);
     assert_true(is_cut(other));
     (void)snprintf(other, sizeof other, "%s/t.journal", dir);
-    places_move(other, journal);
+    places_move_back(other, journal);
     assert_true(read_all().dead > 0);
     assert_false(places_former(journal));
     places_remove(journal);
@@ -234,12 +234,25 @@ static void all_go_with_the_sink(void **state)
     assert_false(is_cut(at(PLACES_CUT_TAIL)));
     assert_true(places_former(journal)); /* it had some events */
     places_move(journal, other);
-    assert_false(places_former(journal));
     assert_true(places_former(other));
-    places_move(other, journal);
+    places_move_back(other, journal);
+    assert_true(places_former(journal));
+    assert_false(places_former(other));
     places_adopt(other, "s"); /* after a kill within such a move */
+    assert_true(places_former(journal));
+    assert_true(places_former(other));
+    /* That of the new name's own stays there. */
+    places_move_back(other, journal);
+    places_note_former(other, other, PLACES_HAD_MAYBE);
+    (void)unlink(at(PLACES_FORMER_TAIL));
+    places_move(journal, other);
+    places_move_back(other, journal);
     assert_false(places_former(journal));
     assert_true(places_former(other));
+    places_note_former(journal, journal, PLACES_HAD_MAYBE);
+    places_move(journal, other);
+    places_move_back(other, journal);
+    assert_true(places_former(journal) && places_former(other));
 }
 
 static void a_sink_that_had_no_event_is_no_former_one(void **state)
