@@ -249,7 +249,11 @@ uint64_t shard_end(const struct shard *sh)
     for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
         uint64_t written = segment_written_seq(g);
 
-        end = written > end ? written : end; /* also of one without a block yet */
+        /* Of one without a block only if those before it are gone: after a failed sync
+         * nobody reads up to it. */
+        if (written > end && (written > g->first || g == sh->segments)) {
+            end = written;
+        }
     }
     return end;
 }

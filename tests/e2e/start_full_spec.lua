@@ -65,11 +65,11 @@ describe("a start without room on the disk", function()
       server { listen = "127.0.0.1:0", workers = %d, max_body = "1MiB" }
       admin { listen = "127.0.0.1:0" }
       spool { segment = "4MiB", max_bytes = "96MiB" }
-      file "archive" { dir = "archive" }
+      file "archive" { dir = "%s/kept" }
       stream "first" { sinks = { "archive" } }
       stream "second" { sinks = { "archive" } }
       route "POST /first" { body = "event", stream = "first" }
-      route "POST /second" { body = "event", stream = "second" } %s]]):format(workers, more or "") }
+      route "POST /second" { body = "event", stream = "second" } %s]]):format(workers, dir, more or "") }
   end
 
   local function post(c, path, body)
@@ -89,7 +89,7 @@ describe("a start without room on the disk", function()
     end)
     s:deliver()
     assert.equal(0, s:stop())
-    assert.equal(n[202], #s:lines())
+    assert.equal(n[202], #s:lines "../../kept")
   end)
 
   it("for more: a request for two streams, of which one is full, leaves nothing in the other",
@@ -130,7 +130,7 @@ describe("a start without room on the disk", function()
     s:deliver()
     assert.equal(0, s:stop())
     local got = 0
-    for _, line in ipairs(s:lines()) do
+    for _, line in ipairs(s:lines "../../kept") do
       got = got + ((line == '{"n":"both"}' or line == '{"n":"xxxx"}') and 1 or 0)
     end
     assert.equal(2 * n, got)
@@ -150,7 +150,7 @@ describe("a start without room on the disk", function()
     h.wait_for("202", function() return s:post("/first", "{}").status == 202 end)
     s:deliver()
     assert.equal(0, s:stop())
-    assert.equal(7, #s:lines())
+    assert.equal(7, #s:lines "../../kept")
   end)
 
   for what, path in pairs { ["the notes of its sinks"] = "/sinks/KEPT",

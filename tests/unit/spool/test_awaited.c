@@ -246,6 +246,9 @@ static void a_request_hears_of_its_loss_before_another_event_is_synced(void **st
     assert_int_equal(END - FIRST - 5, atomic_load(&next.unacked));
     sync_shard(&sh);
     assert_int_equal(1, n_woken); /* once */
+    assert_int_equal(FIRST + 5, shard_end(&sh));
+    sh.segments = &next; /* the one before it was released */
+    assert_int_equal(END, shard_end(&sh));
     (void)pthread_rwlock_destroy(&st.watch);
 }
 
