@@ -369,7 +369,9 @@ static void keep_stream(struct stream *st, struct shard **shards, struct looked 
     if (presence_of_stream(st)) { /* else those names may be another spool's */
         stream_recover_unknown(st);
         undeleted_retry(st);
-        reclaim(st, shards, n);
+    }
+    reclaim(st, shards, n);
+    if (presence_of_stream(st)) {
         drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS, false);
     }
     stats_set(st->bytes_gauge, atomic_load(&st->used));

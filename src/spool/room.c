@@ -60,7 +60,8 @@ bool spool_writer_fits(const struct spool_writer *w, uint64_t bytes)
         return true;
     }
     if (atomic_load(&sh->ahead) != NULL || w->taken != NULL) {
-        return size <= s->conf.segment_bytes - PAGE_BYTES;
+        /* What is too large for a segment is taken back whole, and told so. */
+        return w->n == 0 || size <= s->conf.segment_bytes - PAGE_BYTES;
     }
     atomic_store(&sh->asked, true);
     return false;

@@ -141,6 +141,39 @@ what_is_delivered_is_known_while_the_next_segment_takes_no_block(void **state)
     spool_close(s);
 }
 
+/* What its sinks had in flight arrives all the same. */
+static void what_is_delivered_is_known_while_the_stream_is_away(void **state)
+{
+    const struct spool_stream_conf conf = {"events", 64 * SEGMENT, false, true};
+    struct err e;
+    struct spool *s = open_spool();
+    const int stream = spool_stream(s, &conf, &e);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_cursor *cur =
+        spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    char command[200];
+    uint64_t last = 0;
+
+    (void)state;
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    (void)snprintf(command, sizeof command, "cd '%s' && mv events away", dir);
+    assert_int_equal(0, system(command));
+    assert_false(spool_whole(s, &e));
+    spool_cursor_release(cur, 2);
+    for (int i = 0; i < 2000 && spool_writer_delivered(w) < 1; i++) {
+        rest();
+    }
+    assert_int_equal(1, spool_writer_delivered(w));
+    (void)snprintf(command, sizeof command, "cd '%s' && mv away events", dir);
+    assert_int_equal(0, system(command));
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 static void refuse(struct spool_writer *w, int n)
 {
     uint64_t last = 0;
@@ -202,6 +235,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             what_is_delivered_is_known_while_the_next_segment_takes_no_block,
             set_up_good, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_is_delivered_is_known_while_the_stream_is_away, set_up_good,
+            tear_down),
         cmocka_unit_test_setup_teardown(
             a_disk_that_takes_no_block_costs_a_segment_a_minute, set_up_good,
             tear_down)};

@@ -615,6 +615,32 @@ static void a_stream_that_asked_in_vain_has_no_room_until_it_has_a_segment(void 
     spool_close(s);
 }
 
+/* What it says of a request's size is a bound, which may be many times as large. */
+static void a_segment_that_came_takes_the_largest_request(void **state)
+{
+    struct spool *s = open_short(SEGMENT, 0);
+    struct spool_writer *w =
+        spool_writer_open(s, open_named(s, "largest", false), 0, on_wake, NULL);
+    uint64_t last = 0;
+
+    (void)state;
+    assert_true(put(w, "1"));
+    assert_int_equal(SPOOL_FULL, spool_writer_commit(w, 5, 6, &last));
+    assert_false(spool_writer_fits(w, 100));
+    atomic_store(&n_free, 1);
+    until_created("largest", 1);
+    for (int i = 0; i < 5000 && !spool_writable(s); i++) {
+        rest();
+    }
+    assert_true(spool_writer_fits(w, 2 * SEGMENT));
+    assert_true(put(w, "1"));
+    assert_false(spool_writer_fits(w, 2 * SEGMENT)); /* it would not be in one block */
+    assert_int_equal(SPOOL_OK, spool_writer_commit(w, 5, 6, &last));
+    assert_true(spool_writer_fits(w, 2 * SEGMENT));
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 /* Its disk is full, and is unmounted. */
 static void a_spool_that_is_away_is_not_found_to_be_well(void **state)
 {
@@ -667,6 +693,7 @@ int main(void)
         TEST(a_stream_that_gave_its_only_segment_gets_one_of_those_that_are_reused),
         TEST(a_full_worker_asks_for_itself),
         TEST(a_stream_that_asked_in_vain_has_no_room_until_it_has_a_segment),
+        TEST(a_segment_that_came_takes_the_largest_request),
         TEST(a_spool_that_is_away_is_not_found_to_be_well),
         TEST(a_stream_that_left_the_policy_needs_no_room),
         TEST(a_stream_that_left_the_policy_makes_no_disk_unwritable),
