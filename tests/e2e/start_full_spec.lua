@@ -69,7 +69,8 @@ describe("a start without room on the disk", function()
       stream "first" { sinks = { "archive" } }
       stream "second" { sinks = { "archive" } }
       route "POST /first" { body = "event", stream = "first" }
-      route "POST /second" { body = "event", stream = "second" } %s]]):format(workers, dir, more or "") }
+      route "POST /second" { body = "event", stream = "second" }
+      %s]]):format(workers, dir, more or "") }
   end
 
   local function post(c, path, body)
