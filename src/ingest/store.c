@@ -54,6 +54,21 @@ static uint64_t missing(const struct route *route, const struct sizes *z,
     return z->bytes[s] > had ? z->bytes[s] - had : 0;
 }
 
+/* What is pending is of other requests, or of what this one refused: the bound of its size counts
+ * for its own block alone. */
+static bool fits(struct ingest *in, int id, uint64_t bytes)
+{
+    struct spool_writer *w = in->writers[id].writer;
+
+    if (LIKELY(spool_writer_fits(w, bytes))) {
+        return true;
+    }
+    if (spool_writer_pending(w) > 0) {
+        commit_turn(in);
+    }
+    return spool_writer_fits(w, bytes);
+}
+
 /* Room for the whole request in every stream. */
 static enum store_result reserve(struct ingest *in, const struct binding *b,
                                  const struct route *route, const struct sizes *z,
@@ -72,7 +87,7 @@ static enum store_result reserve(struct ingest *in, const struct binding *b,
         } else {
             r = store_no_room(in, id);
         }
-        if (!spool_writer_fits(in->writers[id].writer, z->bytes[s])) {
+        if (!fits(in, id, z->bytes[s])) {
             r = store_no_room(in, id);
         }
     }

@@ -231,6 +231,10 @@ static void prepare(struct shard *sh)
         sh->prepare_ns = clock_mono_ns();
     }
     g = sh->filling != NULL ? sh->filling : obtain(sh, &e);
+    if (g == NULL && atomic_load(&s->reclaim) && !segment_fits(s, 1)) {
+        reclaim_stream(st); /* one may have been released just now */
+        g = obtain(sh, &e);
+    }
     if (g == NULL || !fill(sh, g, &e)) {
         sh->prove_at_ms = mono_ms() + PROVE_MS;
         if (atomic_load(&st->ended)) { /* for an event that was on its way */
@@ -334,25 +338,10 @@ struct looked {
     uint32_t n, n_failed;
 };
 
-/* What is released is delivered first: its segments tell how far that goes. */
-static void reclaim(struct stream *st, struct shard **shards, uint32_t n)
-{
-    for (uint32_t i = 0; i < n && atomic_load(&st->delivered); i++) {
-        note_delivered(shards[i]);
-    }
-    if (presence_of_stream(st) && atomic_load(&st->spool->reclaim)) {
-        reclaim_stream(st);
-    }
-}
-
 static void keep_stream(struct stream *st, struct shard **shards, struct looked *out)
 {
     uint32_t n = open_shards(st, shards, st->spool->conf.n_workers);
 
-    if (!segment_fits(st->spool,
-                      1)) { /* what is not needed any more is, before it fails */
-        reclaim(st, shards, n);
-    }
     for (uint32_t i = 0; i < n; i++) {
         prepare(shards[i]);
     }
@@ -364,14 +353,17 @@ static void keep_stream(struct stream *st, struct shard **shards, struct looked 
             write_back(shards[i]);
         }
         shut_full(shards[i]);
+        if (atomic_load(&st->delivered)) {
+            note_delivered(shards[i]);
+        }
         out->n_failed += shards[i]->failed;
     }
     if (presence_of_stream(st)) { /* else those names may be another spool's */
         stream_recover_unknown(st);
         undeleted_retry(st);
-    }
-    reclaim(st, shards, n);
-    if (presence_of_stream(st)) {
+        if (atomic_load(&st->spool->reclaim)) {
+            reclaim_stream(st);
+        }
         drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS, false);
     }
     stats_set(st->bytes_gauge, atomic_load(&st->used));

@@ -37,11 +37,14 @@ void writable_tell(const struct stream *st, const char *why)
 
 void writable_fail(struct spool *s, const char *why)
 {
+    bool was;
+
     (void)pthread_mutex_lock(&s->lock);
     (void)snprintf(s->why, sizeof s->why, "%s", why);
+    was = atomic_exchange(&s->unwritable, true); /* before those who wait look at it */
     (void)pthread_cond_broadcast(&s->prepared);
     (void)pthread_mutex_unlock(&s->lock);
-    if (!atomic_exchange(&s->unwritable, true)) {
+    if (!was) {
         writable_tell(NULL, why);
     }
 }

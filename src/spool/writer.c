@@ -196,6 +196,7 @@ void spool_writer_rollback(struct spool_writer *w, uint32_t mark)
     if (mark < w->n) {
         w->n_bytes = w->entries[mark].off;
         w->n = mark;
+        w->marked = w->marked < mark ? w->marked : mark;
     }
 }
 

@@ -1,6 +1,6 @@
 /*
  * internal - the sink's own state, shared by kafka.c (life, window), cluster.c (a
- * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c
+ * producer), try.c (its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c
  * (its result), lacking.c (messages whose topic the cluster lacks) and message.c (key,
  * topic and headers of one event). No other file includes it. One thread.
  *
@@ -148,13 +148,19 @@ bool cluster_look(struct cluster *c);
 /* A broker's refusal of one of its messages is about that message alone. NULL and *e:
  * it can't be made. */
 struct producer *cluster_isolating(struct cluster *c, struct err *e);
+/* A message is sent again, which the cluster may have already. */
+void cluster_copied(struct cluster *c);
+
+/* ---- try.c ---- */
+
 /* The breaker lets a batch through; else *wait_ms. */
 bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms);
 void cluster_done(struct cluster *c, struct in_flight_attempt *t);
+/* It counts as failed, however it ends. */
 void cluster_overdue(struct cluster *c, struct in_flight_attempt *t);
+/* It says nothing of the cluster, however it ends: another try may go in its stead. */
+void cluster_unjudged(struct cluster *c, struct in_flight_attempt *t);
 void cluster_show(struct cluster *c);
-/* A message is sent again, which the cluster may have already. */
-void cluster_copied(struct cluster *c);
 
 /* ---- message.c ---- */
 
@@ -222,5 +228,6 @@ void in_flight_tell_late(struct sink *s);
 bool in_flight_waits(const struct cluster *c, uint64_t since_ns);
 /* Whether a message of a batch has no end since before then, in no cluster. */
 bool in_flight_undecided(const struct sink *s, uint64_t since_ns);
-/* cluster_overdue for the tries that wait since before then; how many wait. */
-uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns);
+typedef void judge_fn(struct cluster *c, struct in_flight_attempt *t);
+/* Judges the tries that wait since before then; how many wait. */
+uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns, judge_fn *judge);

@@ -160,6 +160,9 @@ static void what_is_delivered_is_known_while_the_stream_is_away(void **state)
     assert_int_equal(SPOOL_OK, commit(w, "1", &last));
     (void)snprintf(command, sizeof command, "cd '%s' && mv events away", dir);
     assert_int_equal(0, system(command));
+    for (int i = 0; i < 5000 && spool_whole(s, &e); i++) { /* it waits half a second */
+        rest();
+    }
     assert_false(spool_whole(s, &e));
     spool_cursor_release(cur, 2);
     for (int i = 0; i < 2000 && spool_writer_delivered(w) < 1; i++) {

@@ -198,6 +198,7 @@ static void no_idle_stream_takes_what_a_worker_needs_soon(void **state)
     commit_eighths(w, 5);
     (void)nanosleep(&half, NULL);
     assert_int_equal(1, created("busy"));
+    atomic_store(&counted, true);
     atomic_store(&n_free, 1);
     until_created("busy", 2);
     assert_int_equal(0, created("idle"));
@@ -396,7 +397,7 @@ static void a_full_worker_takes_no_other_worker_its_room(void **state)
     full = spool_writer_open(s, stream, 0, on_wake, NULL);
     other = spool_writer_open(s, stream, 1, on_wake, NULL);
     commit_eighths(full, 1);
-    commit_eighths(other, 1);
+    commit_eighths(other, 5); /* it will need its next one itself */
     until_created("two", 4);
     atomic_store(&n_free, 0);
     memset(text, 'x', sizeof text - 1);
