@@ -73,35 +73,6 @@ describe("a Kafka cluster that takes no message", function()
     assert.equal(0, s:metric "sluice_sink_holding")
   end)
 
-  it("and has one broker back, which leads nothing, holds it on until the leader is",
-  function()
-    local two = kafka.mock { brokers = 2 }
-    finally(function() two:close() end)
-    for p = 0, 3 do two:say(("leader events %d 1"):format(p)) end
-    s = h.server { policy = policy(two.brokers, [[breaker = { timeout = "1s" },]]) }
-    s:post("/v1/events", "{}")
-    delivered(s, 1)
-    two:say "down 2"
-    two:down()
-    s:post("/v1/events", "{}")
-    s:logged("sink=bus status=holding", 20)
-    two:say "up 2"
-    h.sleep(12)
-    assert.is_nil(s:text():match "sink=bus status=delivering")
-    assert.equal(1, s:metric "sluice_sink_holding")
-    -- What other partitions can take is tried all the same.
-    for p = 1, 3 do two:say(("leader events %d 2"):format(p)) end
-    -- Also with a breaker that is half open, whose first tries wait for the leader.
-    s:logged("event=breaker sink=bus [^\n]*state=half_open", 30)
-    for _ = 1, 40 do s:post("/v1/events", "{}") end
-    s:logged("sink=bus status=delivering", 40)
-    h.wait_for("those of other partitions", function()
-      return s:metric "sluice_delivered_events_total" > 10
-    end, 40)
-    two:say "up 1"
-    delivered(s, 42, 60)
-  end)
-
   it("because its rules let no producer in gets a new one every two seconds, no more",
   function()
     m:say("err 22 3 31") -- InitProducerId: CLUSTER_AUTHORIZATION_FAILED

@@ -1,4 +1,4 @@
-/* One Kafka cluster of a sink, and its producer; try.c has the breaker in front of it. */
+/* One Kafka cluster of a sink: its producer, and the breaker in front of it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +18,61 @@ enum {
     FATAL_MS = 2000 /* between two producers: a broker may refuse each at once */
 };
 
+int64_t kafka_now_ms(void)
+{
+    return (int64_t)(clock_mono_ns() / 1000000u);
+}
+
+void cluster_show(struct cluster *c)
+{
+    meter_show(&c->meter, &c->breaker, kafka_now_ms());
+}
+
+bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms)
+{
+    int64_t now = kafka_now_ms();
+    bool ok = breaker_allow(&c->breaker, now, &t->generation);
+
+    *wait_ms = ok ? 0 : breaker_wait_ms(&c->breaker, now);
+    if (ok) {
+        t->open = true;
+        t->failed = t->purged = t->overdue = false;
+        t->began_ns = clock_mono_ns();
+    }
+    cluster_show(c);
+    return ok;
+}
+
+void cluster_done(struct cluster *c, struct in_flight_attempt *t)
+{
+    uint64_t ns = clock_mono_ns() - t->began_ns;
+
+    t->open = false;
+    if (t->overdue) {
+        if (!t->failed && !t->purged) {
+            meter_passes(&c->meter);
+        }
+        return;
+    }
+    if (t->purged && !t->failed) { /* a producer went, not the cluster */
+        breaker_forget(&c->breaker, t->generation);
+        return;
+    }
+    breaker_done(&c->breaker, kafka_now_ms(), t->generation, !t->failed,
+                 ns / 1000000u > (uint64_t)c->breaker.plan->slow_ms);
+    meter_count(&c->meter, !t->failed);
+    cluster_show(c);
+}
+
+void cluster_overdue(struct cluster *c, struct in_flight_attempt *t)
+{
+    if (!t->overdue) {
+        t->overdue = true;
+        breaker_done(&c->breaker, kafka_now_ms(), t->generation, false, false);
+        meter_count(&c->meter, false);
+    }
+}
+
 /* ---- the producer's words ---- */
 
 static void on_report(void *arg, const rd_kafka_message_t *m, bool taken)
@@ -29,7 +84,8 @@ static void on_report(void *arg, const rd_kafka_message_t *m, bool taken)
  * partition that does not hold up the others is no such thing. */
 static bool takes_nothing(struct cluster *c, bool reached, const char *refused)
 {
-    uint64_t since = kafka_ago_ns(REFUSED_MS);
+    uint64_t now_ns = clock_mono_ns(), wait_ns = REFUSED_MS * 1000000ull;
+    uint64_t since = now_ns > wait_ns ? now_ns - wait_ns : 0;
     char quoted[WHY_MAX + 20];
     bool now = reached && refused[0] != '\0' && c->took_ns < since &&
                in_flight_waits(c, since);
@@ -54,25 +110,18 @@ static void on_stats(void *arg, bool reached, const char *refused)
 {
     struct cluster *c = arg;
     bool nothing = !reached || takes_nothing(c, reached, refused);
-    const int64_t now = kafka_now_ms();
-    const uint64_t late =
-        kafka_ago_ns(REFUSED_MS + c->sink->conf.plan->batch.linger_ms);
+    int64_t now = kafka_now_ms();
     uint64_t generation;
 
-    /* A message that should have gone by now waits for a leader that nobody reaches. */
-    c->n_well = nothing || in_flight_waits(c, late) ? 0 : c->n_well + 1;
+    c->n_well = nothing ? 0 : c->n_well + 1;
     if (c->n_well >= REFUSED_MS / 1000 ||
         !in_flight_undecided(c->sink, clock_mono_ns())) {
         c->n_nothing = 0;
     } else if (nothing) { /* one that is reached has refused for so long */
         c->n_nothing += reached ? REFUSED_MS / 1000 : 1;
     }
-    if (!nothing && breaker_state(&c->breaker, now) == BREAKER_HALF_OPEN) {
-        /* Else one partition without a leader would keep those of all others back. */
-        (void)in_flight_overdue(c, late, cluster_unjudged);
-    }
     if (nothing &&
-        in_flight_overdue(c, kafka_ago_ns(UNREACHED_MS), cluster_overdue) > 0 &&
+        in_flight_overdue(c, clock_mono_ns() - UNREACHED_MS * 1000000ull) > 0 &&
         breaker_allow(&c->breaker, now, &generation)) {
         breaker_done(&c->breaker, now, generation, false, false);
         meter_count(&c->meter, false);

@@ -367,7 +367,7 @@ bool in_flight_undecided(const struct sink *s, uint64_t since_ns)
     return false;
 }
 
-uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns, judge_fn *judge)
+uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns)
 {
     struct sink *s = c->sink;
     uint32_t n = 0;
@@ -377,7 +377,7 @@ uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns, judge_fn *judge
 
         if (t->owed > 0 && t->began_ns < since_ns) {
             n++;
-            judge(c, t);
+            cluster_overdue(c, t);
         }
     }
     return n;

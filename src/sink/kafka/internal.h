@@ -1,6 +1,6 @@
 /*
  * internal - the sink's own state, shared by kafka.c (life, window), cluster.c (a
- * producer), try.c (its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c
+ * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c
  * (its result), lacking.c (messages whose topic the cluster lacks) and message.c (key,
  * topic and headers of one event). No other file includes it. One thread.
  *
@@ -60,8 +60,7 @@ struct cluster {
     uint32_t n_nothing;         /* seconds that none was reached, or none took anything,
                                    while messages waited, since one was taken or
                                    all was well for some */
-    uint32_t n_well;            /* seconds that one has been reached now, and no message
-                                   waited for much longer than it lingers */
+    uint32_t n_well;            /* seconds that one has been reached now */
     uint64_t next_by_ns;        /* or then; 0: however long that takes */
     int64_t fatal_ms;           /* of the last producer that was replaced; 0: none */
     char fatal[WHY_MAX];        /* its words, until a message is taken */
@@ -122,13 +121,9 @@ struct sink {
     stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins, *copies;
 };
 
-/* ---- kafka.c ---- */
-
-int64_t kafka_now_ms(void);
-uint64_t kafka_ago_ns(int64_t ms); /* in the time of clock_mono_ns */
-
 /* ---- cluster.c ---- */
 
+int64_t kafka_now_ms(void);
 /* The producer that plan wants for c, or NULL: one that it has will do, or brokers is
  * NULL. False and *e: an option is not one. */
 bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
@@ -148,19 +143,13 @@ bool cluster_look(struct cluster *c);
 /* A broker's refusal of one of its messages is about that message alone. NULL and *e:
  * it can't be made. */
 struct producer *cluster_isolating(struct cluster *c, struct err *e);
-/* A message is sent again, which the cluster may have already. */
-void cluster_copied(struct cluster *c);
-
-/* ---- try.c ---- */
-
 /* The breaker lets a batch through; else *wait_ms. */
 bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms);
 void cluster_done(struct cluster *c, struct in_flight_attempt *t);
-/* It counts as failed, however it ends. */
 void cluster_overdue(struct cluster *c, struct in_flight_attempt *t);
-/* It says nothing of the cluster, however it ends: another try may go in its stead. */
-void cluster_unjudged(struct cluster *c, struct in_flight_attempt *t);
 void cluster_show(struct cluster *c);
+/* A message is sent again, which the cluster may have already. */
+void cluster_copied(struct cluster *c);
 
 /* ---- message.c ---- */
 
@@ -228,6 +217,5 @@ void in_flight_tell_late(struct sink *s);
 bool in_flight_waits(const struct cluster *c, uint64_t since_ns);
 /* Whether a message of a batch has no end since before then, in no cluster. */
 bool in_flight_undecided(const struct sink *s, uint64_t since_ns);
-typedef void judge_fn(struct cluster *c, struct in_flight_attempt *t);
-/* Judges the tries that wait since before then; how many wait. */
-uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns, judge_fn *judge);
+/* cluster_overdue for the tries that wait since before then; how many wait. */
+uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns);
