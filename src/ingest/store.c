@@ -54,19 +54,32 @@ static uint64_t missing(const struct route *route, const struct sizes *z,
     return z->bytes[s] > had ? z->bytes[s] - had : 0;
 }
 
-/* What is pending is of other requests, or of what this one refused: the bound of its size counts
- * for its own block alone. */
-static bool fits(struct ingest *in, int id, uint64_t bytes)
+/* A stream whose segments have no room for its part; -1: none. */
+static int find_full(const struct ingest *in, const struct binding *b,
+                     const struct sizes *z)
 {
-    struct spool_writer *w = in->writers[id].writer;
+    for (uint64_t left = z->streams; left != 0; left &= left - 1) {
+        int s = __builtin_ctzll(left);
 
-    if (LIKELY(spool_writer_fits(w, bytes))) {
-        return true;
+        if (UNLIKELY(!spool_writer_fits(in->writers[b->stream_ids[s]].writer,
+                                        z->bytes[s]))) {
+            return s;
+        }
     }
-    if (spool_writer_pending(w) > 0) {
-        commit_turn(in);
-    }
-    return spool_writer_fits(w, bytes);
+    return -1;
+}
+
+/* What is pending is of other requests, or of what this one refused. Behind it the bound of its
+ * size would be too large for a segment that takes it. */
+static enum store_result commit_what_is_pending(struct ingest *in,
+                                                const struct binding *b,
+                                                const struct sizes *z)
+{
+    int full;
+
+    commit_turn(in);
+    full = find_full(in, b, z);
+    return full < 0 ? STORE_OK : store_no_room(in, b->stream_ids[full]);
 }
 
 /* Room for the whole request in every stream. */
@@ -80,16 +93,14 @@ static enum store_result reserve(struct ingest *in, const struct binding *b,
     for (; left != 0 && r == STORE_OK; left &= left - 1) {
         int s = __builtin_ctzll(left);
 
-        const int id = b->stream_ids[s];
-
-        if (spool_reserve(in->conf.spool, id, missing(route, z, w, s))) {
+        if (spool_reserve(in->conf.spool, b->stream_ids[s], missing(route, z, w, s))) {
             had |= 1ull << s;
         } else {
-            r = store_no_room(in, id);
+            r = store_no_room(in, b->stream_ids[s]);
         }
-        if (!fits(in, id, z->bytes[s])) {
-            r = store_no_room(in, id);
-        }
+    }
+    if (r == STORE_OK && UNLIKELY(find_full(in, b, z) >= 0)) {
+        r = commit_what_is_pending(in, b, z);
     }
     /* Asked, not kept: this worker commits within the turn, and the pending
      * bytes of the others are bounded by a block each. */
@@ -322,7 +333,10 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
         return r;
     }
     if (is_crowded(in, b, &z)) {
-        commit_turn(in);
+        r = commit_what_is_pending(in, b, &z);
+        if (r != STORE_OK) {
+            return r;
+        }
         (void)is_crowded(in, b, &z); /* takes the keys' names */
     }
     for (uint64_t left = z.streams; left != 0; left &= left - 1) {

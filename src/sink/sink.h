@@ -79,9 +79,8 @@ struct sink_conf {
     struct ev_loop *loop;
     struct journal **journal; /* opened before recover */
     const struct sink_hooks *hooks;
-    const atomic_bool
-        *shut; /* its breakers are opened by hand, also those to come; NULL:
-                                never */
+    /* Its breakers are opened by hand, also those to come; NULL: never. */
+    const atomic_bool *shut;
     sink_done_fn *done;
     sink_ack_fn *ack;
     void *arg;

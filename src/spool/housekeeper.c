@@ -230,11 +230,11 @@ static void prepare(struct shard *sh)
     if (sh->filling == NULL) {
         sh->prepare_ns = clock_mono_ns();
     }
-    g = sh->filling != NULL ? sh->filling : obtain(sh, &e);
-    if (g == NULL && atomic_load(&s->reclaim) && !segment_fits(s, 1)) {
+    if (sh->filling == NULL && sh->warm == NULL && atomic_load(&s->reclaim) &&
+        !segment_fits(s, 1)) {
         reclaim_stream(st); /* one may have been released just now */
-        g = obtain(sh, &e);
     }
+    g = sh->filling != NULL ? sh->filling : obtain(sh, &e);
     if (g == NULL || !fill(sh, g, &e)) {
         sh->prove_at_ms = mono_ms() + PROVE_MS;
         if (atomic_load(&st->ended)) { /* for an event that was on its way */

@@ -106,8 +106,7 @@ struct segment {
                                      only in memory; under lock */
     bool given_up; /* poisoned, and noted in the shard; the housekeeper's */
     bool guessed;  /* old: its page was damaged, its blocks tell what it is */
-    bool
-        bad_place; /* it did not take blocks: not to be reused. The worker's until sealed */
+    bool bad_place; /* it refused blocks: not to be reused. The worker's until sealed */
     atomic_bool damaged;         /* to be set aside, not deleted */
     _Atomic uint64_t damaged_to; /* damage before this place is noted */
     uint32_t pins;               /* cursors in it; under lock */

@@ -18,9 +18,9 @@
 
 #include "base/err.h"
 #include "spool/spool.h"
-#include "stats/stats.h"
 
 #include "ahead.h"
+#include "counted.h"
 #include "fixture.h"
 
 static _Atomic ino_t
@@ -48,56 +48,66 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
     return (ssize_t)syscall(SYS_pwritev, fd, iov, n, at, 0);
 }
 
-static void rest(void)
+/* A stream, and both its ends. */
+struct opened {
+    struct spool *s;
+    struct spool_consumer *c;
+    struct spool_writer *w;
+    struct spool_cursor *cur;
+};
+
+static struct opened open_ends(bool delivered)
 {
-    (void)nanosleep(&(struct timespec){0, 2000000}, NULL);
+    const struct spool_stream_conf conf = {"events", 64 * SEGMENT, false, delivered};
+    struct opened o = {.s = open_spool()};
+    struct err e;
+    const int stream = spool_stream(o.s, &conf, &e);
+
+    o.c = open_consumer(o.s, stream);
+    o.w = spool_writer_open(o.s, stream, 0, on_wake, NULL);
+    o.cur = spool_cursor_open(o.c, (struct spool_pos){spool_epoch(o.s), 0, 1});
+    spool_ready(o.s);
+    return o;
 }
 
-static uint64_t segments(const char *op)
+static void close_ends(const struct opened *o)
 {
-    char labels[64];
-
-    (void)snprintf(labels, sizeof labels, "stream=\"events\",op=\"%s\"", op);
-    return stats_value("sluice_spool_segments_total", labels);
+    spool_cursor_close(o->cur);
+    spool_consumer_close(o->c);
+    spool_writer_close(o->w);
+    spool_close(o->s);
 }
 
-static void until(const char *op, uint64_t n)
+static void until_delivered(const struct opened *o, uint64_t seq)
 {
-    for (int i = 0; i < 5000 && segments(op) < n; i++) {
+    for (int i = 0; i < 2000 && spool_writer_delivered(o->w) < seq; i++) {
         rest();
     }
-    assert_true(segments(op) >= n);
+    assert_int_equal(seq, spool_writer_delivered(o->w));
 }
 
 /* All sinks have what is in it, so that it could come again. */
 static void a_segment_with_a_bad_place_does_not_come_again(void **state)
 {
     static char text[SEGMENT / 8];
-    struct spool *s = open_spool();
-    const int stream = open_stream(s, 64 * SEGMENT, false);
-    struct spool_consumer *c = open_consumer(s, stream);
-    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
-    struct spool_cursor *cur =
-        spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    const struct opened o = open_ends(false);
     uint64_t last = 0;
 
     (void)state;
-    spool_ready(s);
     memset(text, 'x', sizeof text - 1);
     for (int i = 0; i < 60; i++) {
-        if (commit(w, text, &last) == SPOOL_OK) {
-            spool_cursor_release(cur, last + 1);
+        if (commit(o.w, text, &last) == SPOOL_OK) {
+            spool_cursor_release(o.cur, last + 1);
         }
-        until("created", 2);
+        if (i == 0) {
+            until_created("events", 2); /* the next one is there before it is left */
+        }
     }
     assert_int_equal(3, atomic_load(&n_refused));
     assert_int_equal(57, last);
-    assert_true(segments("recycled") > 2);
+    assert_true(segments("events", "recycled") > 2);
     (void)close(held);
-    spool_cursor_close(cur);
-    spool_consumer_close(c);
-    spool_writer_close(w);
-    spool_close(s);
+    close_ends(&o);
 }
 
 /* All sinks have what is in the segment before it, which goes. */
@@ -105,76 +115,50 @@ static void
 what_is_delivered_is_known_while_the_next_segment_takes_no_block(void **state)
 {
     static char text[SEGMENT / 8];
-    const struct spool_stream_conf conf = {"events", 64 * SEGMENT, false, true};
-    struct err e;
-    struct spool *s = open_spool();
-    const int stream = spool_stream(s, &conf, &e);
-    struct spool_consumer *c = open_consumer(s, stream);
-    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
-    struct spool_cursor *cur =
-        spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
-    const uint64_t before = segments("created");
+    const struct opened o = open_ends(true);
+    const uint64_t before = segments("events", "created");
     struct spool_block b;
     uint64_t last = 0, lost;
 
     (void)state;
-    spool_ready(s);
     memset(text, 'x', sizeof text - 1);
     for (int i = 0; i < 7; i++) {
-        assert_int_equal(SPOOL_OK, commit(w, text, &last));
+        assert_int_equal(SPOOL_OK, commit(o.w, text, &last));
     }
     assert_int_equal(7, last);
-    until("created", before + 1);
+    until_created("events", before + 1);
     atomic_store(&all_bad, true);
-    assert_int_equal(SPOOL_FAILED, commit(w, text, &last));
-    while (spool_cursor_next(cur, &b, &lost) == SPOOL_READ_OK) {
+    assert_int_equal(SPOOL_FAILED, commit(o.w, text, &last));
+    while (spool_cursor_next(o.cur, &b, &lost) == SPOOL_READ_OK) {
     }
-    spool_cursor_release(cur, 8);
-    for (int i = 0; i < 2000 && spool_writer_delivered(w) < 7; i++) {
-        rest();
-    }
-    assert_int_equal(7, spool_writer_delivered(w));
+    spool_cursor_release(o.cur, 8);
+    until_delivered(&o, 7);
     atomic_store(&all_bad, false);
-    spool_cursor_close(cur);
-    spool_consumer_close(c);
-    spool_writer_close(w);
-    spool_close(s);
+    close_ends(&o);
 }
 
 /* What its sinks had in flight arrives all the same. */
 static void what_is_delivered_is_known_while_the_stream_is_away(void **state)
 {
-    const struct spool_stream_conf conf = {"events", 64 * SEGMENT, false, true};
+    const struct opened o = open_ends(true);
     struct err e;
-    struct spool *s = open_spool();
-    const int stream = spool_stream(s, &conf, &e);
-    struct spool_consumer *c = open_consumer(s, stream);
-    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
-    struct spool_cursor *cur =
-        spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
     char command[200];
     uint64_t last = 0;
 
     (void)state;
-    spool_ready(s);
-    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    assert_int_equal(SPOOL_OK, commit(o.w, "1", &last));
     (void)snprintf(command, sizeof command, "cd '%s' && mv events away", dir);
     assert_int_equal(0, system(command));
-    for (int i = 0; i < 5000 && spool_whole(s, &e); i++) { /* it waits half a second */
+    for (int i = 0; i < 5000 && spool_whole(o.s, &e);
+         i++) { /* it waits half a second */
         rest();
     }
-    assert_false(spool_whole(s, &e));
-    spool_cursor_release(cur, 2);
-    for (int i = 0; i < 2000 && spool_writer_delivered(w) < 1; i++) {
-        rest();
-    }
-    assert_int_equal(1, spool_writer_delivered(w));
+    assert_false(spool_whole(o.s, &e));
+    spool_cursor_release(o.cur, 2);
+    until_delivered(&o, 1);
     (void)snprintf(command, sizeof command, "cd '%s' && mv away events", dir);
     assert_int_equal(0, system(command));
-    spool_cursor_close(cur);
-    spool_consumer_close(c);
-    spool_writer_close(w);
-    spool_close(s);
+    close_ends(&o);
 }
 
 static void refuse(struct spool_writer *w, int n)
@@ -192,15 +176,15 @@ static void a_disk_that_takes_no_block_costs_a_segment_a_minute(void **state)
     struct spool *s = open_spool();
     const int stream = open_stream(s, 64 * SEGMENT, false);
     struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
-    const uint64_t before = segments("created");
+    const uint64_t before = segments("events", "created");
     uint64_t last = 0;
 
     (void)state;
     assert_int_equal(SPOOL_OK, commit(w, "1", &last));
-    until("created", before + 1);
+    until_created("events", before + 1);
     atomic_store(&all_bad, true);
     refuse(w, 4);
-    until("created", before + 2);
+    until_created("events", before + 2);
     for (int i = 0; i < 8; i++) {
         atomic_fetch_add(&ahead_s, 6);
         for (int k = 0; k < 1000 && !spool_writable(s); k++) {
@@ -212,10 +196,10 @@ static void a_disk_that_takes_no_block_costs_a_segment_a_minute(void **state)
     for (int i = 0; i < 100; i++) {
         rest();
     }
-    assert_int_equal(before + 2, segments("created"));
+    assert_int_equal(before + 2, segments("events", "created"));
     atomic_fetch_add(&ahead_s, 15);
     refuse(w, 4);
-    until("created", before + 3);
+    until_created("events", before + 3);
     atomic_store(&all_bad, false);
     assert_int_equal(SPOOL_OK, commit(w, "2", &last));
     assert_int_equal(2, last);

@@ -21,9 +21,9 @@
 #include "base/err.h"
 #include "spool/internal.h"
 #include "spool/spool.h"
-#include "stats/stats.h"
 
 #include "ahead.h"
+#include "counted.h"
 #include "fixture.h"
 
 enum { KEPT = 4 << 20 /* for journals */, LARGE = 16 << 20, ZEROS = 256 << 10 };
@@ -83,11 +83,6 @@ int fsync(int fd)
     return (int)syscall(SYS_fsync, fd);
 }
 
-static void rest(void)
-{
-    (void)nanosleep(&(struct timespec){0, 2000000}, NULL);
-}
-
 /* The zeros of a segment that is prepared take their time, and no room. */
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
@@ -123,22 +118,6 @@ static int open_named(struct spool *s, const char *name, bool synced)
     return spool_stream(s, &conf, &e);
 }
 
-static uint64_t created(const char *stream)
-{
-    char labels[96];
-
-    (void)snprintf(labels, sizeof labels, "stream=\"%s\",op=\"created\"", stream);
-    return stats_value("sluice_spool_segments_total", labels);
-}
-
-static void until_created(const char *stream, uint64_t n)
-{
-    for (int i = 0; i < 10000 && created(stream) < n; i++) {
-        rest();
-    }
-    assert_int_equal(n, created(stream));
-}
-
 static void commit_eighths(struct spool_writer *w, int n)
 {
     static char text[SEGMENT / 8];
@@ -164,15 +143,15 @@ static void a_worker_gets_its_next_segment_before_it_has_no_room(void **state)
     }
     for (int i = 0; i < 3; i++) {
         w[i] = spool_writer_open(s, ids[i], 0, on_wake, NULL);
-        assert_int_equal(0, created(names[i]));
+        assert_int_equal(0, segments(names[i], "created"));
     }
     commit_eighths(w[0], 1);
-    assert_int_equal(1, created(names[0]));
+    assert_int_equal(1, segments(names[0], "created"));
     commit_eighths(w[0], 4);
     until_created(names[0], 2);
     assert_true(spool_writable(s));
-    assert_int_equal(0, created(names[1]));
-    assert_int_equal(0, created(names[2]));
+    assert_int_equal(0, segments(names[1], "created"));
+    assert_int_equal(0, segments(names[2], "created"));
     for (int i = 0; i < 3; i++) {
         spool_writer_close(w[i]);
     }
@@ -197,11 +176,11 @@ static void no_idle_stream_takes_what_a_worker_needs_soon(void **state)
     assert_false(spool_writable(s));
     commit_eighths(w, 5);
     (void)nanosleep(&half, NULL);
-    assert_int_equal(1, created("busy"));
+    assert_int_equal(1, segments("busy", "created"));
     atomic_store(&counted, true);
     atomic_store(&n_free, 1);
     until_created("busy", 2);
-    assert_int_equal(0, created("idle"));
+    assert_int_equal(0, segments("idle", "created"));
     spool_writer_close(v);
     spool_writer_close(w);
     spool_close(s);
@@ -236,7 +215,7 @@ static void a_segment_that_is_being_filled_keeps_no_other_stream_waiting(void **
     assert_int_equal(0, pthread_create(&thread, NULL, fill, NULL));
     until_created("filling", 1);
     w = spool_writer_open(s, other, 0, on_wake, NULL);
-    assert_int_equal(1, created("other"));
+    assert_int_equal(1, segments("other", "created"));
     assert_int_equal(0, pthread_join(thread, &first));
     spool_writer_close(first);
     spool_writer_close(w);
@@ -266,9 +245,9 @@ static void a_stream_that_left_the_policy_needs_no_room(void **state)
     assert_true(spool_writable(s));
     atomic_store(&n_free, 1);
     (void)nanosleep(&(struct timespec){1, 500000000}, NULL);
-    assert_int_equal(0, created("left"));
+    assert_int_equal(0, segments("left", "created"));
     assert_int_equal(SPOOL_OK, commit(v, "2", &last)); /* it was on its way */
-    assert_int_equal(1, created("left"));
+    assert_int_equal(1, segments("left", "created"));
     spool_writer_close(v);
     spool_writer_close(w);
     spool_close(s);
@@ -426,10 +405,10 @@ static void what_an_idle_stream_does_not_use_goes_to_a_busy_one(void **state)
     atomic_store(&counted, true);
     idle = spool_writer_open(s, open_named(s, "unused", false), 0, on_wake, NULL);
     busy = spool_writer_open(s, open_named(s, "using", false), 0, on_wake, NULL);
-    assert_int_equal(1, created("unused"));
+    assert_int_equal(1, segments("unused", "created"));
     commit_eighths(busy, 20);
-    assert_int_equal(3, created("using"));
-    assert_int_equal(1, created("unused"));
+    assert_int_equal(3, segments("using", "created"));
+    assert_int_equal(1, segments("unused", "created"));
     spool_writer_close(idle);
     spool_writer_close(busy);
     spool_close(s);
@@ -455,8 +434,8 @@ static void a_stream_without_a_segment_takes_none_that_is_needed_next(void **sta
         assert_int_equal(SPOOL_FULL, spool_writer_commit(late, 5, 6, &last));
     }
     commit_eighths(first, 12);
-    assert_int_equal(2, created("before"));
-    assert_int_equal(0, created("late"));
+    assert_int_equal(2, segments("before", "created"));
+    assert_int_equal(0, segments("late", "created"));
     spool_writer_close(first);
     spool_writer_close(late);
     spool_close(s);
@@ -477,7 +456,7 @@ static void what_a_stream_without_clients_has_goes_to_a_busy_one(void **state)
     commit_eighths(busy, 1);
     atomic_fetch_add(&ahead_s, 11);
     commit_eighths(busy, 12);
-    assert_int_equal(2, created("needing"));
+    assert_int_equal(2, segments("needing", "created"));
     spool_writer_close(idle);
     spool_writer_close(busy);
     spool_close(s);
@@ -531,7 +510,7 @@ a_stream_that_gave_its_only_segment_gets_one_of_those_that_are_reused(void **sta
         commit_eighths(busy, 1);
         spool_cursor_release(cur, (uint64_t)i + 12);
     }
-    assert_int_equal(3, created("round"));
+    assert_int_equal(3, segments("round", "created"));
     for (int i = 0; i < 1000 && (i < 100 || !spool_writable(s)); i++) {
         rest();
     }
@@ -573,7 +552,7 @@ static void a_full_worker_asks_for_itself(void **state)
     atomic_store(&n_free, 1);
     assert_int_equal(SPOOL_OK, commit(full, "1", &last));
     commit_eighths(full, 1);
-    assert_int_equal(3, created("itself"));
+    assert_int_equal(3, segments("itself", "created"));
     spool_writer_close(other);
     spool_writer_close(full);
     spool_close(s);
@@ -608,7 +587,7 @@ static void a_stream_that_asked_in_vain_has_no_room_until_it_has_a_segment(void 
             rest();
         }
     }
-    assert_int_equal(2, created("around"));
+    assert_int_equal(2, segments("around", "created"));
     spool_cursor_close(cur);
     spool_consumer_close(c);
     spool_writer_close(late);
