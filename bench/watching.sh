@@ -3,7 +3,7 @@
 #
 #   sh bench/watching.sh [rounds] [seconds]     default: 5 rounds of 5 s
 #
-# Each round has a run without and one with each way to look: `sluice tap` (output thrown
+# Each round has a run with each way to look, beside one without: `sluice tap` (output thrown
 # away), `sluice top` on a terminal, three pages open (each asks for its data every
 # second), a Prometheus that scrapes every second, and a ledger every five seconds of a
 # stream with an index (beside the same stream without a ledger). CPU seconds of the
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 rounds=${1:-5} seconds=${2:-5}
 dir=$(mktemp -d)
 server='' watcher=''
-trap 'kill $server $watcher 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'kill $server $watcher 2>/dev/null; wait; rm -rf "$dir"' EXIT
 
 ninja -C build sluice bench/gen >/dev/null
 build/bench/gen 400 200 >"$dir/batch"
@@ -53,7 +53,7 @@ each_second() { # URL: a curl that asks again and again on one connection
 watch() { # name: in the background; the pid is in $watcher
   case $1 in
   tap) build/sluice tap --admin 127.0.0.1:18292 >/dev/null & ;;
-  top) script -qfc "exec build/sluice top --admin 127.0.0.1:18292" /dev/null >/dev/null </dev/null & ;;
+  top) script -qfc "exec build/sluice top --admin 127.0.0.1:18292" /dev/null >/dev/null 2>&1 </dev/null & ;;
   page)
     (
       # As a page asks: since the row that it has, not for half an hour's rows each second.
@@ -99,25 +99,43 @@ one() { # name, path, who looks
   ' "$dir/wrk" | tee -a "$dir/results"
 }
 
-for _ in $(seq "$rounds"); do
-  one nobody /v1/events/batch ''
-  one tap /v1/events/batch tap
-  one top /v1/events/batch top
-  one page /v1/events/batch page
-  one scrape /v1/events/batch scrape
-  one noted /noted ''
-  one ledger /noted ledger
+cost() { tail -1 "$dir/results" | cut -d' ' -f2; }
+# Beside a run without anybody, which comes first and last in turn: a machine that gets slower
+# meanwhile says nothing.
+pair() { # name, name of the run without, path
+  if [ $((round % 2)) -eq 0 ]; then
+    one "$2" "$3" ''
+    none=$(cost)
+    one "$1" "$3" "$1"
+    echo "$1 $(cost) $none" >>"$dir/pairs"
+  else
+    one "$1" "$3" "$1"
+    with=$(cost)
+    one "$2" "$3" ''
+    echo "$1 $with $(cost)" >>"$dir/pairs"
+  fi
+}
+
+for round in $(seq "$rounds"); do
+  for who in tap top page scrape; do
+    pair $who nobody /v1/events/batch
+  done
+  pair ledger noted /noted
 done
 
 median() { grep "^$1 " "$dir/results" | sort -k2 -n | awk '{ l[NR] = $0 } END { print l[int((NR + 1) / 2)] }'; }
+against() { # name: the median of its pairs, and the least and the most
+  grep "^$1 " "$dir/pairs" | awk '{ print ($2 / $3 - 1) * 100 }' | sort -n |
+    awk '{ l[NR] = $1 } END { printf "%+.1f %% (%+.1f to %+.1f)", l[int((NR + 1) / 2)], l[1], l[NR] }'
+}
 echo
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2), commit $(git rev-parse --short HEAD)"
-echo "| who looks | CPU s a million | against none | events/s | p50 | p99 | main thread, % of a core | who looks, % | MB |"
+echo "| who looks | CPU s a million | against none, by pair | events/s | p50 | p99 | main thread, % of a core | who looks, % | MB |"
 echo "|---|---|---|---|---|---|---|---|---|"
 for who in nobody tap top page scrape noted ledger; do
-  base=$(median nobody)
-  [ $who = ledger ] && base=$(median noted)
-  # shellcheck disable=SC2046,SC2086
+  more=''
+  [ $who = nobody ] || [ $who = noted ] || more=$(against $who)
+  # shellcheck disable=SC2046
   set -- $(median $who)
-  echo "| $1 | $2 | $(echo "$2 $base" | awk '{ printf "%+.1f %%", ($1 / $3 - 1) * 100 }') | $3 | $4 | $5 | $6 | $7 | $8 |"
+  echo "| $1 | $2 | $more | $3 | $4 | $5 | $6 | $7 | $8 |"
 done
