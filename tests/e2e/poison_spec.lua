@@ -55,6 +55,15 @@ describe("rows that are refused", function()
     return list
   end
 
+  ---The deduplication tokens of the inserts so far.
+  local function inserts()
+    local list = {}
+    for _, q in ipairs(r:requests()) do
+      list[#list + 1] = q.path:match "insert_deduplication_token=([^&]*)"
+    end
+    return list
+  end
+
   local function settled(good, bad, seconds)
     h.wait_for(("%d rows and %d letters"):format(good, bad), function()
       return #r:events() >= good and #letters() >= bad
@@ -168,7 +177,19 @@ describe("rows that are refused", function()
     h.wait_for("30 batches in the sink", function()
       return s:metric "sluice_sink_apart_batches" == 30
     end)
+    -- A late answer must not make the next probe meet an open breaker, which would take
+    -- the turn from the newest batches, or from the oldest.
+    r:rule "clickhouse 23.8.1\nbadrow 27\nlate 0.4"
+    local before, newest = #inserts(), 0
+    h.wait_for("four probes", function() return #inserts() >= before + 4 end, 20)
+    for k, token in ipairs(inserts()) do -- ...:epoch.worker.first+n-hash
+      if k > before and k <= before + 4 and tonumber(token:match "%.(%d+)%%2B") > 90 then
+        newest = newest + 1
+      end
+    end
+    assert.equal(2, newest)
     post(2, {}, 1000) -- found by one of the next two probes
+    r:rule "clickhouse 23.8.1\nbadrow 27"
     settled(2, 180)
     assert.equal(0, s:metric "sluice_sink_holding")
     assert.equal(0, s:stop())

@@ -110,7 +110,7 @@ static void park_unsent(struct upload *u, int64_t wait_ms)
     const struct sink *s = u->sink;
 
     if (u->probe) {
-        aside_put(u, ASIDE_EVIDENCE);
+        aside_not_sent(u, wait_ms);
         return;
     }
     for (uint32_t k = 0; k < s->n_endpoints; k++) {

@@ -211,6 +211,19 @@ void aside_still_none(struct upload *u)
     upload_release(s, s->none_passes ? SINK_SETUP : SINK_OK, s->why);
 }
 
+void aside_not_sent(struct upload *u, int64_t wait_ms)
+{
+    struct sink *s = u->sink;
+    int64_t most = s->none_passes ? PROBE_MS : LONE_PROBE_MS;
+    uint64_t probed = u->probed;
+
+    s->probed_newest = !s->probed_newest;
+    s->probe_at_ms = http_sink_now_ms(s) + (wait_ms < most ? wait_ms : most);
+    aside_put(u, ASIDE_EVIDENCE);
+    u->probed = probed;
+    aside_wake(s);
+}
+
 static void let_endpoints_go(struct sink *s)
 {
     for (uint32_t k = 0; k < s->n_endpoints; k++) {

@@ -146,6 +146,10 @@ uint32_t aside_window(const struct sink *s);
 /* No row of u passed: the search is over, or a probe was refused. */
 void aside_none_passed(struct upload *u);
 void aside_still_none(struct upload *u);
+/* No endpoint may take the probe u for wait_ms (>= 0): the next one comes then, and has
+ * its turn, so that open breakers do not always meet those of the newest batch, or of the
+ * oldest. */
+void aside_not_sent(struct upload *u, int64_t wait_ms);
 /* The server has taken rows of u. */
 void aside_passed(struct upload *u);
 void aside_start(struct sink *s);
