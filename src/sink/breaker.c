@@ -36,8 +36,10 @@ static void look(struct breaker *b, int64_t now_ms)
     }
     if (b->state == BREAKER_OPEN) {
         enter(b, BREAKER_HALF_OPEN, now_ms);
-    } else if (b->state == BREAKER_CLOSED) {
-        enter(b, BREAKER_CLOSED, now_ms);
+    } else if (b->state == BREAKER_CLOSED ||
+               b->counts.consecutive_successes >= b->plan->max_requests) {
+        enter(b, BREAKER_CLOSED,
+              now_ms); /* half-open: a plan that lets fewer through */
     }
 }
 

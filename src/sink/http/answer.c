@@ -68,6 +68,25 @@ static void taken(struct upload *u, uint32_t first, uint32_t n, const char *plac
     u->sink->conf.done(u->sink->conf.arg, u->batch, &v);
 }
 
+/* Those that refused what p took are wrong, not the rows. */
+static void blame_others(struct upload *u, const struct endpoint *p)
+{
+    struct sink *s = u->sink;
+    const uint64_t wrong = u->refused_at & ~endpoint_bit(p);
+    int64_t now = http_sink_now_ms(s);
+    uint64_t generation;
+
+    u->refused_at = 0;
+    for (uint32_t k = 0; k < s->n_endpoints; k++) {
+        struct breaker *b = &s->endpoints[k]->breaker;
+
+        if ((wrong >> k & 1) != 0 && breaker_allow(b, now, &generation)) {
+            breaker_done(b, now, generation, false, false);
+            endpoint_show(s->endpoints[k]);
+        }
+    }
+}
+
 static void part_taken(struct upload *u, const struct upload_attempt *t, int status)
 {
     struct sink *s = u->sink;
@@ -86,7 +105,8 @@ static void part_taken(struct upload *u, const struct upload_attempt *t, int sta
     if (++s->n_fitted % FITTED == 0) {
         s->too_large += s->too_large / 4;
     }
-    aside_passed(u);
+    blame_others(u, t->endpoint);
+    aside_passed(u, t->endpoint);
     taken(u, p.first, p.n, place);
     if (search_passed(u)) {
         upload_next(u);
@@ -110,6 +130,7 @@ static void split(struct upload *u, const struct data_error *r)
 
     stats_add(s->extra, 1);
     u->maybe = false;
+    u->refused_at = 0;
     u->n_whole = 0;
     if (r->too_large && (s->too_large == 0 || part_bytes(u) < s->too_large)) {
         s->too_large = part_bytes(u);
@@ -126,6 +147,7 @@ static void again(struct upload *u, struct upload_attempt *t,
     struct sink *s = u->sink;
 
     u->maybe |= r->kind == SINK_MAYBE;
+    s->setup_failed = s->none_passes; /* others may pass while this one does not */
     sink_slower(s);
     if (other(t)->transfer != NULL) {
         return; /* that one may still make it */
@@ -201,7 +223,7 @@ static void refused(struct upload *u, struct upload_attempt *t, struct data_erro
     ev_timer_stop(s->conf.loop, &u->hedge);
     upload_end_attempt(other(t));
     if (r->kind == SINK_DATA) {
-        search_refused(u, r->row, r->unknown);
+        search_refused(u, t->endpoint, r->row, r->unknown);
     } else if (r->kind == SINK_SPLIT) {
         split(u, r);
     } else {
@@ -229,7 +251,12 @@ void upload_answered(void *arg, const struct transfer_answer *a)
     up = kind == SINK_OK || (kind == SINK_DATA && !s->none_passes) ||
          kind == SINK_SPLIT || r.too_many_parts;
     t->transfer = NULL;
-    endpoint_done(t->endpoint, t->generation, up, a->ns);
+    if (kind == SINK_DATA && search_doubts(u, t->endpoint)) {
+        breaker_forget(&t->endpoint->breaker, t->generation); /* see blame_others */
+        meter_count(&t->endpoint->meter, true);
+    } else {
+        endpoint_done(t->endpoint, t->generation, up, a->ns);
+    }
     if (r.kind == SINK_OK) {
         if (t == &u->attempts[1]) {
             stats_add(s->hedge_wins, 1);

@@ -10,8 +10,9 @@ static const char *const encodings[] = {[CODING_NONE] = NULL,
                                         [CODING_ZSTD] = "zstd",
                                         [CODING_NATIVE] = NULL};
 
-static bool send(struct upload *u, struct upload_attempt *t,
-                 const struct endpoint * not, int64_t *wait_ms)
+/* not: endpoints that it is not sent to. */
+static bool send(struct upload *u, struct upload_attempt *t, uint64_t not,
+                 int64_t *wait_ms)
 {
     struct sink *s = u->sink;
     uint32_t first = u->parts[u->n_parts - 1].first;
@@ -27,7 +28,7 @@ static bool send(struct upload *u, struct upload_attempt *t,
         return false;
     }
     coding = s->protocol->coding(t->endpoint);
-    if (not == NULL) {
+    if (t == &u->attempts[0]) {
         if (!u->maybe || u->unwanted || u->destination == NULL) {
             destination_unref(u->destination);
             u->destination = destination_ref(s->destination);
@@ -36,7 +37,7 @@ static bool send(struct upload *u, struct upload_attempt *t,
         }
         u->coding = coding;
     }
-    if (not == NULL ? !body_make(u, first, n, coding) : u->coding != coding) {
+    if (t == &u->attempts[0] ? !body_make(u, first, n, coding) : u->coding != coding) {
         breaker_forget(&t->endpoint->breaker, t->generation); /* nothing was sent */
         *wait_ms = 1000;
         return false;
@@ -72,7 +73,7 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
         replicas_hedge_ms(s) < 0) {
         return;
     }
-    if (send(u, &u->attempts[1], u->attempts[0].endpoint, &wait_ms)) {
+    if (send(u, &u->attempts[1], endpoint_bit(u->attempts[0].endpoint), &wait_ms)) {
         s->hedging.n_hedges++;
         stats_add(s->hedges, 1);
     }
@@ -162,6 +163,9 @@ static bool choose(struct upload *u)
     if (u->n_refusals > 0 && !u->probe && !aside_may_search(s)) {
         return false;
     }
+    if (u->refused_at != 0) {
+        return true; /* the same part to another endpoint */
+    }
     search_choose(u);
     while (s->too_large > 0 && part_bytes(u) >= s->too_large &&
            u->parts[u->n_parts - 1].n > 1) {
@@ -187,7 +191,7 @@ void upload_next(struct upload *u)
         upload_release(s, SINK_OK, "");
         return;
     }
-    if (!send(u, &u->attempts[0], NULL, &wait_ms)) {
+    if (!send(u, &u->attempts[0], u->refused_at, &wait_ms)) {
         if (wait_ms < 0) {
             return; /* upload_asked comes */
         }
@@ -199,7 +203,7 @@ void upload_next(struct upload *u)
     }
     u->began_ns = clock_mono_ns();
     s->hedging.n_attempts++;
-    hedge_ms = replicas_hedge_ms(s);
+    hedge_ms = u->refused_at == 0 ? replicas_hedge_ms(s) : -1;
     if (hedge_ms >= 0) {
         ev_timer_set(&u->hedge, (double)hedge_ms / 1000., 0.);
         ev_timer_start(s->conf.loop, &u->hedge);

@@ -74,16 +74,49 @@ static bool to_be_asked(const struct endpoint *p, int64_t now)
            (p->misfit[0] != '\0' && now - p->asked_ms >= ASK_AGAIN_MS);
 }
 
-struct endpoint *endpoint_take(struct sink *s, const struct endpoint * not,
-                               uint64_t *generation, int64_t *wait_ms)
+uint64_t endpoint_bit(const struct endpoint *p)
+{
+    const struct sink *s = p->sink;
+
+    for (uint32_t k = 0; k < s->n_endpoints; k++) {
+        if (s->endpoints[k] == p) {
+            return 1ull << k;
+        }
+    }
+    return 0;
+}
+
+bool endpoint_all(const struct sink *s, uint64_t some)
+{
+    return some == (1ull << s->n_endpoints) - 1;
+}
+
+bool endpoint_is_ready(const struct sink *s, uint64_t except)
+{
+    int64_t now = http_sink_now_ms(s);
+
+    for (uint32_t k = 0; k < s->n_endpoints; k++) {
+        struct endpoint *p = s->endpoints[k];
+
+        if ((except >> k & 1) == 0 && p->after_ms <= now && p->misfit[0] == '\0' &&
+            p->failed[0] == '\0' && breaker_wait_ms(&p->breaker, now) <= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct endpoint *endpoint_take(struct sink *s, uint64_t except, uint64_t *generation,
+                               int64_t *wait_ms)
 {
     int64_t now = http_sink_now_ms(s), least = INT64_MAX;
 
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
-        struct endpoint *p = s->endpoints[(s->turn + i) % s->n_endpoints];
+        uint32_t k = (s->turn + i) % s->n_endpoints;
+        struct endpoint *p = s->endpoints[k];
         int64_t wait = breaker_wait_ms(&p->breaker, now);
 
-        if (p == not ) {
+        if ((except >> k & 1) != 0) {
             continue;
         }
         if (p->after_ms <= now && to_be_asked(p, now)) {
@@ -94,7 +127,7 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint * not,
         } else if (p->misfit[0] != '\0') {
             wait = p->asked_ms + ASK_AGAIN_MS - now;
         } else if (breaker_allow(&p->breaker, now, generation)) {
-            s->turn = (s->turn + i + 1) % s->n_endpoints;
+            s->turn = (k + 1) % s->n_endpoints;
             endpoint_show(p);
             return p;
         }
@@ -139,6 +172,20 @@ bool endpoint_is(const struct endpoint *p, const char *url)
     return strlen(p->url) == n && memcmp(p->url, url, n) == 0;
 }
 
+/* What is under way there asks for another table than the next question. */
+void endpoint_ask_no_more(struct endpoint *p)
+{
+    if (p->asking != NULL) {
+        transfers_cancel(p->sink->transfers, p->asking);
+        p->asking = NULL;
+        breaker_forget(&p->breaker, p->asked);
+    }
+    if (p->table.asking != NULL) {
+        transfers_cancel(p->sink->transfers, p->table.asking);
+        p->table.asking = NULL;
+    }
+}
+
 /* Without user, password and query, which may have secrets. */
 static void show_url(const char *url, char *out, size_t max)
 {
@@ -181,6 +228,8 @@ void endpoint_renew(struct endpoint *p)
     const struct sink *s = p->sink;
 
     replica_forget(p); /* the table may be another */
+    endpoint_ask_no_more(p);
+    p->brief = false;
     p->unsure = true;
     p->after_ms = 0;
     p->breaker.plan = &s->plan->breaker;

@@ -232,14 +232,7 @@ static void sweep_gone(struct sink *s)
  * twice. */
 static void let_go(struct sink *s, struct endpoint *p)
 {
-    if (p->asking != NULL) {
-        transfers_cancel(s->transfers, p->asking);
-        p->asking = NULL;
-    }
-    if (p->table.asking != NULL) {
-        transfers_cancel(s->transfers, p->table.asking);
-        p->table.asking = NULL;
-    }
+    endpoint_ask_no_more(p);
     p->next = s->gone;
     s->gone = p;
 }
@@ -249,7 +242,6 @@ static void take_urls(struct sink *s)
 {
     struct endpoint *before[ENDPOINTS_MAX];
     uint32_t n = s->n_endpoints;
-    bool gone = false;
 
     memcpy(before, s->endpoints, sizeof before);
     s->n_endpoints = 0;
@@ -270,13 +262,9 @@ static void take_urls(struct sink *s)
     for (uint32_t k = 0; k < n; k++) {
         if (before[k] != NULL) {
             let_go(s, before[k]);
-            gone = true;
         }
     }
     sweep_gone(s);
-    if (gone) {
-        aside_wake(s); /* some wait for the word of those */
-    }
 }
 
 static struct sink *http_sink_open(const struct sink_conf *conf, struct err *e)
@@ -316,7 +304,7 @@ static bool http_sink_apply(struct sink *s, const struct sink_plan *plan, struct
     }
     transfers_apply(s->transfers, &s->plan->pool);
     s->too_large = 0;
-    aside_again(s);
+    aside_again(s); /* also those that wait for the word of a url */
     take_urls(s);
     for (struct endpoint *p = s->gone; p != NULL; p = p->next) {
         endpoint_renew(p);

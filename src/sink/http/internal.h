@@ -71,6 +71,7 @@ struct endpoint {
     int64_t after_ms;        /* not before then: it said so */
     struct transfer *asking; /* the protocol's question */
     uint64_t asked;          /* generation of the breaker */
+    uint64_t taken_ns; /* clock_mono_ns when the last rows were sent that it took */
     struct replica table;
 };
 
@@ -98,7 +99,10 @@ struct sink {
     ev_timer look; /* at those that wait aside */
     uint32_t n_aside;
     size_t aside_bytes;
-    uint64_t n_passes, n_probes;
+    uint64_t n_probes;
+    uint64_t
+        passed_ns; /* clock_mono_ns when the last rows were sent that a server took, */
+    uint64_t none_ns;   /* and when the last of none was counted */
     bool probed_newest; /* the last probe was of a batch not tried before */
     bool given_up;      /* the probe was, and others waited for it */
     int64_t probe_at_ms, searches_ms;
@@ -125,17 +129,23 @@ void sink_took(struct sink *s, uint64_t ns);
 
 /* ---- endpoint.c ---- */
 
-void endpoint_ask(struct endpoint *p); /* unless that is under way */
+void endpoint_ask(struct endpoint *p);         /* unless that is under way */
+void endpoint_ask_no_more(struct endpoint *p); /* its answers are not waited for */
 struct endpoint *endpoint_new(struct sink *s, const char *url);
 void endpoint_free(struct endpoint *p); /* nothing is under way */
 /* The sink has another plan. */
 void endpoint_renew(struct endpoint *p);
 bool endpoint_is(const struct endpoint *p, const char *url);
 void endpoint_show(struct endpoint *p); /* in metrics and log */
-/* An endpoint that takes a request now, but not `not`; NULL: none, and *wait_ms;
+/* A set of the sink's endpoints: bit k is endpoints[k]. 0: one that it has no more. */
+uint64_t endpoint_bit(const struct endpoint *p);
+bool endpoint_all(const struct sink *s, uint64_t some); /* whether it has all */
+/* An endpoint that takes a request now, but none of `except`; NULL: none, and *wait_ms;
  * < 0: one is asked whether it is there, and upload_asked comes. */
-struct endpoint *endpoint_take(struct sink *s, const struct endpoint * not,
-                               uint64_t *generation, int64_t *wait_ms);
+struct endpoint *endpoint_take(struct sink *s, uint64_t except, uint64_t *generation,
+                               int64_t *wait_ms);
+/* Whether one that is not of `except` could take a request now. */
+bool endpoint_is_ready(const struct sink *s, uint64_t except);
 /* Nothing goes there for so long. */
 void endpoint_wait(struct endpoint *p, int64_t ms);
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok, uint64_t ns);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "sink/http/upload.h"
 
@@ -41,17 +42,17 @@ static void bury(struct upload *u, uint32_t row, int code, const char *why)
     u->sink->conf.done(u->sink->conf.arg, u->batch, &v);
 }
 
-static void doubt(struct upload *u, uint32_t row)
+static void doubt(struct upload *u, uint32_t row, bool sure)
 {
     if (u->n_suspects == u->suspects_room) {
         u->suspects_room = u->suspects_room == 0 ? 8 : 2 * u->suspects_room;
         u->suspects = mem_realloc(u->suspects, u->suspects_room * sizeof *u->suspects);
     }
-    u->suspects[u->n_suspects++] =
-        (struct upload_suspect){row, u->code, mem_strndup(u->why, strlen(u->why))};
+    u->suspects[u->n_suspects++] = (struct upload_suspect){
+        row, sure, u->code, mem_strndup(u->why, strlen(u->why))};
 }
 
-static void refused_alone(struct upload *u, bool unknown)
+static void refused_alone(struct upload *u, bool unknown, bool sure)
 {
     struct upload_part p = *in_hand(u);
 
@@ -65,16 +66,16 @@ static void refused_alone(struct upload *u, bool unknown)
     } else if (u->passed) {
         bury(u, p.first, u->code, u->why);
     } else {
-        doubt(u, p.first);
+        doubt(u, p.first, sure);
     }
 }
 
-static void narrow(struct upload *u, int64_t row, bool unknown)
+static void narrow(struct upload *u, int64_t row, bool unknown, bool sure)
 {
     struct upload_part p = *in_hand(u);
 
     if (p.n == 1) {
-        refused_alone(u, unknown);
+        refused_alone(u, unknown, sure);
     } else if (row >= 0 && row < (int64_t)p.n && !u->misled) {
         bisect_single_out(u, p.first + (uint32_t)row);
         for (uint32_t k = 0; k < u->n_parts; k++) {
@@ -97,17 +98,36 @@ static bool learn_proven(struct upload *u)
     return search_passed(u);
 }
 
-void search_refused(struct upload *u, int64_t row, bool unknown)
+/* Its refusals tell of rows, because it takes others. */
+static bool takes_rows(const struct upload *u, const struct endpoint *p)
+{
+    return p->taken_ns >= u->came_ns;
+}
+
+bool search_doubts(const struct upload *u, const struct endpoint *p)
+{
+    const struct sink *s = u->sink;
+
+    return s->n_endpoints > 1 && !s->none_passes && !u->probe && !takes_rows(u, p) &&
+           endpoint_is_ready(s, u->refused_at | endpoint_bit(p));
+}
+
+void search_refused(struct upload *u, const struct endpoint *p, int64_t row,
+                    bool unknown)
 {
     struct sink *s = u->sink;
+    const bool doubted = search_doubts(u, p);
+    bool sure;
 
-    u->n_refusals++;
+    if (u->n_refusals++ == 0) {
+        u->refused_ns = clock_mono_ns();
+    }
     u->maybe = false;
     u->n_whole = 0;
     if (!learn_proven(u)) {
         return;
     }
-    if (u->probe || (s->none_passes && !u->passed)) {
+    if (u->probe || s->none_passes) {
         in_hand(u)->alone += in_hand(u)->n == 1;
         aside_still_none(u);
         return;
@@ -117,10 +137,24 @@ void search_refused(struct upload *u, int64_t row, bool unknown)
             return; /* upload_release comes */
         }
         s->probing = u;
-        u->n_search++;
     }
-    narrow(u, row, unknown);
+    u->refused_at |= endpoint_bit(p);
+    if (doubted) {
+        upload_next(u);
+        return;
+    }
+    sure = takes_rows(u, p) || endpoint_all(s, u->refused_at);
+    u->refused_at = 0;
+    if (u->passed && !sure && in_hand(u)->n == 1) {
+        aside_put(u,
+                  ASIDE_EVIDENCE); /* p, or another one, has to take some row first */
+        upload_release(s, SINK_OK, "");
+        return;
+    }
+    u->n_search += !u->passed;
+    narrow(u, row, unknown, sure);
     if (u->n_left == 0) {
+        aside_no_probe(u);
         upload_free(u);
     } else if (!u->passed && (u->n_search >= SEARCH_MAX || u->n_parts == 0)) {
         search_forgive(u);
@@ -140,7 +174,11 @@ bool search_passed(struct upload *u)
     u->suspects = NULL;
     u->n_suspects = u->suspects_room = 0;
     for (uint32_t k = 0; k < n; k++) {
-        bury(u, list[k].row, list[k].code, list[k].why);
+        if (list[k].sure) {
+            bury(u, list[k].row, list[k].code, list[k].why);
+        } else {
+            bisect_put(u, list[k].row, 1, 0);
+        }
         free(list[k].why);
     }
     free(list);
@@ -187,6 +225,9 @@ void search_choose(struct upload *u)
 
     if (u->n_refusals == 0 && !u->probe) {
         return;
+    }
+    if (u->probe && in_hand(u)->n == 1 && in_hand(u)->alone == 0) {
+        return; /* the row of a probe that was not sent */
     }
     for (uint32_t k = 0; k < u->n_parts; k++) {
         most = u->parts[k].n > u->parts[most].n ? k : most;

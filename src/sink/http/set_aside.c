@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "sink/http/upload.h"
 
@@ -21,6 +22,7 @@ enum {
     TURN_BATCHES = 2,            /* that go on at a look */
     PROBE_MS = 3000,             /* held: between two rows that are tried */
     LONE_PROBE_MS = 15000,       /* not held */
+    UNSENT_MS = 200,             /* behind one that no endpoint took: at least */
     ROW_CHARS = 60
 };
 
@@ -41,7 +43,7 @@ bool aside_may_search(struct sink *s)
 
 void aside_spent(struct sink *s)
 {
-    s->searches -= 1;
+    s->searches = s->searches > 1 ? s->searches - 1 : 0; /* probes go without asking */
     stats_add(s->extra, 1);
 }
 
@@ -82,8 +84,9 @@ void aside_no_probe(struct upload *u)
 
 static bool has_room(const struct sink *s, size_t n_bytes)
 {
-    return s->n_aside < (s->none_passes ? ASIDE_NONE_PASSES_MAX : ASIDE_MAX) &&
-           s->aside_bytes + n_bytes <= ASIDE_BYTES;
+    return s->n_aside == 0 || /* at least one to probe with, however large */
+           (s->n_aside < (s->none_passes ? ASIDE_NONE_PASSES_MAX : ASIDE_MAX) &&
+            s->aside_bytes + n_bytes <= ASIDE_BYTES);
 }
 
 uint32_t aside_window(const struct sink *s)
@@ -110,7 +113,10 @@ void aside_put(struct upload *u, enum upload_aside why)
     u->body = NULL;
     u->n_body = u->body_room = 0;
     u->aside = why;
-    u->stamp = s->n_passes;
+    u->refused_at = 0;
+    if (why == ASIDE_EVIDENCE) {
+        u->came_ns = clock_mono_ns();
+    }
     u->probed = ++s->n_probes;
     s->n_aside++;
     s->aside_bytes += u->batch->n_bytes;
@@ -170,15 +176,16 @@ static void hold_all(struct upload *u)
 }
 
 /* How many batches of which no row passed since one did. */
-static void count_none(struct sink *s, uint64_t id)
+static void count_none(struct sink *s, const struct upload *u)
 {
+    s->none_ns = s->none_ns > u->refused_ns ? s->none_ns : u->refused_ns;
     for (uint32_t k = 0; k < s->n_none; k++) {
-        if (s->none[k] == id) {
+        if (s->none[k] == u->batch->id) {
             return;
         }
     }
     if (s->n_none < N_ELEMS(s->none)) {
-        s->none[s->n_none++] = id;
+        s->none[s->n_none++] = u->batch->id;
     }
 }
 
@@ -187,7 +194,7 @@ void aside_none_passed(struct upload *u)
     struct sink *s = u->sink;
     char words[2 * sizeof u->why];
 
-    count_none(s, u->batch->id);
+    count_none(s, u);
     if (s->n_none == N_ELEMS(s->none)) {
         hold_all(u);
         return;
@@ -217,6 +224,7 @@ void aside_not_sent(struct upload *u, int64_t wait_ms)
     int64_t most = s->none_passes ? PROBE_MS : LONE_PROBE_MS;
     uint64_t probed = u->probed;
 
+    wait_ms = wait_ms < UNSENT_MS ? UNSENT_MS : wait_ms;
     s->probed_newest = !s->probed_newest;
     s->probe_at_ms = http_sink_now_ms(s) + (wait_ms < most ? wait_ms : most);
     aside_put(u, ASIDE_EVIDENCE);
@@ -245,10 +253,16 @@ static void release_all(struct sink *s)
     s->n_none = 0;
 }
 
-void aside_passed(struct upload *u)
+void aside_passed(struct upload *u, struct endpoint *p)
 {
-    u->sink->n_passes++;
-    release_all(u->sink);
+    struct sink *s = u->sink;
+    const uint64_t sent = u->began_ns;
+
+    p->taken_ns = p->taken_ns > sent ? p->taken_ns : sent;
+    s->passed_ns = s->passed_ns > sent ? s->passed_ns : sent;
+    if (sent > s->none_ns) { /* an answer that comes late tells of a table before */
+        release_all(s);
+    }
     stop_probing(u);
 }
 
@@ -293,6 +307,25 @@ static void probe_next(struct sink *s)
     }
 }
 
+/* Whether u, which waits, goes on. While all is held nothing does but probes: also of a
+ * batch of which rows passed once, a wrong table would refuse the others. */
+static bool may_go_on(struct upload *u)
+{
+    struct sink *s = u->sink;
+
+    if (s->none_passes) {
+        return false;
+    }
+    if (u->aside == ASIDE_BUDGET) {
+        return aside_may_search(s);
+    }
+    if (u->n_refusals == 0 || u->passed) {
+        return u->n_refusals == 0 || s->passed_ns > u->came_ns;
+    }
+    u->passed = u->batch->proven || s->passed_ns > u->refused_ns;
+    return u->passed;
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct sink *s = OUTER(w, struct sink, look);
@@ -301,15 +334,8 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)events;
     for (struct upload *u = s->uploads; u != NULL; u = next) {
-        bool known = /* that the table takes rows */
-            u->stamp != s->n_passes || u->batch->proven;
-
         next = u->next;
-        if (u->aside == ASIDE_NOT || n == TURN_BATCHES) {
-            continue;
-        }
-        if (u->aside == ASIDE_BUDGET ? aside_may_search(s) : known) {
-            u->passed |= u->aside == ASIDE_EVIDENCE;
+        if (u->aside != ASIDE_NOT && n < TURN_BATCHES && may_go_on(u)) {
             n++;
             go_on(u);
         }
@@ -341,11 +367,14 @@ void aside_again(struct sink *s)
     for (struct upload *u = s->uploads; u != NULL; u = u->next) {
         u->n_unknown = u->n_search = 0;
         u->misled = false;
+        u->refused_at = 0;
+        u->came_ns = clock_mono_ns();
         u->n_refusals = u->passed ? u->n_refusals : 0;
         if (u->aside == ASIDE_EVIDENCE) {
             u->aside = ASIDE_BUDGET; /* all of it is tried */
         }
     }
+    aside_wake(s);
 }
 
 void aside_stop(struct sink *s)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 enum { LOOK_MS = 1000 }; /* the pump comes back at least as often */
@@ -73,8 +74,12 @@ void upload_park(struct upload *u, enum sink_verdict_kind kind, const char *why,
     upload_end_attempt(&u->attempts[1]);
     u->parked = true;
     u->probe = false;
+    u->refused_at = 0;
     if (s->probing == u) {
         s->probing = NULL;
+        if (!s->resting) {
+            aside_wake(s);
+        }
     }
     s->conf.done(s->conf.arg, u->batch, &v);
 }
@@ -134,7 +139,7 @@ void upload_asked(struct sink *s, bool ok, const struct transfer_answer *a)
 
 void upload_begin(struct sink *s, struct batch *b)
 {
-    struct upload *u = find(s, b);
+    struct upload *u = find(s, b), **at = &s->uploads;
 
     if (u == NULL) {
         u = mem_zalloc(sizeof *u);
@@ -143,15 +148,18 @@ void upload_begin(struct sink *s, struct batch *b)
         u->n_left = b->n;
         u->passed = b->proven;
         bisect_put(u, 0, b->n, 0);
-        u->next = s->uploads;
-        s->uploads = u;
+        u->came_ns = clock_mono_ns();
+        while (*at != NULL) { /* the oldest goes first where few may go */
+            at = &(*at)->next;
+        }
+        *at = u;
         upload_init_attempts(u);
         u->destination = destination_planned(b, s->destination);
         u->maybe = b->again || u->destination != NULL; /* it may be there */
     }
     u->parked = false;
     u->enlarge = false;
-    if (s->none_passes && !u->passed && !s->resting) {
+    if (s->none_passes && !s->resting) {
         aside_put(u, ASIDE_EVIDENCE); /* one row of all that wait is tried at a time */
     } else {
         upload_next(u);

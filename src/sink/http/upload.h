@@ -34,6 +34,7 @@ struct upload_part {
 /* A row that was refused alone, while no row of its batch had passed. */
 struct upload_suspect {
     uint32_t row;
+    bool sure; /* not only by endpoints that may refuse all */
     int code;
     char *why; /* owned */
 };
@@ -56,11 +57,16 @@ struct upload {
     uint32_t n_left;               /* rows without a verdict */
     uint32_t n_refusals, n_search; /* answers; those before the first row passed */
     uint32_t n_unknown;            /* answers with an unknown code */
-    bool passed;                   /* the server takes rows: those it refuses are bad */
-    bool misled;                   /* a row number in its words was wrong */
-    bool probe;                    /* sent to see whether the server takes rows again */
+    uint64_t
+        refused_at; /* endpoints that refused the part in hand, and have taken nothing
+                            since came_ns: another one's word is worth more */
+    bool passed;    /* the server takes rows: those it refuses are bad */
+    bool misled;    /* a row number in its words was wrong */
+    bool probe;     /* sent to see whether the server takes rows again */
     enum upload_aside aside;
-    uint64_t stamp;  /* the sink's n_passes when it went aside */
+    /* clock_mono_ns. Only what was sent later, and taken, says something of its rows: of
+     * an endpoint since it came or went aside, of the table since the first refusal. */
+    uint64_t came_ns, refused_ns;
     uint64_t probed; /* the sink's n_probes then */
     int code;        /* of the last refusal */
     char why[600];   /* the server's words */
@@ -117,9 +123,13 @@ struct str answer_words(const struct transfer_answer *a);
 
 /* ---- search.c ---- */
 
-/* The part in hand was refused for its rows. row: of those sent, as its words have
+/* Whether p, which refuses the part in hand for its rows, may refuse all rows, and
+ * another endpoint can be asked. */
+bool search_doubts(const struct upload *u, const struct endpoint *p);
+/* p refused the part in hand for its rows. row: of those sent, as its words have
  * it; -1: not said. */
-void search_refused(struct upload *u, int64_t row, bool unknown);
+void search_refused(struct upload *u, const struct endpoint *p, int64_t row,
+                    bool unknown);
 /* Some row of u is in the table: rows refused before are bad. False: u is settled, and
  * gone. */
 bool search_passed(struct upload *u) MUST_USE;
@@ -150,8 +160,8 @@ void aside_still_none(struct upload *u);
  * its turn, so that open breakers do not always meet those of the newest batch, or of the
  * oldest. */
 void aside_not_sent(struct upload *u, int64_t wait_ms);
-/* The server has taken rows of u. */
-void aside_passed(struct upload *u);
+/* p has taken the part in hand of u. */
+void aside_passed(struct upload *u, struct endpoint *p);
 void aside_start(struct sink *s);
 void aside_stop(struct sink *s);
 /* The policy is another, or an operator says so: all are tried again. */

@@ -87,6 +87,24 @@ static void half_open_lets_three_through_and_closes_after_three(void **state)
     assert_int_equal(BREAKER_CLOSED, breaker_state(&b, 5002));
 }
 
+static void half_open_ends_though_another_plan_lets_fewer_through(void **state)
+{
+    const struct breaker_plan fewer = {
+        .max_requests = 1, .interval_ms = 1000, .timeout_ms = 5000, .slow_ms = 100};
+    struct breaker b;
+
+    (void)state;
+    breaker_init(&b, &plan, NULL, NULL, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_true(ask(&b, 1, false));
+    }
+    assert_true(ask(&b, 5002, true));
+    assert_int_equal(BREAKER_HALF_OPEN, breaker_state(&b, 5002));
+    b.plan = &fewer; /* a reload */
+    assert_int_equal(BREAKER_CLOSED, breaker_state(&b, 5003));
+    assert_true(ask(&b, 5003, true));
+}
+
 static void one_failure_half_open_opens_it_again(void **state)
 {
     struct breaker b;
@@ -180,6 +198,7 @@ int main(void)
         cmocka_unit_test(sixty_percent_of_five_open_it_and_fifty_of_four_do_not),
         cmocka_unit_test(counts_last_an_interval),
         cmocka_unit_test(half_open_lets_three_through_and_closes_after_three),
+        cmocka_unit_test(half_open_ends_though_another_plan_lets_fewer_through),
         cmocka_unit_test(one_failure_half_open_opens_it_again),
         cmocka_unit_test(answers_of_an_older_state_do_not_count),
         cmocka_unit_test(what_is_called_off_leaves_its_place_to_another),
