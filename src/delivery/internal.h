@@ -53,6 +53,7 @@ struct delivery {
     struct sink_stream streams[PLAN_STREAMS_MAX]; /* as the sink sees them */
     struct subscription subscriptions[PLAN_STREAMS_MAX];
     uint32_t n_subscriptions;
+    uint32_t turn; /* the one that is asked first, modulo their number */
     struct journal *journal;
     struct places places;
     uint64_t compacted_bytes; /* size after the last rewrite */

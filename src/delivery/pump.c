@@ -287,10 +287,33 @@ static bool waits_to_go(const struct delivery *d, const struct subscription *o)
     return d->new_waits && (o->fresh || o->back);
 }
 
+/* The same for each stream. They share the room that the sink has: it begins behind the
+ * last one that was given some, so that none waits for the end of another's backlog. */
+static bool pump_all(struct delivery *d, int64_t *next_ms)
+{
+    uint32_t from = d->turn;
+    bool more = false;
+
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        uint32_t k = (from + i) % d->n_subscriptions;
+        struct subscription *o = &d->subscriptions[k];
+        uint32_t before = o->in_flight;
+
+        if (o->consumer == NULL || waits_to_go(d, o)) {
+            continue;
+        }
+        more |= pump_subscription(d, o, next_ms);
+        if (o->in_flight != before) {
+            d->turn = k + 1;
+        }
+    }
+    return more;
+}
+
 void pump(struct delivery *d)
 {
     int64_t next_ms = INT64_MAX;
-    bool more = false;
+    bool more;
 
     if (d->handing_over) {
         if (quiet(d)) {
@@ -321,12 +344,7 @@ void pump(struct delivery *d)
         ev_is_active(&d->retry)) {
         return; /* order is kept: nothing new before the batch that failed */
     }
-    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
-        if (d->subscriptions[i].consumer != NULL &&
-            !waits_to_go(d, &d->subscriptions[i])) {
-            more |= pump_subscription(d, &d->subscriptions[i], &next_ms);
-        }
-    }
+    more = pump_all(d, &next_ms);
     ev_timer_stop(d->loop, &d->linger);
     if (next_ms != INT64_MAX) {
         int64_t remaining = next_ms - now_ms();
