@@ -2,8 +2,8 @@
  * How large batches should be, asked once a second: of the policy's function, or of the
  * rule "latency": half as large again while a backlog waits, since larger batches cost
  * less an event; back towards min when none does, since an event then waits for no
- * other; half while the sink fails. On top of either, twice as large and more while a
- * server says that it has too many parts.
+ * other; as it is while some wait and no batch has ended; half while the sink fails. On
+ * top of either, twice as large and more while a server says that it has too many parts.
  */
 #include <string.h>
 
@@ -48,7 +48,7 @@ static uint32_t by_latency(const struct sink_load *l, const struct batch_plan *b
         target /= 2;
     } else if (l->bytes > 0 && l->backlog_bytes > BACKLOG_BATCHES * l->bytes) {
         target *= 1.5;
-    } else {
+    } else if (l->bytes > 0 || l->backlog_bytes <= 0) { /* else no batch has ended */
         target *= 0.8;
     }
     return clamp(target, b);

@@ -121,13 +121,31 @@ static void a_backlog_enlarges_batches_and_failures_halve_them(void **state)
     assert_int_equal(1000, by_latency(0, 4001, 900));
 }
 
+/* Inserts of three seconds that end together: a second without an end says nothing. */
+static void
+a_second_in_which_no_batch_ended_shrinks_nothing_while_some_wait(void **state)
+{
+    const struct sink_hooks none = {.arg = NULL};
+    struct sink_load load = {.backlog_bytes = 1, .target = 100};
+
+    (void)state;
+    plan.adapt_latency = true;
+    assert_int_equal(100, adapt_target(&plan, &none, &load));
+    load.errors = .21;
+    assert_int_equal(50, adapt_target(&plan, &none, &load));
+    load.errors = 0;
+    load.backlog_bytes = 0;
+    assert_int_equal(80, adapt_target(&plan, &none, &load));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(batches_grow_while_the_server_asks_and_shrink_afterwards),
-        TEST(a_backlog_enlarges_batches_and_failures_halve_them)};
+        TEST(a_backlog_enlarges_batches_and_failures_halve_them),
+        TEST(a_second_in_which_no_batch_ended_shrinks_nothing_while_some_wait)};
 
     return cmocka_run_group_tests_name("adapt", tests, NULL, NULL);
 }
