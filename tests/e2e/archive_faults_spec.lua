@@ -81,13 +81,19 @@ describe("a file sink", function()
     assert.equal(line .. "\n", h.read(s.data .. "/archive/" .. name:gsub("1%.nd", "2.nd")))
   end)
 
+  ---The file that grows, which another program's file keeps from its name.
+  local function name_taken()
+    local part = h.shell(("ls '%s'/archive/*.part"):format(s.data)):match "[^\n]+"
+    local final = part:gsub("%.part$", "")
+    h.write(final, "another's\n")
+    return part, final
+  end
+
   it("says that a file's name is taken by then, lets it grow, and replaces no other", function()
     s = h.server { policy = h.policy { workers = 1, file = [[rotate = { bytes = "1KiB" }]] } }
     local line = post(s)
     delivered(s, 1)
-    local part = h.shell(("ls '%s'/archive/*.part"):format(s.data)):match "[^\n]+"
-    local final = part:gsub("%.part$", "")
-    h.write(final, "another's\n")
+    local part, final = name_taken()
     local large = ([[{"x":"%s"}]]):format(("x"):rep(1100)) -- the file has its size with it
     assert.equal(202, s:post("/v1/events", large).status)
     s:logged("level=warn event=archive sink=archive file=[^\n]*%.part status=not_finished "
@@ -100,6 +106,57 @@ describe("a file sink", function()
     assert.equal(0, s:stop())
     assert.equal(table.concat({ line, large, last, "" }, "\n"), h.read(final))
     assert.is_nil(h.read(part))
+  end)
+
+  it("lets a file grow that can't be finished at its age, and tries ever less often", function()
+    s = h.server { policy = h.policy { workers = 1, file = [[rotate = { age = "1s" }]] } }
+    local lines = { post(s) }
+    delivered(s, 1)
+    local part, final = name_taken()
+    s:logged "status=not_finished why=[^\n]*another program made a file of that name"
+    for i = 2, 4 do
+      lines[i] = post(s)
+      delivered(s, i)
+    end
+    assert.equal(0, s:metric "sluice_sink_holding")
+    local function tries() -- each is a record that names the file
+      return select(2, h.read(s.data .. "/spool/sinks/archive.journal")
+        :gsub((final:match("[^/]+$"):gsub("%p", "%%%0")), ""))
+    end
+    local before = tries()
+    h.sleep(3) -- 15 looks at its age
+    assert.is_true(tries() - before < 6)
+    assert.equal(1, select(2, s:text():gsub("status=not_finished", "")))
+    assert.equal("another's\n", h.read(final))
+    h.write(s.path, (h.read(s.path):gsub("rotate =", 'compress = "gzip", %0')))
+    assert.equal(200, s:reload().status)
+    lines[5] = post(s) -- in the form of those before it
+    delivered(s, 5)
+    s:stop "SIGKILL"
+    s:start()
+    lines[6] = post(s)
+    delivered(s, 1)
+    assert(os.rename(final, s.data .. "/moved"))
+    h.wait_for("its name", function() return not h.read(part) end, 8)
+    assert.equal(0, s:stop())
+    assert.equal(table.concat(lines, "\n") .. "\n", h.read(final))
+  end)
+
+  it("holds for a file that can't be finished in the folder before, until it is taken", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local first = post(s)
+    delivered(s, 1)
+    local part, final = name_taken()
+    h.write(s.path, (h.read(s.path):gsub('dir = "archive"', 'dir = "new"')))
+    assert.equal(200, s:reload().status)
+    local second = post(s)
+    s:logged "sink=archive status=holding why=[^\n]*another program made a file of that name"
+    assert(os.rename(part, s.data .. "/taken"))
+    delivered(s, 2)
+    assert.equal(0, s:stop())
+    assert.equal("another's\n", h.read(final))
+    assert.equal(first .. "\n", h.read(s.data .. "/taken"))
+    assert.same({ second }, s:lines "new")
   end)
 
   it("uses no number again when a consumer takes every file", function()

@@ -104,6 +104,7 @@ void archive_end_file(struct archive *a)
     a->unsynced = false;
     a->doubtful = false;
     a->told = false;
+    a->pause_ms = a->again_mono_ms = 0;
 }
 
 /* Whether the .part still has its name, and its bytes: it may have been taken away,

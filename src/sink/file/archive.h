@@ -56,7 +56,9 @@ struct archive {
     bool named;            /* its name outlives a power cut */
     bool renamed;          /* it has its final name, which may not outlive one yet */
     bool elsewhere;        /* recovery: dir is not the policy's */
-    bool told;             /* the log says that it can't be finished */
+    bool told;             /* the log says that it can't be finished: */
+    int64_t pause_ms;      /* since its last try it waits so long, */
+    int64_t again_mono_ms; /* until then */
     /* The FILE records of the file in hand, in order: where each left it. */
     struct archive_step {
         uint64_t length;

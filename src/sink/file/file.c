@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/log.h"
@@ -21,7 +22,11 @@
 
 static const double AGE_LOOK_S = 0.2;
 
-enum { OWNED_MAX = 4 };
+enum {
+    OWNED_MAX = 4,
+    PAUSE_FIRST_MS = 100, /* each try costs a record and its sync */
+    PAUSE_MAX_MS = 5000
+};
 
 struct sink {
     struct sink_conf conf;
@@ -135,14 +140,21 @@ static bool seal(struct sink *s, struct archive *a, struct err *e)
     return true;
 }
 
-/* What is in the file counts whether it ends now or later: a failure is tried again, and
- * told once for each file, which grows meanwhile. */
+/* What is in the file counts whether it ends now or later: a failure is tried again, ever
+ * less often, and told once for each file, which grows meanwhile. */
 static void seal_or_tell(struct sink *s, struct archive *a)
 {
+    int64_t now_ms = (int64_t)(clock_mono_ns() / 1000000u);
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (!seal(s, a, &e) && !a->told) {
+    if (now_ms < a->again_mono_ms || seal(s, a, &e)) {
+        return;
+    }
+    a->pause_ms = a->pause_ms == 0 ? PAUSE_FIRST_MS : 2 * a->pause_ms;
+    a->pause_ms = a->pause_ms < PAUSE_MAX_MS ? a->pause_ms : PAUSE_MAX_MS;
+    a->again_mono_ms = now_ms + a->pause_ms;
+    if (!a->told) {
         a->told = true;
         log_write(LOG_WARN, "archive",
                   "sink=%s file=%s.part status=not_finished why=%s", s->conf.plan->name,
@@ -173,22 +185,38 @@ static void on_age(struct ev_loop *loop, ev_timer *t, int events)
 
 /* ---- batches ---- */
 
+/* Ends a file that the next frame is not to go into. One that can't be finished grows on,
+ * in its own form, if it may: the journal knows of one file only. */
+static bool make_way(struct sink *s, struct archive *a, struct err *e)
+{
+    if (a->compress == s->conf.plan->compress && !has_ended(s, a)) {
+        return true;
+    }
+    if (strcmp(a->dir, s->dir) != 0 || a->doubtful || a->renamed) {
+        return seal(s, a, e);
+    }
+    seal_or_tell(s, a);
+    return true;
+}
+
 static bool write_batch(struct sink *s, const struct batch *b, struct err *e)
 {
     const struct sink_stream *stream = &s->conf.streams[b->stream];
     const struct sink_plan *plan = s->conf.plan;
     struct archive *a = archive_of(s, stream->name);
+    enum compress how;
     struct str frame;
 
-    if ((a->compress != plan->compress || has_ended(s, a)) && !seal(s, a, e)) {
+    if (!make_way(s, a, e)) {
         return false;
     }
     if (strcmp(a->dir, s->dir) != 0) {
         archive_move(a, s->dir);
     }
-    frame = frame_make(s->frame, plan->compress, (struct str){b->bytes, b->n_bytes}, e);
-    if (frame.p == NULL || !archive_append(a, plan->compress, frame, b, stream->synced,
-                                           *s->conf.journal, e)) {
+    how = a->name[0] == '\0' ? plan->compress : a->compress;
+    frame = frame_make(s->frame, how, (struct str){b->bytes, b->n_bytes}, e);
+    if (frame.p == NULL ||
+        !archive_append(a, how, frame, b, stream->synced, *s->conf.journal, e)) {
         return false;
     }
     (void)snprintf(s->place, sizeof s->place, "file=%s before_byte=%" PRIu64, a->name,
