@@ -80,7 +80,7 @@ struct delivery {
         uint64_t since_ns;
     } load; /* since adapt was asked */
     int64_t backoff_ms;
-    bool stuck; /* it holds because the sink's server takes nothing that is in flight */
+    bool stuck; /* since it holds, the sink's server took nothing that was in flight */
     unsigned short random[3]; /* of the jitter */
     bool draining;
     uint64_t drain_until_ns;
@@ -237,6 +237,9 @@ struct batch_limits adapt_limits(const struct delivery *d);
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v);
 /* Nothing new is sent for a while: backoff, but at least after_ms. */
 void result_back_off(struct delivery *d, const char *why, int64_t after_ms);
+/* Nothing is known that holds the sink: not where only other batches, or the journal,
+ * do. */
+bool result_is_free(const struct delivery *d);
 /* It can deliver again. */
 void result_go_on(struct delivery *d);
 /* b is submitted again after that. */

@@ -455,8 +455,10 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
         result_back_off(d, why, 0);
         d->stuck = true;
     } else if (why == NULL && d->stuck && !ev_is_active(&d->retry) &&
-               d->failed == NULL && d->kept == NULL) {
-        result_go_on(d); /* what waited may never have an answer: it was taken back */
+               result_is_free(d)) {
+        /* What waited may never have an answer, or not for long: it was taken back, or
+         * lingers. */
+        result_go_on(d);
     }
     /* Also when there is nothing to send: a file may wait for its name. */
     if (journal_poisoned(d->journal) && !ev_is_active(&d->retry) &&

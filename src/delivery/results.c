@@ -34,7 +34,6 @@ void result_back_off(struct delivery *d, const char *why, int64_t after_ms)
     int64_t wait;
     double wait_s = 0;
 
-    d->stuck = false;
     if (!ev_is_active(&d->retry)) {
         d->backoff_ms = d->backoff_ms == 0 ? RETRY_FIRST_MS : 2 * d->backoff_ms;
         d->backoff_ms = d->backoff_ms < RETRY_MAX_MS ? d->backoff_ms : RETRY_MAX_MS;
@@ -338,8 +337,7 @@ static void prove(struct delivery *d, struct subscription *o, const struct batch
     subscription_prove(o, b->id);
 }
 
-/* Nothing is known that holds the sink: not where only other batches, or the journal, do. */
-static bool is_free(const struct delivery *d)
+bool result_is_free(const struct delivery *d)
 {
     return d->failed == NULL && d->kept == NULL && !journal_in_trouble(d->journal);
 }
@@ -371,7 +369,7 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
     if (b->again && b->id != 0 && !b->proven) {
         prove(d, o, b);
     }
-    if (spoken_of(v) > 0 || is_free(d)) {
+    if (spoken_of(v) > 0 || result_is_free(d)) {
         result_go_on(d);
     }
     count_done(d, b, v);

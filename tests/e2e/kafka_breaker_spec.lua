@@ -73,6 +73,26 @@ describe("a Kafka cluster that takes no message", function()
     assert.equal(0, s:metric "sluice_sink_holding")
   end)
 
+  it("and is back does not hold it for messages that came while its breaker was open",
+  function()
+    s = h.server { policy = policy(m.brokers, [[breaker = { timeout = "14s" }]])
+      :gsub("5ms", "5m") }
+    s:post("/v1/events", "{}")
+    h.sleep(1)
+    m:down()
+    s:logged("sink=bus status=holding", 20)
+    h.wait_for("an open breaker", function() return s:metric "sluice_breaker_state" == 2 end, 20)
+    for _ = 1, 10 do
+      s:post("/v1/events", "{}")
+      h.sleep(0.1)
+    end
+    m:say("up 1")
+    h.wait_for("no holding", function() return s:metric "sluice_sink_holding" == 0 end, 40)
+    h.sleep(3)
+    assert.equal(0, s:metric "sluice_sink_holding")
+    assert.equal(1, select(2, s:text():gsub("status=holding", "")))
+  end)
+
   it("because its rules let no producer in gets a new one every two seconds, no more",
   function()
     m:say("err 22 3 31") -- InitProducerId: CLUSTER_AUTHORIZATION_FAILED

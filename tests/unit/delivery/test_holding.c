@@ -53,6 +53,48 @@ static void a_sink_that_has_no_answer_goes_on_once_it_is_not_stuck(void **state)
     assert_int_equal(0, stats_value("sluice_sink_holding", "sink=\"bus\""));
 }
 
+static atomic_bool server_is_away;
+
+static const char *is_stuck_while_away(const struct sink *s)
+{
+    (void)s;
+    return atomic_load(&server_is_away) ? "no broker can be reached" : NULL;
+}
+
+/* The first time it comes back, as from an open breaker, and the server does too. */
+static bool comes_back_once(const struct sink_conf *conf, struct batch *b, uint32_t nth,
+                            struct sink_verdict *v)
+{
+    (void)conf;
+    if (nth > 0) {
+        return false;
+    }
+    atomic_store(&server_is_away, false);
+    *v = (struct sink_verdict){
+        .kind = SINK_RETRY, .n = b->n, .why = "the breaker is open"};
+    return true;
+}
+
+static bool goes_on_with_the_second_try(const struct delivery_status *s)
+{
+    return !s->holding && atomic_load(&script.n) == 2;
+}
+
+static void
+a_batch_that_came_back_meanwhile_does_not_hold_it_for_its_answer(void **state)
+{
+    (void)state;
+    atomic_store(&server_is_away, true);
+    atomic_store(&script.answer, never);
+    scripted.stuck = is_stuck_while_away;
+    bus_open();
+    store(1, 1);
+    (void)until_status(is_holding);
+    atomic_store(&script.answer, comes_back_once);
+    (void)until_status(goes_on_with_the_second_try);
+    assert_int_equal(0, stats_value("sluice_sink_holding", "sink=\"bus\""));
+}
+
 static atomic_int
     wait_told; /* 1: the second batch is to say that it waits; 2: it has */
 
@@ -104,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_sink_that_has_no_answer_goes_on_once_it_is_not_stuck),
+        TEST(a_batch_that_came_back_meanwhile_does_not_hold_it_for_its_answer),
         TEST(a_batch_that_waits_says_nothing_of_another_that_failed)};
 
     return cmocka_run_group_tests_name("holding", tests, NULL, NULL);
