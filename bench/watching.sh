@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 rounds=${1:-5} seconds=${2:-5}
 dir=$(mktemp -d)
 server='' watcher=''
-trap 'kill $server $watcher 2>/dev/null; wait; rm -rf "$dir"' EXIT
+trap 'kill $server $watcher 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
 
 ninja -C build sluice bench/gen >/dev/null
 build/bench/gen 400 200 >"$dir/batch"
@@ -87,6 +87,7 @@ one() { # name, path, who looks
     # shellcheck disable=SC2086
     kill $all 2>/dev/null || :
     wait "$watcher" 2>/dev/null || :
+    watcher=
   fi
   grep -q "Non-2xx" "$dir/wrk" && { echo "$1: not all 2xx" >&2; exit 1; }
   rss=$(awk '/VmRSS/ { print int($2 / 1024) }' /proc/$server/status)
