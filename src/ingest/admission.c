@@ -178,7 +178,7 @@ static enum store_result look_ahead(const struct ingest *in, int stream, uint64_
         }
     }
     return spool_has_room(in->conf.spool, stream, bytes) &&
-                   spool_writer_fits(in->writers[stream].writer, bytes)
+                   spool_writer_fits(in->writers[stream].writer, bytes, false)
                ? STORE_OK
                : store_no_room(in, stream);
 }

@@ -54,6 +54,11 @@ static uint64_t missing(const struct route *route, const struct sizes *z,
     return z->bytes[s] > had ? z->bytes[s] - had : 0;
 }
 
+static bool has_parts(const struct sizes *z)
+{
+    return (z->streams & (z->streams - 1)) != 0;
+}
+
 /* A stream whose segments have no room for its part; -1: none. */
 static int find_full(const struct ingest *in, const struct binding *b,
                      const struct sizes *z)
@@ -62,24 +67,44 @@ static int find_full(const struct ingest *in, const struct binding *b,
         int s = __builtin_ctzll(left);
 
         if (UNLIKELY(!spool_writer_fits(in->writers[b->stream_ids[s]].writer,
-                                        z->bytes[s]))) {
+                                        z->bytes[s], has_parts(z)))) {
             return s;
         }
     }
     return -1;
 }
 
-/* What is pending is of other requests, or of what this one refused. Behind it the bound of its
- * size would be too large for a segment that takes it. */
-static enum store_result commit_what_is_pending(struct ingest *in,
-                                                const struct binding *b,
-                                                const struct sizes *z)
+/* Whether the segments may have room. What is pending is of other requests, or of what this one
+ * refused: behind it the bound of its size may be too large for a segment that takes it. */
+static enum store_result find_room(struct ingest *in, const struct binding *b,
+                                   const struct sizes *z)
 {
-    int full;
+    const int full = find_full(in, b, z);
 
+    if (LIKELY(full < 0)) {
+        return STORE_OK;
+    }
+    if (spool_writer_pending(in->writers[b->stream_ids[full]].writer) == 0) {
+        return store_no_room(in, b->stream_ids[full]);
+    }
     commit_turn(in);
-    full = find_full(in, b, z);
-    return full < 0 ? STORE_OK : store_no_room(in, b->stream_ids[full]);
+    return STORE_OK;
+}
+
+/* The last look, behind all else that commits or refuses: of a request for more streams no part
+ * is stored alone. */
+static enum store_result keep_room(const struct ingest *in, const struct binding *b,
+                                   const struct sizes *z)
+{
+    for (uint64_t left = z->streams; left != 0; left &= left - 1) {
+        int s = __builtin_ctzll(left), id = b->stream_ids[s];
+
+        if (UNLIKELY(!spool_writer_keep(in->writers[id].writer, z->bytes[s],
+                                        has_parts(z)))) {
+            return store_no_room(in, id);
+        }
+    }
+    return STORE_OK;
 }
 
 /* Room for the whole request in every stream. */
@@ -99,8 +124,8 @@ static enum store_result reserve(struct ingest *in, const struct binding *b,
             r = store_no_room(in, b->stream_ids[s]);
         }
     }
-    if (r == STORE_OK && UNLIKELY(find_full(in, b, z) >= 0)) {
-        r = commit_what_is_pending(in, b, z);
+    if (r == STORE_OK) {
+        r = find_room(in, b, z);
     }
     /* Asked, not kept: this worker commits within the turn, and the pending
      * bytes of the others are bounded by a block each. */
@@ -333,11 +358,12 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
         return r;
     }
     if (is_crowded(in, b, &z)) {
-        r = commit_what_is_pending(in, b, &z);
-        if (r != STORE_OK) {
-            return r;
-        }
+        commit_turn(in);
         (void)is_crowded(in, b, &z); /* takes the keys' names */
+    }
+    r = keep_room(in, b, &z);
+    if (r != STORE_OK) {
+        return r;
     }
     for (uint64_t left = z.streams; left != 0; left &= left - 1) {
         int s = __builtin_ctzll(left);

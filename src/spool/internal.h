@@ -185,7 +185,8 @@ struct shard {
     uint64_t grew_left; /* and `left` then */
     bool gave;         /* housekeeper's: its next segment, to one that events come to */
     atomic_bool asked; /* events came and found no segment; until there is one */
-    atomic_bool put_off; /* none is made before that: the disk is short */
+    atomic_bool put_off;     /* none is made before that: the disk is short */
+    _Atomic int64_t kept_ms; /* when its worker counted on the next one; 0: it has it */
 };
 
 struct stream {

@@ -109,6 +109,7 @@ enum spool_result roll_on(struct spool_writer *w)
     /* Also for blocks that are not written now. */
     atomic_store(&sh->left, g->bytes - tail_end(atomic_load(&g->tail)));
     atomic_store(&sh->current, g);
+    atomic_store(&sh->kept_ms, 0);
     housekeeper_wake(sh->stream->spool);
     return SPOOL_OK;
 }

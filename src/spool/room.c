@@ -48,23 +48,59 @@ static uint64_t most_left(const struct spool *s, const struct stream *st)
     return most;
 }
 
-/* A request that only some of its streams take would be stored again with each retry. */
-bool spool_writer_fits(const struct spool_writer *w, uint64_t bytes)
+/* The bytes of the worker's block with a request's. */
+static uint64_t size_with(const struct spool_writer *w, uint64_t bytes)
+{
+    return spool_writer_pending(w) + BLOCK_HEAD_BYTES + bytes;
+}
+
+/* Whether the worker may get n segments. Those of its stream may all count on the last one: who
+ * must be sure leaves one to each. */
+static bool may_get(const struct spool_writer *w, uint64_t n, bool sure)
+{
+    const struct shard *sh = w->shard;
+    const struct stream *st = sh->stream;
+    const struct spool *s = st->spool;
+
+    if (atomic_load(&s->unwritable) || w->waited ||
+        (sure && atomic_load(&sh->put_off))) {
+        return false;
+    }
+    n += sure ? s->conf.n_workers - 1 : 0;
+    return atomic_load(&st->used) + n * s->conf.segment_bytes <=
+           atomic_load(&st->max_bytes);
+}
+
+bool spool_writer_fits(const struct spool_writer *w, uint64_t bytes, bool sure)
 {
     struct shard *sh = w->shard;
-    const struct spool *s = sh->stream->spool;
-    const uint64_t size = spool_writer_pending(w) + BLOCK_HEAD_BYTES + bytes;
+    const uint64_t size = size_with(w, bytes);
+    uint64_t n;
+    bool has;
 
-    if (LIKELY(!atomic_load(&s->unwritable) && !w->waited) ||
-        size <= atomic_load(&sh->left)) {
+    if (LIKELY(size <= atomic_load(&sh->left))) {
         return true;
     }
-    if (atomic_load(&sh->ahead) != NULL || w->taken != NULL) {
-        /* What is too large for a segment is taken back whole, and told so. */
-        return w->n == 0 || size <= s->conf.segment_bytes - PAGE_BYTES;
+    /* What is too large for a segment is taken back whole, and told so. */
+    n = sure && w->n > 0 && size > sh->stream->spool->conf.segment_bytes - PAGE_BYTES
+            ? 2
+            : 1;
+    has = atomic_load(&sh->ahead) != NULL || w->taken != NULL;
+    if ((has && n == 1) || may_get(w, n - has, sure)) {
+        return true;
     }
-    atomic_store(&sh->asked, true);
+    if (!has) {
+        atomic_store(&sh->asked, true);
+    }
     return false;
+}
+
+bool spool_writer_keep(const struct spool_writer *w, uint64_t bytes, bool sure)
+{
+    if (UNLIKELY(size_with(w, bytes) > atomic_load(&w->shard->left))) {
+        atomic_store(&w->shard->kept_ms, mono_ms()); /* before it looks at `ahead` */
+    }
+    return spool_writer_fits(w, bytes, sure);
 }
 
 /* What a worker can append now. */

@@ -76,6 +76,15 @@ static bool had_for_a_while(const struct shard *sh)
     return clock_mono_ns() - sh->prepare_ns > (uint64_t)PROVE_MS * 1000000u;
 }
 
+/* Its worker has accepted what may need it, and commits that soon. Not for long: that may have
+ * gone into its own. */
+static bool is_kept(const struct shard *sh)
+{
+    const int64_t since = atomic_load(&sh->kept_ms);
+
+    return since != 0 && mono_ms() - since < BUSY_MS;
+}
+
 /* Under lock. Rather one that goes on in the segment that it has. Of a busy one only for one that
  * has one, too: with one segment each, and none beside these, both would stop once it is full.
  * now: else also one that could soon give it. */
@@ -93,7 +102,8 @@ static struct shard *find_spare(const struct spool *s, const struct shard *self,
         for (; sh != NULL; sh = sh->next) {
             const bool used = atomic_load(&sh->current) != NULL;
 
-            if (sh != self && is_spare(sh) && (!now || had_for_a_while(sh)) &&
+            if (sh != self && is_spare(sh) &&
+                (!now || (had_for_a_while(sh) && !is_kept(sh))) &&
                 (has || !used || !is_busy(sh)) &&
                 (spare == NULL || (used && atomic_load(&spare->current) == NULL))) {
                 spare = sh;
@@ -152,6 +162,22 @@ bool shortage_puts_off(const struct shard *sh)
            (asked || !atomic_load(&s->unwritable));
 }
 
+/* Under lock, so that a worker that misses it meanwhile waits. */
+static struct segment *take_spare(struct shard *spare)
+{
+    struct segment *ahead;
+
+    atomic_store(&spare->put_off, true); /* before it is gone */
+    ahead = atomic_exchange(&spare->ahead, NULL);
+    /* Either this sees that the worker counts on it, or the worker that it is gone. */
+    if (ahead != NULL && is_kept(spare)) {
+        atomic_store(&spare->ahead, ahead);
+        atomic_store(&spare->put_off, false);
+        return NULL;
+    }
+    return ahead;
+}
+
 void shortage_make_room(const struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
@@ -172,10 +198,10 @@ void shortage_make_room(const struct shard *sh)
     }
     (void)pthread_mutex_lock(&s->lock);
     spare = find_spare(s, sh, true);
-    (void)pthread_mutex_unlock(&s->lock);
     if (spare != NULL) {
-        ahead = atomic_exchange(&spare->ahead, NULL);
+        ahead = take_spare(spare);
     }
+    (void)pthread_mutex_unlock(&s->lock);
     if (ahead != NULL) {
         spare->gave = true;
         drop_ahead(spare, ahead);

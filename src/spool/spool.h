@@ -270,9 +270,14 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
 /* Whether it would, now; takes nothing. */
 bool spool_has_room(const struct spool *s, int stream, uint64_t bytes);
 void spool_release(struct spool *s, int stream, uint64_t bytes);
-/* Whether w has room in its own segments for a request's bytes; true until it is known that
- * there is no other one for it. The worker. */
-bool spool_writer_fits(const struct spool_writer *w, uint64_t bytes);
+/* Whether w has room for a request's bytes in its own segments; true until it is known that
+ * there is no other one for it. sure: the request is for more streams, and what only some of
+ * them take would be stored again with each retry; false also where pending bytes must be
+ * committed first. The worker. */
+bool spool_writer_fits(const struct spool_writer *w, uint64_t bytes, bool sure);
+/* The same for a request that nothing else refuses: until it is committed no other stream gets
+ * the segment that it needs. */
+bool spool_writer_keep(const struct spool_writer *w, uint64_t bytes, bool sure);
 
 /* Share of max_bytes in use, the fullest stream, 0..100, whether or not the disk takes
  * events; for /readyz. *writable: spool_writable. */

@@ -547,8 +547,8 @@ static void a_full_worker_asks_for_itself(void **state)
     for (int i = 0; i < 5000 && spool_writable(s); i++) {
         rest();
     }
-    assert_true(spool_writer_fits(other, SEGMENT / 8));
-    assert_false(spool_writer_fits(full, SEGMENT / 8));
+    assert_true(spool_writer_fits(other, SEGMENT / 8, false));
+    assert_false(spool_writer_fits(full, SEGMENT / 8, false));
     atomic_store(&n_free, 1);
     assert_int_equal(SPOOL_OK, commit(full, "1", &last));
     commit_eighths(full, 1);
@@ -583,7 +583,7 @@ static void a_stream_that_asked_in_vain_has_no_room_until_it_has_a_segment(void 
         commit_eighths(busy, 1);
         spool_cursor_release(cur, (uint64_t)i + 3);
         for (int k = 0; k < 5; k++) {
-            assert_false(spool_writer_fits(late, 100));
+            assert_false(spool_writer_fits(late, 100, false));
             rest();
         }
     }
@@ -606,17 +606,101 @@ static void a_segment_that_came_takes_the_largest_request(void **state)
     (void)state;
     assert_true(put(w, "1"));
     assert_int_equal(SPOOL_FULL, spool_writer_commit(w, 5, 6, &last));
-    assert_false(spool_writer_fits(w, 100));
+    assert_false(spool_writer_fits(w, 100, true));
     atomic_store(&n_free, 1);
     until_created("largest", 1);
     for (int i = 0; i < 5000 && !spool_writable(s); i++) {
         rest();
     }
-    assert_true(spool_writer_fits(w, 2 * SEGMENT));
+    assert_true(spool_writer_fits(w, 2 * SEGMENT, true));
     assert_true(put(w, "1"));
-    assert_false(spool_writer_fits(w, 2 * SEGMENT)); /* it would not be in one block */
+    assert_false(
+        spool_writer_fits(w, 2 * SEGMENT, true)); /* it would not be in one block */
     assert_int_equal(SPOOL_OK, spool_writer_commit(w, 5, 6, &last));
-    assert_true(spool_writer_fits(w, 2 * SEGMENT));
+    assert_true(spool_writer_fits(w, 2 * SEGMENT, true));
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+/* The stream's own segment has not room for it, and no event has come for long. It may also
+ * have gone into that one. */
+static void what_a_worker_counts_on_is_not_given_away_before_it_has_it(void **state)
+{
+    static char more[SEGMENT / 16 * 7];
+    struct spool *s = open_short(SEGMENT, 5);
+    struct spool_writer *kept[2], *busy;
+    uint64_t last = 0;
+
+    (void)state;
+    memset(more, 'x', sizeof more - 1);
+    atomic_store(&counted, true);
+    kept[0] = spool_writer_open(s, open_named(s, "kept_a", false), 0, on_wake, NULL);
+    kept[1] = spool_writer_open(s, open_named(s, "kept_b", false), 0, on_wake, NULL);
+    for (int i = 0; i < 2; i++) {
+        commit_eighths(kept[i], 5);
+    }
+    until_created("kept_a", 2);
+    until_created("kept_b", 2);
+    busy = spool_writer_open(s, open_named(s, "wants", false), 0, on_wake, NULL);
+    commit_eighths(busy, 7);
+    atomic_fetch_add(&ahead_s, 11);
+    for (int i = 0; i < 2; i++) {
+        assert_true(spool_writer_keep(kept[i], sizeof more, true));
+    }
+    assert_true(put(busy, more));
+    assert_int_equal(SPOOL_FULL, spool_writer_commit(busy, 5, 6, &last));
+    assert_true(put(kept[0], more));
+    assert_int_equal(SPOOL_OK, spool_writer_commit(kept[0], 5, 6, &last));
+    atomic_fetch_add(&ahead_s, 11);
+    commit_eighths(busy, 1);
+    assert_int_equal(2, segments("wants", "created"));
+    assert_false(spool_writer_keep(kept[1], sizeof more, true));
+    for (int i = 0; i < 2; i++) {
+        spool_writer_close(kept[i]);
+    }
+    spool_writer_close(busy);
+    spool_close(s);
+}
+
+/* Its stream may get n segments more; the housekeeper does not come to it meanwhile. */
+static bool fits_with(struct spool_writer *w, struct stream *st, uint64_t n, bool sure)
+{
+    bool fits;
+
+    (void)pthread_mutex_lock(&st->spool->lock);
+    atomic_store(&st->max_bytes, atomic_load(&st->used) + n * SEGMENT);
+    fits = spool_writer_fits(w, SEGMENT / 2, sure);
+    atomic_store(&st->max_bytes, atomic_load(&st->used));
+    (void)pthread_mutex_unlock(&st->spool->lock);
+    return fits;
+}
+
+/* A part of a request for more streams is stored in the others, and again with each retry,
+ * where another worker has got it, or where it was put off and does not come. */
+static void
+a_part_of_a_request_does_not_count_on_a_segment_that_may_not_come(void **state)
+{
+    struct spool *s;
+    struct stream *st;
+    struct spool_writer *w;
+    int stream;
+
+    (void)state;
+    n_workers = 2;
+    s = open_short(SEGMENT, 64);
+    stream = open_named(s, "counting", false);
+    st = s->streams[stream];
+    atomic_store(&st->max_bytes, 2 * SEGMENT);
+    w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    commit_eighths(w, 14);
+    assert_true(spool_writable(s));
+    assert_false(fits_with(w, st, 0, false));
+    assert_true(fits_with(w, st, 1, false));
+    assert_false(fits_with(w, st, 1, true));
+    assert_true(fits_with(w, st, 2, true));
+    atomic_store(&atomic_load(&st->live[0])->put_off, true);
+    assert_false(fits_with(w, st, 2, true));
+    assert_true(fits_with(w, st, 2, false));
     spool_writer_close(w);
     spool_close(s);
 }
@@ -674,6 +758,8 @@ int main(void)
         TEST(a_full_worker_asks_for_itself),
         TEST(a_stream_that_asked_in_vain_has_no_room_until_it_has_a_segment),
         TEST(a_segment_that_came_takes_the_largest_request),
+        TEST(what_a_worker_counts_on_is_not_given_away_before_it_has_it),
+        TEST(a_part_of_a_request_does_not_count_on_a_segment_that_may_not_come),
         TEST(a_spool_that_is_away_is_not_found_to_be_well),
         TEST(a_stream_that_left_the_policy_needs_no_room),
         TEST(a_stream_that_left_the_policy_makes_no_disk_unwritable),
