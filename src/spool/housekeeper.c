@@ -230,8 +230,7 @@ static void prepare(struct shard *sh)
     if (sh->filling == NULL) {
         sh->prepare_ns = clock_mono_ns();
     }
-    if (sh->filling == NULL && sh->warm == NULL && atomic_load(&s->reclaim) &&
-        !segment_fits(s, 1)) {
+    if (sh->filling == NULL && atomic_load(&s->reclaim) && !segment_fits(s, 1)) {
         reclaim_stream(st); /* one may have been released just now */
     }
     g = sh->filling != NULL ? sh->filling : obtain(sh, &e);

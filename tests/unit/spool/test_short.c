@@ -662,6 +662,54 @@ static void what_a_worker_counts_on_is_not_given_away_before_it_has_it(void **st
     spool_close(s);
 }
 
+/* On a disk with room for n segments, all sinks have what is in one as soon as it is left. */
+static void go_round(const char *name, int n, long rest_s)
+{
+    struct spool *s = open_short(SEGMENT, n);
+    const int stream = open_named(s, name, false);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_writer *w;
+    struct spool_cursor *cur;
+
+    atomic_store(&counted, true);
+    w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    spool_ready(s);
+    commit_eighths(w, 7);
+    until_created(name, 2);
+    for (uint64_t i = 1; i <= 10; i++) {
+        spool_cursor_release(cur, 7 * i + 1);
+        for (int k = 0; k < 5; k++) { /* the housekeeper has looked */
+            rest();
+        }
+        atomic_fetch_add(&ahead_s, rest_s);
+        commit_eighths(w, 1);
+        for (int k = 0; k < 20; k++) {
+            assert_true(spool_writable(s));
+            rest();
+        }
+        commit_eighths(w, 6);
+    }
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static void a_segment_is_reused_as_soon_as_it_is_left(void **state)
+{
+    (void)state;
+    go_round("left_now", 2, 0);
+    assert_int_equal(2, segments("left_now", "created"));
+}
+
+/* Its page may be that of an earlier one: see take_warm. */
+static void a_warm_segment_that_is_too_old_hides_no_other_one(void **state)
+{
+    (void)state;
+    go_round("left_old", 3, WARM_MS / 1000 + 1);
+}
+
 /* Its stream may get n segments more; the housekeeper does not come to it meanwhile. */
 static bool fits_with(struct spool_writer *w, struct stream *st, uint64_t n, bool sure)
 {
@@ -760,6 +808,8 @@ int main(void)
         TEST(a_segment_that_came_takes_the_largest_request),
         TEST(what_a_worker_counts_on_is_not_given_away_before_it_has_it),
         TEST(a_part_of_a_request_does_not_count_on_a_segment_that_may_not_come),
+        TEST(a_segment_is_reused_as_soon_as_it_is_left),
+        TEST(a_warm_segment_that_is_too_old_hides_no_other_one),
         TEST(a_spool_that_is_away_is_not_found_to_be_well),
         TEST(a_stream_that_left_the_policy_needs_no_room),
         TEST(a_stream_that_left_the_policy_makes_no_disk_unwritable),
