@@ -344,11 +344,14 @@ end
 
 -- ---- files ---------------------------------------------------------------
 
--- "[string "..."]:3: x" and "policy:conf/a.lua:3: x" as file, line, words.
+-- "[string "..."]:3: x" and "policy:conf/a.lua:3: x" as file, line, words. Of a long name
+-- Lua tells the end, behind "...".
 local function raised(file, message)
   message = tostring(message)
   local at, line, rest = message:match("^policy:(.-):(%d+): (.*)$")
   if at then return at, tonumber(line), rest end
+  at, line, rest = message:match("^%.%.%.(.-):(%d+): (.*)$")
+  if at and ("policy:" .. file):sub(-#at) == at then return file, tonumber(line), rest end
   return file, 0, message
 end
 

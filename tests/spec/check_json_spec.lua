@@ -40,6 +40,18 @@ describe("sluice check --json", function()
       .. '"path":"syntax"}]\n', out)
   end)
 
+  it("finds the line in a file whose name Lua cuts", function()
+    local dir = h.folder()
+    local path = ("%s/%s/p.lua"):format(dir, ("long"):rep(20))
+    h.shell(("mkdir -p '%s'"):format(path:match "^(.*)/"))
+    for text, line in pairs { ["\nlocal x = = 5"] = 2, ["\n\nerror 'no'"] = 3 } do
+      h.write(path, text)
+      local out = h.shell(("%s check --json '%s'; true"):format(h.binary, path))
+      assert.matches(('"line":%d,'):format(line), out, 1, true)
+    end
+    h.remove(dir)
+  end)
+
   it("gives a problem of the whole file its first line", function()
     local out, code = json("local t = {} for i = 1, 1e9 do t[i] = "
       .. '("x"):rep(100000) .. i end')
