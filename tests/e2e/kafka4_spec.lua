@@ -82,6 +82,26 @@ describe("Kafka 4", function()
     assert.equal(0, s:stop())
   end)
 
+  it("refuses a time that is too far off: only that event is a dead letter", function()
+    if why_not then pending(why_not) return end
+    r:admin "create times 1"
+    s = h.server { policy = policy(r.brokers, [[topic = "times", timestamp = "at", ]]) }
+    local now = os.time() * 1000
+    s:post("/v1/events/batch", ([=[[{"n":1,"at":%d},{"n":2,"at":%d},{"n":3},{"n":4}]]=])
+      :format(now, now + 7200000))
+    s:post("/v1/events/batch", [=[[{"n":5}]]=])
+    delivered(4)
+    h.wait_for("a dead letter", function()
+      return s:metric "sluice_dead_events_total" == 1
+    end)
+    assert.matches('"n":2,[^\n]*"why":"INVALID_TIMESTAMP: ',
+      h.read(s.data .. "/dead/sink-bus.ndjson"))
+    assert.equal(4, kafka.count(r.brokers, "times", 1))
+    assert.is_nil(s:text():match "status=holding")
+    assert.equal(0, s:metric("sluice_endpoint_requests_total", 'result="failed"') or 0)
+    assert.equal(0, s:stop())
+  end)
+
   it("holds the sink while its own topic is missing, loses nothing, and names the topic",
   function()
     if why_not then pending(why_not) return end

@@ -141,6 +141,31 @@ route "POST /v1/audit" { body = "event", stream = "audit" }
     assert.equal(0, s:stop())
   end)
 
+  it("sends the messages of a set that is larger than a broker's segment alone, and one that "
+    .. "is too large so becomes a dead letter", function()
+    s = h.server { policy = policy(m.brokers, { sink = [[key = "id",]] }) }
+    s:post("/v1/events/batch", [=[[{"n":1}]]=])
+    delivered(s, 1)
+    m:say "err 0 2 18" -- RECORD_LIST_TOO_LARGE: the first set, and one message alone
+    s:post("/v1/events/batch", [=[[{"id":"a","n":2},{"id":"a","n":3},{"id":"a","n":4}]]=])
+    delivered(s, 3)
+    h.wait_for("a dead letter", function()
+      return s:metric "sluice_dead_events_total" == 1
+    end)
+    assert.matches("RECORD_LIST_TOO_LARGE", h.read(s.data .. "/dead/sink-bus.ndjson"))
+    assert.is_nil(s:text():match "status=holding")
+    assert.equal(3, kafka.count(m.brokers, "events", 4))
+  end)
+
+  it("holds while a broker refuses the time of arrival, which is no fault of the event", function()
+    s = h.server { policy = policy(m.brokers) }
+    m:say "err 0 1 32" -- INVALID_TIMESTAMP
+    s:post("/v1/events/batch", [=[[{"n":1}]]=])
+    s:logged 'status=holding why="INVALID_TIMESTAMP'
+    delivered(s, 1)
+    assert.equal(0, s:metric "sluice_dead_events_total")
+  end)
+
   it("lets go of letters whose replay is given up while no broker is there", function()
     local small = [[options = { ["message.max.bytes"] = 2000 },]]
     s = h.server { policy = policy(m.brokers, { sink = small }) }

@@ -16,12 +16,25 @@
 
 enum { LOOK_MS = 20 };
 
-/* Codes that only another message, or another limit, would mend. */
-static bool is_refusal(rd_kafka_resp_err_t err)
+/* librdkafka has it since 2.4: a message beside it in its set was refused. */
+enum { INVALID_DIFFERENT_RECORD = -138 };
+
+/* Codes that only another message, or another limit, would mend. INVALID_MSG is none: it
+ * also tells of bytes that were damaged on their way. */
+static bool is_refusal(const struct sink *s, rd_kafka_resp_err_t err)
 {
-    return err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
-           err == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
-           err == RD_KAFKA_RESP_ERR_INVALID_RECORD;
+    switch ((int)err) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE: /* than a segment of the topic */
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+    case INVALID_DIFFERENT_RECORD:
+        return true;
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP: /* else it is a clock's fault, not its */
+        return s->plan->timestamp != NULL;
+    default:
+        return false;
+    }
 }
 
 static bool is_purge(rd_kafka_resp_err_t err)
@@ -51,7 +64,8 @@ static void keep_words(struct in_flight *c, struct in_flight_attempt *t, uint32_
         (void)reason_write(err, topic, c->why, sizeof c->why);
     }
     t->purged |= is_purge(err);
-    t->failed |= !is_purge(err) && !is_refusal(err) && !is_own_fault(c, i, err);
+    t->failed |=
+        !is_purge(err) && !is_refusal(c->sink, err) && !is_own_fault(c, i, err);
 }
 
 /* The cluster has reported on all that it got of c. */
@@ -97,7 +111,7 @@ static unsigned char verdict_of(struct in_flight *c, uint32_t i,
     if (lacking_is_topic_error(err)) {
         return lacking_refused(c, i, err);
     }
-    if (is_refusal(err)) {
+    if (is_refusal(c->sink, err)) {
         return (c->state[i] & ISOLATED) != 0 ? REFUSED : TO_ISOLATE;
     }
     return 0;
@@ -106,7 +120,7 @@ static unsigned char verdict_of(struct in_flight *c, uint32_t i,
 /* It is sent again, as another message to the broker. */
 static void count_copy(struct cluster *from, const rd_kafka_message_t *m)
 {
-    if (!is_refusal(m->err) &&
+    if (!is_refusal(from->sink, m->err) &&
         rd_kafka_message_status(m) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) {
         stats_add(from->sink->copies, 1);
         cluster_copied(from);
@@ -169,7 +183,7 @@ static unsigned char refused_here(struct in_flight *c, uint32_t i,
     if (lacking_is_topic_error(err)) {
         return lacking_refused(c, i, err);
     }
-    if (is_refusal(err)) { /* one of many events is halved, not refused */
+    if (is_refusal(c->sink, err)) { /* one of many events is halved, not refused */
         return message_first(c, i + 1) - message_first(c, i) > 1 ? TO_ISOLATE : REFUSED;
     }
     return 0;
@@ -287,7 +301,7 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
             left--;
             s->hedging.n_hedges++;
             stats_add(s->hedges, 1);
-        } else if (!is_refusal(err)) {
+        } else if (!is_refusal(s, err)) {
             t->failed = err != RD_KAFKA_RESP_ERR__QUEUE_FULL;
             break;
         }
@@ -296,92 +310,6 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
 }
 
 /* ---- slots ---- */
-
-static bool is_free(const struct in_flight *c)
-{
-    return c->batch == NULL && c->tries[0].owed == 0 && c->tries[1].owed == 0;
-}
-
-static bool is_late(const struct in_flight *c, uint64_t now_ns)
-{
-    return c->batch != NULL && !c->lacking && !c->parked && c->undecided > 0 &&
-           now_ns - c->tries[0].began_ns > LATE_MS * 1000000ull;
-}
-
-struct in_flight_counts in_flight_count(const struct sink *s)
-{
-    struct in_flight_counts n = {0, 0, 0, 0};
-    uint64_t now = clock_mono_ns();
-
-    for (size_t i = 0; i < s->n_slots; i++) {
-        const struct in_flight *c = &s->in_flight[i];
-        bool late = is_late(c, now);
-
-        n.lacking += c->lacking;
-        n.late += late;
-        n.live += c->batch != NULL && !c->lacking && !late;
-        n.free += is_free(c);
-    }
-    n.free += SLOTS - s->n_slots;
-    return n;
-}
-
-void in_flight_tell_late(struct sink *s)
-{
-    uint64_t now = clock_mono_ns();
-
-    while (s->n_slots > 0 && is_free(&s->in_flight[s->n_slots - 1])) {
-        s->n_slots--;
-    }
-    for (size_t i = 0; i < s->n_slots; i++) {
-        if (is_late(&s->in_flight[i], now)) {
-            in_flight_tell_taken(&s->in_flight[i]);
-        }
-    }
-}
-
-bool in_flight_waits(const struct cluster *c, uint64_t since_ns)
-{
-    const struct sink *s = c->sink;
-
-    for (size_t i = 0; i < s->n_slots; i++) {
-        const struct in_flight_attempt *t = &s->in_flight[i].tries[c->number];
-
-        if (t->owed > 0 && t->began_ns < since_ns) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool in_flight_undecided(const struct sink *s, uint64_t since_ns)
-{
-    for (size_t i = 0; i < s->n_slots; i++) {
-        const struct in_flight *c = &s->in_flight[i];
-
-        if (c->batch != NULL && !c->parked && !c->lacking && c->undecided > 0 &&
-            c->tries[0].began_ns < since_ns) {
-            return true;
-        }
-    }
-    return false;
-}
-
-uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns)
-{
-    struct sink *s = c->sink;
-    uint32_t n = 0;
-
-    for (size_t i = 0; i < s->n_slots; i++) {
-        struct in_flight_attempt *t = &s->in_flight[i].tries[c->number];
-
-        if (t->owed > 0 && t->began_ns < since_ns) {
-            n++;
-            cluster_overdue(c, t);
-        }
-    }
-    return n;
-}
 
 static struct in_flight *in_flight_of(struct sink *s, struct batch *b)
 {
@@ -393,7 +321,7 @@ static struct in_flight *in_flight_of(struct sink *s, struct batch *b)
             return &s->in_flight[i];
         }
     }
-    while (!is_free(c)) { /* the window has seen to it that there is one */
+    while (!in_flight_is_free(c)) { /* the window has seen to it that there is one */
         c++;
     }
     if ((size_t)(c - s->in_flight) >= s->n_slots) {

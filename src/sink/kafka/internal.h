@@ -1,8 +1,9 @@
 /*
  * internal - the sink's own state, shared by kafka.c (life, window), cluster.c (a
  * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c
- * (its result), lacking.c (messages whose topic the cluster lacks) and message.c (key,
- * topic and headers of one event). No other file includes it. One thread.
+ * (its result), slots.c (all batches in flight), lacking.c (messages whose topic the
+ * cluster lacks) and message.c (key, topic and headers of one event). No other file
+ * includes it. One thread.
  *
  *   pump ─► queue ─► in_flight ─► message ─► cluster 0 ─► reports ─► in_flight ─► verdicts
  *                      └── no report after a while ─► cluster 1 ──┘
@@ -204,6 +205,13 @@ bool in_flight_send(
     struct in_flight *c); /* messages without a state; false: the breaker is open */
 /* taken: as in producer_report_fn. */
 void in_flight_report(struct cluster *from, const rd_kafka_message_t *m, bool taken);
+
+/* ---- slots.c ---- */
+
+static inline bool in_flight_is_free(const struct in_flight *c)
+{
+    return c->batch == NULL && c->tries[0].owed == 0 && c->tries[1].owed == 0;
+}
 
 /* Batches by the thing that they wait for: see kafka_window. */
 struct in_flight_counts {
