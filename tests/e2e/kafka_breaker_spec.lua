@@ -157,6 +157,74 @@ describe("a Kafka cluster's breaker", function()
     assert.equal(0, s:stop())
   end)
 
+  -- A key for partition 0 and one for another, as the cluster m has put them.
+  local function keys()
+    for i = 1, 20 do s:post("/v1/events", ([[{"k":"k%d"}]]):format(i)) end
+    delivered(s, 20)
+    local of = {}
+    for _, line in ipairs(kafka.consume(m.brokers, "events", "%p %k\\n")) do
+      local p, key = line:match("^(%d+) (%S+)")
+      of[p == "0"] = key
+    end
+    return of[true], of[false]
+  end
+
+  it("that is half open closes though each try has a message for one partition whose leader "
+    .. "is away, and the events of the others do not wait for it", function()
+    m:close()
+    m = kafka.mock { brokers = 2 }
+    m:say "leader events 0 1"
+    for p = 1, 3 do m:say(("leader events %d 2"):format(p)) end
+    s = h.server { policy = policy(m.brokers, [[key = "k", breaker = { timeout = "1s" },]]) }
+    local away, here = keys()
+    m:say "down 2"
+    m:down()
+    s:post("/v1/events", ([[{"k":%q}]]):format(away))
+    s:logged("event=breaker .* state=open", 20)
+    m:say "up 2"
+    for _ = 1, 20 do -- three of these are the half-open breaker's tries
+      s:post("/v1/events", ([[{"k":%q}]]):format(away))
+      h.sleep(0.2)
+    end
+    local began = h.now()
+    for _ = 1, 5 do s:post("/v1/events", ([[{"k":%q}]]):format(here)) end
+    delivered(s, 25, 40)
+    h.wait_for("a closed breaker", function()
+      s:post("/v1/events/batch", ([=[[{"k":%q},{"k":%q}]]=]):format(away, here))
+      h.sleep(0.5)
+      return state() == 0
+    end, 20)
+    print(("# kafka breaker: other partitions' events after %.1f s of one without its leader")
+      :format(h.now() - began))
+    m:say "up 1"
+    h.wait_for("all", function() return s:metric "sluice_sink_left_events" == 0 end, 60)
+    assert.equal(0, s:stop())
+  end)
+
+  it("closes though one partition has no leader, and stays closed while others take events",
+  function()
+    s = h.server { policy = policy(m.brokers, [[key = "k", breaker = { timeout = "8s" },]]) }
+    local away, here = keys()
+    m:down()
+    s:post("/v1/events", ([[{"k":%q}]]):format(away))
+    s:logged("event=breaker .* state=open", 20)
+    m:say "leader events 0 -1"
+    m:say "up 1"
+    s:logged("event=breaker .* state=half_open", 20)
+    local opened
+    for i = 1, 60 do
+      s:post("/v1/events/batch", ([=[[{"k":%q},{"k":%q}]]=]):format(away, here))
+      h.sleep(0.25)
+      if i > 20 then opened = opened or state() end
+      if i > 20 and state() ~= 0 then opened = i end
+    end
+    assert.equal(0, opened)
+    delivered(s, 80, 5)
+    m:say "leader events 0 1"
+    delivered(s, 141, 60)
+    assert.equal(0, s:stop())
+  end)
+
   it("asks the policy's ready_to_trip", function()
     s = h.server { policy = policy("127.0.0.1:1", [[
       breaker = { timeout = "10s", ready_to_trip = function(c)

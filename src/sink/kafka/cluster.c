@@ -1,4 +1,4 @@
-/* One Kafka cluster of a sink: its producer, and the breaker in front of it. */
+/* One Kafka cluster of a sink, and its producer; try.c has the breaker in front of it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,61 +18,6 @@ enum {
     FATAL_MS = 2000 /* between two producers: a broker may refuse each at once */
 };
 
-int64_t kafka_now_ms(void)
-{
-    return (int64_t)(clock_mono_ns() / 1000000u);
-}
-
-void cluster_show(struct cluster *c)
-{
-    meter_show(&c->meter, &c->breaker, kafka_now_ms());
-}
-
-bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms)
-{
-    int64_t now = kafka_now_ms();
-    bool ok = breaker_allow(&c->breaker, now, &t->generation);
-
-    *wait_ms = ok ? 0 : breaker_wait_ms(&c->breaker, now);
-    if (ok) {
-        t->open = true;
-        t->failed = t->purged = t->overdue = false;
-        t->began_ns = clock_mono_ns();
-    }
-    cluster_show(c);
-    return ok;
-}
-
-void cluster_done(struct cluster *c, struct in_flight_attempt *t)
-{
-    uint64_t ns = clock_mono_ns() - t->began_ns;
-
-    t->open = false;
-    if (t->overdue) {
-        if (!t->failed && !t->purged) {
-            meter_passes(&c->meter);
-        }
-        return;
-    }
-    if (t->purged && !t->failed) { /* a producer went, not the cluster */
-        breaker_forget(&c->breaker, t->generation);
-        return;
-    }
-    breaker_done(&c->breaker, kafka_now_ms(), t->generation, !t->failed,
-                 ns / 1000000u > (uint64_t)c->breaker.plan->slow_ms);
-    meter_count(&c->meter, !t->failed);
-    cluster_show(c);
-}
-
-void cluster_overdue(struct cluster *c, struct in_flight_attempt *t)
-{
-    if (!t->overdue) {
-        t->overdue = true;
-        breaker_done(&c->breaker, kafka_now_ms(), t->generation, false, false);
-        meter_count(&c->meter, false);
-    }
-}
-
 /* ---- the producer's words ---- */
 
 static void on_report(void *arg, const rd_kafka_message_t *m, bool taken)
@@ -84,8 +29,7 @@ static void on_report(void *arg, const rd_kafka_message_t *m, bool taken)
  * partition that does not hold up the others is no such thing. */
 static bool takes_nothing(struct cluster *c, bool reached, const char *refused)
 {
-    uint64_t now_ns = clock_mono_ns(), wait_ns = REFUSED_MS * 1000000ull;
-    uint64_t since = now_ns > wait_ns ? now_ns - wait_ns : 0;
+    uint64_t since = kafka_ago_ns(REFUSED_MS);
     char quoted[WHY_MAX + 20];
     bool now = reached && refused[0] != '\0' && c->took_ns < since &&
                in_flight_waits(c, since);
@@ -103,9 +47,26 @@ static bool takes_nothing(struct cluster *c, bool reached, const char *refused)
     return now;
 }
 
+/* A message for one partition without a leader may wait for ever, and would keep a
+ * half-open breaker from those of all others. Of such a try what became of its other
+ * messages tells; one that has none tells nothing. */
+static void look_at_half_open(struct cluster *c, bool nothing)
+{
+    const int64_t linger_ms = c->sink->conf.plan->batch.linger_ms;
+
+    if (breaker_state(&c->breaker, kafka_now_ms()) != BREAKER_HALF_OPEN) {
+        return;
+    }
+    (void)in_flight_late(c, kafka_ago_ns(LATE_MS + linger_ms), cluster_taken);
+    if (!nothing) {
+        (void)in_flight_late(c, kafka_ago_ns(REFUSED_MS + linger_ms), cluster_unjudged);
+    }
+}
+
 /* Each second. librdkafka does not report a failure that it tries to get over. While no
  * broker is reached, or none takes anything, waiting messages count as failed for the
- * breaker, and so does each further second of waiting. */
+ * breaker, and so does each further second of waiting; but of brokers that are reached
+ * only a new try tells that they take something again. */
 static void on_stats(void *arg, bool reached, const char *refused)
 {
     struct cluster *c = arg;
@@ -120,8 +81,9 @@ static void on_stats(void *arg, bool reached, const char *refused)
     } else if (nothing) { /* one that is reached has refused for so long */
         c->n_nothing += reached ? REFUSED_MS / 1000 : 1;
     }
-    if (nothing &&
-        in_flight_overdue(c, clock_mono_ns() - UNREACHED_MS * 1000000ull) > 0 &&
+    look_at_half_open(c, nothing);
+    if (nothing && in_flight_late(c, kafka_ago_ns(UNREACHED_MS), cluster_overdue) > 0 &&
+        (!reached || breaker_state(&c->breaker, now) == BREAKER_CLOSED) &&
         breaker_allow(&c->breaker, now, &generation)) {
         breaker_done(&c->breaker, now, generation, false, false);
         meter_count(&c->meter, false);

@@ -138,6 +138,7 @@ void in_flight_report(struct cluster *from, const rd_kafka_message_t *m, bool ta
     c->state[i] = (unsigned char)(c->state[i] & ~out);
     t->owed--;
     if (taken) {
+        t->taken = true;
         from->took_ns = clock_mono_ns();
         from->n_nothing = 0;
         from->fatal[0] = '\0';

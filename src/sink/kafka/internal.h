@@ -1,6 +1,6 @@
 /*
  * internal - the sink's own state, shared by kafka.c (life, window), cluster.c (a
- * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c
+ * producer), try.c (its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c
  * (its result), slots.c (all batches in flight), lacking.c (messages whose topic the
  * cluster lacks) and message.c (key, topic and headers of one event). No other file
  * includes it. One thread.
@@ -79,7 +79,8 @@ struct in_flight_attempt {
     uint64_t began_ns;
     uint32_t owed; /* reports to come */
     bool open;     /* its end is to come */
-    bool overdue;  /* the breaker has counted it as failed */
+    bool judged;   /* the breaker has counted it, or never will */
+    bool taken;    /* a message of it was */
     bool failed, purged;
 };
 
@@ -122,9 +123,13 @@ struct sink {
     stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins, *copies;
 };
 
-/* ---- cluster.c ---- */
+/* ---- kafka.c ---- */
 
 int64_t kafka_now_ms(void);
+uint64_t kafka_ago_ns(int64_t ms); /* in the time of clock_mono_ns */
+
+/* ---- cluster.c ---- */
+
 /* The producer that plan wants for c, or NULL: one that it has will do, or brokers is
  * NULL. False and *e: an option is not one. */
 bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
@@ -144,13 +149,21 @@ bool cluster_look(struct cluster *c);
 /* A broker's refusal of one of its messages is about that message alone. NULL and *e:
  * it can't be made. */
 struct producer *cluster_isolating(struct cluster *c, struct err *e);
+/* A message is sent again, which the cluster may have already. */
+void cluster_copied(struct cluster *c);
+
+/* ---- try.c ---- */
+
 /* The breaker lets a batch through; else *wait_ms. */
 bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms);
 void cluster_done(struct cluster *c, struct in_flight_attempt *t);
+/* It counts as failed, however it ends. */
 void cluster_overdue(struct cluster *c, struct in_flight_attempt *t);
+/* What it says is known by now, if one of its messages was taken. */
+void cluster_taken(struct cluster *c, struct in_flight_attempt *t);
+/* It says nothing of the cluster, however it ends: another try may go in its stead. */
+void cluster_unjudged(struct cluster *c, struct in_flight_attempt *t);
 void cluster_show(struct cluster *c);
-/* A message is sent again, which the cluster may have already. */
-void cluster_copied(struct cluster *c);
 
 /* ---- message.c ---- */
 
@@ -225,5 +238,6 @@ void in_flight_tell_late(struct sink *s);
 bool in_flight_waits(const struct cluster *c, uint64_t since_ns);
 /* Whether a message of a batch has no end since before then, in no cluster. */
 bool in_flight_undecided(const struct sink *s, uint64_t since_ns);
-/* cluster_overdue for the tries that wait since before then; how many wait. */
-uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns);
+typedef void judge_fn(struct cluster *c, struct in_flight_attempt *t);
+/* Judges the tries that wait since before then; how many wait. */
+uint32_t in_flight_late(struct cluster *c, uint64_t since_ns, judge_fn *judge);

@@ -16,6 +16,18 @@
 
 enum { STUCK_S = 5 }; /* a broker's restart or a new leader takes less */
 
+int64_t kafka_now_ms(void)
+{
+    return (int64_t)(clock_mono_ns() / 1000000u);
+}
+
+uint64_t kafka_ago_ns(int64_t ms)
+{
+    const uint64_t now_ns = clock_mono_ns(), ns = (uint64_t)ms * 1000000;
+
+    return now_ns > ns ? now_ns - ns : 0;
+}
+
 static void take(void *arg, struct batch *b)
 {
     in_flight_take(arg, b);
@@ -47,11 +59,10 @@ static uint32_t kafka_window(const struct sink *s)
 
 static const char *kafka_stuck(const struct sink *s)
 {
-    static const uint64_t NS = 1000000000;
     const struct cluster *c = &s->clusters[0];
 
     return c->n_nothing >= STUCK_S &&
-                   in_flight_undecided(s, clock_mono_ns() - STUCK_S * NS)
+                   in_flight_undecided(s, kafka_ago_ns(STUCK_S * 1000))
                ? c->producer->last_error
                : NULL;
 }

@@ -70,7 +70,7 @@ bool in_flight_undecided(const struct sink *s, uint64_t since_ns)
     return false;
 }
 
-uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns)
+uint32_t in_flight_late(struct cluster *c, uint64_t since_ns, judge_fn *judge)
 {
     struct sink *s = c->sink;
     uint32_t n = 0;
@@ -80,7 +80,7 @@ uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns)
 
         if (t->owed > 0 && t->began_ns < since_ns) {
             n++;
-            cluster_overdue(c, t);
+            judge(c, t);
         }
     }
     return n;
