@@ -255,6 +255,33 @@ describe("a Kafka cluster's breaker", function()
     assert.equal(0, state())
   end)
 
+  -- A breaker that has opened by itself, for ten minutes, and a batch that waits for it.
+  local function opened(brokers)
+    s = h.server { policy = policy(brokers, [[breaker = { timeout = "10m" },]]) }
+    s:post("/v1/events", "{}")
+    s:logged("event=breaker .* state=open", 20)
+    s:post("/v1/events", "{}")
+    h.wait_for("its words", function()
+      return s:get("/status").body:find("the breaker is open", 1, true)
+    end, 20)
+  end
+
+  it("that is open for long is closed by hand, and the events go at once", function()
+    m:down()
+    opened(m.brokers)
+    m:say "up 1"
+    assert.equal(200, h.request(s.admin, "POST", "/sinks/bus/breaker?close", "").status)
+    delivered(s, 2, 15)
+  end)
+
+  it("that is open for long does not keep the events from other brokers", function()
+    opened "127.0.0.1:1"
+    h.write(s.path, policy(m.brokers, [[breaker = { timeout = "10m" },]]))
+    assert.equal(200, s:reload().status)
+    delivered(s, 2, 25)
+    assert.equal(0, state())
+  end)
+
   it("that was opened by hand stays open when the sink gets another name, by a policy that is "
     .. "refused or not, or other brokers", function()
     local other = kafka.mock()

@@ -13,6 +13,9 @@
 
 /* Of a message's limit, for its headers and the request around it. */
 enum { OVERHEAD_BYTES = 2048, MESSAGES_MAX = UINT16_MAX, PLACE_BYTES = 900 };
+/* A parked batch is back at least as often: its breaker may have been closed by hand, or
+ * the sink have other brokers. */
+enum { PARK_MS = 1000 };
 
 /* ---- messages of a batch ---- */
 
@@ -212,7 +215,8 @@ void in_flight_park(struct in_flight *c, int64_t after_ms)
     c->parked = true;
     c->waits_told = false;
     c->at = 0;
-    give(c, (struct sink_verdict){.kind = SINK_RETRY, .after_ms = after_ms});
+    give(c, (struct sink_verdict){.kind = SINK_RETRY,
+                                  .after_ms = after_ms < PARK_MS ? after_ms : PARK_MS});
 }
 
 /* A broker refuses a request as a whole, however many of its messages are bad: each is
