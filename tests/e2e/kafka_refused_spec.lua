@@ -26,10 +26,10 @@ local function with(o, more, fn)
     assert.equal(202, s:post(path or "/v1/events", event or "{}").status)
     c.sent = c.sent + 1
   end
-  function c.delivered(n)
+  function c.delivered(n, seconds)
     h.wait_for((n or c.sent) .. " delivered", function()
       return s:metric("sluice_delivered_events_total") == (n or c.sent)
-    end, 60)
+    end, seconds or 60)
   end
   function c.state() return s:metric("sluice_breaker_state") end
   ---Posts until the sink holds, and says why.
@@ -94,6 +94,24 @@ local jobs = {
         c.post()
         if i % 7 == 0 then c.delivered(i + 1) end
         h.sleep(0.2)
+      end
+      assert.equal(0, c.state())
+      c.m:say "leader audit 0 1"
+    end)
+  end,
+  ["many events of a stream whose topic has no leader, and the other stream goes on"] =
+  function()
+    with({ partitions = 1 }, [[topic_by = "topic",]], function(c)
+      c.m:say "leader audit 0 -1"
+      for i = 1, 400 do -- more batches than may be late
+        c.post("/v1/audit", [[{"topic":"audit"}]])
+        if i % 20 == 0 then c.post() end
+        h.sleep(0.015)
+      end
+      for i = 1, 25 do
+        c.post()
+        if i % 5 == 0 then c.delivered(21 + i, 4) end
+        h.sleep(0.4)
       end
       assert.equal(0, c.state())
       c.m:say "leader audit 0 1"

@@ -14,7 +14,13 @@
 #include "base/mem.h"
 #include "sink/kafka/options.h"
 
-enum { STUCK_S = 5 }; /* a broker's restart or a new leader takes less */
+enum {
+    STUCK_S = 5, /* a broker's restart or a new leader takes less */
+    /* Batches in flight of a stream that goes on, and how many of them may wait for
+     * topics: together fewer than a single stream's late ones. */
+    FEW = 16,
+    FEW_LACKING = LATE_MAX / 2
+};
 
 int64_t kafka_now_ms(void)
 {
@@ -45,16 +51,19 @@ static void kafka_forget(struct sink *s, struct batch *b)
 }
 
 /* Messages that wait for one partition or one topic do not hold up the rest, as long as
- * there is room for them. */
+ * there is room for them. Once too many are late, only streams that have few batches in
+ * flight go on: not those whose own are late. */
 static uint32_t kafka_window(const struct sink *s)
 {
     struct in_flight_counts n = in_flight_count(s);
     uint32_t queued = queue_size(&s->queue);
+    uint32_t lacking = n.lacking < FEW_LACKING ? n.lacking : FEW_LACKING;
 
-    return s->clusters[0].next == NULL && n.live + queued + 1 < LIVE_MAX &&
-                   n.late < LATE_MAX && queued + 1 < n.free
-               ? LIVE_MAX + n.late + n.lacking
-               : 0;
+    if (s->clusters[0].next != NULL || n.live + queued + 1 >= LIVE_MAX ||
+        queued + 1 >= n.free) {
+        return 0;
+    }
+    return n.late < LATE_MAX ? LIVE_MAX + n.late + n.lacking : FEW + lacking;
 }
 
 static const char *kafka_stuck(const struct sink *s)
