@@ -141,6 +141,17 @@ route "POST /v1/audit" { body = "event", stream = "audit" }
     assert.equal(0, s:stop())
   end)
 
+  it("asks no broker about an event that is too large, and counts no request", function()
+    s = h.server { policy = policy(m.brokers, { sink =
+      [[options = { ["message.max.bytes"] = 2000 },]] }) }
+    s:post("/v1/events", ([[{"x":"%s"}]]):format(("y"):rep(3000)))
+    h.wait_for("a dead letter", function()
+      return s:metric "sluice_dead_events_total" == 1
+    end)
+    assert.equal(0, s:metric("sluice_endpoint_requests_total", 'result="ok"'))
+    assert.equal(0, s:metric("sluice_endpoint_requests_total", 'result="failed"'))
+  end)
+
   it("sends the messages of a set that is larger than a broker's segment alone, and one that "
     .. "is too large so becomes a dead letter", function()
     s = h.server { policy = policy(m.brokers, { sink = [[key = "id",]] }) }

@@ -76,7 +76,7 @@ static void end_try(struct in_flight *c, unsigned number)
     if (!t->open || t->owed > 0 || (number == 0 && c->at < c->n)) {
         return;
     }
-    if (number == 0 && !t->failed && !t->purged) {
+    if (number == 0 && t->asked && !t->failed && !t->purged) {
         hedging_took(&c->sink->hedging, (double)(clock_mono_ns() - t->began_ns) / 1e6);
     }
     cluster_done(&c->sink->clusters[number], t);
@@ -235,7 +235,7 @@ static void send_all(struct in_flight *c)
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             c->state[c->at] = OUT_FIRST;
             c->undecided++;
-            t->owed++;
+            cluster_asked(t);
             s->hedging.n_attempts++;
             continue;
         }
@@ -298,7 +298,7 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
         err = message_send(c, s->clusters[1].producer, i, true);
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             c->state[i] |= OUT_SECOND;
-            t->owed++;
+            cluster_asked(t);
             left--;
             s->hedging.n_hedges++;
             stats_add(s->hedges, 1);

@@ -80,7 +80,8 @@ struct in_flight_attempt {
     uint32_t owed; /* reports to come */
     bool open;     /* its end is to come */
     bool judged;   /* the breaker has counted it, or never will */
-    bool taken;    /* a message of it was */
+    bool asked;    /* the cluster was sent a message */
+    bool taken;    /* and took one */
     bool failed, purged;
 };
 
@@ -153,6 +154,12 @@ struct producer *cluster_isolating(struct cluster *c, struct err *e);
 void cluster_copied(struct cluster *c);
 
 /* ---- try.c ---- */
+
+static inline void cluster_asked(struct in_flight_attempt *t)
+{
+    t->owed++;
+    t->asked = true;
+}
 
 /* The breaker lets a batch through; else *wait_ms. */
 bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms);

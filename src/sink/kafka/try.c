@@ -15,7 +15,7 @@ bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_
     *wait_ms = ok ? 0 : breaker_wait_ms(&c->breaker, now);
     if (ok) {
         t->open = true;
-        t->failed = t->purged = t->judged = t->taken = false;
+        t->failed = t->purged = t->judged = t->asked = t->taken = false;
         t->began_ns = clock_mono_ns();
     }
     cluster_show(c);
@@ -33,7 +33,8 @@ void cluster_done(struct cluster *c, struct in_flight_attempt *t)
         }
         return;
     }
-    if (t->purged && !t->failed) { /* a producer went, not the cluster */
+    /* A producer went, not the cluster; or librdkafka refused all by itself. */
+    if ((t->purged || !t->asked) && !t->failed) {
         breaker_forget(&c->breaker, t->generation);
         return;
     }

@@ -243,7 +243,7 @@ static bool send_suspects(struct in_flight *c)
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             c->state[i] = OUT_FIRST | ISOLATED;
             c->undecided++;
-            c->tries[0].owed++;
+            cluster_asked(&c->tries[0]);
         } else {
             c->state[i] = 0;
         }
