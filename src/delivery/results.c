@@ -358,6 +358,8 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
         } else {
             d->load.failed++;
         }
+        /* Of one that was asked for in vain its next answer tells whether it goes on. */
+        d->stuck &= v->unsent;
         result_fail(d, b, v->why, v->after_ms);
         return;
     }

@@ -131,6 +131,11 @@ static char *room(const struct keeping *k, size_t n)
     if (!spool_has_room(k->in->conf.spool, k->id, n + k->spared)) {
         return NULL;
     }
+    /* Without a segment for both, parts of other requests would be lost with it. */
+    if (spool_writer_pending(k->to->writer) > 0 &&
+        !spool_writer_fits(k->to->writer, n, true)) {
+        commit_turn(k->in);
+    }
     if (store_joins(k->in, k->b, k->stream) &&
         spool_writer_pending(k->to->writer) + n <= SPOOL_BLOCK_BYTES &&
         (out = spool_writer_room(k->to->writer, n)) != NULL) {

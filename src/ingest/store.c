@@ -54,9 +54,13 @@ static uint64_t missing(const struct route *route, const struct sizes *z,
     return z->bytes[s] > had ? z->bytes[s] - had : 0;
 }
 
-static bool has_parts(const struct sizes *z)
+/* Whether what the block of stream s has with the request is to be stored for sure: parts of
+ * requests for more streams, as those may be that it has already. */
+static bool is_sure(const struct ingest *in, const struct binding *b,
+                    const struct sizes *z, int s)
 {
-    return (z->streams & (z->streams - 1)) != 0;
+    return (z->streams & (z->streams - 1)) != 0 ||
+           spool_writer_pending(in->writers[b->stream_ids[s]].writer) > 0;
 }
 
 /* A stream whose segments have no room for its part; -1: none. */
@@ -67,7 +71,7 @@ static int find_full(const struct ingest *in, const struct binding *b,
         int s = __builtin_ctzll(left);
 
         if (UNLIKELY(!spool_writer_fits(in->writers[b->stream_ids[s]].writer,
-                                        z->bytes[s], has_parts(z)))) {
+                                        z->bytes[s], is_sure(in, b, z, s)))) {
             return s;
         }
     }
@@ -100,7 +104,7 @@ static enum store_result keep_room(const struct ingest *in, const struct binding
         int s = __builtin_ctzll(left), id = b->stream_ids[s];
 
         if (UNLIKELY(!spool_writer_keep(in->writers[id].writer, z->bytes[s],
-                                        has_parts(z)))) {
+                                        is_sure(in, b, z, s)))) {
             return store_no_room(in, id);
         }
     }

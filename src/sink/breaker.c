@@ -49,11 +49,16 @@ enum breaker_state breaker_state(struct breaker *b, int64_t now_ms)
     return b->state;
 }
 
-bool breaker_allow(struct breaker *b, int64_t now_ms, uint64_t *generation)
+bool breaker_may(struct breaker *b, int64_t now_ms)
 {
     look(b, now_ms);
-    if (b->state == BREAKER_OPEN || (b->state == BREAKER_HALF_OPEN &&
-                                     b->counts.requests >= b->plan->max_requests)) {
+    return b->state == BREAKER_CLOSED || (b->state == BREAKER_HALF_OPEN &&
+                                          b->counts.requests < b->plan->max_requests);
+}
+
+bool breaker_allow(struct breaker *b, int64_t now_ms, uint64_t *generation)
+{
+    if (!breaker_may(b, now_ms)) {
         return false;
     }
     b->counts.requests++;

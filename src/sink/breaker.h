@@ -49,6 +49,7 @@ void breaker_init(struct breaker *b, const struct breaker_plan *plan,
 
 /* Whether a request may go now; then *generation goes to breaker_done. */
 bool breaker_allow(struct breaker *b, int64_t now_ms, uint64_t *generation) MUST_USE;
+bool breaker_may(struct breaker *b, int64_t now_ms); /* the same, and nothing goes */
 void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation, bool ok,
                   bool slow);
 

@@ -45,6 +45,7 @@ struct sink_verdict {
     int64_t row;       /* the refused event as the server counts, or -1 */
     int code;          /* the server's own, 0 if none */
     int64_t after_ms;  /* not SINK_OK: not before so long; 0: nothing is known */
+    bool unsent;       /* SINK_RETRY: nobody was asked for it */
     bool enlarge;      /* not SINK_OK: fewer and larger batches would be taken */
     const char *why;   /* for a human; valid during the call */
     const char *place; /* SINK_OK: where its events are, for a human; valid during the

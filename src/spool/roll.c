@@ -44,11 +44,13 @@ static struct segment *take_ahead(struct spool_writer *w)
     if (g == NULL) {
         atomic_store(&sh->asked, true);
     }
-    if (g == NULL && !w->waited) {
-        (void)pthread_mutex_lock(&s->lock);
-        roll_wait(s, sh, NEXT_SEGMENT_MS);
-        (void)pthread_mutex_unlock(&s->lock);
+    if (g == NULL) {
+        (void)pthread_mutex_lock(&s->lock); /* see take_spare */
+        if (!w->waited) {
+            roll_wait(s, sh, NEXT_SEGMENT_MS);
+        }
         g = atomic_exchange(&sh->ahead, NULL);
+        (void)pthread_mutex_unlock(&s->lock);
     }
     w->waited = g == NULL;
     return g;

@@ -63,11 +63,11 @@ static uint64_t n_needed(const struct stream *st, const struct shard *self, bool
     return needed + (workers > opened ? workers - opened : 0);
 }
 
-/* It does not need its next segment soon. */
+/* It does not need its next segment soon. Whether it was asked for says nothing: the worker may
+ * ask just as it comes. */
 static bool is_spare(const struct shard *sh)
 {
-    return sh->opened && atomic_load(&sh->ahead) != NULL && !atomic_load(&sh->asked) &&
-           !nears_end(sh);
+    return sh->opened && atomic_load(&sh->ahead) != NULL && !nears_end(sh);
 }
 
 /* Its worker does not wait for it. */

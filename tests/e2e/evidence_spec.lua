@@ -119,11 +119,77 @@ describe("a refusal", function()
     post({ 1 }, "/v1/others")
     h.sleep(4) -- a probe
     assert.equal(known, #letters())
+    -- Nor is it after a reload, as long as the table is wrong.
+    assert.equal(200, s:reload().status)
+    h.wait_for("the next hold", function()
+      return select(2, s:text():gsub("status=held", "")) == 2
+    end)
+    assert.equal(known, #letters())
     r:rule "clickhouse 23.8.1\nbadrow 27"
     taken(254 - good, 60)
     h.wait_for("the letters", function() return #letters() == 250 + good end, 60)
     assert.equal(254 - good, #r:events())
     print(("# evidence: %d of 250 good rows refused before the hold"):format(good))
+    assert.equal(0, s:stop())
+  end)
+
+  it("of a wrong table ends with a row of a batch that waits for its search", function()
+    run("clickhouse", batch(500) .. ", dead = { searches = 6 }")
+    r:rule "clickhouse 23.8.1\nbadrow 27"
+    post(values(500, 2))
+    h.wait_for("the batch apart", function()
+      return s:metric "sluice_sink_apart_batches" == 1
+    end)
+    for _ = 1, 3 do
+      post({ "bad" }, "/v1/others")
+      h.sleep(0.1)
+    end
+    s:logged "event=sink .*status=held"
+    h.wait_for("its end", function() return s:metric "sluice_sink_holding" == 0 end, 40)
+    assert.equal(0, s:stop())
+  end)
+
+  it("of a wrong table is no row's fault, when it is mended in mid-search", function()
+    run("clickhouse", batch(500) .. ", dead = { searches = 6 }")
+    r:rule "clickhouse 23.8.1\nallbad 27"
+    post(values(500))
+    h.wait_for("the batch apart", function()
+      return s:metric "sluice_sink_apart_batches" == 1
+    end)
+    for _ = 1, 3 do
+      post({ 1 }, "/v1/others")
+      h.sleep(0.1)
+    end
+    s:logged "event=sink .*status=held"
+    r:rule "clickhouse 23.8.1\nbadrow 27"
+    h.write(s.path, (h.read(s.path):gsub("searches = 6 ", "searches = 600 ")))
+    assert.equal(200, s:reload().status)
+    taken(503)
+    assert.equal(0, #letters())
+    assert.equal(0, s:stop())
+  end)
+
+  it("of a wrong table is doubted by an answer that comes late", function()
+    r:rule "clickhouse 23.8.1\nbadrow 27\nlate 1 insert"
+    run("clickhouse", batch(4))
+    post(values(4))
+    taken(4)
+    r:rule "clickhouse 23.8.1\nbadrow 27"
+    for _ = 1, 3 do
+      post({ "bad" }, "/v1/others")
+      h.sleep(0.05)
+    end
+    s:logged "event=sink .*status=held"
+    post(values(4))
+    taken(8)
+    s:logged "event=sink .*status=delivering"
+    local function seconds(words)
+      local hours, minutes, rest = s:text():match("T(%d+):(%d+):([%d.]+)Z [^\n]*" .. words)
+      return hours * 3600 + minutes * 60 + rest
+    end
+    -- The next probe does not wait for the 3 s.
+    local took = (seconds "status=delivering" - seconds "status=held") % 86400
+    assert.is_true(took < 2.8, took .. " s")
     assert.equal(0, s:stop())
   end)
 
@@ -140,6 +206,47 @@ describe("a refusal", function()
     s:logged(("event=breaker .*endpoint=http://127.0.0.1:%d state=open"):format(second.port))
     print(("# evidence: 40 bad of 1000, a second server refuses all: %d and %d requests")
       :format(#r:requests(), #second:requests()))
+    assert.equal(0, s:stop())
+  end)
+
+  it("by one of two servers that begins to refuse all is at most three rows' fault",
+  function()
+    second = receiver.start()
+    local rule = "clickhouse 23.8.1\nlate 0.02\n"
+    second:rule(rule .. "badrow 27")
+    r:rule(rule .. "badrow 27")
+    run("clickhouse", batch(500) .. ", dead = { searches = 10000 }", { r, second })
+    post(values(500, 10))
+    h.wait_for("rows of both", function()
+      return #r:events() > 20 and #second:events() > 20
+    end)
+    second:rule(rule .. "allbad 27")
+    local known = #letters() + #r:events() + #second:events()
+    assert.is_true(known < 400, known .. " rows before it does")
+    h.wait_for("the batch's end", function()
+      return #letters() + #r:events() + #second:events() >= 500
+    end, 60)
+    local good = 0
+    for _, l in ipairs(letters()) do good = good + (l.event.value == 1 and 1 or 0) end
+    assert.is_true(good <= 3, good .. " good rows are letters")
+    assert.equal(500, #letters() + #r:events() + #second:events())
+    assert.equal(0, s:stop())
+  end)
+
+  it("by one of two servers is settled once the other can be asked", function()
+    second = receiver.start()
+    second:rule "clickhouse 23.8.1\nbadrow 27"
+    r:rule "clickhouse 23.8.1\nallbad 27"
+    run("clickhouse", batch(2) .. ', breaker = { timeout = "4s" }', { r, second })
+    post { "bad", 1 } -- the second row is sent first
+    h.wait_for("the good row", function() return #second:events() == 1 end)
+    second:rule "status 503"
+    h.wait_for("the row apart, or its letter", function()
+      return s:metric "sluice_sink_apart_batches" == 1 or #letters() == 1
+    end)
+    second:rule "clickhouse 23.8.1\nbadrow 27"
+    h.wait_for("the letter", function() return #letters() == 1 end, 60)
+    assert.equal(0, s:metric "sluice_sink_apart_batches")
     assert.equal(0, s:stop())
   end)
 

@@ -47,7 +47,8 @@ describe("a full spool", function()
 end)
 
 describe("a full stream", function()
-  local function one(path)
+  ---@param beside string? a path of which each second request is
+  local function one(path, beside)
     local dir = h.folder()
     local s = h.server { dir = dir, policy = ([[
       server { listen = "127.0.0.1:0", workers = 1, max_body = "1MiB" }
@@ -59,27 +60,31 @@ describe("a full stream", function()
       stream "second" { sinks = { "two" }, max_bytes = "16MiB" }
       route "POST /second" { body = "event", stream = "second" }
       route "POST /both" { body = "event", stream = "first",
-        on_event = function() return to("first", "second") end }]]):format(dir, dir) }
+        on_event = function() return to("first", "second") end }
+      route "POST /no" { body = "event", stream = "first",
+        on_refused = { stream = "second", rate = "1000/s" },
+        on_event = function() return reject("no") end }]]):format(dir, dir) }
     finally(function() s:close() end)
     h.block(dir .. "/two", dir .. "/gone")
     local c = h.connect(s.port)
-    local function requests(n, to, body)
-      c:send((("POST %s HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
-        .. "Content-Length: %d\r\n\r\n%s"):format(to, #body, body)):rep(n))
+    local function request(to, body)
+      return ("POST %s HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+        .. "Content-Length: %d\r\n\r\n%s"):format(to, #body, body)
     end
     local a
     h.wait_for("it to be full", function()
       for _ = 1, 100 do
-        requests(1, "/second", ('{"n":"%s"}'):format(("x"):rep(15000)))
+        c:send(request("/second", ('{"n":"%s"}'):format(("x"):rep(15000))))
         a = h.answer(c)
         if a.body:find "spool_full" then return true end
       end
     end, 30)
     local event = ('{"n":"%s"}'):format(("y"):rep(600))
     local n, full = 0, 0
-    requests(40, path, event)
+    c:send((request(path, event) .. (beside and request(beside, event) or "")):rep(40))
     for _ = 1, 40 do
       a = h.answer(c)
+      if beside then h.answer(c) end
       n = n + (a.status == 202 and 1 or 0)
       full = full + (a.status == 503 and a.body:find "spool_full" and 1 or 0)
     end
@@ -89,7 +94,7 @@ describe("a full stream", function()
     local got = { one = 0, two = 0 }
     for sink in pairs(got) do
       for _, line in ipairs(s:lines("../" .. sink)) do
-        got[sink] = got[sink] + (line == event and 1 or 0)
+        got[sink] = got[sink] + (line == event and 1 or 0) -- not the records
       end
     end
     assert.same({ path == "/both" and n or 0, n, 40 }, { got.one, got.two, n + full })
@@ -98,4 +103,6 @@ describe("a full stream", function()
 
   it("refuses what no segment takes before it is stored", function() one "/second" end)
   it("of a request for two leaves nothing in the other one", function() one "/both" end)
+  it("of a request for two leaves nothing there beside what is refused",
+    function() one("/both", "/no") end)
 end)

@@ -49,6 +49,25 @@ describe("a Kafka cluster that takes no message", function()
     assert.equal(0, s:stop())
   end)
 
+  it("and then answers after more than five seconds closes the breaker all the same",
+  function()
+    s = h.server { policy = policy(m.brokers, [[breaker = { timeout = "1s" },]]) }
+    m:down()
+    for i = 1, 3 do s:post("/v1/events", ('{"n":%d}'):format(i)) end
+    h.wait_for("an open breaker", function() return s:metric "sluice_breaker_state" == 2 end, 20)
+    m:say "rtt 1 6500"
+    m:say "up 1"
+    local n = 3
+    h.wait_for("a closed one", function()
+      n = n + 1
+      s:post("/v1/events", ('{"n":%d}'):format(n))
+      h.sleep(0.5)
+      return s:metric "sluice_breaker_state" == 0
+    end, 60)
+    m:say "rtt 1 0"
+    delivered(s, n, 60)
+  end)
+
   it("and is away for a moment while a message lingers for longer than that does not "
     .. "hold it", function()
     s = h.server { policy = policy(m.brokers):gsub('"5ms"', '"9s"') }

@@ -177,6 +177,20 @@ route "POST /v1/audit" { body = "event", stream = "audit" }
     assert.equal(0, s:metric "sluice_dead_events_total")
   end)
 
+  it("holds also with a time of the event, where that is the time of arrival", function()
+    s = h.server { policy = policy(m.brokers, { sink = [[timestamp = "at",]] }) }
+    m:say "err 0 2 32" -- the set, and the message alone
+    s:post("/v1/events/batch", ([=[[{"n":1,"at":%d}]]=]):format(h.now() * 1000))
+    s:logged 'status=holding why="INVALID_TIMESTAMP'
+    delivered(s, 1)
+    assert.equal(0, s:metric "sluice_dead_events_total")
+    m:say "err 0 2 32"
+    s:post("/v1/events/batch", ([=[[{"n":2,"at":%d}]]=]):format(h.now() * 1000 + 7200000))
+    h.wait_for("a dead letter", function()
+      return s:metric "sluice_dead_events_total" == 1
+    end)
+  end)
+
   it("lets go of letters whose replay is given up while no broker is there", function()
     local small = [[options = { ["message.max.bytes"] = 2000 },]]
     s = h.server { policy = policy(m.brokers, { sink = small }) }

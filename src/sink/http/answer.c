@@ -257,6 +257,7 @@ void upload_answered(void *arg, const struct transfer_answer *a)
     } else {
         endpoint_done(t->endpoint, t->generation, up, a->ns);
     }
+    t->endpoint->n_refused += kind == SINK_DATA;
     if (r.kind == SINK_OK) {
         if (t == &u->attempts[1]) {
             stats_add(s->hedge_wins, 1);

@@ -191,7 +191,8 @@ void upload_next(struct upload *u)
         upload_release(s, SINK_OK, "");
         return;
     }
-    if (!send(u, &u->attempts[0], u->refused_at, &wait_ms)) {
+    u->unsent = !send(u, &u->attempts[0], u->refused_at, &wait_ms);
+    if (u->unsent) {
         if (wait_ms < 0) {
             return; /* upload_asked comes */
         }

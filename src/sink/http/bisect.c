@@ -49,7 +49,7 @@ void bisect_emit(struct sink *s, struct journal_draft *draft)
             emit_one(u, u->parts[k].first, u->parts[k].n, draft);
         }
         for (uint32_t k = 0; k < u->n_suspects; k++) {
-            emit_one(u, u->suspects[k].row, 1, draft);
+            emit_one(u, u->suspects[k], 1, draft);
         }
     }
 }

@@ -99,7 +99,7 @@ bool endpoint_is_ready(const struct sink *s, uint64_t except)
         struct endpoint *p = s->endpoints[k];
 
         if ((except >> k & 1) == 0 && p->after_ms <= now && p->misfit[0] == '\0' &&
-            p->failed[0] == '\0' && breaker_wait_ms(&p->breaker, now) <= 0) {
+            p->failed[0] == '\0' && breaker_may(&p->breaker, now)) {
             return true;
         }
     }

@@ -71,6 +71,7 @@ struct endpoint {
     int64_t after_ms;        /* not before then: it said so */
     struct transfer *asking; /* the protocol's question */
     uint64_t asked;          /* generation of the breaker */
+    uint32_t n_refused;      /* parts, for their rows, since it took some */
     uint64_t taken_ns; /* clock_mono_ns when the last rows were sent that it took */
     struct replica table;
 };

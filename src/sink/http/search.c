@@ -13,10 +13,11 @@
 #include "sink/http/upload.h"
 
 enum {
-    SEARCH_MAX = 9,   /* uploads until it is said that no row passes */
-    SAMPLES_FROM = 3, /* of these the first are large */
-    SURE_AFTER = 2,   /* refusals of a single row with an unknown code */
-    PROBED_PARTS = 33 /* into which probes cut a batch */
+    SEARCH_MAX = 9,      /* uploads until it is said that no row passes */
+    SAMPLES_FROM = 3,    /* of these the first are large */
+    SURE_AFTER = 2,      /* refusals of a single row with an unknown code */
+    PROBED_PARTS = 33,   /* into which probes cut a batch */
+    TRUSTED_REFUSALS = 3 /* of a url, since it took rows */
 };
 
 static struct upload_part *in_hand(struct upload *u)
@@ -42,17 +43,16 @@ static void bury(struct upload *u, uint32_t row, int code, const char *why)
     u->sink->conf.done(u->sink->conf.arg, u->batch, &v);
 }
 
-static void doubt(struct upload *u, uint32_t row, bool sure)
+static void doubt(struct upload *u, uint32_t row)
 {
     if (u->n_suspects == u->suspects_room) {
         u->suspects_room = u->suspects_room == 0 ? 8 : 2 * u->suspects_room;
         u->suspects = mem_realloc(u->suspects, u->suspects_room * sizeof *u->suspects);
     }
-    u->suspects[u->n_suspects++] = (struct upload_suspect){
-        row, sure, u->code, mem_strndup(u->why, strlen(u->why))};
+    u->suspects[u->n_suspects++] = row;
 }
 
-static void refused_alone(struct upload *u, bool unknown, bool sure)
+static void refused_alone(struct upload *u, bool unknown)
 {
     struct upload_part p = *in_hand(u);
 
@@ -66,16 +66,16 @@ static void refused_alone(struct upload *u, bool unknown, bool sure)
     } else if (u->passed) {
         bury(u, p.first, u->code, u->why);
     } else {
-        doubt(u, p.first, sure);
+        doubt(u, p.first);
     }
 }
 
-static void narrow(struct upload *u, int64_t row, bool unknown, bool sure)
+static void narrow(struct upload *u, int64_t row, bool unknown)
 {
     struct upload_part p = *in_hand(u);
 
     if (p.n == 1) {
-        refused_alone(u, unknown, sure);
+        refused_alone(u, unknown);
     } else if (row >= 0 && row < (int64_t)p.n && !u->misled) {
         bisect_single_out(u, p.first + (uint32_t)row);
         for (uint32_t k = 0; k < u->n_parts; k++) {
@@ -98,10 +98,12 @@ static bool learn_proven(struct upload *u)
     return search_passed(u);
 }
 
-/* Its refusals tell of rows, because it takes others. */
+/* Its refusals tell of rows, because it takes others. It may have become wrong since: a row
+ * alone dies only where it has not refused several of late. */
 static bool takes_rows(const struct upload *u, const struct endpoint *p)
 {
-    return p->taken_ns >= u->came_ns;
+    return p->taken_ns >= u->came_ns &&
+           (p->n_refused <= TRUSTED_REFUSALS || u->parts[u->n_parts - 1].n > 1);
 }
 
 bool search_doubts(const struct upload *u, const struct endpoint *p)
@@ -116,7 +118,8 @@ void search_refused(struct upload *u, const struct endpoint *p, int64_t row,
                     bool unknown)
 {
     struct sink *s = u->sink;
-    const bool doubted = search_doubts(u, p);
+    const bool gone = endpoint_bit(p) == 0; /* a reload has other urls */
+    const bool doubted = gone || search_doubts(u, p);
     bool sure;
 
     if (u->n_refusals++ == 0) {
@@ -152,7 +155,7 @@ void search_refused(struct upload *u, const struct endpoint *p, int64_t row,
         return;
     }
     u->n_search += !u->passed;
-    narrow(u, row, unknown, sure);
+    narrow(u, row, unknown);
     if (u->n_left == 0) {
         aside_no_probe(u);
         upload_free(u);
@@ -166,22 +169,9 @@ void search_refused(struct upload *u, const struct endpoint *p, int64_t row,
 
 bool search_passed(struct upload *u)
 {
-    struct upload_suspect *list = u->suspects;
-    uint32_t n = u->n_suspects;
-
     u->passed = true;
     u->probe = false;
-    u->suspects = NULL;
-    u->n_suspects = u->suspects_room = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        if (list[k].sure) {
-            bury(u, list[k].row, list[k].code, list[k].why);
-        } else {
-            bisect_put(u, list[k].row, 1, 0);
-        }
-        free(list[k].why);
-    }
-    free(list);
+    search_forgive(u); /* the table may have been another one when they were refused */
     if (u->n_left == 0) {
         upload_free(u);
         return false;
@@ -194,8 +184,7 @@ void search_forgive(struct upload *u)
     uint32_t n = u->n_parts;
 
     for (uint32_t k = 0; k < u->n_suspects; k++) {
-        bisect_put(u, u->suspects[k].row, 1, 0);
-        free(u->suspects[k].why);
+        bisect_put(u, u->suspects[k], 1, 0);
     }
     u->n_suspects = 0;
     u->n_search = 0;
@@ -226,8 +215,8 @@ void search_choose(struct upload *u)
     if (u->n_refusals == 0 && !u->probe) {
         return;
     }
-    if (u->probe && in_hand(u)->n == 1 && in_hand(u)->alone == 0) {
-        return; /* the row of a probe that was not sent */
+    if (u->probe && u->unsent && in_hand(u)->n == 1) {
+        return; /* the row of that probe */
     }
     for (uint32_t k = 0; k < u->n_parts; k++) {
         most = u->parts[k].n > u->parts[most].n ? k : most;

@@ -18,7 +18,8 @@
 enum {
     ASIDE_MAX = 64,              /* batches */
     ASIDE_NONE_PASSES_MAX = 192, /* held; a journal has room for 256 intents */
-    ASIDE_BYTES = 64 << 20,      /* of their rows */
+    ASIDE_BYTES = 64 << 20,      /* of their rows, */
+    ASIDE_ANY_SIZE = 3,          /* but so many at least, to probe with */
     TURN_BATCHES = 2,            /* that go on at a look */
     PROBE_MS = 3000,             /* held: between two rows that are tried */
     LONE_PROBE_MS = 15000,       /* not held */
@@ -43,7 +44,7 @@ bool aside_may_search(struct sink *s)
 
 void aside_spent(struct sink *s)
 {
-    s->searches = s->searches > 1 ? s->searches - 1 : 0; /* probes go without asking */
+    s->searches -= s->searches > 0; /* probes go without asking */
     stats_add(s->extra, 1);
 }
 
@@ -84,7 +85,7 @@ void aside_no_probe(struct upload *u)
 
 static bool has_room(const struct sink *s, size_t n_bytes)
 {
-    return s->n_aside == 0 || /* at least one to probe with, however large */
+    return s->n_aside < ASIDE_ANY_SIZE ||
            (s->n_aside < (s->none_passes ? ASIDE_NONE_PASSES_MAX : ASIDE_MAX) &&
             s->aside_bytes + n_bytes <= ASIDE_BYTES);
 }
@@ -258,10 +259,14 @@ void aside_passed(struct upload *u, struct endpoint *p)
     struct sink *s = u->sink;
     const uint64_t sent = u->began_ns;
 
+    p->n_refused = 0;
     p->taken_ns = p->taken_ns > sent ? p->taken_ns : sent;
     s->passed_ns = s->passed_ns > sent ? s->passed_ns : sent;
-    if (sent > s->none_ns) { /* an answer that comes late tells of a table before */
+    if (!s->none_passes || sent > s->none_ns) {
         release_all(s);
+    } else { /* it may tell of a table before: a probe tells at once */
+        let_endpoints_go(s);
+        s->probe_at_ms = http_sink_now_ms(s);
     }
     stop_probing(u);
 }
@@ -278,7 +283,7 @@ static void probe(struct upload *u)
 {
     struct sink *s = u->sink;
 
-    u->probe = true;
+    u->probe = s->none_passes || !u->passed;
     s->probe_at_ms = http_sink_now_ms(s) + (s->none_passes ? PROBE_MS : LONE_PROBE_MS);
     go_on(u);
 }
@@ -290,7 +295,7 @@ static void probe_next(struct sink *s)
     struct upload *newest = NULL, *longest = NULL;
 
     for (struct upload *u = s->uploads; u != NULL; u = u->next) {
-        if (u->aside != ASIDE_EVIDENCE) {
+        if (u->aside == ASIDE_NOT || (u->aside == ASIDE_BUDGET && !s->none_passes)) {
             continue;
         }
         if (u->n_refusals == 0 &&
@@ -319,11 +324,12 @@ static bool may_go_on(struct upload *u)
     if (u->aside == ASIDE_BUDGET) {
         return aside_may_search(s);
     }
-    if (u->n_refusals == 0 || u->passed) {
-        return u->n_refusals == 0 || s->passed_ns > u->came_ns;
+    if (u->passed && u->n_refusals > 0) {
+        return s->passed_ns > u->came_ns;
     }
-    u->passed = u->batch->proven || s->passed_ns > u->refused_ns;
-    return u->passed;
+    u->passed |= u->batch->proven ||
+                 s->passed_ns > (u->n_refusals > 0 ? u->refused_ns : u->came_ns);
+    return u->passed || u->n_refusals == 0;
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)
@@ -361,6 +367,8 @@ void aside_start(struct sink *s)
 
 void aside_again(struct sink *s)
 {
+    const bool held = s->none_passes;
+
     release_all(s);
     s->probe_at_ms = 0;
     s->searches = s->conf.plan->dead_searches;
@@ -369,6 +377,9 @@ void aside_again(struct sink *s)
         u->misled = false;
         u->refused_at = 0;
         u->came_ns = clock_mono_ns();
+        if (held) { /* the table may be as wrong as before */
+            u->passed = u->batch->proven = false;
+        }
         u->n_refusals = u->passed ? u->n_refusals : 0;
         if (u->aside == ASIDE_EVIDENCE) {
             u->aside = ASIDE_BUDGET; /* all of it is tried */

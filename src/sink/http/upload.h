@@ -31,14 +31,6 @@ struct upload_part {
     bool hinted;    /* the server's words named it */
 };
 
-/* A row that was refused alone, while no row of its batch had passed. */
-struct upload_suspect {
-    uint32_t row;
-    bool sure; /* not only by endpoints that may refuse all */
-    int code;
-    char *why; /* owned */
-};
-
 /* Why a batch waits in the sink while later ones go on. */
 enum upload_aside {
     ASIDE_NOT = 0,
@@ -52,7 +44,7 @@ struct upload {
     struct batch *batch;
     struct upload_part *parts; /* without a verdict; the last one is in hand */
     uint32_t n_parts, parts_room;
-    struct upload_suspect *suspects;
+    uint32_t *suspects; /* rows refused alone, while none passed: not in parts now */
     uint32_t n_suspects, suspects_room;
     uint32_t n_left;               /* rows without a verdict */
     uint32_t n_refusals, n_search; /* answers; those before the first row passed */
@@ -63,6 +55,7 @@ struct upload {
     bool passed;    /* the server takes rows: those it refuses are bad */
     bool misled;    /* a row number in its words was wrong */
     bool probe;     /* sent to see whether the server takes rows again */
+    bool unsent;    /* the last part that was chosen was sent nowhere */
     enum upload_aside aside;
     /* clock_mono_ns. Only what was sent later, and taken, says something of its rows: of
      * an endpoint since it came or went aside, of the table since the first refusal. */

@@ -50,6 +50,15 @@ static bool is_own_fault(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t er
            (c->batch == NULL || message_own_topic(c, i).p != NULL);
 }
 
+/* Of a time that is not far from that of its arrival a clock is at fault: alone, such a
+ * message waits. In a set it may be another one's. */
+static bool may_be_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err)
+{
+    return is_refusal(c->sink, err) && (err != RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP ||
+                                        (c->state[i] & ISOLATED) == 0 ||
+                                        c->batch == NULL || message_is_untimely(c, i));
+}
+
 static void keep_words(struct in_flight *c, struct in_flight_attempt *t, uint32_t i,
                        rd_kafka_resp_err_t err, const char *topic)
 {
@@ -65,7 +74,7 @@ static void keep_words(struct in_flight *c, struct in_flight_attempt *t, uint32_
     }
     t->purged |= is_purge(err);
     t->failed |=
-        !is_purge(err) && !is_refusal(c->sink, err) && !is_own_fault(c, i, err);
+        !is_purge(err) && !may_be_refused(c, i, err) && !is_own_fault(c, i, err);
 }
 
 /* The cluster has reported on all that it got of c. */
@@ -111,7 +120,7 @@ static unsigned char verdict_of(struct in_flight *c, uint32_t i,
     if (lacking_is_topic_error(err)) {
         return lacking_refused(c, i, err);
     }
-    if (is_refusal(c->sink, err)) {
+    if (may_be_refused(c, i, err)) {
         return (c->state[i] & ISOLATED) != 0 ? REFUSED : TO_ISOLATE;
     }
     return 0;
@@ -355,7 +364,7 @@ bool in_flight_send(struct in_flight *c)
                               c->why, sizeof c->why);
         }
         if (!c->lacking) {
-            in_flight_park(c, wait_ms);
+            in_flight_park(c, true, wait_ms);
         }
         return false;
     }

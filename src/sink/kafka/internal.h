@@ -80,6 +80,8 @@ struct in_flight_attempt {
     uint32_t owed; /* reports to come */
     bool open;     /* its end is to come */
     bool judged;   /* the breaker has counted it, or never will */
+    bool
+        forgotten; /* a half-open breaker lets another one through; its end still counts */
     bool asked;    /* the cluster was sent a message */
     bool taken;    /* and took one */
     bool failed, purged;
@@ -168,7 +170,8 @@ void cluster_done(struct cluster *c, struct in_flight_attempt *t);
 void cluster_overdue(struct cluster *c, struct in_flight_attempt *t);
 /* What it says is known by now, if one of its messages was taken. */
 void cluster_taken(struct cluster *c, struct in_flight_attempt *t);
-/* It says nothing of the cluster, however it ends: another try may go in its stead. */
+/* It says nothing of the cluster as long as it does not end: another try may go in its
+ * stead. */
 void cluster_unjudged(struct cluster *c, struct in_flight_attempt *t);
 void cluster_show(struct cluster *c);
 
@@ -191,13 +194,17 @@ struct in_flight *message_of(struct sink *s, const rd_kafka_message_t *m, uint32
 /* The topic that the event of message i names; {NULL, 0}: it goes to the plan's. Lives
  * until the next call. */
 struct str message_own_topic(struct in_flight *c, uint32_t i);
+/* With `timestamp`: the event says another time than that of its arrival, more than ten
+ * minutes before or after it. */
+bool message_is_untimely(struct in_flight *c, uint32_t i);
 
 /* ---- verdict.c ---- */
 
 /* All that was sent of c has an end. */
 void in_flight_conclude(struct in_flight *c);
 void in_flight_tell_taken(struct in_flight *c);
-void in_flight_park(struct in_flight *c, int64_t after_ms); /* the pump gets it back */
+/* The pump gets it back. unsent: no cluster was asked for it now. */
+void in_flight_park(struct in_flight *c, bool unsent, int64_t after_ms);
 /* framing = "batch": messages of a size that a broker takes. */
 void in_flight_split(struct in_flight *c);
 void in_flight_reserve(struct in_flight *c, uint32_t n); /* room for n messages */

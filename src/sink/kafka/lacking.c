@@ -152,7 +152,7 @@ void lacking_rest(struct sink *s)
     for (size_t i = 0; i < s->n_slots; i++) {
         if (s->in_flight[i].lacking) {
             s->in_flight[i].lacking = false;
-            in_flight_park(&s->in_flight[i], 0);
+            in_flight_park(&s->in_flight[i], true, 0);
         }
     }
 }

@@ -8,7 +8,7 @@
 #include "sink/position.h"
 #include "spool/spool.h"
 
-enum { SLOT_SHIFT = 48, MESSAGE_SHIFT = 32 };
+enum { SLOT_SHIFT = 48, MESSAGE_SHIFT = 32, UNTIMELY_MS = 600000 };
 
 /* A report's opaque pointer: the in_flight's slot, the message in it, and its bytes. */
 static void *place_of(const struct in_flight *c, uint32_t i, size_t bytes)
@@ -170,6 +170,16 @@ static int64_t time_of(const struct sink *s, const struct batch *b, uint32_t i)
     number[text.n] = '\0';
     ms = strtoll(number, &end, 10);
     return *end == '\0' && ms > 0 ? ms : arrived;
+}
+
+bool message_is_untimely(struct in_flight *c, uint32_t i)
+{
+    struct sink *s = c->sink;
+    int64_t off;
+
+    fields_read(s->fields, event_of(c->batch, i));
+    off = time_of(s, c->batch, i) - batch_wall_ms(c->batch, i);
+    return off > UNTIMELY_MS || off < -UNTIMELY_MS;
 }
 
 /* A batch's lines, or some of them. */

@@ -15,7 +15,7 @@ bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_
     *wait_ms = ok ? 0 : breaker_wait_ms(&c->breaker, now);
     if (ok) {
         t->open = true;
-        t->failed = t->purged = t->judged = t->asked = t->taken = false;
+        t->failed = t->purged = t->judged = t->forgotten = t->asked = t->taken = false;
         t->began_ns = clock_mono_ns();
     }
     cluster_show(c);
@@ -35,9 +35,11 @@ void cluster_done(struct cluster *c, struct in_flight_attempt *t)
     }
     /* A producer went, not the cluster; or librdkafka refused all by itself. */
     if ((t->purged || !t->asked) && !t->failed) {
-        breaker_forget(&c->breaker, t->generation);
+        cluster_unjudged(c, t);
+        t->judged = true;
         return;
     }
+    t->judged = true; /* a message of it may yet be sent alone */
     breaker_done(&c->breaker, kafka_now_ms(), t->generation, !t->failed,
                  ns / 1000000u > (uint64_t)c->breaker.plan->slow_ms);
     meter_count(&c->meter, !t->failed);
@@ -64,8 +66,8 @@ void cluster_taken(struct cluster *c, struct in_flight_attempt *t)
 
 void cluster_unjudged(struct cluster *c, struct in_flight_attempt *t)
 {
-    if (!t->judged) {
-        t->judged = true;
+    if (!t->judged && !t->forgotten) {
+        t->forgotten = true;
         breaker_forget(&c->breaker, t->generation);
     }
 }

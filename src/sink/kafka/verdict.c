@@ -209,13 +209,14 @@ void in_flight_tell_taken(struct in_flight *c)
     }
 }
 
-void in_flight_park(struct in_flight *c, int64_t after_ms)
+void in_flight_park(struct in_flight *c, bool unsent, int64_t after_ms)
 {
     ev_timer_stop(c->sink->conf.loop, &c->hedge);
     c->parked = true;
     c->waits_told = false;
     c->at = 0;
     give(c, (struct sink_verdict){.kind = SINK_RETRY,
+                                  .unsent = unsent,
                                   .after_ms = after_ms < PARK_MS ? after_ms : PARK_MS});
 }
 
@@ -282,7 +283,7 @@ void in_flight_conclude(struct in_flight *c)
     }
     in_flight_tell_taken(c);
     if (again > 0) {
-        in_flight_park(c, 0);
+        in_flight_park(c, false, 0);
     } else if (lacking > 0) {
         lacking_wait(c);
     } else {

@@ -53,11 +53,12 @@ static void a_sink_that_has_no_answer_goes_on_once_it_is_not_stuck(void **state)
     assert_int_equal(0, stats_value("sluice_sink_holding", "sink=\"bus\""));
 }
 
-static atomic_bool server_is_away;
+static atomic_bool server_is_away, was_asked;
 
 static const char *is_stuck_while_away(const struct sink *s)
 {
     (void)s;
+    atomic_fetch_add(&n_stuck, 1);
     return atomic_load(&server_is_away) ? "no broker can be reached" : NULL;
 }
 
@@ -70,8 +71,10 @@ static bool comes_back_once(const struct sink_conf *conf, struct batch *b, uint3
         return false;
     }
     atomic_store(&server_is_away, false);
-    *v = (struct sink_verdict){
-        .kind = SINK_RETRY, .n = b->n, .why = "the breaker is open"};
+    *v = (struct sink_verdict){.kind = SINK_RETRY,
+                               .n = b->n,
+                               .unsent = !atomic_load(&was_asked),
+                               .why = "the breaker is open"};
     return true;
 }
 
@@ -85,6 +88,7 @@ a_batch_that_came_back_meanwhile_does_not_hold_it_for_its_answer(void **state)
 {
     (void)state;
     atomic_store(&server_is_away, true);
+    atomic_store(&was_asked, false);
     atomic_store(&script.answer, never);
     scripted.stuck = is_stuck_while_away;
     bus_open();
@@ -93,6 +97,30 @@ a_batch_that_came_back_meanwhile_does_not_hold_it_for_its_answer(void **state)
     atomic_store(&script.answer, comes_back_once);
     (void)until_status(goes_on_with_the_second_try);
     assert_int_equal(0, stats_value("sluice_sink_holding", "sink=\"bus\""));
+}
+
+static bool is_tried_and_looked_at(const struct delivery_status *s)
+{
+    (void)s;
+    if (atomic_load(&script.n) < 2) {
+        atomic_store(&n_stuck, 0);
+    }
+    return atomic_load(&n_stuck) > 4; /* ticks and retries since the second try */
+}
+
+static void a_batch_that_was_asked_for_in_vain_holds_it_until_its_answer(void **state)
+{
+    (void)state;
+    atomic_store(&server_is_away, true);
+    atomic_store(&was_asked, true);
+    atomic_store(&script.answer, never);
+    scripted.stuck = is_stuck_while_away;
+    bus_open();
+    store(1, 1);
+    (void)until_status(is_holding);
+    atomic_store(&script.answer, comes_back_once);
+    (void)until_status(is_tried_and_looked_at);
+    assert_int_equal(1, stats_value("sluice_sink_holding", "sink=\"bus\""));
 }
 
 static atomic_int
@@ -147,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_sink_that_has_no_answer_goes_on_once_it_is_not_stuck),
         TEST(a_batch_that_came_back_meanwhile_does_not_hold_it_for_its_answer),
+        TEST(a_batch_that_was_asked_for_in_vain_holds_it_until_its_answer),
         TEST(a_batch_that_waits_says_nothing_of_another_that_failed)};
 
     return cmocka_run_group_tests_name("holding", tests, NULL, NULL);
