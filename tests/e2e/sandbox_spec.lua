@@ -230,7 +230,11 @@ describe("what an operator may have set up around a server in the sandbox", func
     s:logged "event=process "
     h.shell(("mv '%s/lines' '%s/before' && mkdir '%s/lines'"):format(dir, dir, dir))
     signal.kill(s.pid, signal.SIGUSR1)
-    assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+    -- A line that comes before the signal is handled goes to the old file.
+    h.wait_for("a line that is dropped", function()
+      assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+      return s:text():match "event=access_log status=dropped"
+    end)
     s:logged "event=access_log status=dropped [^\n]*Permission denied[^\n]*sluice upgrade"
     assert.equal(0, s:stop())
   end)
